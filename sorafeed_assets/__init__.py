@@ -1,0 +1,1 @@
+"""Counts, caches and per-display video timelines as a Dagster asset graph."""

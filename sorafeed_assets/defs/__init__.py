@@ -1,0 +1,1 @@
+"""The Dagster shell: assets, checks and automation that gather, call a service, and answer."""

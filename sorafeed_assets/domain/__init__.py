@@ -1,0 +1,1 @@
+"""The rules: pure functions and values, no Dagster, no SQL, no Redis, no clock."""

@@ -1,0 +1,35 @@
+"""Every error the project raises on purpose. Each says what is wrong, where, and what to do."""
+
+
+class SorafeedError(Exception):
+    """Base of all errors a user can act on; its text is shown as it is."""
+
+
+class InvalidInputError(SorafeedError):
+    """A value was refused before anything was written.
+
+    Attributes:
+        field: the input's name, for example ``blocks[2].video_count``.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class NotFoundError(SorafeedError):
+    """A display, playlist or queue entry does not exist."""
+
+
+class PlanAuditError(SorafeedError):
+    """A plan broke a rule, so the display stays on its last good build."""
+
+
+class UnavailableError(SorafeedError):
+    """A server (Postgres, Redis) does not answer; the text says which and what to check."""
+
+
+class SetupError(SorafeedError):
+    """The environment is not as it must be: a port, a folder, a version, a setting."""

@@ -1,0 +1,82 @@
+"""The settings, and the only place that reads the environment."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, PostgresDsn, RedisDsn, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sorafeed_assets.domain.errors import SetupError
+
+
+class Settings(BaseSettings):
+    """What can be set from outside, as ``SORAFEED_<NAME>`` variables.
+
+    Without URLs the embedded servers of ``data_dir`` are meant.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SORAFEED_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(
+        Path(".sorafeed"), description="Where the embedded servers and Dagster keep their files"
+    )
+    database_url: PostgresDsn | None = Field(
+        None, description="PostgreSQL 18 with the catalogue, displays and queues"
+    )
+    dagster_url: PostgresDsn | None = Field(
+        None, description="PostgreSQL for Dagster's own storage, `postgresql+psycopg2://…`"
+    )
+    redis_url: RedisDsn | None = Field(None, description="Redis or Valkey for the snapshots")
+    catalog_first_day: date = Field(
+        date(2026, 1, 1), description="First catalog day (UTC); the partitions start here"
+    )
+    window: Annotated[int, Field(ge=3, le=10)] = Field(
+        5, description="How many positions of a display are queued ahead"
+    )
+    candidates_per_pool: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        500, description="How many candidates are kept per term, shape and order"
+    )
+    cache_ttl_seconds: Annotated[int, Field(ge=60)] = Field(
+        86_400, description="Life of a Redis snapshot, in seconds"
+    )
+    statement_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
+        600, description="Longest a statement of a job may run"
+    )
+    lock_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
+        10, description="Longest a statement may wait for a lock"
+    )
+    idle_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
+        120, description="Longest a transaction may sit idle"
+    )
+
+    @cached_property
+    def low_queue(self) -> int:
+        """A queue of fewer entries is low."""
+        return 3
+
+    @model_validator(mode="after")
+    def _first_day_is_past(self) -> Self:
+        if self.catalog_first_day > datetime.now(UTC).date() + timedelta(days=1):
+            raise ValueError(f"catalog_first_day {self.catalog_first_day} lies in the future")
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment, with ``overrides`` on top.
+
+    Raises:
+        SetupError: naming every wrong variable at once.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic itself
+    except ValidationError as error:
+        problems = [
+            f"SORAFEED_{'_'.join(str(part) for part in item['loc']).upper() or 'SETTINGS'}: "
+            f"{item['msg']} (got {item['input']!r})"
+            if item["loc"]
+            else str(item["msg"])
+            for item in error.errors()
+        ]
+        raise SetupError("wrong settings:\n  " + "\n  ".join(problems)) from None

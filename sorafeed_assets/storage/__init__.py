@@ -1,0 +1,1 @@
+"""What is stored and how it is asked for: tables, migrations, SQL, Redis, embedded servers."""

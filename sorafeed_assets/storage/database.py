@@ -1,0 +1,34 @@
+"""Connections to Postgres: engines whose every session has time-outs and UTC."""
+
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
+
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.settings import Settings
+
+
+def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) -> Engine:
+    """An engine on psycopg 3 for ``url``; sessions have statement, lock and idle time-outs."""
+    options = {
+        "statement_timeout": settings.statement_timeout_seconds * 1000,
+        "lock_timeout": settings.lock_timeout_seconds * 1000,
+        "idle_in_transaction_session_timeout": settings.idle_timeout_seconds * 1000,
+        "TimeZone": "UTC",
+    }
+    return create_engine(
+        _psycopg(url),
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "sorafeed",
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+        },
+    )
+
+
+def _psycopg(url: str) -> URL:
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg")
+    except ArgumentError as error:
+        raise SetupError(f"SORAFEED_DATABASE_URL is no database address: {error}") from error

@@ -1,0 +1,362 @@
+"""Every table and index as SQLAlchemy Core metadata; the migrations build exactly this."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+# The builtin locale whose case rules `domain.search.fold` follows, whatever the database's own.
+_FOLDED = Text(collation="pg_c_utf8")
+_MOMENT = DateTime(timezone=True)
+
+
+def _now() -> Column[object]:
+    return Column("created_at", _MOMENT, nullable=False, server_default=func.now())
+
+
+def _id() -> Column[object]:
+    return Column("id", Uuid, primary_key=True, server_default=text("uuidv7()"))
+
+
+creators = Table(
+    "creators",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("username", Text, nullable=False),
+    Column("display_name", Text),
+    Column("profile_picture_url", Text),
+    Column("permalink", Text),
+    Column("follower_count", Integer),
+    Column("following_count", Integer),
+    Column("post_count", Integer),
+    Column("verified", Boolean, nullable=False, server_default=text("false")),
+)
+
+# No foreign key to creators: the scanner writes both in the order it finds them.
+sora_posts = Table(
+    "sora_posts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("creator_id", Text),
+    Column("text", _FOLDED),
+    Column("posted_at", _MOMENT, nullable=False),
+    Column("permalink", Text),
+    Column("video_url", Text),
+    Column("video_url_md", Text),
+    Column("thumbnail_url", Text),
+    Column("gif_url", Text),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("generation_id", Text),
+    Column("task_id", Text),
+    Column("indexed_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column(
+        "id_hash",
+        BigInteger,
+        Computed("('x' || left(md5(id), 16))::bit(64)::bigint", persisted=True),
+        nullable=False,
+        comment="the first 8 bytes of the id's MD5: the order that random picks start from",
+    ),
+    Column(
+        "size_class",
+        Text,
+        Computed(
+            "CASE WHEN width > height AND height > 0 THEN 'wide'"
+            " WHEN height > width AND width > 0 THEN 'tall' ELSE 'other' END",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
+    CheckConstraint("id <> ''", name="id_filled"),
+    CheckConstraint("width >= 0 AND height >= 0", name="size"),
+    CheckConstraint("isfinite(posted_at) AND isfinite(indexed_at)", name="times_finite"),
+)
+
+catalog_changes = Table(
+    "catalog_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("catalog_day", Date, nullable=False),
+    Column("post_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("old_text", _FOLDED),
+    Column("old_width", Integer),
+    Column("old_height", Integer),
+    Column("changed_at", _MOMENT, nullable=False, server_default=func.now()),
+    CheckConstraint("kind IN ('insert', 'update', 'delete')", name="kind"),
+    comment="outbox: what a counts refresh consumes, in the transaction that applies it",
+)
+
+catalog_days = Table(
+    "catalog_days",
+    metadata,
+    Column("catalog_day", Date, primary_key=True),
+    Column("revision", BigInteger, nullable=False, comment="last outbox row applied to the day"),
+    Column("post_count", BigInteger, nullable=False),
+    Column("counted_at", _MOMENT, nullable=False),
+    comment="per day: how far counting has come",
+)
+
+displays = Table(
+    "displays",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    _now(),
+    Column("last_ping", _MOMENT),
+    Column("status", Text, nullable=False, server_default=text("'offline'")),
+    Column("current_video_id", Text),
+    Column("current_position", Integer),
+    Column("current_block_id", Uuid),
+    Column("current_timeline_video_id", Uuid),
+    Column("current_playlist_id", Uuid),
+    Column("timeline_position", Integer, nullable=False, server_default=text("0")),
+    Column("commands", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("playback_state", Text, nullable=False, server_default=text("'idle'")),
+    Column("is_playing", Boolean, nullable=False, server_default=text("false")),
+    Column("is_muted", Boolean, nullable=False, server_default=text("true")),
+    Column("video_position", Double, nullable=False, server_default=text("0")),
+    Column("last_state_change", _MOMENT),
+    Column("last_video_start_time", _MOMENT),
+    Column("dedup_since", _MOMENT, nullable=False, server_default=func.now()),
+    Column("loop_iteration", Integer, nullable=False, server_default=text("0")),
+    Column("active_build_id", BigInteger),
+    CheckConstraint("id ~ '^[A-Z0-9]{6}$'", name="id_code"),
+    CheckConstraint("btrim(name) <> ''", name="name_filled"),
+    CheckConstraint("status IN ('online', 'offline')", name="status"),
+    CheckConstraint(
+        "playback_state IN ('idle', 'playing', 'paused', 'loading')", name="playback_state"
+    ),
+    CheckConstraint("timeline_position >= 0 AND loop_iteration >= 0", name="position"),
+    UniqueConstraint("id", "active_build_id"),
+    ForeignKeyConstraint(
+        ["active_build_id"],
+        ["timeline_builds.id"],
+        name="displays_active_build_id_fkey",
+        use_alter=True,
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+)
+
+playlists = Table(
+    "playlists",
+    metadata,
+    _id(),
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    _now(),
+    Column("updated_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("is_active", Boolean, nullable=False, server_default=text("false")),
+    Column(
+        "is_new",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="true until activation has decided about it",
+    ),
+    Column("total_blocks", Integer, nullable=False, server_default=text("0")),
+    Column("total_videos", Integer, nullable=False, server_default=text("0")),
+    Column("loop_count", Integer, nullable=False, server_default=text("0")),
+    CheckConstraint("btrim(name) <> ''", name="name_filled"),
+    Index(
+        "playlists_one_active_idx", "display_id", unique=True, postgresql_where=text("is_active")
+    ),
+    Index("playlists_display_id_created_at_idx", "display_id", "created_at", "id"),
+)
+
+playlist_blocks = Table(
+    "playlist_blocks",
+    metadata,
+    _id(),
+    Column("playlist_id", ForeignKey("playlists.id", ondelete="CASCADE"), nullable=False),
+    Column("search_term", Text, nullable=False),
+    Column("video_count", Integer, nullable=False),
+    Column("fetch_mode", Text, nullable=False, server_default=text("'random'")),
+    Column("format", Text, nullable=False, server_default=text("'mixed'")),
+    Column("block_order", Integer, nullable=False),
+    _now(),
+    Column("times_played", Integer, nullable=False, server_default=text("0")),
+    Column("last_played_at", _MOMENT),
+    CheckConstraint("char_length(search_term) <= 200", name="search_term_length"),
+    CheckConstraint(r"search_term ~ '(^|\s)[^-\s]'", name="search_term_words"),
+    CheckConstraint(r"search_term !~ '(^|\s)-(\s|$)'", name="search_term_dashes"),
+    CheckConstraint("video_count BETWEEN 1 AND 500", name="video_count"),
+    CheckConstraint("fetch_mode IN ('newest', 'random')", name="fetch_mode"),
+    CheckConstraint("format IN ('mixed', 'wide', 'tall')", name="format"),
+    CheckConstraint("block_order >= 0", name="block_order"),
+    # Deferrable, so that two blocks can trade places in one transaction.
+    UniqueConstraint("playlist_id", "block_order", deferrable=True, initially="IMMEDIATE"),
+)
+
+search_terms = Table(
+    "search_terms",
+    metadata,
+    Column("term", Text, primary_key=True, comment="the normalized query"),
+    Column("phrase", Text, nullable=False),
+    Column("exclusions", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("is_watched", Boolean, nullable=False, server_default=text("false")),
+    _now(),
+    Column("counted_at", _MOMENT, comment="null until counted over the whole catalogue"),
+    CheckConstraint("char_length(term) BETWEEN 1 AND 200", name="term_length"),
+)
+
+video_counts_daily = Table(
+    "video_counts_daily",
+    metadata,
+    Column("term", ForeignKey("search_terms.term", ondelete="CASCADE"), primary_key=True),
+    Column("format", Text, primary_key=True),
+    Column("catalog_day", Date, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    CheckConstraint("format IN ('mixed', 'wide', 'tall')", name="format"),
+    CheckConstraint("count > 0", name="count"),
+    Index("video_counts_daily_catalog_day_idx", "catalog_day"),
+    comment="sparse: a counted term without a row for a day has no match on it",
+)
+
+# The pools: per term, shape and order the first K posts of that order.
+video_candidates = Table(
+    "video_candidates",
+    metadata,
+    Column("term", ForeignKey("search_terms.term", ondelete="CASCADE"), primary_key=True),
+    Column("size_class", Text, primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("post_id", Text, primary_key=True),
+    Column("posted_at", _MOMENT, nullable=False),
+    Column("id_hash", BigInteger, nullable=False),
+    CheckConstraint("size_class IN ('wide', 'tall', 'other')", name="size_class"),
+    CheckConstraint("pool IN ('newest', 'random')", name="pool"),
+    Index("video_candidates_post_id_idx", "post_id"),
+)
+
+timeline_builds = Table(
+    "timeline_builds",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), nullable=False),
+    Column("playlist_id", Uuid, nullable=False),
+    Column("playlist_version", Text, nullable=False),
+    Column("loop_iteration", Integer, nullable=False),
+    Column("inputs", JSONB, nullable=False, comment="what the plan was made from"),
+    Column("plan", JSONB, nullable=False, comment="every position: block, post, reason"),
+    Column("dry_blocks", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("content_hash", Text, nullable=False),
+    _now(),
+    UniqueConstraint("display_id", "id"),
+)
+
+timeline_videos = Table(
+    "timeline_videos",
+    metadata,
+    _id(),
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), nullable=False),
+    Column("build_id", BigInteger, nullable=False),
+    Column("playlist_id", ForeignKey("playlists.id", ondelete="CASCADE"), nullable=False),
+    Column("block_id", Uuid, nullable=False),
+    Column("video_id", Text, nullable=False),
+    Column("block_position", Integer, nullable=False),
+    Column("timeline_position", Integer, nullable=False),
+    Column("loop_iteration", Integer, nullable=False),
+    Column("queue_slot", SmallInteger, nullable=False, comment="bounds a queue to ten rows"),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("played_at", _MOMENT),
+    Column("video_data", JSONB, nullable=False),
+    _now(),
+    CheckConstraint("status IN ('queued', 'playing', 'played', 'skipped')", name="status"),
+    CheckConstraint("queue_slot BETWEEN 0 AND 9", name="queue_slot"),
+    CheckConstraint(
+        "block_position >= 0 AND timeline_position >= 0 AND loop_iteration >= 0", name="positions"
+    ),
+    UniqueConstraint("display_id", "queue_slot", deferrable=True, initially="DEFERRED"),
+    UniqueConstraint("display_id", "loop_iteration", "timeline_position"),
+    # A queue row of a build that is not the display's active one cannot be committed.
+    ForeignKeyConstraint(
+        ["display_id", "build_id"],
+        ["displays.id", "displays.active_build_id"],
+        name="timeline_videos_active_build_fkey",
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+)
+
+# Plays outlive displays, playlists, blocks and posts: nothing is referenced, nothing cascades.
+video_history = Table(
+    "video_history",
+    metadata,
+    _id(),
+    Column("display_id", Text, nullable=False),
+    Column("video_id", Text, nullable=False),
+    Column("block_id", Uuid),
+    Column("loop_iteration", Integer, nullable=False),
+    Column("played_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("timeline_video_id", Uuid, comment="the queue row that was played; null if imported"),
+    Column("was_skipped", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("timeline_video_id"),
+)
+
+# Built CONCURRENTLY by the migrations, because the scanner and the players never stop.
+_posts = sora_posts.c
+concurrent_indexes = (
+    Index(
+        "sora_posts_text_search_idx",
+        text("to_tsvector('simple'::regconfig, text)"),
+        postgresql_using="gin",
+        _table=sora_posts,
+    ),
+    Index(
+        "sora_posts_text_trigram_idx",
+        _posts.text,
+        postgresql_using="gin",
+        postgresql_ops={"text": "gin_trgm_ops"},
+    ),
+    Index("sora_posts_format_idx", _posts.size_class, _posts.posted_at, _posts.id),
+    Index("sora_posts_posted_at_idx", _posts.posted_at, _posts.id),
+    Index("sora_posts_indexed_at_idx", _posts.indexed_at),
+    Index("sora_posts_id_hash_idx", _posts.id_hash, _posts.id),
+    Index(
+        "timeline_videos_display_id_status_idx",
+        timeline_videos.c.display_id,
+        timeline_videos.c.status,
+    ),
+    Index(
+        "video_history_block_id_display_id_idx",
+        video_history.c.block_id,
+        video_history.c.display_id,
+    ),
+    Index(
+        "video_history_display_id_played_at_idx",
+        video_history.c.display_id,
+        video_history.c.played_at,
+        video_history.c.video_id,
+    ),
+)

@@ -1,0 +1,98 @@
+"""Real servers for every test: one PostgreSQL and one Valkey a worker, a fresh database a test."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from redis import Redis
+from sqlalchemy import Engine
+
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis
+from sorafeed_assets.storage.migrate import migrate
+
+_TEMPLATE = "sorafeed_template"
+# Tests need speed, not survival of a power cut.
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), _FAST)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(tmp_path_factory.mktemp("redis"), persist=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedPostgres) -> str:
+    """A migrated, empty database that tests copy."""
+    url = postgres.create_database(_TEMPLATE)
+    engine = create_database_engine(url, Settings())
+    migrate(engine)
+    engine.dispose()
+    return _TEMPLATE
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+    """The address of a migrated database of this test alone."""
+    name = f"test_{next(_numbers)}"
+    url = postgres.create_database(name, template_database)
+    yield url
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """The address of an empty Redis."""
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings that point at this test's servers."""
+    return Settings.model_validate(
+        {"database_url": database_url, "redis_url": redis_url, "data_dir": tmp_path / "sorafeed"}
+    )
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """An engine on this test's database."""
+    engine = create_database_engine(str(settings.database_url), settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def session_engine(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Engine]:
+    """An engine for questions that store nothing, shared by all examples of a property."""
+    url = postgres.create_database("shared", template_database)
+    engine = create_database_engine(url, Settings())
+    yield engine
+    engine.dispose()
