@@ -56,6 +56,14 @@ class Settings(BaseSettings):
         """A queue of fewer entries is low."""
         return 3
 
+    def as_environment(self) -> dict[str, str]:
+        """The variables that give another process these settings."""
+        return {
+            f"SORAFEED_{name.upper()}": str(value)
+            for name, value in self.model_dump().items()
+            if value is not None
+        }
+
     @model_validator(mode="after")
     def _first_day_is_past(self) -> Self:
         if self.catalog_first_day > datetime.now(UTC).date() + timedelta(days=1):

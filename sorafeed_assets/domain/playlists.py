@@ -1,7 +1,9 @@
 """Playlists and their blocks: what is valid, which one is active, what changes playback."""
 
+import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +15,10 @@ from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.search import Format, SearchQuery, parse_query
 
 MAX_VIDEO_COUNT: Final = 500
+MAX_NAME_LENGTH: Final = 200
+
+_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_DISPLAY_CODE: Final = re.compile(r"[A-Z0-9]{6}", re.ASCII)
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -77,9 +83,10 @@ def draft_block(
         InvalidInputError: naming the field, as ``blocks[index].field``.
     """
     at = f"blocks[{index}]"
+    check_storable(search_term, f"{at}.search_term")
     parse_query(search_term, f"{at}.search_term")
     return BlockDraft(
-        search_term.strip(),
+        " ".join(search_term.split()),
         _video_count(video_count, f"{at}.video_count"),
         _choice(FetchMode, fetch_mode, f"{at}.fetch_mode"),
         _choice(Format, format_, f"{at}.format"),
@@ -87,13 +94,56 @@ def draft_block(
 
 
 def _video_count(value: object, field: str) -> int:
-    try:
-        count = int(str(value))
-    except ValueError:
-        raise InvalidInputError(field, f"is {value!r}; write a whole number") from None
+    # int() alone would also take True, 2.5, "1_0" and digits of other scripts.
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
+        count = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        count = value
+    else:
+        raise InvalidInputError(field, f"is {value!r}; write a whole number")
     if not 1 <= count <= MAX_VIDEO_COUNT:
         raise InvalidInputError(field, f"is {count}; it must be 1 to {MAX_VIDEO_COUNT}")
     return count
+
+
+def check_storable(value: str, field: str) -> None:
+    """Refuse text that no UTF-8 database can store.
+
+    Raises:
+        InvalidInputError: naming ``field``, when it has a NUL or half of a surrogate pair.
+    """
+    if "\x00" in value:
+        raise InvalidInputError(field, "has a NUL character; remove it")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InvalidInputError(field, "is no valid Unicode text; remove the broken character")
+
+
+def check_name(name: str, field: str = "name") -> str:
+    """The name of a display or playlist, trimmed.
+
+    Raises:
+        InvalidInputError: naming ``field``, when it is blank, too long or not storable.
+    """
+    check_storable(name, field)
+    trimmed = name.strip()
+    if not trimmed:
+        raise InvalidInputError(field, "is blank; write a name")
+    if len(trimmed) > MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            field, f"has {len(trimmed)} characters; at most {MAX_NAME_LENGTH} are allowed"
+        )
+    return trimmed
+
+
+def check_display_code(code: str, field: str = "display_id") -> str:
+    """The code of a display, as it is.
+
+    Raises:
+        InvalidInputError: naming ``field``, unless it is 6 characters from A-Z and 0-9.
+    """
+    if not _DISPLAY_CODE.fullmatch(code):
+        raise InvalidInputError(field, f"is {code!r}; it must be 6 characters from A-Z and 0-9")
+    return code
 
 
 def _choice(kind: type[_Choice], value: str, field: str) -> _Choice:
@@ -145,3 +195,28 @@ def choose_active(playlists: Iterable[Playlist]) -> Playlist | None:
     if newest.is_new:
         return newest
     return next((p for p in ordered if p.is_active), newest)
+
+
+def keep_blocks(blocks: Sequence[Block], drafts: Sequence[BlockDraft]) -> list[Block | None]:
+    """Which stored block each draft continues, None for a new one.
+
+    A draft continues a block with equal fields, and continued blocks keep their order. The
+    common beginning and end come first, so that an edit re-plans nothing before it.
+    """
+    old = [BlockDraft(b.search_term, b.video_count, b.fetch_mode, b.format) for b in blocks]
+    new = list(drafts)
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    rest = shorter - head
+    tail = next((i for i in range(rest) if old[-1 - i] != new[-1 - i]), rest)
+    kept: list[Block | None] = [None] * len(new)
+    kept[:head] = blocks[:head]
+    if tail:
+        kept[-tail:] = blocks[-tail:]
+    middle = difflib.SequenceMatcher(
+        None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False
+    )
+    for match in middle.get_matching_blocks():
+        for i in range(match.size):
+            kept[head + match.b + i] = blocks[head + match.a + i]
+    return kept

@@ -1,6 +1,9 @@
 """Connections to Postgres: engines whose every session has time-outs and UTC."""
 
-from sqlalchemy import URL, Engine, create_engine, make_url
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from sorafeed_assets.domain.errors import SetupError
@@ -25,6 +28,14 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which every statement sees the same rows (REPEATABLE READ)."""
+    connected = engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    with connected as connection, connection.begin():
+        yield connection
 
 
 def _psycopg(url: str) -> URL:

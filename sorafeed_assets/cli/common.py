@@ -1,0 +1,85 @@
+"""What the commands share: the console, settings with --data-dir, an engine, plain errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from sqlalchemy import Engine
+
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.servers import servers
+from sorafeed_assets.settings import Settings, load_settings
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.migrate import migrate
+
+console = Console()
+errors = Console(stderr=True)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder of the embedded servers and of Dagster's files."),
+]
+
+
+def settings_of(data_dir: Path | None) -> Settings:
+    """The settings, with ``--data-dir`` on top."""
+    return load_settings(**({"data_dir": data_dir} if data_dir else {}))
+
+
+def engine_of(settings: Settings) -> Engine:
+    """An engine on the project's database."""
+    if settings.database_url is None:
+        raise SetupError("no database address; run `sorafeed up`")
+    return create_database_engine(str(settings.database_url), settings)
+
+
+@contextmanager
+def database(data_dir: Path | None) -> Iterator[tuple[Engine, Settings]]:
+    """A migrated database: the configured one, a running `up`'s, or the data folder's own."""
+    with servers(settings_of(data_dir)) as settings:
+        engine = engine_of(settings)
+        try:
+            migrate(engine)
+            yield engine, settings
+        finally:
+            engine.dispose()
+
+
+class Bars:
+    """Progress bars that appear when their step reports for the first time."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=errors,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Move the bar of ``step``."""
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=total)
+        self._progress.update(self._tasks[step], completed=done, total=total)

@@ -1,0 +1,144 @@
+"""`sorafeed up`, `status`, `migrate` and `env`."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sorafeed_assets.cli.common import (
+    Bars,
+    DataDir,
+    console,
+    database,
+    engine_of,
+    settings_of,
+)
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch import data_folder
+from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.demo import load_demo
+from sorafeed_assets.launch.materialize import Report, materialize_all
+from sorafeed_assets.launch.servers import embedded, servers
+from sorafeed_assets.launch.status import Status, read_status
+from sorafeed_assets.launch.up import choose_port, serve, stop_on_signals
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.migrate import migrate
+
+
+def up(
+    once: Annotated[bool, typer.Option("--once", help="Do all of it but serving.")] = False,
+    posts: Annotated[
+        int | None, typer.Option(min=0, help="Posts of the demo catalogue (20,000).")
+    ] = None,
+    displays: Annotated[
+        int | None, typer.Option(min=0, max=10_000, help="Demo displays (12).")
+    ] = None,
+    data_dir: DataDir = None,
+    port: Annotated[int | None, typer.Option(help="Port of the Dagster UI (3000).")] = None,
+) -> None:
+    """Start the servers, load the demo, materialize everything, and serve the Dagster UI."""
+    settings = settings_of(data_dir)
+    ui_port = None if once else choose_port(port)
+    with stop_on_signals() as stop, embedded(settings) as addressed:
+        report, status = _prepare(addressed, posts, displays)
+        _print_report(report, status)
+        if ui_port is not None:
+            serve(addressed, ui_port, stop, on_ready=_say_ready)
+    if once and not report.is_clean:
+        raise typer.Exit(1)
+
+
+def _prepare(settings: Settings, posts: int | None, displays: int | None) -> tuple[Report, Status]:
+    engine = engine_of(settings)
+    try:
+        migrate(engine)
+        with Bars() as bars, open_instance(settings) as instance:
+            load_demo(engine, settings, posts=posts, displays=displays, on_progress=bars)
+            report = materialize_all(settings, instance, bars)
+            connections = Connections(settings)
+            try:
+                return report, read_status(connections, instance)
+            finally:
+                connections.close()
+    finally:
+        engine.dispose()
+
+
+def _say_ready(address: str) -> None:
+    console.print(f"\nDagster UI:  {address}\nCtrl-C stops everything.", highlight=False)
+
+
+def _print_report(report: Report, status: Status) -> None:
+    table = Table("asset", "materializations", "seconds", title="Materialized")
+    for asset, seconds in report.seconds.items():
+        table.add_row(asset, f"{report.events[asset]:,}", f"{seconds:.2f}")
+    console.print(table)
+    _print_status(status)
+    for name, passed in sorted(report.checks.items()):
+        if not passed:
+            console.print(f"[red]check failed:[/] {name}")
+    for failure in report.failures:
+        console.print(f"[red]failed:[/] {failure}")
+
+
+def _print_status(status: Status) -> None:
+    queues, counts, checks = status.timelines, status.counts, status.checks
+    table = Table("what", "figure", show_header=False)
+    table.add_row("posts", f"{status.posts:,}")
+    table.add_row("tracked terms", f"{status.terms:,}")
+    table.add_row("counts", f"{counts['fresh']:,} fresh, {counts['stale']:,} stale")
+    table.add_row("displays", f"{status.displays:,}")
+    table.add_row(
+        "timelines", f"{queues['complete']} complete, {queues['low']} low, {queues['dry']} dry"
+    )
+    table.add_row("checks", f"{checks['passed']} passed, {checks['failed']} failed")
+    for run in status.runs:
+        took = "" if run.seconds is None else f" in {run.seconds} s"
+        table.add_row("run", f"{run.job} {run.status.lower()}{took}")
+    console.print(table)
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Posts, counts, displays, timelines, checks and the last runs."""
+    with database(data_dir) as (_engine, settings), open_instance(settings) as instance:
+        connections = Connections(settings)
+        try:
+            figures = read_status(connections, instance)
+        finally:
+            connections.close()
+    if as_json:
+        typer.echo(json.dumps(figures.as_json(), indent=2))
+    else:
+        _print_status(figures)
+
+
+def migrate_database(data_dir: DataDir = None) -> None:
+    """Bring the database to the current schema."""
+    with servers(settings_of(data_dir)) as settings:
+        engine = engine_of(settings)
+        try:
+            before, after = migrate(engine)
+        finally:
+            engine.dispose()
+    console.print(
+        f"already at {after}"
+        if before == after
+        else f"migrated from {before or 'empty'} to {after}"
+    )
+
+
+def print_environment(data_dir: DataDir = None) -> None:
+    """Shell lines with which `dagster dev -w workspace.yaml` joins the running instance."""
+    folder: Path = settings_of(data_dir).data_dir.resolve()
+    if data_folder.running(folder) is None:
+        raise SetupError(f"nothing runs in {folder}; start `sorafeed up` first")
+    with servers(settings_of(data_dir)) as settings:
+        for name, value in environment(settings).items():
+            typer.echo(f"export {name}={shlex.quote(value)}")

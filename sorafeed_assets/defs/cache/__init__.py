@@ -1,0 +1,1 @@
+"""Redis snapshots: what readers take instead of asking Postgres."""

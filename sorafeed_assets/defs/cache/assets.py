@@ -1,0 +1,106 @@
+"""Count cache, timeline cache and admin snapshot."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from sorafeed_assets.defs.common import (
+    CODE_VERSION,
+    DISPLAYS,
+    OWNERS,
+    RETRIES,
+    plain_failures,
+    version_tags,
+)
+from sorafeed_assets.defs.recording import PartitionResult, partition_results
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.caches import (
+    write_admin_snapshot,
+    write_count_cache,
+    write_timeline_cache,
+)
+
+
+def _columns(**columns: str) -> dict[str, object]:
+    return {
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name, type_) for name, type_ in columns.items()]
+        )
+    }
+
+
+@dg.asset(
+    deps=["video_counts_by_search"],
+    group_name="cache",
+    owners=OWNERS,
+    kinds={"redis"},
+    code_version=CODE_VERSION,
+    retry_policy=RETRIES,
+    metadata=_columns(key="sorafeed:count:{search_term}:{format}", value="integer"),
+)
+def count_cache(connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult[None]:
+    """The totals in Redis, written over the old ones in one transaction, for 24 hours."""
+    with plain_failures():
+        written = write_count_cache(
+            connections.engine, connections.redis, ttl=connections.settings.cache_ttl_seconds
+        )
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(written.data_version),
+        metadata={"keys": written.written, "removed": written.removed},
+    )
+
+
+def cache_result(version: str) -> PartitionResult:
+    """What `timeline_cache` records for one display."""
+    return PartitionResult(data_version=version)
+
+
+@dg.asset(
+    deps=["display_timelines"],
+    partitions_def=DISPLAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="cache",
+    owners=OWNERS,
+    kinds={"redis"},
+    code_version=CODE_VERSION,
+    retry_policy=RETRIES,
+    metadata=_columns(key="sorafeed:timeline:{display}", value="json: build, position, videos"),
+)
+def timeline_cache(
+    context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """What a display plays next, in Redis, for 24 hours."""
+    with plain_failures():
+        versions = write_timeline_cache(
+            connections.engine,
+            connections.redis,
+            context.partition_keys,
+            ttl=connections.settings.cache_ttl_seconds,
+        )
+    results = {display: cache_result(version) for display, version in sorted(versions.items())}
+    yield from partition_results(context, "timeline_cache", results)
+
+
+@dg.asset(
+    deps=["video_counts_by_search", "display_timelines"],
+    group_name="cache",
+    owners=OWNERS,
+    kinds={"redis"},
+    code_version=CODE_VERSION,
+    retry_policy=RETRIES,
+    metadata=_columns(key="sorafeed:admin:snapshot", value="json: displays, totals, counts"),
+)
+def admin_snapshot(connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult[None]:
+    """What the admin page opens with: all displays and counts, in one value."""
+    with plain_failures():
+        version = write_admin_snapshot(
+            connections.engine, connections.redis, ttl=connections.settings.cache_ttl_seconds
+        )
+    return dg.MaterializeResult(data_version=dg.DataVersion(version))
+
+
+def admin_result(version: str) -> dg.AssetMaterialization:
+    """What the displays' job records for the admin snapshot."""
+    return dg.AssetMaterialization(
+        "admin_snapshot", tags=version_tags(version, code_version=CODE_VERSION)
+    )

@@ -1,0 +1,1 @@
+"""The catalogue as Dagster sees it: written outside, observed here."""

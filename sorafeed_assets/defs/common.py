@@ -1,0 +1,155 @@
+"""What several groups share: partitions, retries, pools, priorities, metadata, data versions."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from typing import Any, Final
+
+import dagster as dg
+from dagster import AssetCheckSeverity
+from sqlalchemy import Engine, Table
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from sorafeed_assets.domain.automation import DayRange
+from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
+from sorafeed_assets.storage.frames import preview_rows
+
+OWNERS: Final = ["team:data-engineering"]
+RETRIES: Final = dg.RetryPolicy(
+    max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+# The heavy readers of Postgres run one at a time; dagster.yaml gives this pool one slot.
+HEAVY_POOL: Final = "postgres_heavy"
+PLAYLIST_PRIORITY: Final = {"dagster/priority": "10"}
+HOURLY_PRIORITY: Final = {"dagster/priority": "5"}
+BACKFILL_PRIORITY: Final = {"dagster/priority": "0"}
+# Raised by hand when a rule changes, so that the UI shows what was made by the old one.
+CODE_VERSION: Final = "1"
+_PREVIEW_ROWS: Final = 10
+
+MetadataEntry = int | float | str | dg.MetadataValue[Any]
+Metadata = Mapping[str, MetadataEntry]
+
+DISPLAYS: Final = dg.DynamicPartitionsDefinition(name="displays")
+
+
+def catalog_day_partitions(first_day: date) -> dg.DailyPartitionsDefinition:
+    """One partition a catalog day, today's included."""
+    return dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1)
+
+
+def day_range_tags(days: DayRange) -> dict[str, str]:
+    """The tags that make one run cover these days."""
+    return {
+        "dagster/asset_partition_range_start": days.first.isoformat(),
+        "dagster/asset_partition_range_end": days.last.isoformat(),
+    }
+
+
+def table_schema(table: Table) -> dg.TableSchema:
+    """The columns of a table as the UI shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                str(column.type).lower(),
+                description=column.comment,
+                constraints=dg.TableColumnConstraints(
+                    nullable=bool(column.nullable), unique=column.primary_key
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def table_metadata(table: Table) -> dict[str, object]:
+    """Definition metadata of a table asset: where it lies and what its columns are."""
+    return {
+        "dagster/column_schema": table_schema(table),
+        "dagster/table_name": f"public.{table.name}",
+    }
+
+
+def preview(engine: Engine, asset: str) -> dg.MarkdownMetadataValue:
+    """The first rows of a table asset as a Markdown table."""
+    return markdown_table(*preview_rows(engine, asset, _PREVIEW_ROWS))
+
+
+def markdown_table(columns: list[str], rows: list[list[str]]) -> dg.MarkdownMetadataValue:
+    """Rows of text as a Markdown table; what could break out of a cell is escaped."""
+    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _cell(value: str) -> str:
+    short = value if len(value) <= 80 else f"{value[:79]}…"
+    return short.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def version_tags(
+    data_version: str,
+    upstream: Mapping[str, str] | None = None,
+    code_version: str | None = None,
+) -> dict[str, str]:
+    """The event tags that carry a data version and what it was made from, as Dagster writes them.
+
+    ``upstream`` gives the data version of each asset read, by key.
+    """
+    return {
+        "dagster/data_version": data_version,
+        "dagster/data_version_is_user_provided": "true",
+        **({"dagster/code_version": code_version} if code_version else {}),
+        **{f"dagster/input_data_version/{key}": v for key, v in (upstream or {}).items()},
+    }
+
+
+def partition_materialization(
+    asset: str,
+    partition: str,
+    data_version: str,
+    *,
+    upstream: Mapping[str, str],
+    metadata: Metadata | None = None,
+) -> dg.AssetMaterialization:
+    """The event of one partition out of a run over many, with a data version of its own."""
+    return dg.AssetMaterialization(
+        asset,
+        partition=partition,
+        metadata=dict(metadata or {}),
+        tags=version_tags(data_version, upstream, CODE_VERSION),
+    )
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn errors a user can act on into step failures that show nothing but their text.
+
+    A server that is away is worth a retry; wrong input is not.
+    """
+    try:
+        yield
+    except UnavailableError as error:
+        raise dg.Failure(str(error), allow_retries=True) from error
+    except SorafeedError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except OperationalError as error:
+        text = str(error.orig).strip()
+        raise dg.Failure(f"Postgres does not answer as it should: {text}") from error
+    except DBAPIError as error:
+        raise dg.Failure(f"Postgres refused a statement: {error.orig}") from error
+
+
+def check_result(
+    problems: Collection[str],
+    looked_at: int,
+    *,
+    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    """A check's answer: passed without problems, else the first of them in plain words."""
+    return dg.AssetCheckResult(
+        passed=not problems,
+        severity=severity,
+        description="; ".join(sorted(problems)[:5]) or None,
+        metadata={"looked_at": looked_at, "problems": len(problems)},
+    )

@@ -1,0 +1,95 @@
+"""Checks of counts and candidate pools: compared with direct queries on a rotating sample."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from sorafeed_assets.defs.checking import Check
+from sorafeed_assets.defs.common import check_result
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.counts import sample_recount, stale_counts, term_totals
+from sorafeed_assets.services.pools import sample_pools
+
+_SAMPLE: Final = 5
+_OLDEST_HOURS: Final = 3
+
+
+def _seed() -> int:
+    """Another sample each hour, the same within it."""
+    return int(datetime.now(UTC).timestamp() // 3600)
+
+
+def _counts_equal_recount(connections: Connections) -> dg.AssetCheckResult:
+    samples = sample_recount(connections.engine, seed=_seed(), size=_SAMPLE)
+    return check_result(
+        [
+            f"{sample.term} ({sample.format}): stored {sample.stored}, recounted {sample.recounted}"
+            for sample in samples
+            if sample.stored != sample.recounted
+        ],
+        len(samples),
+    )
+
+
+def _shapes_within_all(connections: Connections) -> dg.AssetCheckResult:
+    totals = term_totals(connections.engine)
+    terms = sorted({term for term, _ in totals})
+    return check_result(
+        [
+            f"{term}: wide and tall are more than all"
+            for term in terms
+            if totals[term, "wide"] + totals[term, "tall"] > totals[term, "mixed"]
+        ],
+        len(terms),
+    )
+
+
+def _counts_are_fresh(connections: Connections) -> dg.AssetCheckResult:
+    problems = stale_counts(connections.engine, older_than_hours=_OLDEST_HOURS)
+    return check_result(problems, len(problems), severity=dg.AssetCheckSeverity.WARN)
+
+
+def _pools_equal_brute_force(connections: Connections) -> dg.AssetCheckResult:
+    samples = sample_pools(
+        connections.engine,
+        seed=_seed(),
+        size=_SAMPLE,
+        pool_size=connections.settings.candidates_per_pool,
+    )
+    return check_result(
+        [
+            f"{sample.term} ({sample.size_class}, {sample.pool}): differs from a direct query"
+            for sample in samples
+            if not sample.is_equal
+        ],
+        len(samples),
+    )
+
+
+COUNT_CHECKS: Final = (
+    Check(
+        "video_counts_by_search",
+        "counts_equal_recount",
+        "A direct ILIKE recount of a rotating sample gives the stored totals.",
+        _counts_equal_recount,
+    ),
+    Check(
+        "video_counts_by_search",
+        "wide_and_tall_within_mixed",
+        "A term's wide and tall posts are never more than all its posts.",
+        _shapes_within_all,
+    ),
+    Check(
+        "video_counts_by_search",
+        "counts_are_fresh",
+        "No change of the catalogue has waited for hours, and no term is without its count.",
+        _counts_are_fresh,
+    ),
+    Check(
+        "video_candidates",
+        "pools_equal_brute_force",
+        "A rotating sample of pools equals what a direct query picks.",
+        _pools_equal_brute_force,
+    ),
+)

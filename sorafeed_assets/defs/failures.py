@@ -1,0 +1,26 @@
+"""A failed run, said in one plain sentence."""
+
+import dagster as dg
+
+
+def failure_sentence(job: str, run_id: str, step_errors: list[tuple[str, str]]) -> str:
+    """What failed and why, from (step, first line of its error) pairs."""
+    reasons = "; ".join(f"{step}: {error}" for step, error in step_errors) or "no step has started"
+    return f"run {run_id[:8]} of {job} failed: {reasons}"
+
+
+@dg.run_failure_sensor(
+    name="failed_runs", default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15
+)
+def failed_runs(context: dg.RunFailureSensorContext) -> None:
+    """Log each failed run in a sentence; the hook for whoever wants a message sent."""
+    errors = []
+    for event in context.get_step_failure_events():
+        failure = event.step_failure_data
+        data = failure.user_failure_data
+        text = data.description if data and data.description else None
+        error = failure.error
+        cause = (error.cause or error).message.strip().splitlines()[0] if error else "unknown"
+        errors.append((str(event.step_key), text or cause))
+    run = context.dagster_run
+    context.log.error(failure_sentence(run.job_name, run.run_id, errors))

@@ -1,0 +1,60 @@
+"""How sensors ask for runs: what was asked before decides whether to ask again."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from sorafeed_assets.domain.automation import PastRun, RunState, reason_to_wait
+
+_ASKED_BY: Final = "sorafeed/asked_by"
+_REQUEST: Final = "sorafeed/request"
+# More than the failures after which the longest pause is reached.
+_RUNS_LOOKED_AT: Final = 12
+_STATES: Final = {
+    dg.DagsterRunStatus.SUCCESS: RunState.SUCCEEDED,
+    dg.DagsterRunStatus.FAILURE: RunState.FAILED,
+    dg.DagsterRunStatus.CANCELED: RunState.FAILED,
+}
+
+
+def ask(
+    context: dg.SensorEvaluationContext,
+    request: str,
+    runs: Sequence[dg.RunRequest],
+    asset_events: Sequence[dg.AssetObservation] = (),
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask for ``runs`` unless what this sensor asked for before says to wait.
+
+    ``request`` is a digest of why: the same reason is not asked for again once it succeeded.
+    """
+    name = context.sensor_name
+    reason = reason_to_wait(request, _past_runs(context.instance, name), datetime.now(UTC))
+    if reason:
+        return dg.SkipReason(reason)
+    tags = {_ASKED_BY: name, _REQUEST: request}
+    return dg.SensorResult(
+        run_requests=[_tagged(run, tags) for run in runs],
+        asset_events=asset_events,
+    )
+
+
+def _tagged(run: dg.RunRequest, tags: dict[str, str]) -> dg.RunRequest:
+    return dg.RunRequest(
+        job_name=run.job_name, run_config=run.run_config, tags={**run.tags, **tags}
+    )
+
+
+def _past_runs(instance: dg.DagsterInstance, sensor: str) -> list[PastRun]:
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={_ASKED_BY: sensor}), limit=_RUNS_LOOKED_AT
+    )
+    return [
+        PastRun(
+            record.dagster_run.tags.get(_REQUEST, ""),
+            _STATES.get(record.dagster_run.status, RunState.ACTIVE),
+            datetime.fromtimestamp(record.end_time, UTC) if record.end_time else None,
+        )
+        for record in records
+    ]

@@ -1,0 +1,1 @@
+"""What plays next on each display: plans stored, queues published, rebuilt when inputs change."""

@@ -1,0 +1,93 @@
+"""`display_timelines`: the plan of a display stored, its queue published."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from sorafeed_assets.defs.common import (
+    CODE_VERSION,
+    DISPLAYS,
+    OWNERS,
+    RETRIES,
+    plain_failures,
+    table_metadata,
+)
+from sorafeed_assets.defs.recording import PartitionResult, partition_results
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.services.rebuild import BuildOutcome
+from sorafeed_assets.storage import tables
+
+
+def timeline_result(outcome: BuildOutcome, candidates_version: str) -> PartitionResult:
+    """What `display_timelines` records for one display."""
+    playlist = (
+        f"{outcome.playlist_id}:{outcome.playlist_version}" if outcome.playlist_id else "none"
+    )
+    return PartitionResult(
+        data_version=outcome.content_hash or "none",
+        upstream={"active_playlists": playlist, "video_candidates": candidates_version},
+        metadata={
+            "planned": outcome.planned,
+            "queued": outcome.queued,
+            "loop": outcome.loop,
+            "position": outcome.position,
+            "dry_blocks": len(outcome.dry_blocks),
+            "build": str(outcome.build_id or "none"),
+            **{f"picks_{tier}": picks for tier, picks in sorted(outcome.tiers.items())},
+        },
+    )
+
+
+def candidates_version(instance: dg.DagsterInstance) -> str:
+    """The data version that `video_candidates` was last recorded with."""
+    event = instance.get_latest_materialization_event(dg.AssetKey("video_candidates"))
+    materialization = event.asset_materialization if event else None
+    tags = (materialization.tags if materialization else None) or {}
+    return tags.get("dagster/data_version", "none")
+
+
+def split_outcomes(
+    results: Mapping[str, BuildOutcome | SorafeedError],
+) -> tuple[dict[str, BuildOutcome], dict[str, SorafeedError]]:
+    """The displays that were built, and those that could not be, each in order."""
+    built: dict[str, BuildOutcome] = {}
+    failed: dict[str, SorafeedError] = {}
+    for display, result in sorted(results.items()):
+        if isinstance(result, SorafeedError):
+            failed[display] = result
+        else:
+            built[display] = result
+    return built, failed
+
+
+@dg.asset(
+    deps=["active_playlists", "video_candidates"],
+    partitions_def=DISPLAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="timelines",
+    owners=OWNERS,
+    kinds={"postgres", "python"},
+    code_version=CODE_VERSION,
+    retry_policy=RETRIES,
+    metadata=table_metadata(tables.timeline_videos),
+)
+def display_timelines(
+    context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """The full order of a display's loop, and its first window in the live queue."""
+    with plain_failures():
+        built, failed = split_outcomes(connections.timelines.repopulate(context.partition_keys))
+    candidates = candidates_version(context.instance)
+    results = {name: timeline_result(outcome, candidates) for name, outcome in built.items()}
+    if failed:
+        for display, result in results.items():
+            context.log_event(result.materialization("display_timelines", display))
+        raise dg.Failure(failure_text(failed), allow_retries=False)
+    yield from partition_results(context, "display_timelines", results)
+
+
+def failure_text(failed: Mapping[str, SorafeedError]) -> str:
+    """Why displays stay on their last good queue, in plain words."""
+    reasons = "; ".join(f"{display}: {error}" for display, error in failed.items())
+    return f"{len(failed)} displays keep their last good queue: {reasons}"

@@ -1,0 +1,127 @@
+"""What schedules and sensors decide: pure functions of what they gathered."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+# The outbox may grow this far before counts are refreshed ahead of the hour.
+INSERTS_WORTH_A_REFRESH: Final = 5_000
+_FIRST_BACKOFF: Final = timedelta(seconds=30)
+_LONGEST_BACKOFF: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """Catalog days from ``first`` to ``last``, both included."""
+
+    first: date
+    last: date
+
+
+def day_ranges(days: Iterable[date]) -> list[DayRange]:
+    """The fewest contiguous ranges that hold exactly ``days``."""
+    ranges: list[DayRange] = []
+    for day in sorted(set(days)):
+        if ranges and day - ranges[-1].last == timedelta(days=1):
+            ranges[-1] = DayRange(ranges[-1].first, day)
+        else:
+            ranges.append(DayRange(day, day))
+    return ranges
+
+
+def days_to_count(
+    dirty: Collection[date],
+    known: Collection[date],
+    uncounted_terms: int,
+    *,
+    first: date,
+    last: date,
+) -> list[date]:
+    """Which catalog days a refresh has to work on.
+
+    The dirty ones; all known ones while a term is not counted yet. Days outside the partitions
+    (times far in the future, or before the catalogue's first day) are left out.
+    """
+    wanted = set(dirty) | (set(known) if uncounted_terms else set())
+    return sorted(day for day in wanted if first <= day <= last)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionChange:
+    """Which partitions to add and to remove, sorted."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+
+def partition_change(existing: Collection[str], wanted: Collection[str]) -> PartitionChange:
+    """What makes ``existing`` partitions the ``wanted`` ones."""
+    return PartitionChange(
+        tuple(sorted(set(wanted) - set(existing))), tuple(sorted(set(existing) - set(wanted)))
+    )
+
+
+def changed_versions(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """The entries of ``after`` that are new or differ from ``before``."""
+    return {key: version for key, version in after.items() if before.get(key) != version}
+
+
+def refresh_is_due(*, inserts: int, edits: int, uncounted_terms: int) -> bool:
+    """Whether counts are refreshed now or may wait for the hour.
+
+    An edit or delete may make a shown count too high, and a new term has none at all; new posts
+    only make counts grow, so they wait until they are many.
+    """
+    return edits > 0 or uncounted_terms > 0 or inserts >= INSERTS_WORTH_A_REFRESH
+
+
+class RunState(StrEnum):
+    """How far a run that was asked for has come."""
+
+    ACTIVE = "active"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that a sensor asked for: the digest of why, and how it ended."""
+
+    request: str
+    state: RunState
+    ended_at: datetime | None = None
+
+
+def reason_to_wait(request: str, runs: Sequence[PastRun], now: datetime) -> str | None:
+    """Why a request is not made now, or None when it is.
+
+    ``runs`` are this sensor's, the newest first. One at a time; a request that succeeded is not
+    repeated (nothing changed since); failures back off, doubling up to an hour.
+    """
+    if any(run.state is RunState.ACTIVE for run in runs):
+        return "a run that was asked for before is still under way"
+    if runs and runs[0].state is RunState.SUCCEEDED and runs[0].request == request:
+        return "nothing changed since the last run"
+    failures = 0
+    for run in runs:
+        if run.state is not RunState.FAILED:
+            break
+        failures += 1
+    if failures and runs[0].ended_at is not None:
+        pause = min(_FIRST_BACKOFF * 2 ** (failures - 1), _LONGEST_BACKOFF)
+        if now < runs[0].ended_at + pause:
+            return f"the last {failures} runs failed; the next try is due {pause} after the last"
+    return None
+
+
+def rotating_sample(values: Sequence[str], *, seed: int, size: int) -> list[str]:
+    """``size`` of ``values``, another part for each seed, all of them in turn."""
+    if not values:
+        return []
+    start = (seed * size) % len(values)
+    return [values[(start + step) % len(values)] for step in range(min(size, len(values)))]

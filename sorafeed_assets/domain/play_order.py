@@ -1,0 +1,66 @@
+"""The order that a block's matches play in: newest first, or a keyed shuffle of their ids."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MULTIPLIER_1: Final = np.uint64(0xBF58476D1CE4E5B9)
+_MULTIPLIER_2: Final = np.uint64(0x94D049BB133111EB)
+_SHIFT_30: Final = np.uint64(30)
+_SHIFT_27: Final = np.uint64(27)
+_SHIFT_31: Final = np.uint64(31)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A range of matches by (id_hash, id), to shuffle; ``ids`` ascend, ``hashes`` go with them."""
+
+    ids: tuple[str, ...]
+    hashes: NDArray[np.uint64]
+
+
+def make_page(rows: Iterable[tuple[str, int]]) -> Page:
+    """A page of (post id, signed 64-bit id_hash) rows in any order."""
+    ordered = sorted(rows)
+    hashes = np.array([id_hash for _, id_hash in ordered], dtype=np.int64)
+    return Page(tuple(post_id for post_id, _ in ordered), hashes.view(np.uint64))
+
+
+def shuffle_key(display_id: str, block_id: UUID, loop: int) -> int:
+    """The 64-bit key of one block of one display in one loop."""
+    name = f"{display_id}|{block_id}|{loop}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """Post ids in random order: page after page, in each by the keyed hash, then by id.
+
+    A page is shuffled when the iteration comes to it. One more post in a page moves only itself.
+    """
+
+    pages: Sequence[Page]
+    key: int
+
+    def __iter__(self) -> Iterator[str]:
+        for page in self.pages:
+            ids = page.ids
+            # Stable, and ids ascend: equal hashes fall into the order of their ids.
+            order = np.argsort(_mixed(page.hashes, self.key), kind="stable")
+            yield from map(ids.__getitem__, order.tolist())
+
+
+def _mixed(hashes: NDArray[np.uint64], key: int) -> NDArray[np.uint64]:
+    """The finalizer of splitmix64 over ``hashes`` XOR ``key``; it maps one to one."""
+    mixed = hashes ^ np.uint64(key)
+    mixed ^= mixed >> _SHIFT_30
+    mixed *= _MULTIPLIER_1
+    mixed ^= mixed >> _SHIFT_27
+    mixed *= _MULTIPLIER_2
+    mixed ^= mixed >> _SHIFT_31
+    return mixed

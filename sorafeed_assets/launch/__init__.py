@@ -1,0 +1,1 @@
+"""Starting everything: data folder, servers, Dagster, and the first materialization."""

@@ -1,0 +1,94 @@
+"""The folder that `sorafeed up` owns: one owner at a time, and what others need to join it."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sorafeed_assets.domain.errors import SetupError
+
+_LOCK: Final = "up.lock"
+_RUNTIME: Final = "runtime.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Where the servers of a running `sorafeed up` are."""
+
+    pid: int
+    database_url: str
+    dagster_url: str
+    redis_url: str
+
+
+def prepare(folder: Path) -> Path:
+    """Make the folder and prove that it can be written to; its absolute path.
+
+    Raises:
+        SetupError: it cannot be made or written to.
+    """
+    folder = folder.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise SetupError(
+            f"{folder} cannot be written to ({error.strerror}); choose another with --data-dir"
+        ) from error
+    return folder
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Be the folder's only owner.
+
+    Raises:
+        SetupError: another `sorafeed` owns it.
+    """
+    with (folder / _LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(
+                f"another sorafeed command is using {folder}; end it, or choose another folder"
+                " with --data-dir"
+            ) from None
+        try:
+            yield
+        finally:
+            (folder / _RUNTIME).unlink(missing_ok=True)
+
+
+def publish(folder: Path, runtime: Runtime) -> None:
+    """Tell other commands where the servers are; only this user may read it."""
+    target = folder / _RUNTIME
+    part = target.with_suffix(".part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(runtime), file)
+    part.replace(target)
+
+
+def running(folder: Path) -> Runtime | None:
+    """What owns the folder now and lets others join; None when nothing does."""
+    lock_file = folder / _LOCK
+    if not lock_file.exists():
+        return None
+    with lock_file.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            return None
+    try:
+        return Runtime(**json.loads((folder / _RUNTIME).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise SetupError(
+            f"another sorafeed command is starting in {folder}; try again in a moment"
+        ) from error

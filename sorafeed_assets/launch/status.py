@@ -1,0 +1,93 @@
+"""How the system is doing, as `sorafeed status` tells it."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from sorafeed_assets.defs.cache.checks import COUNT_CACHE_CHECKS, TIMELINE_CACHE_CHECKS
+from sorafeed_assets.defs.counts.checks import COUNT_CHECKS
+from sorafeed_assets.defs.playlists.checks import ACTIVATION_CHECKS
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.defs.timelines.checks import TIMELINE_CHECKS
+from sorafeed_assets.services.counts import counts_status
+from sorafeed_assets.services.playlists import list_displays
+from sorafeed_assets.services.queues import queue_status
+
+ALL_CHECKS = (
+    *COUNT_CHECKS,
+    *COUNT_CACHE_CHECKS,
+    *ACTIVATION_CHECKS,
+    *TIMELINE_CHECKS,
+    *TIMELINE_CACHE_CHECKS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """One of the latest runs."""
+
+    job: str
+    status: str
+    started_at: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The figures of `sorafeed status --json`."""
+
+    posts: int
+    terms: int
+    counts: dict[str, int]
+    displays: int
+    timelines: dict[str, int]
+    checks: dict[str, int]
+    runs: tuple[LastRun, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Ready for json.dumps."""
+        return asdict(self)
+
+
+def read_status(connections: Connections, instance: dg.DagsterInstance) -> Status:
+    """Gather the figures from Postgres and from Dagster."""
+    counts = counts_status(connections.engine)
+    queues = queue_status(connections.engine, connections.settings.window)
+    passed, failed = _checks(instance)
+    return Status(
+        posts=counts.posts,
+        terms=counts.terms,
+        counts={"fresh": counts.fresh, "stale": counts.stale},
+        displays=len(list_displays(connections.engine)),
+        timelines={"complete": queues.complete, "low": queues.low, "dry": queues.dry},
+        checks={"passed": passed, "failed": failed},
+        runs=_last_runs(instance),
+    )
+
+
+def _checks(instance: dg.DagsterInstance) -> tuple[int, int]:
+    keys = [dg.AssetCheckKey(dg.AssetKey(check.asset), check.name) for check in ALL_CHECKS]
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    evaluations = [
+        record.event.dagster_event.asset_check_evaluation_data.passed
+        for record in records.values()
+        if record.event
+        and record.event.dagster_event
+        and record.event.dagster_event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    return sum(evaluations), len(evaluations) - sum(evaluations)
+
+
+def _last_runs(instance: dg.DagsterInstance) -> tuple[LastRun, ...]:
+    runs = []
+    for record in instance.get_run_records(limit=5):
+        start, end = record.start_time, record.end_time
+        started = (
+            datetime.fromtimestamp(start, UTC).isoformat(timespec="seconds") if start else None
+        )
+        took = round(end - start, 1) if start and end else None
+        runs.append(
+            LastRun(record.dagster_run.job_name, record.dagster_run.status.value, started, took)
+        )
+    return tuple(runs)

@@ -1,0 +1,140 @@
+"""The candidates of many blocks, read once per query: the pool first, the catalogue when asked."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from sqlalchemy import Connection
+
+from sorafeed_assets.domain.play_order import Page, Shuffled, make_page, shuffle_key
+from sorafeed_assets.domain.playlists import Block, FetchMode
+from sorafeed_assets.domain.search import SearchQuery
+from sorafeed_assets.domain.timelines import Candidates
+from sorafeed_assets.storage.matches import (
+    Match,
+    MatchQuery,
+    read_page,
+    read_pools,
+    stale_matches,
+)
+
+_GROWTH: Final = 2
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is read of one query; ``last`` is where the catalogue goes on, None after a pool."""
+
+    next_size: int
+    last: Match | None = None
+    bound: tuple[int, str] | None = None
+    complete: bool = False
+    ids: list[str] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+
+    def append(self, matches: list[Match], mode: FetchMode) -> None:
+        if mode is FetchMode.RANDOM:
+            self.pages.append(make_page((match.post_id, match.id_hash) for match in matches))
+        else:
+            self.ids = [*self.ids, *(match.post_id for match in matches)]
+
+    def drop(self, stale: set[str]) -> None:
+        self.ids = [post_id for post_id in self.ids if post_id not in stale]
+        self.pages = [_without(page, stale) for page in self.pages]
+
+
+def _without(page: Page, stale: set[str]) -> Page:
+    keep = np.array([post_id not in stale for post_id in page.ids], dtype=bool)
+    if keep.all():
+        return page
+    return Page(tuple(p for p in page.ids if p not in stale), page.hashes[keep])
+
+
+class CandidateBook:
+    """Candidates by query for one piece of work; it grows as plans want more.
+
+    The first page of a query is its pool, or as much of the catalogue. A page of random matches
+    is a range of the order by (id_hash, id), so where it ends the next one begins.
+    """
+
+    def __init__(self, pool_size: int) -> None:
+        self._pool_size = pool_size
+        self._entries: dict[MatchQuery, _Entry] = {}
+        self._parsed: dict[str, SearchQuery] = {}
+        self._verified: set[tuple[MatchQuery, str]] = set()
+
+    def query_of(self, block: Block) -> MatchQuery:
+        """What a block reads; raises InvalidInputError when its search term is not valid."""
+        query = self._parsed.get(block.search_term)
+        if query is None:
+            query = self._parsed[block.search_term] = block.query
+        return MatchQuery(query, block.format, block.fetch_mode)
+
+    def prepare(self, connection: Connection, queries: Iterable[MatchQuery]) -> None:
+        """Read the first page of each query that is not in the book yet."""
+        missing = [query for query in dict.fromkeys(queries) if query not in self._entries]
+        pools = read_pools(connection, missing, self._pool_size) if missing else {}
+        for query in missing:
+            pool = pools.get(query)
+            if pool is None:
+                self._entries[query] = _Entry(self._pool_size)
+                self.extend(connection, [query])
+                continue
+            entry = self._entries[query] = _Entry((1 + _GROWTH) * self._pool_size)
+            entry.append(pool, query.fetch_mode)
+            if len(pool) == self._pool_size:
+                entry.bound = (pool[-1].id_hash, pool[-1].post_id)
+
+    def candidates(self, display_id: str, block: Block, loop: int) -> Candidates:
+        """The block's candidates in play order, as far as they are read."""
+        query = self.query_of(block)
+        entry = self._entries[query]
+        if query.fetch_mode is FetchMode.NEWEST:
+            return Candidates(entry.ids, entry.complete)
+        key = shuffle_key(display_id, block.id, loop)
+        return Candidates(Shuffled(tuple(entry.pages), key), entry.complete)
+
+    def extend(self, connection: Connection, queries: Collection[MatchQuery]) -> None:
+        """Read the next page of each query out of the catalogue."""
+        for query in queries:
+            entry = self._entries[query]
+            matches = read_page(connection, query, entry.next_size, entry.last)
+            entry.complete = len(matches) < entry.next_size
+            if entry.last is None:
+                self._replace_pool(entry, matches, query.fetch_mode)
+            elif matches:
+                entry.append(matches, query.fetch_mode)
+            if matches:
+                entry.last = matches[-1]
+            entry.next_size = max(entry.next_size, self._pool_size) * _GROWTH
+
+    def _replace_pool(self, entry: _Entry, matches: list[Match], mode: FetchMode) -> None:
+        """The catalogue from its start instead of a pool, which misses what came after it."""
+        entry.ids, entry.pages = [], []
+        if mode is FetchMode.NEWEST:
+            entry.append(matches, mode)
+            return
+        end = self._pool_size
+        if entry.bound is not None:
+            bound = entry.bound
+            end = sum((match.id_hash, match.post_id) <= bound for match in matches)
+        for page in (matches[:end], matches[end:]):
+            if page:
+                entry.append(page, mode)
+
+    def drop_stale(
+        self, connection: Connection, picks: set[tuple[MatchQuery, str]]
+    ) -> set[tuple[MatchQuery, str]]:
+        """Take those picks out of the book that match no more; which ones they were."""
+        unverified = picks - self._verified
+        if not unverified:
+            return set()
+        stale = stale_matches(connection, unverified)
+        self._verified |= unverified - stale
+        by_query: dict[MatchQuery, set[str]] = {}
+        for query, post_id in stale:
+            by_query.setdefault(query, set()).add(post_id)
+        for query, post_ids in by_query.items():
+            self._entries[query].drop(post_ids)
+        return stale

@@ -1,0 +1,279 @@
+"""One refresh of counts and pools, inside one transaction."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import Connection
+
+from sorafeed_assets.domain.counting import SHAPES, TermMatcher, counts_by_format
+from sorafeed_assets.domain.pools import POOLS, Candidate, PoolGatherer
+from sorafeed_assets.domain.search import SearchQuery
+from sorafeed_assets.storage import candidates as pools
+from sorafeed_assets.storage import counts, estimates, outbox
+from sorafeed_assets.storage.post_stream import stream_day
+
+Progress = Callable[[int, int], None]
+
+# Fewer changes than this are always cheaper to apply than a day is to read.
+_FEW_CHANGES: Final = 1_000
+# Reading text out and matching it costs about this much of what the planner says of reading it.
+_PASS_FACTOR: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class CountsRefresh:
+    """What a refresh did.
+
+    Attributes:
+        days: days whose changes were applied, in order.
+        recounted_days: those of them that were counted from their text.
+        changes: outbox rows taken.
+        posts_read: posts whose text was read by passes.
+        terms_counted: terms that have a count since this refresh.
+        rows_written: rows of daily counts inserted, changed or removed.
+        pools_changed: candidate pools that got or lost a post.
+    """
+
+    days: tuple[date, ...]
+    recounted_days: tuple[date, ...]
+    changes: int
+    posts_read: int
+    terms_counted: int
+    rows_written: int
+    pools_changed: int
+    seconds: float
+
+    def metadata(self) -> dict[str, int | float]:
+        """The figures, for plotting."""
+        return {
+            name: len(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    query: SearchQuery
+    is_counted: bool
+
+
+class CountsRun:
+    """A refresh within the transaction of ``connection``, which must be REPEATABLE READ."""
+
+    def __init__(
+        self, connection: Connection, pool_size: int, on_progress: Progress | None
+    ) -> None:
+        self._connection = connection
+        self._size = pool_size
+        self._on_progress = on_progress or (lambda _done, _total: None)
+        self._advanced: dict[date, tuple[int, int]] = {}
+        self._refills: set[pools.PoolKey] = set()
+        self._touched: set[pools.PoolKey] = set()
+        self._posts_read = 0
+        self._rows_written = 0
+
+    def refresh(self, days: Collection[date] | None, *, recount: bool) -> CountsRefresh:
+        """Do all of it."""
+        started = time.perf_counter()
+        counts.lock_counts(self._connection)
+        terms = [
+            _Term(SearchQuery(row.phrase, tuple(row.exclusions)), row.is_counted)
+            for row in counts.read_terms(self._connection)
+        ]
+        known = counts.known_days(self._connection)
+        new = [term.query for term in terms if not term.is_counted]
+        asked = set(known) if days is None else set(days) & set(known)
+        pending = {
+            day.catalog_day: day
+            for day in outbox.pending_days(self._connection)
+            if new or day.catalog_day in asked
+        }
+        scratch = {day for day, waiting in pending.items() if _is_worth_a_pass(waiting)}
+        scratch |= asked if recount else set()
+        by_difference = sorted(set(pending) - scratch)
+        self._apply_differences([t.query for t in terms if t.is_counted], by_difference, pending)
+        self._count_from_text(terms, known, scratch, pending)
+        self._mend_pools({term.query.term: term.query for term in terms})
+        counts.advance_days(self._connection, self._advanced)
+        counts.mark_counted(self._connection, [query.term for query in new])
+        return CountsRefresh(
+            days=tuple(sorted(self._advanced)),
+            recounted_days=tuple(sorted(scratch)),
+            changes=sum(day.changes for day in pending.values()),
+            posts_read=self._posts_read,
+            terms_counted=len(new),
+            rows_written=self._rows_written,
+            pools_changed=len(self._touched | self._refills),
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    def _apply_differences(
+        self,
+        queries: Sequence[SearchQuery],
+        days: Sequence[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> None:
+        if not days:
+            return
+        posts = outbox.consume(self._connection, days)
+        matcher = TermMatcher(queries)
+        rows: list[tuple[str, str, date, int]] = []
+        gathered: list[Candidate] = []
+        for day in days:
+            of_day: list[Any] = [post for post in posts if post.catalog_day == day]
+            before = [post for post in of_day if post.was_there]
+            after = [post for post in of_day if post.is_there]
+            tally = np.zeros((len(queries), len(SHAPES)), dtype=np.int64)
+            for index, matched in _match_texts(matcher, [post.old_text for post in before]):
+                np.subtract.at(tally[index], [before[row].old_shape for row in matched], 1)
+            for index, matched in _match_texts(matcher, [post.text for post in after]):
+                np.add.at(tally[index], [after[row].shape for row in matched], 1)
+                term = queries[index].term
+                gathered.extend(
+                    Candidate(term, SHAPES[p.shape], pool, p.post_id, p.posted_at, p.id_hash)
+                    for p in (after[row] for row in matched)
+                    for pool in POOLS
+                )
+            rows.extend(_count_rows(queries, day, tally))
+            waiting = pending[day]
+            posts_now = (waiting.post_count or 0) + len(after) - len(before)
+            self._advanced[day] = (waiting.last_change, posts_now)
+        counts.stage(self._connection, rows)
+        self._rows_written += counts.apply_differences(self._connection)
+        self._pool_differences(gathered, [post.post_id for post in posts if post.was_there])
+
+    def _pool_differences(self, gathered: list[Candidate], changed: Sequence[str]) -> None:
+        if not gathered and not changed:
+            return
+        pools.stage_candidates(self._connection, gathered)
+        self._note_losses(pools.drop_changed(self._connection, changed) if changed else [])
+        self._touched |= pools.merge_staged(self._connection, self._size)
+
+    def _note_losses(self, lost: Sequence[pools.PoolKey]) -> None:
+        """A pool that was full may have had more behind it; one that was not held every match."""
+        if not lost:
+            return
+        self._touched |= set(lost)
+        left = pools.pool_sizes(self._connection)
+        self._refills |= {
+            key for key in set(lost) if left.get(key, 0) + lost.count(key) >= self._size
+        }
+
+    def _count_from_text(
+        self,
+        terms: Sequence[_Term],
+        known: Sequence[date],
+        scratch: set[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> None:
+        new = [term.query for term in terms if not term.is_counted]
+        if not scratch and not new:
+            return
+        others = sorted(set(known) - scratch)
+        by_query = bool(new and others) and self._queries_are_cheaper(new)
+        rows: list[tuple[str, str, date, int]] = []
+        if by_query:
+            rows.extend(self._count_by_query(new))
+        queries = [t.query for t in terms if t.is_counted or not by_query]
+        passes = [(day, queries) for day in sorted(scratch, reverse=True)]
+        if new and not by_query:
+            passes += [(day, new) for day in reversed(others)]
+        gatherer = PoolGatherer(self._size)
+        rows.extend(self._pass(passes, gatherer, scratch, pending))
+        counts.stage(self._connection, rows)
+        everything = [term.query.term for term in terms]
+        self._rows_written += counts.replace(self._connection, scratch, everything)
+        pools.stage_candidates(self._connection, gatherer.candidates())
+        lost = pools.drop_days(self._connection, scratch) if scratch else []
+        if others:
+            self._note_losses(lost)
+        self._touched |= pools.merge_staged(self._connection, self._size)
+        if scratch:
+            outbox.discard(self._connection, scratch)
+
+    def _queries_are_cheaper(self, queries: Sequence[SearchQuery]) -> bool:
+        limit = _PASS_FACTOR * estimates.cost_of_reading_all(self._connection)
+        cost = 0.0
+        for query in queries:
+            cost += estimates.cost_of_counting(self._connection, query)
+            if cost > limit:
+                return False
+        return True
+
+    def _count_by_query(
+        self, queries: Sequence[SearchQuery]
+    ) -> Iterator[tuple[str, str, date, int]]:
+        for number, query in enumerate(queries):
+            for day, *shapes in estimates.count_term_by_day(self._connection, query):
+                yield from _count_rows([query], day, np.array([shapes]))
+            self._refills |= {
+                pools.PoolKey(query.term, shape.value, pool) for shape in SHAPES for pool in POOLS
+            }
+            self._on_progress(number + 1, len(queries))
+
+    def _pass(
+        self,
+        passes: Sequence[tuple[date, Sequence[SearchQuery]]],
+        gatherer: PoolGatherer,
+        scratch: set[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> Iterator[tuple[str, str, date, int]]:
+        """Read the text of days, each for its queries; the newest day first fills the pools."""
+        matchers: dict[int, TermMatcher] = {}
+        for number, (day, queries) in enumerate(passes):
+            matcher = matchers.setdefault(id(queries), TermMatcher(queries))
+            tally = np.zeros((len(queries), len(SHAPES)), dtype=np.int64)
+            posts = 0
+            for chunk in stream_day(self._connection, day):
+                posts += len(chunk)
+                for index, rows in matcher.match(chunk.data, chunk.starts, chunk.ends):
+                    shapes = chunk.shapes[rows]
+                    tally[index] += np.bincount(shapes, minlength=len(SHAPES))
+                    gatherer.add(
+                        queries[index].term,
+                        shapes=shapes,
+                        posted_at=chunk.posted_at[rows],
+                        hashes=chunk.hashes[rows],
+                        ids=chunk.post_id,
+                        rows=rows,
+                    )
+            yield from _count_rows(queries, day, tally)
+            self._posts_read += posts
+            if day in scratch:
+                last = pending[day].last_change if day in pending else 0
+                self._advanced[day] = (last, posts)
+            self._on_progress(number + 1, len(passes))
+
+    def _mend_pools(self, queries: dict[str, SearchQuery]) -> None:
+        for key in sorted(self._refills):
+            pools.refill_pool(self._connection, key, queries[key.term], self._size)
+        touched = {key.term for key in self._touched | self._refills}
+        if touched:
+            pools.trim_pools(self._connection, self._size, touched)
+
+
+def _is_worth_a_pass(day: outbox.PendingDay) -> bool:
+    return day.post_count is None or day.changes > max(_FEW_CHANGES, day.post_count // 2)
+
+
+def _match_texts(matcher: TermMatcher, texts: Sequence[str]) -> Iterable[tuple[int, list[int]]]:
+    encoded = [text.encode() for text in texts]
+    # A line feed is in no phrase, so a match cannot reach from one text into the next.
+    data = b"\n".join(encoded)
+    lengths = np.array([len(text) for text in encoded], dtype=np.int64)
+    ends = np.cumsum(lengths + 1) - 1
+    for index, rows in matcher.match(data, ends - lengths, ends):
+        yield index, rows.tolist()
+
+
+def _count_rows(
+    queries: Sequence[SearchQuery], day: date, tally: Any
+) -> Iterator[tuple[str, str, date, int]]:
+    for query, by_shape in zip(queries, tally.tolist(), strict=True):
+        for format_, count in counts_by_format(by_shape).items():
+            if count:
+                yield query.term, format_.value, day, count

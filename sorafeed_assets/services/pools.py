@@ -1,0 +1,82 @@
+"""Candidate pools as a whole: brought to their size, fingerprinted, compared with direct queries.
+
+Counting keeps the pools as posts come, change and go; see `services.counting`.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.domain.automation import rotating_sample
+from sorafeed_assets.domain.pools import POOLS
+from sorafeed_assets.domain.search import SizeClass, parse_query
+from sorafeed_assets.storage import candidates as pools
+from sorafeed_assets.storage import counts
+from sorafeed_assets.storage.database import snapshot
+from sorafeed_assets.storage.outbox import pending_days
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatesRefresh:
+    """Terms whose pools were brought to size, rows in all pools, and a digest of them."""
+
+    terms_changed: int
+    rows: int
+    data_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSample:
+    """Whether one pool holds what a direct query gives."""
+
+    term: str
+    size_class: str
+    pool: str
+    is_equal: bool
+
+
+def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
+    """Refill pools that hold less than they could, and cut those over ``pool_size``."""
+    changed: set[str] = set()
+    with snapshot(engine) as connection:
+        counts.lock_counts(connection)
+        sizes = pools.pool_sizes(connection)
+        for (term, shape), matching in sorted(pools.matching_by_shape(connection).items()):
+            for pool in POOLS:
+                key = pools.PoolKey(term, shape, pool)
+                if sizes.get(key, 0) < min(pool_size, matching):
+                    pools.refill_pool(connection, key, parse_query(term), pool_size)
+                    changed.add(term)
+        changed |= {key.term for key, posts in sizes.items() if posts > pool_size}
+        if changed:
+            pools.trim_pools(connection, pool_size, changed)
+        rows = sum(pools.pool_sizes(connection).values()) if changed else sum(sizes.values())
+        _, version = pools.pools_version(connection)
+    return CandidatesRefresh(len(changed), rows, version)
+
+
+def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> list[PoolSample]:
+    """Compare the pools of some terms with direct queries, others for each ``seed``.
+
+    While changes wait, pools are behind by design, and nothing is sampled.
+    """
+    with snapshot(engine) as connection:
+        if pending_days(connection):
+            return []
+        counted = sorted({term for term, _ in pools.matching_by_shape(connection)})
+        keys = [
+            pools.PoolKey(term, shape.value, pool)
+            for term in rotating_sample(counted, seed=seed, size=size)
+            for shape in SizeClass
+            for pool in POOLS
+        ]
+        return [
+            PoolSample(
+                key.term,
+                key.size_class,
+                key.pool,
+                pools.pool_posts(connection, key)
+                == set(pools.first_matching(connection, key, parse_query(key.term), pool_size)),
+            )
+            for key in keys
+        ]

@@ -1,0 +1,156 @@
+"""How the queues stand: which are low, which plans are stale, what a display plays next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.domain.playlists import playlist_version
+from sorafeed_assets.storage.queues import Depth, load_depths
+from sorafeed_assets.storage.timelines import (
+    load_active_playlists,
+    load_builds,
+    load_displays,
+    load_queues,
+)
+
+_LOW: Final = 3
+
+_WITH_PLAYLIST: Final = "SELECT display_id FROM playlists WHERE is_active ORDER BY display_id"
+
+_BUILT_VERSIONS: Final = """
+SELECT d.id, b.playlist_id, b.playlist_version
+FROM displays AS d
+JOIN timeline_builds AS b ON b.id = d.active_build_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """How many displays with an active playlist have a full, a low and a dry queue.
+
+    A dry display has nothing to play; a low one has, but its queue is short of it. A display
+    that is neither is counted in ``complete``, even while its window is not quite full.
+    """
+
+    complete: int
+    low: int
+    dry: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedPick:
+    """One position of a plan, for people: ``tier`` is the reason it was picked."""
+
+    loop: int
+    position: int
+    video_id: str
+    block_id: UUID
+    search_term: str
+    tier: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineView:
+    """What a display plays: now, next in its queue, then by its plan."""
+
+    display_id: str
+    playlist_id: UUID | None
+    build_id: int | None
+    loop: int
+    position: int
+    now: ViewedPick | None
+    next: tuple[ViewedPick, ...]
+    planned: tuple[ViewedPick, ...]
+    dry_blocks: Mapping[UUID, str]
+
+
+def low_displays(engine: Engine, *, low: int = _LOW) -> list[str]:
+    """Displays that have fewer than ``low`` videos queued though their plan could give more."""
+    with engine.connect() as connection:
+        return [depth.display_id for depth in load_depths(connection, low) if _is_low(depth, low)]
+
+
+def queue_status(engine: Engine, window: int) -> QueueStatus:
+    """The queues of all displays with an active playlist, counted."""
+    low = min(_LOW, window)
+    with engine.connect() as connection:
+        depths = load_depths(connection, low)
+    dry = sum(depth.is_built and depth.ahead == 0 and depth.queued == 0 for depth in depths)
+    short = sum(_is_low(depth, low) or not depth.is_built for depth in depths)
+    return QueueStatus(len(depths) - dry - short, short, dry)
+
+
+def _is_low(depth: Depth, low: int) -> bool:
+    return depth.ahead is not None and depth.queued < min(low, depth.ahead)
+
+
+def stale_displays(engine: Engine) -> dict[str, str]:
+    """Displays whose build does not play their active playlist's version.
+
+    The value is the wanted version, or "none" for a display that has a build but no active
+    playlist any more.
+    """
+    with engine.connect() as connection:
+        active = list(connection.execute(text(_WITH_PLAYLIST)).scalars())
+        playlists = load_active_playlists(connection, active)
+        built = {
+            row.id: (row.playlist_id, row.playlist_version)
+            for row in connection.execute(text(_BUILT_VERSIONS))
+        }
+    stale = dict.fromkeys(built.keys() - playlists.keys(), "none")
+    for display_id, playlist in playlists.items():
+        wanted = playlist_version(playlist.blocks)
+        if built.get(display_id) != (playlist.id, wanted):
+            stale[display_id] = wanted
+    return dict(sorted(stale.items()))
+
+
+def timeline_view(engine: Engine, display_id: str) -> TimelineView:
+    """What a display plays now, next and later, and why.
+
+    Raises:
+        NotFoundError: there is no such display.
+    """
+    with engine.connect() as connection:
+        display = load_displays(connection, [display_id]).get(display_id)
+        if display is None:
+            raise NotFoundError(f"there is no display {display_id}")
+        build = load_builds(connection, [display_id]).get(display_id)
+        queue = load_queues(connection, [display_id]).get(display_id, [])
+    loop, position = display.loop_iteration, display.timeline_position
+    if build is None:
+        return TimelineView(display_id, None, None, loop, position, None, (), (), {})
+    terms = {block.id: block.search_term for block in build.inputs.blocks}
+    status = {(row.loop_iteration, row.timeline_position): row.status for row in queue}
+    picks = [
+        ViewedPick(
+            at,
+            pick.position,
+            pick.post_id,
+            pick.block_id,
+            terms.get(pick.block_id, "(a removed block)"),
+            pick.tier,
+            status.get((at, pick.position), "planned"),
+        )
+        for at, pick in build.schedule.ahead(loop, position)
+    ]
+    now = picks[0] if picks and picks[0].status == "playing" else None
+    later = picks[1:] if now else picks
+    current = build.schedule.since(loop).loops
+    dry = current[0].dry_blocks if current else ()
+    return TimelineView(
+        display_id,
+        build.playlist_id,
+        build.id,
+        loop,
+        position,
+        now,
+        tuple(pick for pick in later if pick.status != "planned"),
+        tuple(pick for pick in later if pick.status == "planned"),
+        {block_id: terms[block_id] for block_id in dry},
+    )

@@ -1,0 +1,232 @@
+"""`video_candidates`: the pools."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from sorafeed_assets.domain.pools import NEWEST, RANDOM, Candidate
+from sorafeed_assets.domain.search import SearchQuery
+from sorafeed_assets.storage.copying import copy_rows
+from sorafeed_assets.storage.matching import MATCHES, match_parameters
+
+_STAGE: Final = """
+CREATE TEMP TABLE staged_candidates (
+    term text, size_class text, pool text, post_id text, posted_at bigint, id_hash bigint
+) ON COMMIT DROP
+"""
+_MOMENT: Final = "timestamptz '2000-01-01 00:00+00' + s.posted_at * interval '1 microsecond'"
+
+# Of the posts that changed, what no longer matches or has another place in the order.
+_DROP_CHANGED: Final = f"""
+DELETE FROM video_candidates c
+WHERE c.post_id = ANY(:posts)
+  AND NOT EXISTS (
+      SELECT FROM staged_candidates s
+      WHERE (s.term, s.size_class, s.pool, s.post_id) =
+            (c.term, c.size_class, c.pool, c.post_id) AND {_MOMENT} = c.posted_at)
+RETURNING c.term, c.size_class, c.pool
+"""
+
+# Of the days that are gathered anew, and of posts that are gone: what was not gathered again.
+_DROP_DAYS: Final = f"""
+DELETE FROM video_candidates c
+WHERE NOT EXISTS (
+      SELECT FROM sora_posts p
+      WHERE p.id = c.post_id AND catalog_day(p.indexed_at) <> ALL(CAST(:days AS date[])))
+  AND NOT EXISTS (
+      SELECT FROM staged_candidates s
+      WHERE (s.term, s.size_class, s.pool, s.post_id) =
+            (c.term, c.size_class, c.pool, c.post_id) AND {_MOMENT} = c.posted_at)
+RETURNING c.term, c.size_class, c.pool
+"""
+
+# Of what was gathered only what is better than the worst of a full pool is worth a row.
+_MERGE: Final = f"""
+WITH bounds AS (
+    SELECT term, size_class, pool, count(*) AS posts, min(posted_at) AS oldest,
+           max(id_hash) AS largest
+    FROM video_candidates
+    WHERE term IN (SELECT term FROM staged_candidates)
+    GROUP BY term, size_class, pool
+), written AS (
+    INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
+    SELECT s.term, s.size_class, s.pool, s.post_id, {_MOMENT}, s.id_hash
+    FROM staged_candidates s LEFT JOIN bounds b USING (term, size_class, pool)
+    WHERE coalesce(b.posts, 0) < :size
+       OR CASE s.pool WHEN 'newest' THEN {_MOMENT} >= b.oldest ELSE s.id_hash <= b.largest END
+    ON CONFLICT DO NOTHING
+    RETURNING term, size_class, pool
+)
+SELECT DISTINCT term, size_class, pool FROM written
+"""
+
+_TRIM: Final = {
+    pool: f"""
+WITH long AS (
+    SELECT term, size_class FROM video_candidates
+    WHERE pool = '{pool}' AND (CAST(:terms AS text[]) IS NULL OR term = ANY(:terms))
+    GROUP BY term, size_class HAVING count(*) > :size
+), ranked AS (
+    SELECT term, size_class, post_id,
+           row_number() OVER (PARTITION BY term, size_class ORDER BY {order}) AS place
+    FROM video_candidates JOIN long USING (term, size_class) WHERE pool = '{pool}'
+)
+DELETE FROM video_candidates c USING ranked r
+WHERE c.pool = '{pool}' AND r.place > :size
+  AND (c.term, c.size_class, c.post_id) = (r.term, r.size_class, r.post_id)
+"""
+    for pool, order in ((NEWEST, "posted_at DESC, post_id DESC"), (RANDOM, "id_hash, post_id"))
+}
+
+_FIRST: Final = {
+    pool: f"""
+SELECT id, posted_at, id_hash FROM sora_posts
+WHERE size_class = :size_class AND {MATCHES}
+ORDER BY {order} LIMIT :size
+"""
+    for pool, order in ((NEWEST, "posted_at DESC, id DESC"), (RANDOM, "id_hash, id"))
+}
+
+_REFILL: Final = {
+    pool: f"""
+INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
+SELECT :term, :size_class, '{pool}', id, posted_at, id_hash FROM ({first}) AS firsts
+ON CONFLICT DO NOTHING
+"""
+    for pool, first in _FIRST.items()
+}
+
+_SIZES: Final = """
+SELECT term, size_class, pool, count(*) FROM video_candidates GROUP BY term, size_class, pool
+"""
+
+# How many posts of each shape a counted term matches, by its counts.
+_MATCHING: Final = """
+SELECT t.term, s.size_class,
+       coalesce(sum(CASE
+           WHEN s.size_class = d.format THEN d.count
+           WHEN s.size_class = 'other' AND d.format = 'mixed' THEN d.count
+           WHEN s.size_class = 'other' THEN -d.count
+       END), 0)::bigint
+FROM search_terms t
+CROSS JOIN (VALUES ('wide'), ('tall'), ('other')) AS s (size_class)
+LEFT JOIN video_counts_daily d ON d.term = t.term
+WHERE t.counted_at IS NOT NULL
+GROUP BY t.term, s.size_class
+"""
+
+_VERSION: Final = """
+SELECT count(*),
+       coalesce(md5(string_agg(digest, '' ORDER BY term, size_class, pool)), md5(''))
+FROM (
+    SELECT term, size_class, pool, count(*) AS posts,
+           md5(concat_ws(E'\\x1f', term, size_class, pool)
+               || string_agg(post_id, E'\\x1f' ORDER BY post_id)) AS digest
+    FROM video_candidates GROUP BY term, size_class, pool
+) AS pools
+"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PoolKey:
+    """One pool: a term, a shape, an order."""
+
+    term: str
+    size_class: str
+    pool: str
+
+
+def stage_candidates(connection: Connection, candidates: Iterable[Candidate]) -> None:
+    """Put candidates where `drop_changed` and `merge_staged` take them."""
+    connection.execute(text("DROP TABLE IF EXISTS staged_candidates"))
+    connection.execute(text(_STAGE))
+    copy_rows(
+        connection,
+        "staged_candidates",
+        ("term", "size_class", "pool", "post_id", "posted_at", "id_hash"),
+        (
+            (c.term, c.size_class.value, c.pool, c.post_id, c.posted_at, c.id_hash)
+            for c in candidates
+        ),
+    )
+    connection.execute(text("ANALYZE staged_candidates"))
+
+
+def drop_changed(connection: Connection, posts: Collection[str]) -> list[PoolKey]:
+    """Remove changed posts that do not stand as staged; the pools that lost one, once each row."""
+    rows = connection.execute(text(_DROP_CHANGED), {"posts": sorted(posts)})
+    return [PoolKey(*row) for row in rows]
+
+
+def drop_days(connection: Connection, days: Collection[object]) -> list[PoolKey]:
+    """Remove what whole days, and posts that are gone, did not stage; the pools that lost one."""
+    rows = connection.execute(text(_DROP_DAYS), {"days": list(days)})
+    return [PoolKey(*row) for row in rows]
+
+
+def merge_staged(connection: Connection, size: int) -> set[PoolKey]:
+    """Take staged candidates into their pools; the pools that got some."""
+    return {PoolKey(*row) for row in connection.execute(text(_MERGE), {"size": size})}
+
+
+def trim_pools(connection: Connection, size: int, terms: Collection[str] | None = None) -> int:
+    """Cut pools to their first ``size``; how many rows went."""
+    wanted = None if terms is None else sorted(terms)
+    return sum(
+        connection.execute(text(statement), {"size": size, "terms": wanted}).rowcount
+        for statement in _TRIM.values()
+    )
+
+
+def refill_pool(connection: Connection, key: PoolKey, query: SearchQuery, size: int) -> None:
+    """Give a pool the first ``size`` matching posts of the whole catalogue."""
+    connection.execute(
+        text(_REFILL[key.pool]),
+        {
+            "term": key.term,
+            "size_class": key.size_class,
+            "size": size,
+            **match_parameters(query),
+        },
+    )
+
+
+def first_matching(
+    connection: Connection, key: PoolKey, query: SearchQuery, size: int
+) -> list[str]:
+    """What a pool should hold, by a direct query; post ids in the pool's order."""
+    return list(
+        connection.scalars(
+            text(_FIRST[key.pool]),
+            {"size_class": key.size_class, "size": size, **match_parameters(query)},
+        )
+    )
+
+
+def pool_posts(connection: Connection, key: PoolKey) -> set[str]:
+    """What a pool holds."""
+    statement = text(
+        "SELECT post_id FROM video_candidates"
+        " WHERE (term, size_class, pool) = (:term, :size_class, :pool)"
+    )
+    parameters = {"term": key.term, "size_class": key.size_class, "pool": key.pool}
+    return set(connection.scalars(statement, parameters))
+
+
+def pool_sizes(connection: Connection) -> dict[PoolKey, int]:
+    """How many posts each pool holds; an empty one is missing."""
+    return {PoolKey(*key): int(posts) for *key, posts in connection.execute(text(_SIZES))}
+
+
+def matching_by_shape(connection: Connection) -> dict[tuple[str, str], int]:
+    """(term, size class) → matching posts, of the counted terms."""
+    rows = connection.execute(text(_MATCHING))
+    return {(term, size_class): int(posts) for term, size_class, posts in rows}
+
+
+def pools_version(connection: Connection) -> tuple[int, str]:
+    """Pools and a digest of what they hold."""
+    pools, digest = connection.execute(text(_VERSION)).one()
+    return int(pools), str(digest)

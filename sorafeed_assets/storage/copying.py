@@ -1,0 +1,21 @@
+"""Writing many rows at once by COPY."""
+
+from collections.abc import Iterable, Sequence
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection
+
+
+def copy_rows(
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """COPY ``rows`` into ``table`` within the connection's transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is always psycopg's
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,88 @@
+"""The outbox `catalog_changes`: what happened to posts since counts were last applied."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from sqlalchemy import Connection, Row, text
+
+_PENDING: Final = """
+SELECT c.catalog_day,
+       count(*) AS changes,
+       count(*) FILTER (WHERE c.kind = 'insert') AS inserts,
+       max(c.id) AS last_change,
+       d.post_count,
+       d.catalog_day IS NOT NULL AS is_counted
+FROM catalog_changes c
+LEFT JOIN catalog_days d USING (catalog_day)
+GROUP BY c.catalog_day, d.catalog_day, d.post_count
+ORDER BY c.catalog_day
+"""
+
+# A post's first change knows how it was when its day was last applied; the table knows how it is.
+_CONSUME: Final = """
+WITH consumed AS (
+    DELETE FROM catalog_changes WHERE catalog_day = ANY(:days)
+    RETURNING id, catalog_day, post_id, kind, old_text, old_width, old_height
+), firsts AS (
+    SELECT DISTINCT ON (catalog_day, post_id) * FROM consumed ORDER BY catalog_day, post_id, id
+)
+SELECT f.catalog_day,
+       f.post_id,
+       f.kind <> 'insert' AS was_there,
+       coalesce(lower(f.old_text), '') AS old_text,
+       CASE WHEN f.old_width > f.old_height AND f.old_height > 0 THEN 0
+            WHEN f.old_height > f.old_width AND f.old_width > 0 THEN 1
+            ELSE 2 END AS old_shape,
+       p.id IS NOT NULL AS is_there,
+       coalesce(lower(p.text), '') AS text,
+       CASE p.size_class WHEN 'wide' THEN 0 WHEN 'tall' THEN 1 ELSE 2 END AS shape,
+       coalesce((extract(epoch FROM p.posted_at - '2000-01-01 00:00+00') * 1000000)::bigint, 0)
+           AS posted_at,
+       coalesce(p.id_hash, 0) AS id_hash
+FROM firsts f
+LEFT JOIN sora_posts p ON p.id = f.post_id AND catalog_day(p.indexed_at) = f.catalog_day
+ORDER BY f.catalog_day, f.post_id
+"""
+
+_DISCARD: Final = "DELETE FROM catalog_changes WHERE catalog_day = ANY(:days)"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDay:
+    """The waiting changes of one catalog day; ``post_count`` is None if it was never counted."""
+
+    catalog_day: date
+    changes: int
+    inserts: int
+    last_change: int
+    post_count: int | None
+
+
+def pending_days(connection: Connection) -> list[PendingDay]:
+    """Every day with waiting changes, in order."""
+    return [
+        PendingDay(
+            row.catalog_day,
+            row.changes,
+            row.inserts,
+            row.last_change,
+            row.post_count if row.is_counted else None,
+        )
+        for row in connection.execute(text(_PENDING))
+    ]
+
+
+def consume(connection: Connection, days: Collection[date]) -> list[Row[tuple[object, ...]]]:
+    """Take the waiting changes of ``days``: per post how it was, and how it is.
+
+    Columns: catalog_day, post_id, was_there, old_text, old_shape, is_there, text, shape,
+    posted_at (microseconds since 2000), id_hash. Texts are lower-cased, shapes are numbers.
+    """
+    return list(connection.execute(text(_CONSUME), {"days": sorted(days)}))
+
+
+def discard(connection: Connection, days: Collection[date]) -> int:
+    """Drop the waiting changes of ``days``, which are counted from scratch; how many."""
+    return connection.execute(text(_DISCARD), {"days": sorted(days)}).rowcount

@@ -1,0 +1,56 @@
+"""Questions about many queues at once: which are short, which play an old plan."""
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, text
+
+# A display has only as much ahead as its plan; plans are opened for short queues only.
+_DEPTHS: Final = """
+SELECT d.id AS display_id, q.queued, d.active_build_id IS NOT NULL AS is_built,
+    CASE WHEN q.queued < :enough THEN (
+        SELECT coalesce(sum(jsonb_array_length(l.loop -> 'picks')), 0)
+            - least(d.timeline_position, coalesce(sum(jsonb_array_length(l.loop -> 'picks')), 0))
+        FROM timeline_builds AS b,
+            jsonb_array_elements(b.plan -> 'loops') AS l (loop)
+        WHERE b.id = d.active_build_id AND CAST(l.loop ->> 'loop' AS integer) >= d.loop_iteration
+    ) END AS ahead
+FROM displays AS d
+JOIN playlists AS p ON p.display_id = d.id AND p.is_active
+CROSS JOIN LATERAL (
+    SELECT count(*) AS queued FROM timeline_videos WHERE display_id = d.id
+) AS q
+ORDER BY d.id
+"""
+
+_UNMATCHED_PICKS: Final = """
+SELECT k.n
+FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[]), CAST(:formats AS text[]))
+    AS k (n, post_id, format)
+JOIN sora_posts AS p ON p.id = k.post_id
+WHERE k.format <> 'mixed' AND p.size_class <> k.format
+"""
+
+
+class Depth(NamedTuple):
+    """How far a display's queue reaches, and its plan (None: further than was asked)."""
+
+    display_id: str
+    queued: int
+    is_built: bool
+    ahead: int | None
+
+
+def load_depths(connection: Connection, enough: int) -> list[Depth]:
+    """Every display with an active playlist; plans are looked at below ``enough`` rows."""
+    return [Depth(*row) for row in connection.execute(text(_DEPTHS), {"enough": enough})]
+
+
+def wrong_formats(connection: Connection, picks: Collection[tuple[int, str, str]]) -> set[int]:
+    """Of (number, post id, format): the numbers whose post has another shape."""
+    numbers, post_ids, formats = zip(*picks, strict=True) if picks else ((), (), ())
+    rows = connection.execute(
+        text(_UNMATCHED_PICKS),
+        {"numbers": list(numbers), "post_ids": list(post_ids), "formats": list(formats)},
+    )
+    return {row.n for row in rows}

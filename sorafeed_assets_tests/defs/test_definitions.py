@@ -1,0 +1,114 @@
+"""What Dagster loads: names, groups, checks and automation are part of the contract."""
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from sorafeed_assets.definitions import build_definitions
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.frames import frame_names
+
+DAY = "day"
+DISPLAY = "display"
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    """Definitions without any server."""
+    return build_definitions(Settings())
+
+
+@pytest.fixture(scope="module")
+def nodes(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    """The assets by name."""
+    return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+
+
+GRAPH = {
+    "sora_posts": ("catalog", DAY, set()),
+    "playlists": ("playlists", DISPLAY, set()),
+    "active_playlists": ("playlists", DISPLAY, {"playlists"}),
+    "search_terms": ("counts", None, {"playlists"}),
+    "video_counts_daily": ("counts", DAY, {"sora_posts", "search_terms"}),
+    "video_counts_by_search": ("counts", None, {"video_counts_daily"}),
+    "video_candidates": ("counts", None, {"sora_posts", "search_terms", "video_counts_daily"}),
+    "count_cache": ("cache", None, {"video_counts_by_search"}),
+    "display_timelines": ("timelines", DISPLAY, {"active_playlists", "video_candidates"}),
+    "timeline_cache": ("cache", DISPLAY, {"display_timelines"}),
+    "admin_snapshot": ("cache", None, {"video_counts_by_search", "display_timelines"}),
+}
+
+CHECKS = {
+    "active_playlists:one_active_playlist",
+    "count_cache:count_cache_equals_view",
+    "display_timelines:every_timeline_is_current",
+    "display_timelines:plan_follows_playlist",
+    "display_timelines:queue_within_window",
+    "display_timelines:replanning_is_deterministic",
+    "timeline_cache:timeline_cache_equals_queue",
+    "video_candidates:pools_equal_brute_force",
+    "video_counts_by_search:counts_are_fresh",
+    "video_counts_by_search:counts_equal_recount",
+    "video_counts_by_search:wide_and_tall_within_mixed",
+}
+
+
+def _partition(spec: dg.AssetSpec) -> str | None:
+    partitions = spec.partitions_def
+    if partitions is None:
+        return None
+    return DAY if isinstance(partitions, dg.DailyPartitionsDefinition) else DISPLAY
+
+
+def test_the_graph(nodes: dict[str, dg.AssetSpec]) -> None:
+    graph = {
+        name: (
+            spec.group_name,
+            _partition(spec),
+            {dep.asset_key.to_user_string() for dep in spec.deps},
+        )
+        for name, spec in nodes.items()
+    }
+    assert graph == GRAPH
+
+
+def test_every_asset_says_what_it_is(nodes: dict[str, dg.AssetSpec]) -> None:
+    for name, spec in nodes.items():
+        assert spec.description, name
+        assert spec.owners, name
+        assert spec.kinds, name
+        schema = spec.metadata.get("dagster/column_schema")
+        assert isinstance(schema, dg.TableSchema), name
+        assert schema.columns, name
+
+
+def test_every_check_says_what_it_is(definitions: dg.Definitions) -> None:
+    specs = [spec for checks in definitions.asset_checks or [] for spec in checks.check_specs]
+    assert {f"{spec.asset_key.to_user_string()}:{spec.name}" for spec in specs} == CHECKS
+    assert all(spec.description for spec in specs)
+
+
+def test_automation_is_on_by_default(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
+    assert sensors == dict.fromkeys(
+        ["displays", "playlists", "new_posts", "candidates", "low_queues", "failed_runs"],
+        dg.DefaultSensorStatus.RUNNING,
+    )
+    schedules = {s.name: (s.cron_schedule, s.default_status) for s in repository.schedule_defs}
+    assert schedules == {"hourly_counts": ("0 * * * *", dg.DefaultScheduleStatus.RUNNING)}
+    jobs = {job.name: job.tags.get("dagster/priority") for job in repository.get_all_jobs()}
+    assert {"refresh_counts": "5", "rebuild_displays": "10"}.items() <= jobs.items()
+
+
+def test_table_assets_load_as_frames() -> None:
+    tables = {name for name, (group, _, _) in GRAPH.items() if group != "cache"}
+    assert set(frame_names()) == tables
+
+
+def test_they_load_without_a_server() -> None:
+    code = "import sorafeed_assets.definitions as d; d.defs.get_repository_def()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,54 @@
+"""Playlists and catalogues in miniature, for the tests of plans."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from sorafeed_assets.domain.plan_record import PlanInputs
+from sorafeed_assets.domain.playlists import Block, FetchMode
+from sorafeed_assets.domain.search import Format
+from sorafeed_assets.domain.timelines import (
+    Candidates,
+    ScheduleResult,
+    Start,
+    plan_schedule,
+)
+
+Catalogue = Mapping[str, Sequence[str]]
+"""By search term: the matches in play order."""
+
+
+def block(number: int, term: str, count: int) -> Block:
+    return Block(
+        UUID(int=number + 1), term, count, FetchMode.NEWEST, Format.MIXED, block_order=number
+    )
+
+
+def schedule_of(
+    blocks: Sequence[Block],
+    catalogue: Catalogue,
+    plays: Mapping[str, int],
+    start: Start | None = None,
+    window: int = 5,
+) -> tuple[ScheduleResult, PlanInputs]:
+    result = plan_schedule(
+        blocks,
+        lambda block, _: Candidates(tuple(catalogue.get(block.search_term, ())), complete=True),
+        plays,
+        start or Start(),
+        window,
+    )
+    return result, PlanInputs("version", tuple(blocks), result.inputs)
+
+
+POSTS = [f"p{number}" for number in range(9)]
+TERMS = ["cats", "dogs", "birds"]
+
+catalogues = st.fixed_dictionaries(
+    {term: st.lists(st.sampled_from(POSTS), unique=True) for term in TERMS}
+)
+playlists = st.lists(
+    st.tuples(st.sampled_from(TERMS), st.integers(1, 6)), min_size=1, max_size=5
+).map(lambda lines: [block(number, *line) for number, line in enumerate(lines)])
+plays = st.dictionaries(st.sampled_from(POSTS), st.integers(0, 4))

@@ -1,0 +1,109 @@
+"""What sensors and schedules decide."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sorafeed_assets.domain.automation import (
+    INSERTS_WORTH_A_REFRESH,
+    DayRange,
+    PastRun,
+    RunState,
+    changed_versions,
+    day_ranges,
+    days_to_count,
+    partition_change,
+    reason_to_wait,
+    refresh_is_due,
+    rotating_sample,
+)
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+_days = st.dates(date(2026, 1, 1), date(2026, 2, 1))
+
+
+@given(st.sets(_days))
+def test_ranges_hold_exactly_the_days(days: set[date]) -> None:
+    ranges = day_ranges(days)
+    held = [r.first + timedelta(days=n) for r in ranges for n in range((r.last - r.first).days + 1)]
+    assert held == sorted(days)
+    assert all(b.first - a.last > timedelta(days=1) for a, b in pairwise(ranges))
+
+
+def test_ranges_of_neighbours_are_one() -> None:
+    days = [date(2026, 1, 3), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 5)]
+    assert day_ranges(days) == [
+        DayRange(date(2026, 1, 1), date(2026, 1, 3)),
+        DayRange(date(2026, 1, 5), date(2026, 1, 5)),
+    ]
+
+
+def test_a_new_term_asks_for_all_known_days_within_the_partitions() -> None:
+    dirty, known = [date(2030, 1, 1), date(2026, 1, 9)], [date(2026, 1, 2), date(2025, 1, 1)]
+    first, last = date(2026, 1, 1), date(2026, 1, 31)
+    assert days_to_count(dirty, known, 0, first=first, last=last) == [date(2026, 1, 9)]
+    assert days_to_count(dirty, known, 1, first=first, last=last) == [
+        date(2026, 1, 2),
+        date(2026, 1, 9),
+    ]
+
+
+@given(st.sets(st.text(max_size=2)), st.sets(st.text(max_size=2)))
+def test_partition_change_leads_to_the_wanted_ones(existing: set[str], wanted: set[str]) -> None:
+    change = partition_change(existing, wanted)
+    assert (existing - set(change.removed)) | set(change.added) == wanted
+    assert bool(change) == (existing != wanted)
+
+
+def test_changed_versions() -> None:
+    assert changed_versions({"a": "1", "b": "1"}, {"a": "1", "b": "2", "c": "1"}) == {
+        "b": "2",
+        "c": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("inserts", "edits", "uncounted", "is_due"),
+    [
+        (0, 0, 0, False),
+        (INSERTS_WORTH_A_REFRESH - 1, 0, 0, False),
+        (INSERTS_WORTH_A_REFRESH, 0, 0, True),
+        (0, 1, 0, True),
+        (0, 0, 1, True),
+    ],
+)
+def test_refresh_is_due(inserts: int, edits: int, uncounted: int, is_due: bool) -> None:  # noqa: FBT001  # a table
+    assert refresh_is_due(inserts=inserts, edits=edits, uncounted_terms=uncounted) is is_due
+
+
+def _failed(minutes_ago: float) -> PastRun:
+    return PastRun("a", RunState.FAILED, NOW - timedelta(minutes=minutes_ago))
+
+
+@pytest.mark.parametrize(
+    ("runs", "waits"),
+    [
+        ([], None),
+        ([PastRun("b", RunState.ACTIVE)], "under way"),
+        ([PastRun("a", RunState.SUCCEEDED, NOW)], "nothing changed"),
+        ([PastRun("b", RunState.SUCCEEDED, NOW), PastRun("a", RunState.SUCCEEDED, NOW)], None),
+        ([_failed(0.2)], "failed"),
+        ([_failed(0.6)], None),
+        ([_failed(0.6), _failed(2)], "failed"),
+        ([_failed(61), *[_failed(100)] * 11], None),
+        ([_failed(59), *[_failed(100)] * 11], "failed"),
+    ],
+)
+def test_waiting(runs: list[PastRun], waits: str | None) -> None:
+    reason = reason_to_wait("a", runs, NOW)
+    assert (reason is None) if waits is None else (reason is not None and waits in reason)
+
+
+@given(st.lists(st.text(min_size=1, max_size=3), unique=True, min_size=1), st.integers(1, 5))
+def test_the_sample_comes_round_to_everything(values: list[str], size: int) -> None:
+    samples = [rotating_sample(values, seed=seed, size=size) for seed in range(len(values))]
+    assert {value for sample in samples for value in sample} == set(values)
+    assert all(len(set(sample)) == min(size, len(values)) for sample in samples)
