@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster import AssetCheckSeverity
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Table, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sorafeed_assets.domain.automation import DayRange
@@ -25,7 +25,10 @@ HOURLY_PRIORITY: Final = {"dagster/priority": "5"}
 BACKFILL_PRIORITY: Final = {"dagster/priority": "0"}
 # Raised by hand when a rule changes, so that the UI shows what was made by the old one.
 CODE_VERSION: Final = "1"
+# The version of an upstream asset with many partitions, which Dagster compares by event instead.
+BY_EVENT: Final = "by event"
 _PREVIEW_ROWS: Final = 10
+_POSTGRES: Final = make_url("postgresql+psycopg://").get_dialect()()
 
 MetadataEntry = int | float | str | dg.MetadataValue[Any]
 Metadata = Mapping[str, MetadataEntry]
@@ -52,7 +55,7 @@ def table_schema(table: Table) -> dg.TableSchema:
         columns=[
             dg.TableColumn(
                 column.name,
-                str(column.type).lower(),
+                column.type.compile(dialect=_POSTGRES).lower(),
                 description=column.comment,
                 constraints=dg.TableColumnConstraints(
                     nullable=bool(column.nullable), unique=column.primary_key
@@ -90,18 +93,36 @@ def _cell(value: str) -> str:
 def version_tags(
     data_version: str,
     upstream: Mapping[str, str] | None = None,
+    *,
     code_version: str | None = None,
+    last_event: int | None = None,
 ) -> dict[str, str]:
     """The event tags that carry a data version and what it was made from, as Dagster writes them.
 
-    ``upstream`` gives the data version of each asset read, by key.
+    ``upstream`` gives the data version of each asset read, by key; ``last_event`` is the newest
+    event at that time: what upstream records later makes this one out of date.
     """
+    read = upstream or {}
     return {
         "dagster/data_version": data_version,
         "dagster/data_version_is_user_provided": "true",
         **({"dagster/code_version": code_version} if code_version else {}),
-        **{f"dagster/input_data_version/{key}": v for key, v in (upstream or {}).items()},
+        **{f"dagster/input_data_version/{key}": version for key, version in read.items()},
+        **{f"dagster/input_event_pointer/{key}": str(last_event or "NULL") for key in read},
     }
+
+
+def latest_version(instance: dg.DagsterInstance, asset: str) -> str:
+    """The data version that an unpartitioned asset was last recorded with."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    materialization = event.asset_materialization if event else None
+    tags = (materialization.tags if materialization else None) or {}
+    return tags.get("dagster/data_version", "none")
+
+
+def last_event(instance: dg.DagsterInstance) -> int | None:
+    """The id of the newest event."""
+    return instance.event_log_storage.get_maximum_record_id()
 
 
 def partition_materialization(
@@ -110,6 +131,7 @@ def partition_materialization(
     data_version: str,
     *,
     upstream: Mapping[str, str],
+    last_event: int | None,
     metadata: Metadata | None = None,
 ) -> dg.AssetMaterialization:
     """The event of one partition out of a run over many, with a data version of its own."""
@@ -117,7 +139,7 @@ def partition_materialization(
         asset,
         partition=partition,
         metadata=dict(metadata or {}),
-        tags=version_tags(data_version, upstream, CODE_VERSION),
+        tags=version_tags(data_version, upstream, code_version=CODE_VERSION, last_event=last_event),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from sorafeed_assets.defs.checking import Check
-from sorafeed_assets.defs.common import Metadata, partition_materialization
+from sorafeed_assets.defs.common import Metadata, last_event, partition_materialization
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.digest import content_digest
 
@@ -19,13 +19,16 @@ class PartitionResult:
     upstream: Mapping[str, str] = field(default_factory=dict)
     metadata: Metadata = field(default_factory=dict)
 
-    def materialization(self, asset: str, partition: str) -> dg.AssetMaterialization:
-        """The event to log."""
+    def materialization(
+        self, asset: str, partition: str, last_event: int | None
+    ) -> dg.AssetMaterialization:
+        """The event to log; ``last_event`` is the newest one so far."""
         return partition_materialization(
             asset,
             partition,
             self.data_version,
             upstream=self.upstream,
+            last_event=last_event,
             metadata=self.metadata,
         )
 
@@ -44,8 +47,9 @@ def partition_results(
     only = next(iter(versions.values())) if len(versions) == 1 else content_digest(versions)
     yield dg.MaterializeResult(data_version=dg.DataVersion(only))
     if len(results) > 1:
+        seen = last_event(context.instance)
         for display, result in results.items():
-            context.log_event(result.materialization(asset, display))
+            context.log_event(result.materialization(asset, display, seen))
 
 
 class Recorder:
@@ -90,9 +94,10 @@ class Recorder:
     ) -> None:
         """Log a materialization of each display that is to be recorded."""
         known = self.instance.get_materialized_partitions(dg.AssetKey(asset))
+        seen = last_event(self.instance)
         for display, result in sorted(results.items()):
             if display in changed or display in self._named or display not in known:
-                self._context.log_event(result.materialization(asset, display))
+                self._context.log_event(result.materialization(asset, display, seen))
                 self.recorded.add(display)
 
     def check(self, check: Check, connections: Connections) -> None:

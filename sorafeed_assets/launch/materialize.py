@@ -17,7 +17,6 @@ from sorafeed_assets.defs.timelines.rebuild import JOB_NAME as DISPLAYS_JOB
 from sorafeed_assets.domain.automation import DayRange
 from sorafeed_assets.settings import Settings
 
-
 # The report says what happened; the whole log is in the instance.
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from sorafeed_assets.defs.common import (
+    BY_EVENT,
     CODE_VERSION,
     DISPLAYS,
     OWNERS,
     RETRIES,
+    last_event,
+    latest_version,
     plain_failures,
     version_tags,
 )
@@ -50,9 +53,9 @@ def count_cache(connections: dg.ResourceParam[Connections]) -> dg.MaterializeRes
     )
 
 
-def cache_result(version: str) -> PartitionResult:
-    """What `timeline_cache` records for one display."""
-    return PartitionResult(data_version=version)
+def cache_result(version: str, timeline: str) -> PartitionResult:
+    """What `timeline_cache` records for one display; ``timeline`` is what it was made from."""
+    return PartitionResult(version, upstream={"display_timelines": timeline})
 
 
 @dg.asset(
@@ -77,7 +80,7 @@ def timeline_cache(
             context.partition_keys,
             ttl=connections.settings.cache_ttl_seconds,
         )
-    results = {display: cache_result(version) for display, version in sorted(versions.items())}
+    results = {name: cache_result(v, BY_EVENT) for name, v in sorted(versions.items())}
     yield from partition_results(context, "timeline_cache", results)
 
 
@@ -99,8 +102,15 @@ def admin_snapshot(connections: dg.ResourceParam[Connections]) -> dg.Materialize
     return dg.MaterializeResult(data_version=dg.DataVersion(version))
 
 
-def admin_result(version: str) -> dg.AssetMaterialization:
+def admin_result(instance: dg.DagsterInstance, version: str) -> dg.AssetMaterialization:
     """What the displays' job records for the admin snapshot."""
+    upstream = {
+        "video_counts_by_search": latest_version(instance, "video_counts_by_search"),
+        "display_timelines": BY_EVENT,
+    }
     return dg.AssetMaterialization(
-        "admin_snapshot", tags=version_tags(version, code_version=CODE_VERSION)
+        "admin_snapshot",
+        tags=version_tags(
+            version, upstream, code_version=CODE_VERSION, last_event=last_event(instance)
+        ),
     )

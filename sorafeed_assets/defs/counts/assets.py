@@ -8,11 +8,13 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.defs.catalog.assets import NO_POSTS, day_observations
 from sorafeed_assets.defs.common import (
+    BY_EVENT,
     CODE_VERSION,
     HEAVY_POOL,
     OWNERS,
     RETRIES,
     MetadataEntry,
+    last_event,
     markdown_table,
     partition_materialization,
     plain_failures,
@@ -59,12 +61,19 @@ def search_terms(
     )
 
 
-def terms_materialization(engine: Engine, synced: TermsSync) -> dg.AssetMaterialization:
+def terms_materialization(
+    instance: dg.DagsterInstance, engine: Engine, synced: TermsSync
+) -> dg.AssetMaterialization:
     """The event of `search_terms` for a job that synchronizes terms in passing."""
     return dg.AssetMaterialization(
         "search_terms",
         metadata=_terms_metadata(engine, synced),
-        tags=version_tags(terms_version(engine), code_version=CODE_VERSION),
+        tags=version_tags(
+            terms_version(engine),
+            {"playlists": BY_EVENT},
+            code_version=CODE_VERSION,
+            last_event=last_event(instance),
+        ),
     )
 
 
@@ -131,11 +140,16 @@ def build_video_counts_daily(days: dg.DailyPartitionsDefinition) -> dg.AssetsDef
         )
         if len(wanted) > 1:  # each day's own version, where Dagster gives all days one
             terms = terms_version(connections.engine)
+            seen = last_event(context.instance)
             for day in wanted:
                 upstream = {"sora_posts": posts.get(day, NO_POSTS), "search_terms": terms}
                 context.log_event(
                     partition_materialization(
-                        "video_counts_daily", day.isoformat(), counts[day], upstream=upstream
+                        "video_counts_daily",
+                        day.isoformat(),
+                        counts[day],
+                        upstream=upstream,
+                        last_event=seen,
                     )
                 )
 

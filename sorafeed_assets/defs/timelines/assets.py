@@ -9,6 +9,8 @@ from sorafeed_assets.defs.common import (
     DISPLAYS,
     OWNERS,
     RETRIES,
+    last_event,
+    latest_version,
     plain_failures,
     table_metadata,
 )
@@ -37,14 +39,6 @@ def timeline_result(outcome: BuildOutcome, candidates_version: str) -> Partition
             **{f"picks_{tier}": picks for tier, picks in sorted(outcome.tiers.items())},
         },
     )
-
-
-def candidates_version(instance: dg.DagsterInstance) -> str:
-    """The data version that `video_candidates` was last recorded with."""
-    event = instance.get_latest_materialization_event(dg.AssetKey("video_candidates"))
-    materialization = event.asset_materialization if event else None
-    tags = (materialization.tags if materialization else None) or {}
-    return tags.get("dagster/data_version", "none")
 
 
 def split_outcomes(
@@ -78,11 +72,12 @@ def display_timelines(
     """The full order of a display's loop, and its first window in the live queue."""
     with plain_failures():
         built, failed = split_outcomes(connections.timelines.repopulate(context.partition_keys))
-    candidates = candidates_version(context.instance)
+    candidates = latest_version(context.instance, "video_candidates")
     results = {name: timeline_result(outcome, candidates) for name, outcome in built.items()}
     if failed:
+        seen = last_event(context.instance)
         for display, result in results.items():
-            context.log_event(result.materialization("display_timelines", display))
+            context.log_event(result.materialization("display_timelines", display, seen))
         raise dg.Failure(failure_text(failed), allow_retries=False)
     yield from partition_results(context, "display_timelines", results)
 

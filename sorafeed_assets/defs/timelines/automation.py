@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from sorafeed_assets.defs.common import DISPLAYS, plain_failures
+from sorafeed_assets.defs.common import DISPLAYS, latest_version, plain_failures
 from sorafeed_assets.defs.playlists.assets import playlist_observations
 from sorafeed_assets.defs.requests import ask
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.defs.timelines.assets import candidates_version
 from sorafeed_assets.defs.timelines.rebuild import JOB_NAME
 from sorafeed_assets.domain.automation import partition_change
 from sorafeed_assets.domain.digest import content_digest
@@ -81,7 +80,7 @@ def candidates_sensor(
     context: dg.SensorEvaluationContext,
 ) -> dg.SensorResult | dg.SkipReason:
     """Rebuild all displays when candidates changed, and daily so that no snapshot expires."""
-    version = candidates_version(context.instance)
+    version = latest_version(context.instance, "video_candidates")
     request = content_digest([version, datetime.now(UTC).date()])
     return ask(context, request, [rebuild_run([])])
 

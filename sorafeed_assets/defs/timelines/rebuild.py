@@ -11,14 +11,19 @@ from pydantic import Field
 
 from sorafeed_assets.defs.cache.assets import admin_result, cache_result
 from sorafeed_assets.defs.cache.checks import TIMELINE_CACHE_CHECKS
-from sorafeed_assets.defs.common import DISPLAYS, PLAYLIST_PRIORITY, RETRIES, plain_failures
+from sorafeed_assets.defs.common import (
+    DISPLAYS,
+    PLAYLIST_PRIORITY,
+    RETRIES,
+    latest_version,
+    plain_failures,
+)
 from sorafeed_assets.defs.counts.assets import terms_materialization
 from sorafeed_assets.defs.playlists.assets import activation_result, playlist_observations
 from sorafeed_assets.defs.playlists.checks import ACTIVATION_CHECKS
 from sorafeed_assets.defs.recording import Recorder
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.assets import (
-    candidates_version,
     failure_text,
     split_outcomes,
     timeline_result,
@@ -52,8 +57,8 @@ def publish_displays(
         asked = sorted(set(config.displays) or set(known))
         present = [name for name in asked if name in set(known)]
         recorder = Recorder(context, named=set(config.displays))
-        failed = _publish(recorder, connections, present)
-        _cache(recorder, connections, asked, set(present))
+        queues, failed = _publish(recorder, connections, present)
+        _cache(recorder, connections, asked, queues)
         for check in (*ACTIVATION_CHECKS, *TIMELINE_CHECKS, *TIMELINE_CACHE_CHECKS):
             recorder.check(check, connections)
     if failed:
@@ -72,41 +77,43 @@ def follow_displays(instance: dg.DagsterInstance, known: list[str]) -> None:
 
 def _publish(
     recorder: Recorder, connections: Connections, displays: list[str]
-) -> Mapping[str, SorafeedError]:
+) -> tuple[dict[str, str], dict[str, SorafeedError]]:
+    """Data versions of the queues that stand, and why others could not be rebuilt."""
     activations = activate_pending(connections.engine, displays)
-    terms = sync_search_terms(connections.engine)
-    if terms.added or terms.removed:
-        # The new_posts sensor sees what has no count yet.
-        recorder.log(terms_materialization(connections.engine, terms))
     recorder.observe(playlist_observations(playlist_versions(connections.engine, displays)))
+    # The new_posts sensor sees which terms have no count yet.
+    terms = sync_search_terms(connections.engine)
+    recorder.log(terms_materialization(recorder.instance, connections.engine, terms))
     recorder.materialize(
         "active_playlists",
         {name: activation_result(activation) for name, activation in activations.items()},
         changed={name for name, activation in activations.items() if activation.changed},
     )
     built, failed = split_outcomes(connections.timelines.repopulate(displays))
-    candidates = candidates_version(recorder.instance)
+    candidates = latest_version(recorder.instance, "video_candidates")
+    results = {name: timeline_result(outcome, candidates) for name, outcome in built.items()}
     recorder.materialize(
         "display_timelines",
-        {name: timeline_result(outcome, candidates) for name, outcome in built.items()},
+        results,
         changed={name for name, outcome in built.items() if outcome.changed},
     )
     # A display that went away meanwhile is no failure: its snapshot is removed below.
-    return {n: error for n, error in failed.items() if not isinstance(error, NotFoundError)}
+    failed = {n: error for n, error in failed.items() if not isinstance(error, NotFoundError)}
+    return {name: result.data_version for name, result in results.items()}, failed
 
 
 def _cache(
-    recorder: Recorder, connections: Connections, asked: list[str], present: set[str]
+    recorder: Recorder, connections: Connections, asked: list[str], queues: Mapping[str, str]
 ) -> None:
     ttl = connections.settings.cache_ttl_seconds
     versions = write_timeline_cache(connections.engine, connections.redis, asked, ttl=ttl)
     recorder.materialize(
         "timeline_cache",
-        {name: cache_result(version) for name, version in versions.items() if name in present},
+        {name: cache_result(v, queues[name]) for name, v in versions.items() if name in queues},
         changed=recorder.recorded,
     )
     snapshot = write_admin_snapshot(connections.engine, connections.redis, ttl=ttl)
-    recorder.log(admin_result(snapshot))
+    recorder.log(admin_result(recorder.instance, snapshot))
 
 
 @dg.job(name=JOB_NAME, tags=PLAYLIST_PRIORITY)
