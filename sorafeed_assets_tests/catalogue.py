@@ -108,3 +108,36 @@ def queue_of(engine: Engine, display_id: str) -> list[Any]:
 def videos_of(engine: Engine, display_id: str) -> list[str]:
     """The video ids of a queue in playing order."""
     return [row.video_id for row in queue_of(engine, display_id)]
+
+
+def fill_pools(engine: Engine, term: str, size: int) -> None:
+    """Count ``term``, and keep its newest and random candidates per shape."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO search_terms (term, phrase, counted_at) VALUES (:term, :term, now())"
+                " ON CONFLICT (term) DO NOTHING"
+            ),
+            {"term": term},
+        )
+        connection.execute(text("DELETE FROM video_candidates WHERE term = :term"), {"term": term})
+        connection.execute(
+            text(
+                """
+                INSERT INTO video_candidates
+                    (term, size_class, pool, post_id, posted_at, id_hash)
+                SELECT :term, size_class, pool, id, posted_at, id_hash
+                FROM (
+                    SELECT *, 'newest' AS pool, row_number() OVER (
+                        PARTITION BY size_class ORDER BY posted_at DESC, id DESC) AS rank
+                    FROM sora_posts WHERE text ILIKE '%' || :term || '%'
+                    UNION ALL
+                    SELECT *, 'random', row_number() OVER (
+                        PARTITION BY size_class ORDER BY id_hash, id)
+                    FROM sora_posts WHERE text ILIKE '%' || :term || '%'
+                ) AS ranked
+                WHERE rank <= :size
+                """
+            ),
+            {"term": term, "size": size},
+        )

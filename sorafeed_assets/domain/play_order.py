@@ -1,7 +1,7 @@
 """The order that a block's matches play in: newest first, or a keyed shuffle of their ids."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -18,17 +18,15 @@ _SHIFT_31: Final = np.uint64(31)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A range of matches by (id_hash, id), to shuffle; ``ids`` ascend, ``hashes`` go with them."""
+    """A range of matches to shuffle, in order of (id_hash, id)."""
 
     ids: tuple[str, ...]
     hashes: NDArray[np.uint64]
 
 
-def make_page(rows: Iterable[tuple[str, int]]) -> Page:
-    """A page of (post id, signed 64-bit id_hash) rows in any order."""
-    ordered = sorted(rows)
-    hashes = np.array([id_hash for _, id_hash in ordered], dtype=np.int64)
-    return Page(tuple(post_id for post_id, _ in ordered), hashes.view(np.uint64))
+def make_page(ids: Sequence[str], hashes: Sequence[int]) -> Page:
+    """A page of post ids in order of their (signed 64-bit id_hash, id)."""
+    return Page(tuple(ids), np.array(hashes, dtype=np.int64).view(np.uint64))
 
 
 def shuffle_key(display_id: str, block_id: UUID, loop: int) -> int:
@@ -50,7 +48,7 @@ class Shuffled:
     def __iter__(self) -> Iterator[str]:
         for page in self.pages:
             ids = page.ids
-            # Stable, and ids ascend: equal hashes fall into the order of their ids.
+            # Stable, and of equal hashes the ids ascend: these fall into the order of their ids.
             order = np.argsort(_mixed(page.hashes, self.key), kind="stable")
             yield from map(ids.__getitem__, order.tolist())
 

@@ -19,7 +19,8 @@ from sorafeed_assets.storage.matches import (
     stale_matches,
 )
 
-_GROWTH: Final = 2
+# A pool that does not suffice is read again with the page that follows it.
+_POOL_AND_NEXT_PAGE: Final = 3
 
 
 @dataclass(slots=True)
@@ -27,17 +28,21 @@ class _Entry:
     """What is read of one query; ``last`` is where the catalogue goes on, None after a pool."""
 
     next_size: int
+    read: int = 0
     last: Match | None = None
     bound: tuple[int, str] | None = None
     complete: bool = False
     ids: list[str] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
 
-    def append(self, matches: list[Match], mode: FetchMode) -> None:
+    def append(self, ids: list[str], hashes: list[int], mode: FetchMode) -> None:
         if mode is FetchMode.RANDOM:
-            self.pages.append(make_page((match.post_id, match.id_hash) for match in matches))
+            self.pages.append(make_page(ids, hashes))
         else:
-            self.ids = [*self.ids, *(match.post_id for match in matches)]
+            self.ids = [*self.ids, *ids]
+
+    def append_matches(self, matches: list[Match], mode: FetchMode) -> None:
+        self.append([m.post_id for m in matches], [m.id_hash for m in matches], mode)
 
     def drop(self, stale: set[str]) -> None:
         self.ids = [post_id for post_id in self.ids if post_id not in stale]
@@ -81,10 +86,10 @@ class CandidateBook:
                 self._entries[query] = _Entry(self._pool_size)
                 self.extend(connection, [query])
                 continue
-            entry = self._entries[query] = _Entry((1 + _GROWTH) * self._pool_size)
-            entry.append(pool, query.fetch_mode)
-            if len(pool) == self._pool_size:
-                entry.bound = (pool[-1].id_hash, pool[-1].post_id)
+            entry = self._entries[query] = _Entry(_POOL_AND_NEXT_PAGE * self._pool_size)
+            entry.append(pool.ids, pool.hashes, query.fetch_mode)
+            if len(pool.ids) == self._pool_size:
+                entry.bound = (pool.hashes[-1], pool.ids[-1])
 
     def candidates(self, display_id: str, block: Block, loop: int) -> Candidates:
         """The block's candidates in play order, as far as they are read."""
@@ -104,16 +109,18 @@ class CandidateBook:
             if entry.last is None:
                 self._replace_pool(entry, matches, query.fetch_mode)
             elif matches:
-                entry.append(matches, query.fetch_mode)
+                entry.append_matches(matches, query.fetch_mode)
             if matches:
                 entry.last = matches[-1]
-            entry.next_size = max(entry.next_size, self._pool_size) * _GROWTH
+            # Twice the page before, wherever reading began: pages end at the same ranks.
+            entry.read += entry.next_size
+            entry.next_size = entry.read + self._pool_size
 
     def _replace_pool(self, entry: _Entry, matches: list[Match], mode: FetchMode) -> None:
         """The catalogue from its start instead of a pool, which misses what came after it."""
         entry.ids, entry.pages = [], []
         if mode is FetchMode.NEWEST:
-            entry.append(matches, mode)
+            entry.append_matches(matches, mode)
             return
         end = self._pool_size
         if entry.bound is not None:
@@ -121,7 +128,7 @@ class CandidateBook:
             end = sum((match.id_hash, match.post_id) <= bound for match in matches)
         for page in (matches[:end], matches[end:]):
             if page:
-                entry.append(page, mode)
+                entry.append_matches(page, mode)
 
     def drop_stale(
         self, connection: Connection, picks: set[tuple[MatchQuery, str]]

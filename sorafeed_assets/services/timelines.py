@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -13,11 +12,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sorafeed_assets.domain.errors import (
     InvalidInputError,
-    NotFoundError,
     SorafeedError,
     UnavailableError,
 )
-from sorafeed_assets.domain.timelines import Pick
+from sorafeed_assets.services.advancing import Advance, answer_again, move_on
 from sorafeed_assets.services.candidates import CandidateBook
 from sorafeed_assets.services.planning import plays_on
 from sorafeed_assets.services.publishing import OvertakenError, Target, publish
@@ -37,22 +35,6 @@ _log: Final = logging.getLogger(__name__)
 # Displays wait for each other while one transaction builds them: not too many at once.
 _CHUNK: Final = 100
 _ATTEMPTS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """A play that is recorded, and where its display stands: the head of its queue."""
-
-    display_id: str
-    timeline_video_id: UUID
-    video_id: str
-    played_at: datetime
-    skipped: bool
-    loop: int
-    position: int
-    head_timeline_video_id: UUID | None
-    head_video_id: str | None
-    queued: int
 
 
 class TimelineService:
@@ -138,52 +120,13 @@ class TimelineService:
         if at is not None and at.tzinfo is None:
             raise InvalidInputError("at", f"is {at.isoformat()}; add its time zone")
         with self._engine.begin() as connection:
-            stored.lock_displays(connection, [display_id])
-            head = stored.load_head(connection, display_id)
-            if head is None:
-                raise NotFoundError(f"there is no display {display_id}")
-            if head.playlist_id is not None:
-                stored.hold_playlists(connection, [head.playlist_id])
-            queue = stored.load_queues(connection, [display_id]).get(display_id, [])
-            places = {row.id: place for place, row in enumerate(queue)}
-            place = places.get(timeline_video_id)
-            if place is not None:
-                self._move_on(connection, head, queue, place, skipped=skipped, at=at)
-            return _answer(connection, display_id, timeline_video_id)
-
-    def _move_on(
-        self,
-        connection: Connection,
-        head: stored.Head,
-        queue: Sequence[stored.QueueRow],
-        place: int,
-        *,
-        skipped: bool,
-        at: datetime | None,
-    ) -> None:
-        played, left = queue[place], queue[place + 1 :]
-        writes.record_plays(
-            connection,
-            played.display_id,
-            [row.id for row in queue[: place + 1]],
-            played.id,
-            left[0].id if left else None,
-            skipped=skipped,
-            played_at=at,
-        )
-        ahead = head.schedule.ahead(played.loop_iteration, played.timeline_position + 1)
-        loop, position = (
-            (ahead[0][0], ahead[0][1].position)
-            if ahead
-            else (played.loop_iteration, played.timeline_position + 1)
-        )
-        new = _missing_rows(played, left, ahead[: self._window], self._window)
-        queued = writes.queue_rows(connection, new)
-        writes.set_head(connection, played.display_id, loop, position)
-        if loop > head.loop_iteration:
-            writes.count_loops(connection, {played.playlist_id: loop - head.loop_iteration})
-        if len(ahead) < self._window or queued < len(new):
-            self._plan_on(connection, played.display_id)
+            answer, is_short = move_on(
+                connection, display_id, timeline_video_id, self._window, skipped=skipped, at=at
+            )
+            if is_short:
+                self._plan_on(connection, display_id)
+                answer = answer_again(connection, display_id, timeline_video_id)
+            return answer
 
     def _plan_on(self, connection: Connection, display_id: str) -> None:
         """Plan further; if that fails the play stays recorded, and the queue is just shorter."""
@@ -254,55 +197,6 @@ class TimelineService:
 def _was_overtaken(error: OvertakenError | IntegrityError) -> bool:
     """Whether something that a plan needs was deleted meanwhile."""
     return isinstance(error, OvertakenError) or isinstance(error.orig, ForeignKeyViolation)
-
-
-def _answer(connection: Connection, display_id: str, timeline_video_id: UUID) -> Advance:
-    play = stored.load_play(connection, display_id, timeline_video_id)
-    if play is None:
-        raise NotFoundError(
-            f"display {display_id} has no entry {timeline_video_id} in its queue;"
-            " read the queue again"
-        )
-    return Advance(
-        display_id,
-        play.timeline_video_id,
-        play.video_id,
-        play.played_at,
-        play.was_skipped,
-        play.loop_iteration,
-        play.timeline_position,
-        play.current_timeline_video_id,
-        play.current_video_id,
-        play.queued,
-    )
-
-
-def _missing_rows(
-    played: stored.QueueRow,
-    left: Sequence[stored.QueueRow],
-    wanted: Sequence[tuple[int, Pick]],
-    window: int,
-) -> list[writes.NewRow]:
-    """The rows that the queue lacks; its head is being shown from now on."""
-    there = {(row.loop_iteration, row.timeline_position) for row in left}
-    used = {row.queue_slot for row in left}
-    free = iter(slot for slot in range(window) if slot not in used)
-    return [
-        writes.NewRow(
-            played.display_id,
-            played.build_id,
-            played.playlist_id,
-            pick.block_id,
-            pick.post_id,
-            pick.block_position,
-            pick.position,
-            loop,
-            slot,
-            "playing" if index == 0 else "queued",
-        )
-        for index, (loop, pick) in enumerate(wanted)
-        if (loop, pick.position) not in there and (slot := next(free, None)) is not None
-    ]
 
 
 def _reaches(build: stored.Build, display: stored.DisplayRow, window: int) -> bool:

@@ -28,32 +28,37 @@ WHERE (
 """
 
 _NEWEST_POOLS: Final = """
-SELECT q.n, array_agg(c.post_id ORDER BY c.posted_at DESC, c.post_id DESC), array_agg(c.id_hash)
+SELECT q.n, c.ids, c.hashes
 FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
 JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
 CROSS JOIN LATERAL (
-    SELECT post_id, id_hash, posted_at
-    FROM video_candidates
-    WHERE term = q.term AND pool = 'newest' AND (q.format = 'mixed' OR size_class = q.format)
-    ORDER BY posted_at DESC, post_id DESC
-    LIMIT :size
+    SELECT array_agg(post_id) AS ids, array_agg(id_hash) AS hashes
+    FROM (
+        SELECT post_id, id_hash
+        FROM video_candidates
+        WHERE term = q.term AND pool = 'newest' AND (q.format = 'mixed' OR size_class = q.format)
+        ORDER BY posted_at DESC, post_id DESC
+        LIMIT :size
+    ) AS ordered
 ) AS c
-GROUP BY q.n
+WHERE c.ids IS NOT NULL
 """
 
 _RANDOM_POOLS: Final = """
-SELECT q.n, array_agg(c.post_id ORDER BY c.id_hash, c.post_id),
-    array_agg(c.id_hash ORDER BY c.id_hash, c.post_id)
+SELECT q.n, c.ids, c.hashes
 FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
 JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
 CROSS JOIN LATERAL (
-    SELECT post_id, id_hash
-    FROM video_candidates
-    WHERE term = q.term AND pool = 'random' AND (q.format = 'mixed' OR size_class = q.format)
-    ORDER BY id_hash, post_id
-    LIMIT :size
+    SELECT array_agg(post_id) AS ids, array_agg(id_hash) AS hashes
+    FROM (
+        SELECT post_id, id_hash
+        FROM video_candidates
+        WHERE term = q.term AND pool = 'random' AND (q.format = 'mixed' OR size_class = q.format)
+        ORDER BY id_hash, post_id
+        LIMIT :size
+    ) AS ordered
 ) AS c
-GROUP BY q.n
+WHERE c.ids IS NOT NULL
 """
 
 _NEWEST_PAGE: Final = """
@@ -91,21 +96,28 @@ class MatchQuery:
 
 
 class Match(NamedTuple):
-    """A post that matches; ``posted_at`` is only for reading on after it ('' in a pool)."""
+    """A post that matches; ``posted_at`` is only for reading on after it."""
 
     post_id: str
     id_hash: int
     posted_at: str
 
 
+class Pool(NamedTuple):
+    """The post ids of a pool in its order, and the id_hash of each."""
+
+    ids: list[str]
+    hashes: list[int]
+
+
 def read_pools(
     connection: Connection, queries: Collection[MatchQuery], size: int
-) -> dict[MatchQuery, list[Match]]:
+) -> dict[MatchQuery, Pool]:
     """The first ``size`` of each query's pool; a query without a pool is missing.
 
     A pool is as old as the last refresh: its posts may be gone, see `stale_matches`.
     """
-    pools: dict[MatchQuery, list[Match]] = {}
+    pools: dict[MatchQuery, Pool] = {}
     for mode, statement in _POOLS.items():
         asked = [query for query in queries if query.fetch_mode is mode]
         if not asked:
@@ -115,9 +127,7 @@ def read_pools(
             for number, query in enumerate(asked)
         ]
         rows = connection.execute(text(statement), {"queries": json.dumps(wanted), "size": size})
-        for number, ids, hashes in rows:
-            pairs = zip(ids, hashes, strict=True)
-            pools[asked[number]] = [Match(post_id, id_hash, "") for post_id, id_hash in pairs]
+        pools |= {asked[number]: Pool(ids, hashes) for number, ids, hashes in rows}
     return pools
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -50,11 +49,11 @@ WHERE t.id = r.id
 """
 
 # A post that is gone ends what is queued of its display: a queue has no gaps.
-_QUEUE: Final = """
+QUEUE_ROWS: Final = """
 INSERT INTO timeline_videos (display_id, build_id, playlist_id, block_id, video_id,
-    block_position, timeline_position, loop_iteration, queue_slot, status, video_data)
+    block_position, timeline_position, loop_iteration, queue_slot, video_data)
 SELECT display_id, build_id, playlist_id, block_id, video_id, block_position,
-    timeline_position, loop_iteration, queue_slot, status, video_data
+    timeline_position, loop_iteration, queue_slot, video_data
 FROM (
     SELECT r.*,
         bool_and(p.id IS NOT NULL) OVER (
@@ -71,7 +70,7 @@ FROM (
         ) AS video_data
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (display_id text, build_id bigint,
         playlist_id uuid, block_id uuid, video_id text, block_position integer,
-        timeline_position integer, loop_iteration integer, queue_slot smallint, status text)
+        timeline_position integer, loop_iteration integer, queue_slot smallint)
     LEFT JOIN sora_posts AS p ON p.id = r.video_id
     LEFT JOIN creators AS c ON c.id = p.creator_id
 ) AS new
@@ -111,46 +110,6 @@ WHERE d.id = :display_id AND t.display_id = d.id AND t.loop_iteration = d.loop_i
     AND t.timeline_position = d.timeline_position AND t.status = 'queued'
 """
 
-_RECORD_PLAYS: Final = """
-WITH gone AS (
-    DELETE FROM timeline_videos WHERE id = ANY(CAST(:ids AS uuid[]))
-    RETURNING id, video_id, block_id, loop_iteration, status
-), shown AS (
-    SELECT *, coalesce(CAST(:played_at AS timestamptz), statement_timestamp()) AS played_at
-    FROM gone
-    WHERE id = :played OR status = 'playing'
-), counted AS (
-    UPDATE playlist_blocks AS b
-    SET times_played = b.times_played + s.times, last_played_at = s.played_at
-    FROM (
-        SELECT block_id, count(*) AS times, max(played_at) AS played_at
-        FROM shown
-        GROUP BY block_id
-    ) AS s
-    WHERE b.id = s.block_id
-), begun AS (
-    UPDATE timeline_videos SET status = 'playing' WHERE id = :head
-)
-INSERT INTO video_history (display_id, video_id, block_id, loop_iteration, played_at,
-    timeline_video_id, was_skipped)
-SELECT :display_id, video_id, block_id, loop_iteration, played_at, id, :skipped OR id <> :played
-FROM shown
-ON CONFLICT (timeline_video_id) DO NOTHING
-"""
-
-_SET_HEAD: Final = """
-UPDATE displays AS d
-SET timeline_position = :position, loop_iteration = :loop,
-    current_timeline_video_id = h.id, current_video_id = h.video_id,
-    current_block_id = h.block_id, current_position = h.timeline_position,
-    last_video_start_time =
-        CASE WHEN h.id IS NULL THEN d.last_video_start_time ELSE statement_timestamp() END
-FROM (SELECT 1) AS one
-LEFT JOIN timeline_videos AS h ON h.display_id = :display_id
-    AND h.loop_iteration = :loop AND h.timeline_position = :position
-WHERE d.id = :display_id
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class NewBuild:
@@ -178,7 +137,6 @@ class NewRow:
     timeline_position: int
     loop_iteration: int
     queue_slot: int
-    status: str = "queued"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,20 +196,20 @@ def delete_rows(connection: Connection, ids: Collection[UUID]) -> None:
 def move_rows(connection: Connection, rows: Sequence[MovedRow]) -> None:
     """Give rows their build, slot and place."""
     if rows:
-        connection.execute(text(_MOVE_ROWS), {"rows": _records(rows)})
+        connection.execute(text(_MOVE_ROWS), {"rows": to_records(rows)})
 
 
 def queue_rows(connection: Connection, rows: Sequence[NewRow]) -> int:
     """Queue videos; how many. From a post that is gone on, its display gets none."""
     if not rows:
         return 0
-    return len(connection.execute(text(_QUEUE), {"rows": _records(rows)}).all())
+    return len(connection.execute(text(QUEUE_ROWS), {"rows": to_records(rows)}).all())
 
 
 def set_displays(connection: Connection, states: Sequence[DisplayState]) -> None:
     """Point displays at their builds and the heads of their queues."""
     if states:
-        connection.execute(text(_SET_DISPLAYS), {"rows": _records(states)})
+        connection.execute(text(_SET_DISPLAYS), {"rows": to_records(states)})
 
 
 def count_loops(connection: Connection, finished: dict[UUID, int]) -> None:
@@ -273,38 +231,8 @@ def mark_playing(connection: Connection, display_id: str) -> None:
     connection.execute(text(_MARK_PLAYING), {"display_id": display_id})
 
 
-def record_plays(
-    connection: Connection,
-    display_id: str,
-    ids: Collection[UUID],
-    played: UUID,
-    head: UUID | None,
-    *,
-    skipped: bool,
-    played_at: datetime | None,
-) -> None:
-    """Take ``ids`` out of the queue, keep those that were shown as plays, begin ``head``."""
-    connection.execute(
-        text(_RECORD_PLAYS),
-        {
-            "display_id": display_id,
-            "ids": list(ids),
-            "played": played,
-            "head": head,
-            "skipped": skipped,
-            "played_at": played_at,
-        },
-    )
-
-
-def set_head(connection: Connection, display_id: str, loop: int, position: int) -> None:
-    """Move a display to the head of its queue."""
-    connection.execute(
-        text(_SET_HEAD), {"display_id": display_id, "loop": loop, "position": position}
-    )
-
-
-def _records(rows: Sequence[Any]) -> str:
+def to_records(rows: Sequence[Any]) -> str:
+    """Rows as JSON for `jsonb_to_recordset`."""
     return json.dumps([asdict(row) for row in rows], default=str)
 
 

@@ -85,23 +85,6 @@ WHERE d.id = ANY(CAST(:display_ids AS text[]))
 GROUP BY d.id
 """
 
-_HEAD: Final = """
-SELECT d.timeline_position, d.loop_iteration, b.id AS build_id, b.playlist_id, b.plan
-FROM displays AS d
-LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
-WHERE d.id = :display_id
-FOR NO KEY UPDATE OF d
-"""
-
-_PLAY: Final = """
-SELECT h.timeline_video_id, h.video_id, h.played_at, h.was_skipped, d.loop_iteration,
-    d.timeline_position, d.current_timeline_video_id, d.current_video_id,
-    (SELECT count(*) FROM timeline_videos WHERE display_id = d.id) AS queued
-FROM video_history AS h
-JOIN displays AS d ON d.id = h.display_id
-WHERE h.timeline_video_id = :timeline_video_id AND h.display_id = :display_id
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class DisplayRow:
@@ -144,32 +127,6 @@ class QueueRow:
     loop_iteration: int
     queue_slot: int
     status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where a display stands in its active plan; without a build, the schedule is empty."""
-
-    timeline_position: int
-    loop_iteration: int
-    build_id: int | None
-    playlist_id: UUID | None
-    schedule: Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class PlayRow:
-    """A recorded play, and where its display stands now."""
-
-    timeline_video_id: UUID
-    video_id: str
-    played_at: datetime
-    was_skipped: bool
-    loop_iteration: int
-    timeline_position: int
-    current_timeline_video_id: UUID | None
-    current_video_id: str | None
-    queued: int
 
 
 def lock_displays(connection: Connection, display_ids: Collection[str]) -> None:
@@ -255,20 +212,3 @@ def load_plays(connection: Connection, display_ids: Sequence[str]) -> Mapping[st
     """By display: when each post was last played since dedup_since, in microseconds."""
     rows = connection.execute(text(_PLAYS), {"display_ids": list(display_ids)})
     return {row[0]: dict(zip(row[1], row[2], strict=True)) for row in rows}
-
-
-def load_head(connection: Connection, display_id: str) -> Head | None:
-    """A display's place in its plan, None for an unknown one; its row is locked for a change."""
-    row = connection.execute(text(_HEAD), {"display_id": display_id}).one_or_none()
-    if row is None:
-        return None
-    schedule = Schedule(()) if row.plan is None else schedule_from_json(row.plan)
-    return Head(row.timeline_position, row.loop_iteration, row.build_id, row.playlist_id, schedule)
-
-
-def load_play(connection: Connection, display_id: str, timeline_video_id: UUID) -> PlayRow | None:
-    """The play of a queue row of this display, None when it was not played."""
-    row = connection.execute(
-        text(_PLAY), {"display_id": display_id, "timeline_video_id": timeline_video_id}
-    ).one_or_none()
-    return None if row is None else PlayRow(*row)

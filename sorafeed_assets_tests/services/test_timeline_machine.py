@@ -208,7 +208,7 @@ def test_the_rules_hold_whatever_happens(engine: Engine) -> None:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=25,
+                max_examples=20,
                 stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -1,0 +1,82 @@
+"""How queues stand, as people and sensors ask."""
+
+import pytest
+from sqlalchemy import Engine
+
+from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.services.queues import (
+    QueueStatus,
+    low_displays,
+    queue_status,
+    stale_displays,
+    timeline_view,
+)
+from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, queue_of, run
+
+FULL, DRY, LOW, IDLE, NEW = "FULL11", "DRY111", "LOW111", "IDLE11", "NEW111"
+
+
+@pytest.fixture
+def displays(engine: Engine) -> Engine:
+    add_posts(engine, "cats", 20)
+    for display_id in (FULL, DRY, LOW, IDLE, NEW):
+        add_display(engine, display_id)
+    add_playlist(engine, FULL, [("cats", 7), ("unicorns", 2)])
+    add_playlist(engine, DRY, [("unicorns", 2)])
+    add_playlist(engine, LOW, [("cats", 1)])
+    TimelineService(engine).repopulate([FULL, DRY, LOW, IDLE])
+    add_playlist(engine, NEW, [("cats", 1)])
+    run(
+        engine,
+        "DELETE FROM timeline_videos WHERE display_id = :id AND loop_iteration > 1",
+        id=LOW,
+    )
+    return engine
+
+
+def test_low_displays_have_more_in_their_plan(displays: Engine) -> None:
+    assert low_displays(displays) == [LOW]
+    assert low_displays(displays, low=2) == []
+    TimelineService(displays).top_up([LOW])
+    assert low_displays(displays) == []
+
+
+def test_the_status_counts_each_display_once(displays: Engine) -> None:
+    assert queue_status(displays, 5) == QueueStatus(complete=1, low=2, dry=1)
+
+
+def test_stale_displays(displays: Engine) -> None:
+    assert stale_displays(displays).keys() == {NEW}
+    TimelineService(displays).repopulate([NEW])
+    assert stale_displays(displays) == {}
+    run(displays, "UPDATE playlists SET name = 'another name'")
+    assert stale_displays(displays) == {}
+    run(displays, "UPDATE playlist_blocks SET video_count = 3 WHERE video_count = 7")
+    run(displays, "UPDATE playlists SET is_active = false WHERE display_id = :id", id=LOW)
+    stale = stale_displays(displays)
+    assert stale.keys() == {FULL, LOW}
+    assert stale[LOW] == "none"
+    outcomes = TimelineService(displays).repopulate(list(stale))
+    assert getattr(outcomes[FULL], "playlist_version", None) == stale[FULL]
+    assert stale_displays(displays) == {}
+
+
+def test_the_view_says_what_plays_and_why(displays: Engine) -> None:
+    service = TimelineService(displays)
+    view = timeline_view(displays, FULL)
+    assert view.now is None
+    assert [pick.position for pick in view.next] == [0, 1, 2, 3, 4]
+    service.advance(FULL, queue_of(displays, FULL)[0].id)
+    view = timeline_view(displays, FULL)
+    assert view.now is not None
+    assert (view.now.position, view.now.tier, view.now.search_term) == (1, "new", "cats")
+    assert [pick.position for pick in view.next] == [2, 3, 4, 5]
+    assert [pick.position for pick in view.planned] == [6]
+    assert list(view.dry_blocks.values()) == ["unicorns"]
+
+
+def test_the_view_of_a_display_without_a_plan(displays: Engine) -> None:
+    assert timeline_view(displays, IDLE).next == ()
+    with pytest.raises(NotFoundError):
+        timeline_view(displays, "NOBODY")
