@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, PostgresDsn, RedisDsn, ValidationError, model_validator
+from pydantic import Field, HttpUrl, PostgresDsn, RedisDsn, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sorafeed_assets.domain.errors import SetupError
@@ -50,6 +50,15 @@ class Settings(BaseSettings):
     idle_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
         120, description="Longest a transaction may sit idle"
     )
+    api_answer_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        5.0, description="How long the API keeps an answer in memory, in seconds"
+    )
+    api_calls_per_second: Annotated[int, Field(ge=1)] = Field(
+        200, description="How many calls a second one API token may make"
+    )
+    dagster_ui_url: HttpUrl | None = Field(
+        None, description="Where the Dagster UI is, for the admin page's links"
+    )
 
     @cached_property
     def low_queue(self) -> int:
@@ -64,11 +73,12 @@ class Settings(BaseSettings):
             if value is not None
         }
 
-    @model_validator(mode="after")
-    def _first_day_is_past(self) -> Self:
-        if self.catalog_first_day > datetime.now(UTC).date() + timedelta(days=1):
-            raise ValueError(f"catalog_first_day {self.catalog_first_day} lies in the future")
-        return self
+    @field_validator("catalog_first_day")
+    @classmethod
+    def _is_past(cls, day: date) -> date:
+        if day > datetime.now(UTC).date() + timedelta(days=1):
+            raise ValueError("lies in the future")
+        return day
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -80,11 +90,13 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic itself
     except ValidationError as error:
-        problems = [
-            f"SORAFEED_{'_'.join(str(part) for part in item['loc']).upper() or 'SETTINGS'}: "
-            f"{item['msg']} (got {item['input']!r})"
-            if item["loc"]
-            else str(item["msg"])
-            for item in error.errors()
-        ]
+        problems = [_problem(item["loc"], item["msg"], item["input"]) for item in error.errors()]
         raise SetupError("wrong settings:\n  " + "\n  ".join(problems)) from None
+
+
+def _problem(place: tuple[int | str, ...], message: str, value: object) -> str:
+    if not place:
+        return message
+    name = f"SORAFEED_{'_'.join(map(str, place)).upper()}"
+    # An address may have a password in it.
+    return f"{name}: {message}" + ("" if name.endswith("_URL") else f" (got {value!r})")

@@ -34,6 +34,7 @@ def seed(
             until=last,
             first_day=settings.catalog_first_day,
             on_progress=lambda done, total: bars("Loading posts", done, total),
+            on_indexes=lambda done, total: bars("Building indexes", done, total),
         )
     console.print(
         f"{summary.inserted:,} of {summary.posts:,} posts inserted over {summary.days} days"

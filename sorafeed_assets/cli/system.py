@@ -1,11 +1,13 @@
 """`sorafeed up`, `status`, `migrate` and `env`."""
 
 import json
+import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from sorafeed_assets.cli.common import (
@@ -14,19 +16,31 @@ from sorafeed_assets.cli.common import (
     console,
     database,
     engine_of,
+    errors,
     settings_of,
 )
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.dagster_home import end_interrupted_runs, environment, open_instance
 from sorafeed_assets.launch.demo import load_demo
 from sorafeed_assets.launch.materialize import Report, materialize_all
-from sorafeed_assets.launch.servers import embedded, servers
+from sorafeed_assets.launch.processes import end_descendants
+from sorafeed_assets.launch.servers import embedded, owned_folder, publish, servers
 from sorafeed_assets.launch.status import Status, read_status
-from sorafeed_assets.launch.up import choose_port, serve, stop_on_signals
+from sorafeed_assets.launch.up import (
+    DEFAULT_API_PORT,
+    choose_port,
+    in_background,
+    serve,
+    stop_on_signals,
+)
+from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.migrate import migrate
+
+_INTERRUPTED: Final = 130  # what shells say of a program that Ctrl-C ended
+_DEMO: Final = "sorafeed up"
 
 
 def up(
@@ -38,27 +52,51 @@ def up(
         int | None, typer.Option(min=0, max=10_000, help="Demo displays (12).")
     ] = None,
     data_dir: DataDir = None,
-    port: Annotated[int | None, typer.Option(help="Port of the Dagster UI (3000).")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Port of the Dagster UI (3000).")
+    ] = None,
+    api_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, help="Port of the API and the admin page (3080)."),
+    ] = None,
 ) -> None:
-    """Start the servers, load the demo, materialize everything, and serve the Dagster UI."""
+    """Start the servers, load the demo, materialize everything, and serve the UI and the API."""
     settings = settings_of(data_dir)
-    ui_port = None if once else choose_port(port)
-    with stop_on_signals() as stop, embedded(settings) as addressed:
-        report, status = _prepare(addressed, posts, displays)
-        _print_report(report, status)
-        if ui_port is not None:
-            serve(addressed, ui_port, stop, on_ready=_say_ready)
+    try:
+        with stop_on_signals() as stop, owned_folder(settings) as folder:
+            ui_port = None if once else choose_port(port)
+            web_port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
+            with embedded(settings, folder) as addressed:
+                publish(folder, addressed)
+                is_shared = settings.dagster_url is not None
+                report, status = _prepare(addressed, posts, displays, is_shared=is_shared)
+                _print_report(report, status)
+                if ui_port is not None:
+                    secret = _demo_token(addressed)
+
+                    def say_ready(interface: str, api: str) -> None:
+                        _say_ready(interface, f"{api}/admin?token={secret}")
+
+                    serve(addressed, ui_port, web_port, stop, on_ready=say_ready)
+    except KeyboardInterrupt:
+        errors.print("stopped; start it again to go on")
+        end_descendants()
+        os._exit(_INTERRUPTED)  # what runs in the background would go on to retry
     if once and not report.is_clean:
         raise typer.Exit(1)
 
 
-def _prepare(settings: Settings, posts: int | None, displays: int | None) -> tuple[Report, Status]:
+def _prepare(
+    settings: Settings, posts: int | None, displays: int | None, *, is_shared: bool
+) -> tuple[Report, Status]:
     engine = engine_of(settings)
     try:
         migrate(engine)
         with Bars() as bars, open_instance(settings) as instance:
+            if not is_shared:
+                end_interrupted_runs(instance)
             load_demo(engine, settings, posts=posts, displays=displays, on_progress=bars)
-            report = materialize_all(settings, instance, bars)
+            report = in_background(lambda: materialize_all(settings, instance, bars))
             connections = Connections(settings)
             try:
                 return report, read_status(connections, instance)
@@ -68,8 +106,24 @@ def _prepare(settings: Settings, posts: int | None, displays: int | None) -> tup
         engine.dispose()
 
 
-def _say_ready(address: str) -> None:
-    console.print(f"\nDagster UI:  {address}\nCtrl-C stops everything.", highlight=False)
+def _demo_token(settings: Settings) -> str:
+    """One admin's token for the demo: the link that is printed uses it, until the next start."""
+    engine = engine_of(settings)
+    try:
+        for token in list_tokens(engine):
+            if token.name == _DEMO and token.revoked_at is None:
+                revoke_token(engine, token.id)
+        return create_token(engine, Role.ADMIN, _DEMO)[1]
+    finally:
+        engine.dispose()
+
+
+def _say_ready(interface: str, admin: str) -> None:
+    console.print(
+        f"\nDagster UI:  {interface}\nAdmin page:  {admin}\nCtrl-C stops everything.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _print_report(report: Report, status: Status) -> None:
@@ -82,7 +136,7 @@ def _print_report(report: Report, status: Status) -> None:
         if not passed:
             console.print(f"[red]check failed:[/] {name}")
     for failure in report.failures:
-        console.print(f"[red]failed:[/] {failure}")
+        console.print(f"[red]failed:[/] {escape(failure)}")
 
 
 def _print_status(status: Status) -> None:

@@ -6,11 +6,13 @@ from uuid import UUID
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from sqlalchemy import Engine
 
 from sorafeed_assets.cli.common import DataDir, console, database
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.playlist_csv import parse_playlist_csv
+from sorafeed_assets.services.caches import write_timeline_cache
 from sorafeed_assets.services.playlists import (
     activate_by_hand,
     activate_pending,
@@ -20,11 +22,33 @@ from sorafeed_assets.services.playlists import (
     list_playlists,
 )
 from sorafeed_assets.services.queues import timeline_view
+from sorafeed_assets.services.rebuild import BuildOutcome
+from sorafeed_assets.services.terms import sync_search_terms
 from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.redis import create_redis_client
 
 displays = typer.Typer(help="Screens on walls.", no_args_is_help=True)
 playlists = typer.Typer(help="What displays are told to play.", no_args_is_help=True)
 timeline = typer.Typer(help="What a display plays.", no_args_is_help=True)
+
+
+def _publish(engine: Engine, settings: Settings, display: str) -> BuildOutcome:
+    """Plan and queue a display, track its searches, and write its snapshot.
+
+    The playlists sensor records it in Dagster.
+    """
+    service = TimelineService(
+        engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
+    )
+    outcome = service.repopulate([display])[display]
+    if isinstance(outcome, SorafeedError):
+        raise outcome
+    sync_search_terms(engine)
+    if settings.redis_url is not None:
+        with create_redis_client(str(settings.redis_url)) as redis:
+            write_timeline_cache(engine, redis, [display], ttl=settings.cache_ttl_seconds)
+    return outcome
 
 
 @displays.command("add")
@@ -73,12 +97,7 @@ def import_playlist(
     with database(data_dir) as (engine, settings):
         playlist = create_playlist(engine, display, name or file.stem, drafts)
         activate_pending(engine, [display])
-        service = TimelineService(
-            engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
-        )
-        outcome = service.repopulate([display])[display]
-    if isinstance(outcome, Exception):
-        raise outcome
+        outcome = _publish(engine, settings, display)
     console.print(
         f"playlist {playlist} with {len(drafts)} blocks is active on {display}:"
         f" {outcome.planned} videos planned, {outcome.queued} queued"
@@ -91,7 +110,9 @@ def show_playlists(
     data_dir: DataDir = None,
 ) -> None:
     """Playlists, the active ones marked."""
-    table = Table("id", "display", "name", "active", "blocks", "videos", "created")
+    table = Table(
+        Column("id", no_wrap=True), "display", "name", "active", "blocks", "videos", "created"
+    )
     with database(data_dir) as (engine, _settings):
         for playlist in list_playlists(engine, display):
             table.add_row(
@@ -113,12 +134,7 @@ def activate(
     """Choose a playlist by hand; it stays chosen until a newer one is created."""
     with database(data_dir) as (engine, settings):
         display = activate_by_hand(engine, playlist).display_id
-        service = TimelineService(
-            engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
-        )
-        outcome = service.repopulate([display])[display]
-    if isinstance(outcome, Exception):
-        raise outcome
+        outcome = _publish(engine, settings, display)
     console.print(f"{display} plays it: {outcome.planned} planned, {outcome.queued} queued")
 
 

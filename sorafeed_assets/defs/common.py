@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster import AssetCheckSeverity
+from psycopg import OperationalError as PsycopgOperationalError
 from sqlalchemy import Engine, Table, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sorafeed_assets.domain.automation import DayRange
 from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
-from sorafeed_assets.storage.frames import preview_rows
+from sorafeed_assets.storage.previews import Preview, preview_displays, preview_table
 
 OWNERS: Final = ["team:data-engineering"]
 RETRIES: Final = dg.RetryPolicy(
@@ -28,6 +29,7 @@ CODE_VERSION: Final = "1"
 # The version of an upstream asset with many partitions, which Dagster compares by event instead.
 BY_EVENT: Final = "by event"
 _PREVIEW_ROWS: Final = 10
+_NOTHING: Final = Preview((), ())
 _POSTGRES: Final = make_url("postgresql+psycopg://").get_dialect()()
 
 MetadataEntry = int | float | str | dg.MetadataValue[Any]
@@ -76,12 +78,22 @@ def table_metadata(table: Table) -> dict[str, object]:
 
 def preview(engine: Engine, asset: str) -> dg.MarkdownMetadataValue:
     """The first rows of a table asset as a Markdown table."""
-    return markdown_table(*preview_rows(engine, asset, _PREVIEW_ROWS))
+    return as_markdown(preview_table(engine, asset, _PREVIEW_ROWS))
 
 
-def markdown_table(columns: list[str], rows: list[list[str]]) -> dg.MarkdownMetadataValue:
+def display_previews(
+    engine: Engine, asset: str, displays: Collection[str]
+) -> dict[str, dg.MarkdownMetadataValue]:
+    """Per display the rows of its partition as a Markdown table."""
+    found = preview_displays(engine, asset, displays)
+    return {display: as_markdown(found.get(display, _NOTHING)) for display in displays}
+
+
+def as_markdown(rows: Preview) -> dg.MarkdownMetadataValue:
     """Rows of text as a Markdown table; what could break out of a cell is escaped."""
-    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+    if not rows.rows:
+        return dg.MetadataValue.md("nothing")
+    lines = [rows.columns, ["---"] * len(rows.columns), *([_cell(v) for v in r] for r in rows.rows)]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
@@ -155,8 +167,8 @@ def plain_failures() -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=True) from error
     except SorafeedError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    except OperationalError as error:
-        text = str(error.orig).strip()
+    except (OperationalError, PsycopgOperationalError) as error:  # COPY goes past SQLAlchemy
+        text = str(getattr(error, "orig", error)).strip()
         raise dg.Failure(f"Postgres does not answer as it should: {text}") from error
     except DBAPIError as error:
         raise dg.Failure(f"Postgres refused a statement: {error.orig}") from error

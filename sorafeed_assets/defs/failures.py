@@ -3,6 +3,11 @@
 import dagster as dg
 
 
+def first_line(message: str) -> str:
+    """The first line of an error's text, which may have none."""
+    return next(iter(message.strip().splitlines()), "unknown")
+
+
 def failure_sentence(job: str, run_id: str, step_errors: list[tuple[str, str]]) -> str:
     """What failed and why, from (step, first line of its error) pairs."""
     reasons = "; ".join(f"{step}: {error}" for step, error in step_errors) or "no step has started"
@@ -20,7 +25,7 @@ def failed_runs(context: dg.RunFailureSensorContext) -> None:
         data = failure.user_failure_data
         text = data.description if data and data.description else None
         error = failure.error
-        cause = (error.cause or error).message.strip().splitlines()[0] if error else "unknown"
+        cause = first_line((error.cause or error).message) if error else "unknown"
         errors.append((str(event.step_key), text or cause))
     run = context.dagster_run
     context.log.error(failure_sentence(run.job_name, run.run_id, errors))

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from typing import Final
 
 import dagster as dg
 
@@ -52,20 +53,35 @@ def partition_results(
             context.log_event(result.materialization(asset, display, seen))
 
 
+_DATA_VERSION: Final = "dagster/data_version"
+_MADE: Final = dg.DagsterEventType.ASSET_MATERIALIZATION
+
+
+def recorded_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
+    """The data version of each partition's last materialization."""
+    latest = instance.event_log_storage.get_latest_tags_by_partition(
+        dg.AssetKey(asset), _MADE, [_DATA_VERSION]
+    )
+    return {partition: tags[_DATA_VERSION] for partition, tags in latest.items()}
+
+
+def recorded_before(instance: dg.DagsterInstance, asset: str, upstream: str) -> set[str]:
+    """The partitions of ``asset`` that were not materialized since ``upstream`` last was."""
+    own = instance.get_latest_storage_id_by_partition(dg.AssetKey(asset), _MADE)
+    other = instance.get_latest_storage_id_by_partition(dg.AssetKey(upstream), _MADE)
+    return {partition for partition, event in other.items() if own.get(partition, 0) < event}
+
+
 class Recorder:
     """Logs events of an op that stands for several per-display assets.
 
-    Recorded are displays that changed, that were named, or that have no event yet; the others'
-    last events still hold.
-
-    Attributes:
-        recorded: the displays recorded so far in this run.
+    Recorded are displays that changed, that were named, or whose last event is not what holds
+    now, as after a run that broke off; the others' last events still hold.
     """
 
     def __init__(self, context: dg.OpExecutionContext, *, named: Set[str]) -> None:
         self._context = context
         self._named = named
-        self.recorded: set[str] = set()
 
     @property
     def instance(self) -> dg.DagsterInstance:
@@ -90,15 +106,30 @@ class Recorder:
                 self._context.log_event(observation)
 
     def materialize(
-        self, asset: str, results: Mapping[str, PartitionResult], *, changed: Collection[str]
+        self,
+        asset: str,
+        results: Mapping[str, PartitionResult],
+        *,
+        changed: Collection[str],
     ) -> None:
         """Log a materialization of each display that is to be recorded."""
-        known = self.instance.get_materialized_partitions(dg.AssetKey(asset))
+        known = recorded_versions(self.instance, asset)
         seen = last_event(self.instance)
         for display, result in sorted(results.items()):
-            if display in changed or display in self._named or display not in known:
+            holds = known.get(display) == result.data_version
+            if display in changed or display in self._named or not holds:
                 self._context.log_event(result.materialization(asset, display, seen))
-                self.recorded.add(display)
+
+    def follow(self, asset: str, upstream: str, results: Mapping[str, PartitionResult]) -> None:
+        """Log a materialization of each display whose ``upstream`` was recorded meanwhile.
+
+        What the asset holds may change more often than that, with each play.
+        """
+        due = recorded_before(self.instance, asset, upstream)
+        seen = last_event(self.instance)
+        for display, result in sorted(results.items()):
+            if display in due or display in self._named:
+                self._context.log_event(result.materialization(asset, display, seen))
 
     def check(self, check: Check, connections: Connections) -> None:
         """Evaluate a check and log how it went."""

@@ -1,7 +1,7 @@
 """How sensors ask for runs: what was asked before decides whether to ask again."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -19,18 +19,27 @@ _STATES: Final = {
 }
 
 
+def utc_now() -> datetime:
+    """Now."""
+    return datetime.now(UTC)
+
+
 def ask(
     context: dg.SensorEvaluationContext,
     request: str,
     runs: Sequence[dg.RunRequest],
     asset_events: Sequence[dg.AssetObservation] = (),
+    *,
+    again_after: timedelta | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for ``runs`` unless what this sensor asked for before says to wait.
 
-    ``request`` is a digest of why: the same reason is not asked for again once it succeeded.
+    ``request`` is a digest of why: the same reason is not asked for again once it succeeded, or
+    only ``again_after`` that.
     """
     name = context.sensor_name
-    reason = reason_to_wait(request, _past_runs(context.instance, name), datetime.now(UTC))
+    past = _past_runs(context.instance, name)
+    reason = reason_to_wait(request, past, utc_now(), again_after=again_after)
     if reason:
         return dg.SkipReason(reason)
     tags = {_ASKED_BY: name, _REQUEST: request}

@@ -19,6 +19,10 @@ class DayRange:
     first: date
     last: date
 
+    def holds(self, day: date) -> bool:
+        """Whether ``day`` is one of them."""
+        return self.first <= day <= self.last
+
 
 def day_ranges(days: Iterable[date]) -> list[DayRange]:
     """The fewest contiguous ranges that hold exactly ``days``."""
@@ -42,10 +46,15 @@ def days_to_count(
     """Which catalog days a refresh has to work on.
 
     The dirty ones; all known ones while a term is not counted yet. Days outside the partitions
-    (times far in the future, or before the catalogue's first day) are left out.
+    (times in the future, or before the catalogue's first day) go along with the nearest one.
     """
     wanted = set(dirty) | (set(known) if uncounted_terms else set())
-    return sorted(day for day in wanted if first <= day <= last)
+    return sorted({min(max(day, first), last) for day in wanted})
+
+
+def days_outside(known: Collection[date], *, first: date, last: date) -> list[date]:
+    """The days that no partition stands for; whatever day is refreshed, these go along."""
+    return sorted(day for day in known if not first <= day <= last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +106,37 @@ class PastRun:
     ended_at: datetime | None = None
 
 
-def reason_to_wait(request: str, runs: Sequence[PastRun], now: datetime) -> str | None:
+def reason_to_wait(
+    request: str,
+    runs: Sequence[PastRun],
+    now: datetime,
+    *,
+    again_after: timedelta | None = None,
+) -> str | None:
     """Why a request is not made now, or None when it is.
 
     ``runs`` are this sensor's, the newest first. One at a time; a request that succeeded is not
-    repeated (nothing changed since); failures back off, doubling up to an hour.
+    repeated (nothing changed since), or only ``again_after`` that. Failures of the same request
+    back off, doubling up to an hour; another one, which may well succeed, waits just briefly.
     """
     if any(run.state is RunState.ACTIVE for run in runs):
         return "a run that was asked for before is still under way"
-    if runs and runs[0].state is RunState.SUCCEEDED and runs[0].request == request:
-        return "nothing changed since the last run"
+    if not runs:
+        return None
+    last = runs[0]
+    if last.state is RunState.SUCCEEDED:
+        if last.request != request:
+            return None
+        is_over = again_after is not None and (last.ended_at or now) + again_after <= now
+        return None if is_over else "nothing changed since the last run"
     failures = 0
     for run in runs:
-        if run.state is not RunState.FAILED:
+        if run.state is not RunState.FAILED or run.request != request:
             break
         failures += 1
-    if failures and runs[0].ended_at is not None:
-        pause = min(_FIRST_BACKOFF * 2 ** (failures - 1), _LONGEST_BACKOFF)
-        if now < runs[0].ended_at + pause:
-            return f"the last {failures} runs failed; the next try is due {pause} after the last"
+    pause = min(_FIRST_BACKOFF * 2 ** max(failures - 1, 0), _LONGEST_BACKOFF)
+    if last.ended_at is not None and now < last.ended_at + pause:
+        return f"the last run failed; the next try is due {pause} after it"
     return None
 
 

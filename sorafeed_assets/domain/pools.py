@@ -1,97 +1,145 @@
 """Gathering candidates in passing: bounded memory, however many posts match."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sorafeed_assets.domain.counting import SHAPES, Rows, first_k
-from sorafeed_assets.domain.search import SizeClass
+from sorafeed_assets.domain.counting import SHAPES, Rows
 
 NEWEST: Final = "newest"
 RANDOM: Final = "random"
 POOLS: Final = (NEWEST, RANDOM)
 
+# Sorting what was gathered is worth it from this many posts on.
+_MANY: Final = 200_000
+_NO_LIMIT: Final = np.iinfo(np.int64).max
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+
+class Candidate(NamedTuple):
     """One post for one term's pool; ``posted_at`` in microseconds since 2000-01-01 UTC."""
 
     term: str
-    size_class: SizeClass
+    size_class: str
     pool: str
     post_id: str
     posted_at: int
     id_hash: int
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """The best posts of one pool so far, and the order value that a new one has to reach."""
+class _Posts(NamedTuple):
+    """Parallel arrays: which of the pools, the place in its order, and the post."""
 
-    order: list[Rows] = field(default_factory=list)
-    posts: list[tuple[str, int, int]] = field(default_factory=list)
-    limit: int | None = None
+    keys: Rows
+    order: Rows
+    ids: NDArray[np.object_]
+    posted_at: Rows
+    hashes: Rows
+
+    def take(self, index: Any) -> "_Posts":
+        return _Posts(*(column[index] for column in self))
+
+
+class _Gathered:
+    """The best posts so far of all pools of one order; ``limits`` is what a new one must reach."""
+
+    def __init__(self, pools: int, size: int, limits: Rows | None = None) -> None:
+        self._size = size
+        self.limits = np.full(pools, _NO_LIMIT, dtype=np.int64) if limits is None else limits
+        self._parts: list[_Posts] = []
+        self._pending = 0
+        self._kept = 0
+
+    def add(self, posts: _Posts) -> None:
+        self._parts.append(posts)
+        self._pending += len(posts.keys)
+        if self._pending > max(_MANY, self._kept):
+            self.best()
+
+    def best(self) -> _Posts | None:
+        """The first K of each pool, and all that tie with the last of them."""
+        if not self._parts:
+            return None
+        posts = _Posts(*(np.concatenate(columns) for columns in zip(*self._parts, strict=True)))
+        posts = posts.take(np.lexsort((posts.order, posts.keys)))
+        begins = np.flatnonzero(np.diff(posts.keys, prepend=-1))
+        lengths = np.diff(begins, append=len(posts.keys))
+        full = lengths >= self._size
+        last = begins[full] + self._size - 1
+        keys = posts.keys[last]
+        self.limits[keys] = np.minimum(self.limits[keys], posts.order[last])
+        best = posts.take(posts.order <= self.limits[posts.keys])
+        self._parts = [best]
+        self._kept, self._pending = len(best.keys), 0
+        return best
 
 
 class PoolGatherer:
-    """Keeps, per term, shape and pool, a superset of the first K: all that tie are kept too."""
+    """Keeps, per term, shape and pool, a superset of the first K: all that tie are kept too.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._pools: dict[tuple[str, int, str], _Gathered] = {}
+    Args:
+        terms: the terms by the numbers that `add` is given.
+        size: K.
+        bounds: (term, shape, pool) → the last order value that is of any use, where there is one:
+            microseconds for ``newest``, the hash for ``random``.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[str],
+        size: int,
+        bounds: Mapping[tuple[str, str, str], int] | None = None,
+    ) -> None:
+        self._terms = terms
+        pools = len(terms) * len(SHAPES)
+        self._gathered = {pool: _Gathered(pools, size) for pool in POOLS}
+        numbers = {term: number for number, term in enumerate(terms)}
+        shapes = {shape.value: number for number, shape in enumerate(SHAPES)}
+        for (term, shape, pool), bound in (bounds or {}).items():
+            if term in numbers:
+                key = numbers[term] * len(SHAPES) + shapes[shape]
+                self._gathered[pool].limits[key] = -bound if pool == NEWEST else bound
 
     def add(
         self,
-        term: str,
+        numbers: Rows,
+        rows: Rows,
         *,
         shapes: Rows,
         posted_at: Rows,
         hashes: Rows,
         ids: Callable[[int], str],
-        rows: Rows,
     ) -> None:
-        """Offer matching ``rows``; the arrays are parallel to them, ``ids`` reads a row's id."""
-        for shape in range(len(SHAPES)):
-            of_shape = np.flatnonzero(shapes == shape)
-            if not len(of_shape):
+        """Offer (number of a term, row) pairs; ``ids`` and the arrays are read at a row."""
+        keys = numbers * len(SHAPES) + shapes[rows]
+        for pool, order in ((NEWEST, -posted_at), (RANDOM, hashes)):
+            gathered = self._gathered[pool]
+            of_rows = order[rows]
+            good = np.flatnonzero(of_rows <= gathered.limits[keys])
+            if not len(good):
                 continue
-            for pool, order in ((NEWEST, -posted_at[of_shape]), (RANDOM, hashes[of_shape])):
-                gathered = self._pools.setdefault((term, shape, pool), _Gathered())
-                kept = of_shape
-                if gathered.limit is not None:
-                    good = order <= gathered.limit
-                    order, kept = order[good], of_shape[good]
-                best = first_k(order, self._size)
-                self._keep(gathered, order[best], kept[best], posted_at, hashes, ids, rows)
-
-    def _keep(
-        self,
-        gathered: _Gathered,
-        order: Rows,
-        kept: Rows,
-        posted_at: Rows,
-        hashes: Rows,
-        ids: Callable[[int], str],
-        rows: Rows,
-    ) -> None:
-        if not len(kept):
-            return
-        gathered.order.append(order)
-        gathered.posts.extend(
-            (ids(int(rows[index])), int(posted_at[index]), int(hashes[index]))
-            for index in kept.tolist()
-        )
-        if len(gathered.posts) > 2 * self._size:
-            whole = np.concatenate(gathered.order)
-            best = first_k(whole, self._size)
-            gathered.order = [whole[best]]
-            gathered.posts = [gathered.posts[index] for index in best.tolist()]
-            gathered.limit = int(whole[best].max())
+            kept = rows[good]
+            unique, inverse = np.unique(kept, return_inverse=True)
+            names = np.array([ids(row) for row in unique.tolist()], dtype=object)[inverse]
+            posts = _Posts(keys[good], of_rows[good], names, posted_at[kept], hashes[kept])
+            gathered.add(posts)
 
     def candidates(self) -> Iterator[Candidate]:
         """Everything gathered; some of it may be beyond the first K."""
-        for (term, shape, pool), gathered in self._pools.items():
-            for post_id, posted_at, id_hash in gathered.posts:
-                yield Candidate(term, SHAPES[shape], pool, post_id, posted_at, id_hash)
+        for pool, gathered in self._gathered.items():
+            posts = gathered.best()
+            if posts is None:
+                continue
+            terms, shapes = np.divmod(posts.keys, len(SHAPES))
+            for term, shape, post_id, posted_at, id_hash in zip(
+                terms.tolist(),
+                shapes.tolist(),
+                posts.ids.tolist(),
+                posts.posted_at.tolist(),
+                posts.hashes.tolist(),
+                strict=True,
+            ):
+                yield Candidate(
+                    self._terms[term], SHAPES[shape].value, pool, post_id, posted_at, id_hash
+                )

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -26,15 +28,38 @@ def _dagster_yaml() -> Path:
     raise SetupError("dagster.yaml is missing from the installation; install the package again")
 
 
+def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
+    """Record runs as failed whose processes were killed with their `up`; how many.
+
+    Without it sensors and pools would wait for them. Only for an instance that nobody shares.
+    """
+    statuses = [
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+    runs = instance.get_runs(dg.RunsFilter(statuses=statuses))
+    for run in runs:
+        instance.report_run_failed(run, "The process of this run was killed; it is run again.")
+    return len(runs)
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """The variables with which any Dagster process joins this instance."""
     home = settings.data_dir.resolve() / "dagster"
     return {"DAGSTER_HOME": str(home), **settings.as_environment()}
 
 
-def open_instance(settings: Settings) -> dg.DagsterInstance:
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance of the data folder, its storage made if need be."""
     home = prepare_home(settings)
-    # dagster.yaml takes the storage's address from the environment.
+    before = dict(os.environ)
+    # The storage of dagster.yaml reads its address from the environment.
     os.environ.update(environment(settings))
-    return dg.DagsterInstance.from_config(str(home))
+    try:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            yield instance
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

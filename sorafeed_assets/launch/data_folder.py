@@ -3,16 +3,18 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from sorafeed_assets.domain.errors import SetupError
 
 _LOCK: Final = "up.lock"
 _RUNTIME: Final = "runtime.json"
+_PROBE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,12 @@ def owned(folder: Path) -> Iterator[None]:
         SetupError: another `sorafeed` owns it.
     """
     with (folder / _LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock, _PROBE_SECONDS):
             raise SetupError(
                 f"another sorafeed command is using {folder}; end it, or choose another folder"
                 " with --data-dir"
-            ) from None
+            )
+        (folder / _RUNTIME).unlink(missing_ok=True)  # of an owner that was killed
         try:
             yield
         finally:
@@ -79,16 +80,26 @@ def running(folder: Path) -> Runtime | None:
     lock_file = folder / _LOCK
     if not lock_file.exists():
         return None
-    with lock_file.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
+    with lock_file.open("r") as lock:
+        if _locked(lock, 0):
             return None
     try:
         return Runtime(**json.loads((folder / _RUNTIME).read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise SetupError(
-            f"another sorafeed command is starting in {folder}; try again in a moment"
+            f"another sorafeed command is at work in {folder}; try again when it is done"
         ) from error
+
+
+def _locked(lock: TextIO, seconds: float) -> bool:
+    """Whether the lock could be taken; others hold it for a moment just to look."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True

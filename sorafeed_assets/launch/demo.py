@@ -25,7 +25,7 @@ def load_demo(
     """Load the demo into an empty database; what is there already stays, and is added to only
     when a number is asked for.
     """
-    if posts is not None or count_posts(engine) == 0:
+    if posts != 0 and (posts is not None or count_posts(engine) == 0):
         seed_catalog(
             engine,
             posts=DEFAULT_POSTS if posts is None else posts,
@@ -33,5 +33,5 @@ def load_demo(
             first_day=settings.catalog_first_day,
             on_progress=lambda done, total: on_progress("Loading posts", done, total),
         )
-    if displays is not None or not list_displays(engine):
+    if displays != 0 and (displays is not None or not list_displays(engine)):
         seed_displays(engine, displays=DEFAULT_DISPLAYS if displays is None else displays)

@@ -12,6 +12,7 @@ from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import day_range_tags
 from sorafeed_assets.defs.counts.automation import JOB_NAME as COUNTS_JOB
 from sorafeed_assets.defs.counts.automation import ranges_to_count
+from sorafeed_assets.defs.failures import first_line
 from sorafeed_assets.defs.resources import Connections, Progress
 from sorafeed_assets.defs.timelines.rebuild import JOB_NAME as DISPLAYS_JOB
 from sorafeed_assets.domain.automation import DayRange
@@ -91,6 +92,6 @@ def _run(
             told = failure.user_failure_data
             error = failure.error
             text = (told.description if told else None) or (error.message if error else "unknown")
-            report.failures.append(f"{event.step_key}: {text.strip().splitlines()[0]}")
+            report.failures.append(f"{event.step_key}: {first_line(text)}")
     if not result.success and not report.failures:
         report.failures.append(f"{job} did not finish")

@@ -1,5 +1,6 @@
-"""Child processes that end with us: each in a group of its own, with its log in a file."""
+"""Child processes that end with us, or, if we are killed, when the next one of us starts."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,18 +14,23 @@ import psutil
 from sorafeed_assets.domain.errors import SetupError
 
 _GRACE_SECONDS: Final = 10.0
+_RECORDS: Final = "children"
 
 
 class Child:
-    """One long-running program and everything it starts."""
+    """One long-running program and everything it starts: a session of its own.
+
+    Its log is in ``folder``/logs, and a note of its process in ``folder``/children.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path
     ) -> None:
         self.name = name
-        self.log = log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        slug = name.replace(" ", "-").lower()
+        self.log = folder / "logs" / f"{slug}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603  # our own commands
                 list(command),
                 env={**os.environ, **environment},
@@ -33,6 +39,10 @@ class Child:
                 stderr=output,
                 start_new_session=True,
             )
+        self._record = folder / _RECORDS / f"{slug}.json"
+        self._record.parent.mkdir(exist_ok=True)
+        created = psutil.Process(self._process.pid).create_time()
+        self._record.write_text(json.dumps({"pid": self._process.pid, "created": created}))
 
     def check(self) -> None:
         """Raises SetupError when the program has ended."""
@@ -42,36 +52,76 @@ class Child:
 
     def stop(self) -> None:
         """End the program and all its descendants, first kindly."""
-        try:
-            family = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
-        _signal_group(self._process.pid, signal.SIGTERM)
-        _wait([*family, *_alive(self._process.pid)], _GRACE_SECONDS)
-        _signal_group(self._process.pid, signal.SIGKILL)
-        for process in family:
-            if process.is_running():
-                process.kill()
+        _end_session(self._process.pid)
         self._process.wait()
+        self._record.unlink(missing_ok=True)
 
 
-def _alive(pid: int) -> list[psutil.Process]:
+def end_left_overs(folder: Path) -> None:
+    """End what an earlier owner of the folder started and, killed itself, could not end."""
+    for record in sorted((folder / _RECORDS).glob("*.json")):
+        try:
+            noted = json.loads(record.read_text())
+            pid, created = int(noted["pid"]), float(noted["created"])
+        except (ValueError, KeyError, TypeError):
+            record.unlink()
+            continue
+        if _is_same(pid, created):
+            _end_session(pid)
+        record.unlink()
+    _signal_all(_log_readers(folder), signal.SIGKILL)
+
+
+def end_descendants() -> None:
+    """End at once whatever this process has started and not ended itself."""
+    _signal_all(psutil.Process().children(recursive=True), signal.SIGKILL)
+
+
+def _log_readers(folder: Path) -> list[psutil.Process]:
+    """The `tail`s that Dagster copies a run's output with; they outlive a killed run."""
+    logs = str(folder / "dagster" / "storage")
+    return [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "tail"
+        and any(part.startswith(logs) for part in process.info["cmdline"] or [])
+    ]
+
+
+def _is_same(pid: int, created: float) -> bool:
+    """Whether ``pid`` still names that session: a process id is not reused while it does."""
+    if created < psutil.boot_time() - 1.0:
+        return False
     try:
-        return [psutil.Process(pid)]
+        return abs(psutil.Process(pid).create_time() - created) < 1.0
     except psutil.NoSuchProcess:
-        return []
+        return True
 
 
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return
+def _end_session(pid: int) -> None:
+    """End every process of the session that ``pid`` leads or led."""
+    _signal_all(_session(pid), signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while (members := _session(pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _signal_all(members, signal.SIGKILL)
 
 
-def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
-            return
-        time.sleep(0.1)
+def _session(pid: int) -> list[psutil.Process]:
+    """The living processes of a session."""
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == pid and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+    return members
+
+
+def _signal_all(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue

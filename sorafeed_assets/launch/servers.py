@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 from sorafeed_assets.launch import data_folder
+from sorafeed_assets.launch.processes import end_left_overs
 from sorafeed_assets.settings import Settings, load_settings
 from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis
 
@@ -28,15 +30,41 @@ def servers(settings: Settings) -> Iterator[Settings]:
     if runtime is not None:
         yield _addressed(settings, runtime)
         return
-    with embedded(settings) as addressed:
+    # Not published: whoever joined would lose the servers when this command is done.
+    with owned_folder(settings) as folder, embedded(settings, folder) as addressed:
         yield addressed
 
 
 @contextmanager
-def embedded(settings: Settings) -> Iterator[Settings]:
-    """Own the data folder and run the servers that the settings do not name."""
+def owned_folder(settings: Settings) -> Iterator[Path]:
+    """Own the data folder; what an owner that was killed left running is ended.
+
+    Raises:
+        SetupError: another command owns it, or it cannot be written to.
+    """
     folder = data_folder.prepare(settings.data_dir)
-    with data_folder.owned(folder), ExitStack() as stack:
+    with data_folder.owned(folder):
+        end_left_overs(folder)
+        yield folder
+
+
+def publish(folder: Path, addressed: Settings) -> None:
+    """Let other commands join the servers at these addresses."""
+    data_folder.publish(
+        folder,
+        data_folder.Runtime(
+            os.getpid(),
+            str(addressed.database_url),
+            str(addressed.dagster_url),
+            str(addressed.redis_url),
+        ),
+    )
+
+
+@contextmanager
+def embedded(settings: Settings, folder: Path) -> Iterator[Settings]:
+    """Run, in a folder that is ours, the servers that the settings do not name."""
+    with ExitStack() as stack:
         database_url, dagster_url, redis_url = (
             str(url) if url else None
             for url in (settings.database_url, settings.dagster_url, settings.redis_url)
@@ -46,22 +74,23 @@ def embedded(settings: Settings) -> Iterator[Settings]:
             stack.callback(postgres.stop)
             postgres.start(_POSTGRES_PORT)
             database_url = database_url or postgres.create_database("sorafeed")
-            dagster_url = dagster_url or _psycopg2(postgres.create_database("dagster"))
+            dagster_url = dagster_url or psycopg2_url(postgres.create_database("dagster"))
         if redis_url is None:
             redis = EmbeddedRedis(folder / "redis")
             stack.callback(redis.stop)
             redis.start(_REDIS_PORT)
             redis_url = redis.url
-        runtime = data_folder.Runtime(os.getpid(), database_url, dagster_url, redis_url)
-        data_folder.publish(folder, runtime)
-        yield _addressed(settings, runtime)
+        yield _addressed(
+            settings, data_folder.Runtime(os.getpid(), database_url, dagster_url, redis_url)
+        )
 
 
 def _complete(settings: Settings) -> bool:
     return all((settings.database_url, settings.dagster_url, settings.redis_url))
 
 
-def _psycopg2(url: str) -> str:
+def psycopg2_url(url: str) -> str:
+    """The same address for dagster-postgres."""
     # dagster-postgres listens through psycopg2; SQLAlchemy would choose psycopg 3.
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
 
@@ -71,8 +100,8 @@ def _addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:
     return load_settings(
         **{
             **settings.model_dump(),
-            "database_url": runtime.database_url,
-            "dagster_url": runtime.dagster_url,
-            "redis_url": runtime.redis_url,
+            "database_url": settings.database_url or runtime.database_url,
+            "dagster_url": settings.dagster_url or runtime.dagster_url,
+            "redis_url": settings.redis_url or runtime.redis_url,
         }
     )

@@ -5,11 +5,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 import yaml
 
@@ -20,18 +21,66 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.embedded import free_port
 
 DEFAULT_PORT: Final = 3000
+DEFAULT_API_PORT: Final = 3080
+_API: Final = "api"
 _READY_SECONDS: Final = 90.0
+
+_Result = TypeVar("_Result")
+
+
+class Stop:
+    """The wish to stop, by Ctrl-C or SIGTERM.
+
+    While we prepare, the first signal breaks off what is being done; while we serve it is waited
+    for. Further ones change nothing: what was started is being ended already.
+    """
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self._breaks_off = True
+
+    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle a signal."""
+        is_first = not self._event.is_set()
+        self._event.set()
+        if is_first and self._breaks_off:
+            raise KeyboardInterrupt
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the wish, no longer than that; whether it is there."""
+        self._breaks_off = False
+        return self._event.wait(seconds)
+
+
+def in_background(work: Callable[[], _Result]) -> _Result:
+    """The result of ``work``, which is left to itself when a signal breaks off our waiting.
+
+    In the main thread Dagster takes signals over, and retries the step that one broke off.
+    """
+    future: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result()
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Event]:
-    """An event that Ctrl-C and SIGTERM set, instead of ending the process on the spot."""
-    stop = Event()
-
-    def set_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, set_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+def stop_on_signals() -> Iterator[Stop]:
+    """Stop in order on Ctrl-C, SIGTERM, and when the terminal is closed."""
+    stop = Stop()
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal was closed; no nohup
+        signals.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop.on_signal) for number in signals}
     try:
         yield stop
     finally:
@@ -39,24 +88,31 @@ def stop_on_signals() -> Iterator[Event]:
             signal.signal(number, handler)
 
 
-def choose_port(wanted: int | None) -> int:
-    """The port asked for, or the default one, or near it any that is free.
+def choose_port(wanted: int | None, usual: int = DEFAULT_PORT, option: str = "--port") -> int:
+    """The port asked for, or the usual one, or any that is free.
 
     Raises:
         SetupError: the port that was asked for is taken.
     """
-    port = free_port(wanted or DEFAULT_PORT)
+    port = free_port(wanted or usual)
     if wanted and port != wanted:
-        raise SetupError(f"port {wanted} is taken; choose another with --port")
+        raise SetupError(f"port {wanted} is taken; choose another with {option}")
     return port
 
 
-def serve(settings: Settings, port: int, stop: Event, on_ready: Callable[[str], None]) -> None:
-    """Run the code server, the UI and the daemon until ``stop`` is set.
+def serve(
+    settings: Settings,
+    port: int,
+    api_port: int,
+    stop: Stop,
+    on_ready: Callable[[str, str], None],
+) -> None:
+    """Run the code server, the UI, the daemon and the API until ``stop`` is set.
 
     Raises:
         SetupError: one of them does not come up, or ends.
     """
+    stop.wait(0)  # from now on a signal is waited for: no child is left half started
     folder = settings.data_dir.resolve()
     code_port = free_port()
     workspace = folder / "workspace.yaml"
@@ -77,33 +133,36 @@ def serve(settings: Settings, port: int, stop: Event, on_ready: Callable[[str], 
     )
     programs = Path(sys.executable).parent
     commands = {
-        "code server": [
+        "dagster code server": [
             *(str(programs / "dagster"), "code-server", "start"),
             *("-m", "sorafeed_assets.definitions", "-h", "127.0.0.1", "-p", str(code_port)),
         ],
-        "web server": [
+        "dagster web server": [
             str(programs / "dagster-webserver"),
             *("-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)),
         ],
-        "daemon": [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
+        "dagster daemon": [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
+        "api": [sys.executable, "-m", "sorafeed_assets.serving", str(api_port)],
     }
+    ports = {"dagster code server": code_port, "dagster web server": port, "api": api_port}
+    interface = f"http://127.0.0.1:{port}"
+    variables = {**environment(settings), "SORAFEED_DAGSTER_UI_URL": interface}
     with ExitStack() as stack:
         children: list[Child] = []
         for name, command in commands.items():
-            log = folder / "logs" / f"{name.replace(' ', '-')}.log"
-            child = Child(f"Dagster's {name}", command, environment(settings), log)
+            child = Child(name, command, variables, folder)
             stack.callback(child.stop)
             children.append(child)
-            if name != "daemon":
-                _wait_for_port(code_port if name == "code server" else port, child, stop)
+            if name in ports:
+                _wait_for_port(ports[name], child, stop)
         if not stop.is_set():
-            on_ready(f"http://127.0.0.1:{port}")
+            on_ready(interface, f"http://127.0.0.1:{api_port}")
         while not stop.wait(1.0):
             for child in children:
                 child.check()
 
 
-def _wait_for_port(port: int, child: Child, stop: Event) -> None:
+def _wait_for_port(port: int, child: Child, stop: Stop) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while not stop.is_set():
         child.check()

@@ -6,6 +6,7 @@ older snapshot never covers a newer one.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any, Final
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -14,7 +15,9 @@ from sorafeed_assets.storage.redis import (
     ADMIN_KEY,
     COUNT_KEYS,
     TIMELINE_KEYS,
+    changed_keys,
     count_key,
+    display_tag,
     matching_keys,
     read_with_ttl,
     redis_errors,
@@ -29,6 +32,9 @@ from sorafeed_assets.storage.snapshots import (
     timeline_snapshots,
     totals,
 )
+
+COUNTS_TAG: Final = "counts"
+"""The name that a change of any total is told under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,8 @@ def write_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> CacheWrite:
         lock_snapshots(connection)
         values = {count_key(*of): str(number) for of, number in totals(connection).items()}
         gone = matching_keys(redis, COUNT_KEYS) - values.keys()
-        removed = write_snapshots(redis, values, gone, ttl=ttl)
+        tags = {COUNTS_TAG} if gone or changed_keys(redis, values) else set()
+        removed = write_snapshots(redis, values, gone, ttl=ttl, tags=tags)
     return CacheWrite(len(values), removed, digest(canonical_json(values)))
 
 
@@ -76,8 +83,14 @@ def write_timeline_cache(
             if display_ids is None
             else {timeline_key(display_id) for display_id in display_ids}
         )
-        write_snapshots(redis, values, known - values.keys(), ttl=ttl)
+        gone = known - values.keys()
+        tags = {_tag(key) for key in changed_keys(redis, values) | gone}
+        write_snapshots(redis, values, gone, ttl=ttl, tags=tags)
     return {display_id: digest(value) for display_id, value in texts.items()}
+
+
+def _tag(key: str) -> str:
+    return display_tag(key.rpartition(":")[2])
 
 
 def write_admin_snapshot(engine: Engine, redis: Redis, *, ttl: int) -> str:
@@ -91,6 +104,12 @@ def write_admin_snapshot(engine: Engine, redis: Redis, *, ttl: int) -> str:
         value = canonical_json(admin_snapshot(connection))
         write_snapshots(redis, {ADMIN_KEY: value}, (), ttl=ttl)
     return digest(value)
+
+
+def read_admin_snapshot(engine: Engine) -> dict[str, Any]:
+    """The admin snapshot as Postgres has it now."""
+    with engine.connect() as connection:
+        return admin_snapshot(connection)
 
 
 def check_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> list[str]:

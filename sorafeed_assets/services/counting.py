@@ -1,7 +1,8 @@
 """One refresh of counts and pools, inside one transaction."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
@@ -9,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.counting import SHAPES, TermMatcher, counts_by_format
-from sorafeed_assets.domain.pools import POOLS, Candidate, PoolGatherer
+from sorafeed_assets.domain.counting import SHAPES, Rows, TermMatcher, counts_by_format
+from sorafeed_assets.domain.pools import POOLS, PoolGatherer
 from sorafeed_assets.domain.search import SearchQuery
 from sorafeed_assets.storage import candidates as pools
 from sorafeed_assets.storage import counts, estimates, outbox
@@ -20,6 +21,9 @@ Progress = Callable[[int, int], None]
 
 # Fewer changes than this are always cheaper to apply than a day is to read.
 _FEW_CHANGES: Final = 1_000
+# A pass streams, differences are held in memory: not more than this of one day, or of several.
+_MANY_CHANGES: Final = 50_000
+_CHANGES_AT_ONCE: Final = 20_000
 # Reading text out and matching it costs about this much of what the planner says of reading it.
 _PASS_FACTOR: Final = 3.0
 
@@ -73,6 +77,7 @@ class CountsRun:
         self._advanced: dict[date, tuple[int, int]] = {}
         self._refills: set[pools.PoolKey] = set()
         self._touched: set[pools.PoolKey] = set()
+        self._refills_losses = False
         self._posts_read = 0
         self._rows_written = 0
 
@@ -117,50 +122,67 @@ class CountsRun:
         days: Sequence[date],
         pending: dict[date, outbox.PendingDay],
     ) -> None:
-        if not days:
-            return
-        posts = outbox.consume(self._connection, days)
+        """Take the days' changes, some thousands at a time: their texts are held in memory."""
         matcher = TermMatcher(queries)
+        batches = list(_in_batches(days, pending))
+        # A post that changed its day may be taken out by one batch and put back by no other.
+        self._refills_losses = len(batches) > 1
+        for some in batches:
+            self._apply_batch(matcher, queries, some, pending)
+
+    def _apply_batch(
+        self,
+        matcher: TermMatcher,
+        queries: Sequence[SearchQuery],
+        days: Sequence[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> None:
+        posts = outbox.consume(self._connection, days)
+        bounds = pools.pool_bounds(self._connection, self._size)
+        gatherer = PoolGatherer([query.term for query in queries], self._size, bounds)
         rows: list[tuple[str, str, date, int]] = []
-        gathered: list[Candidate] = []
         for day in days:
             of_day: list[Any] = [post for post in posts if post.catalog_day == day]
             before = [post for post in of_day if post.was_there]
             after = [post for post in of_day if post.is_there]
-            tally = np.zeros((len(queries), len(SHAPES)), dtype=np.int64)
-            for index, matched in _match_texts(matcher, [post.old_text for post in before]):
-                np.subtract.at(tally[index], [before[row].old_shape for row in matched], 1)
-            for index, matched in _match_texts(matcher, [post.text for post in after]):
-                np.add.at(tally[index], [after[row].shape for row in matched], 1)
-                term = queries[index].term
-                gathered.extend(
-                    Candidate(term, SHAPES[p.shape], pool, p.post_id, p.posted_at, p.id_hash)
-                    for p in (after[row] for row in matched)
-                    for pool in POOLS
-                )
+            gone = _match_texts(matcher, [post.old_text for post in before])
+            come = _match_texts(matcher, [post.text for post in after])
+            shapes = _column([post.shape for post in after])
+            gatherer.add(
+                *come,
+                shapes=shapes,
+                posted_at=_column([post.posted_at for post in after]),
+                hashes=_column([post.id_hash for post in after]),
+                ids=[post.post_id for post in after].__getitem__,
+            )
+            tally = _tally(queries, *come, shapes)
+            tally -= _tally(queries, *gone, _column([post.old_shape for post in before]))
             rows.extend(_count_rows(queries, day, tally))
             waiting = pending[day]
             posts_now = (waiting.post_count or 0) + len(after) - len(before)
-            self._advanced[day] = (waiting.last_change, posts_now)
+            self._advanced[day] = (waiting.changes, posts_now)
         counts.stage(self._connection, rows)
         self._rows_written += counts.apply_differences(self._connection)
-        self._pool_differences(gathered, [post.post_id for post in posts if post.was_there])
+        self._pool_differences(gatherer, [post.post_id for post in posts if post.was_there])
 
-    def _pool_differences(self, gathered: list[Candidate], changed: Sequence[str]) -> None:
-        if not gathered and not changed:
-            return
-        pools.stage_candidates(self._connection, gathered)
-        self._note_losses(pools.drop_changed(self._connection, changed) if changed else [])
-        self._touched |= pools.merge_staged(self._connection, self._size)
+    def _pool_differences(self, gatherer: PoolGatherer, changed: Sequence[str]) -> None:
+        gathered = pools.stage_candidates(self._connection, gatherer.candidates())
+        if changed:
+            self._note_losses(pools.drop_changed(self._connection, changed))
+        if gathered:
+            self._touched |= pools.merge_staged(self._connection)
 
     def _note_losses(self, lost: Sequence[pools.PoolKey]) -> None:
         """A pool that was full may have had more behind it; one that was not held every match."""
         if not lost:
             return
-        self._touched |= set(lost)
+        losses = Counter(lost)
+        self._touched |= losses.keys()
         left = pools.pool_sizes(self._connection)
         self._refills |= {
-            key for key in set(lost) if left.get(key, 0) + lost.count(key) >= self._size
+            key
+            for key, posts in losses.items()
+            if self._refills_losses or left.get(key, 0) + posts >= self._size
         }
 
     def _count_from_text(
@@ -182,16 +204,16 @@ class CountsRun:
         passes = [(day, queries) for day in sorted(scratch, reverse=True)]
         if new and not by_query:
             passes += [(day, new) for day in reversed(others)]
-        gatherer = PoolGatherer(self._size)
-        rows.extend(self._pass(passes, gatherer, scratch, pending))
-        counts.stage(self._connection, rows)
         everything = [term.query.term for term in terms]
+        gatherer = PoolGatherer(everything, self._size)
+        rows.extend(self._pass(passes, gatherer, everything, scratch, pending))
+        counts.stage(self._connection, rows)
         self._rows_written += counts.replace(self._connection, scratch, everything)
         pools.stage_candidates(self._connection, gatherer.candidates())
         lost = pools.drop_days(self._connection, scratch) if scratch else []
         if others:
             self._note_losses(lost)
-        self._touched |= pools.merge_staged(self._connection, self._size)
+        self._touched |= pools.merge_staged(self._connection)
         if scratch:
             outbox.discard(self._connection, scratch)
 
@@ -219,55 +241,85 @@ class CountsRun:
         self,
         passes: Sequence[tuple[date, Sequence[SearchQuery]]],
         gatherer: PoolGatherer,
+        terms: Sequence[str],
         scratch: set[date],
         pending: dict[date, outbox.PendingDay],
     ) -> Iterator[tuple[str, str, date, int]]:
         """Read the text of days, each for its queries; the newest day first fills the pools."""
-        matchers: dict[int, TermMatcher] = {}
+        number_of = {term: number for number, term in enumerate(terms)}
+        matchers: dict[int, tuple[TermMatcher, Rows]] = {}
         for number, (day, queries) in enumerate(passes):
-            matcher = matchers.setdefault(id(queries), TermMatcher(queries))
+            if id(queries) not in matchers:
+                numbers = _column([number_of[query.term] for query in queries])
+                matchers[id(queries)] = (TermMatcher(queries), numbers)
+            matcher, numbers = matchers[id(queries)]
             tally = np.zeros((len(queries), len(SHAPES)), dtype=np.int64)
             posts = 0
             for chunk in stream_day(self._connection, day):
                 posts += len(chunk)
-                for index, rows in matcher.match(chunk.data, chunk.starts, chunk.ends):
-                    shapes = chunk.shapes[rows]
-                    tally[index] += np.bincount(shapes, minlength=len(SHAPES))
-                    gatherer.add(
-                        queries[index].term,
-                        shapes=shapes,
-                        posted_at=chunk.posted_at[rows],
-                        hashes=chunk.hashes[rows],
-                        ids=chunk.post_id,
-                        rows=rows,
-                    )
+                found, rows = matcher.match(chunk.data, chunk.starts, chunk.ends)
+                tally += _tally(queries, found, rows, chunk.shapes)
+                gatherer.add(
+                    numbers[found],
+                    rows,
+                    shapes=chunk.shapes,
+                    posted_at=chunk.posted_at,
+                    hashes=chunk.hashes,
+                    ids=chunk.post_id,
+                )
             yield from _count_rows(queries, day, tally)
             self._posts_read += posts
             if day in scratch:
-                last = pending[day].last_change if day in pending else 0
-                self._advanced[day] = (last, posts)
+                changes = pending[day].changes if day in pending else 0
+                self._advanced[day] = (changes, posts)
             self._on_progress(number + 1, len(passes))
 
     def _mend_pools(self, queries: dict[str, SearchQuery]) -> None:
         for key in sorted(self._refills):
             pools.refill_pool(self._connection, key, queries[key.term], self._size)
-        touched = {key.term for key in self._touched | self._refills}
-        if touched:
-            pools.trim_pools(self._connection, self._size, touched)
+        if self._touched or self._refills:
+            pools.trim_pools(self._connection, self._size)
 
 
 def _is_worth_a_pass(day: outbox.PendingDay) -> bool:
-    return day.post_count is None or day.changes > max(_FEW_CHANGES, day.post_count // 2)
+    if day.post_count is None or day.changes > _MANY_CHANGES:
+        return True
+    return day.changes > max(_FEW_CHANGES, day.post_count // 2)
 
 
-def _match_texts(matcher: TermMatcher, texts: Sequence[str]) -> Iterable[tuple[int, list[int]]]:
+def _in_batches(
+    days: Sequence[date], pending: dict[date, outbox.PendingDay]
+) -> Iterator[list[date]]:
+    """Neighbouring days of together not too many changes; at least one day at a time."""
+    batch: list[date] = []
+    changes = 0
+    for day in days:
+        if batch and changes + pending[day].changes > _CHANGES_AT_ONCE:
+            yield batch
+            batch, changes = [], 0
+        batch.append(day)
+        changes += pending[day].changes
+    if batch:
+        yield batch
+
+
+def _match_texts(matcher: TermMatcher, texts: Sequence[str]) -> tuple[Rows, Rows]:
     encoded = [text.encode() for text in texts]
     # A line feed is in no phrase, so a match cannot reach from one text into the next.
     data = b"\n".join(encoded)
-    lengths = np.array([len(text) for text in encoded], dtype=np.int64)
+    lengths = _column([len(text) for text in encoded])
     ends = np.cumsum(lengths + 1) - 1
-    for index, rows in matcher.match(data, ends - lengths, ends):
-        yield index, rows.tolist()
+    return matcher.match(data, ends - lengths, ends)
+
+
+def _column(values: Sequence[int]) -> Rows:
+    return np.array(values, dtype=np.int64)
+
+
+def _tally(queries: Sequence[SearchQuery], found: Rows, rows: Rows, shapes: Rows) -> Rows:
+    """How many of the (query, row) pairs are of each query and shape."""
+    counted = np.bincount(found * len(SHAPES) + shapes[rows], minlength=len(queries) * len(SHAPES))
+    return counted.reshape(-1, len(SHAPES)).astype(np.int64)
 
 
 def _count_rows(

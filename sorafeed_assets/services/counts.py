@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Engine, text
@@ -20,9 +20,25 @@ SELECT coalesce((SELECT sum(post_count) FROM catalog_days), 0)
      + (SELECT count(*) FILTER (WHERE kind = 'insert') - count(*) FILTER (WHERE kind = 'delete')
         FROM catalog_changes)
 """
+# A post with waiting changes is counted as it was when its day was last applied.
 _RECOUNT: Final = f"""
-SELECT count(*) FROM sora_posts
-WHERE {MATCHES} AND (CAST(:size_class AS text) IS NULL OR size_class = :size_class)
+WITH applied AS (
+    SELECT text, size_class FROM sora_posts p
+    WHERE {MATCHES} AND NOT EXISTS (
+        SELECT FROM catalog_changes c
+        WHERE c.post_id = p.id AND c.catalog_day = catalog_day(p.indexed_at))
+    UNION ALL
+    SELECT text, size_class FROM (
+        SELECT DISTINCT ON (catalog_day, post_id) kind, old_text AS text,
+               CASE WHEN old_width > old_height AND old_height > 0 THEN 'wide'
+                    WHEN old_height > old_width AND old_width > 0 THEN 'tall'
+                    ELSE 'other' END AS size_class
+        FROM catalog_changes ORDER BY catalog_day, post_id, id
+    ) AS firsts
+    WHERE kind <> 'insert' AND {MATCHES}
+)
+SELECT count(*) FROM applied
+WHERE CAST(:size_class AS text) IS NULL OR size_class = :size_class
 """
 _STALE: Final = """
 SELECT 'changes of ' || catalog_day || ' wait since ' || min(changed_at) FROM catalog_changes
@@ -111,15 +127,17 @@ def counted_days(engine: Engine) -> tuple[date, ...]:
         return tuple(days)
 
 
-def uncounted_terms(engine: Engine) -> int:
-    """How many tracked terms have no count yet."""
+def uncounted_terms(engine: Engine) -> dict[str, datetime]:
+    """The tracked terms that have no count yet, and since when they are tracked."""
     with engine.connect() as connection:
-        statement = text("SELECT count(*) FROM search_terms WHERE counted_at IS NULL")
-        return int(connection.scalar(statement) or 0)
+        rows = connection.execute(
+            text("SELECT term, created_at FROM search_terms WHERE counted_at IS NULL ORDER BY 1")
+        )
+        return {row.term: row.created_at for row in rows}
 
 
 def day_versions(engine: Engine, days: Collection[date] | None = None) -> dict[date, str]:
-    """Per day the last change of one of its posts; a day that never had any is missing."""
+    """Per day how many changes it has seen; a day that never had posts is missing."""
     with engine.connect() as connection:
         return {d: str(last) for d, last in stored.day_revisions(connection, days).items()}
 
@@ -167,12 +185,10 @@ def stale_counts(engine: Engine, *, older_than_hours: float) -> list[str]:
 def sample_recount(engine: Engine, *, seed: int, size: int) -> list[RecountSample]:
     """Recount some terms by direct queries, others for each ``seed``.
 
-    While changes wait, stored totals are behind by design, and nothing is sampled.
+    Changes that wait are left out on both sides.
     """
     with snapshot(engine) as connection:
-        if pending_days(connection):
-            return []
-        totals = stored.read_totals(connection)
+        totals = stored.sum_totals(connection)
         terms = rotating_sample(sorted({term for term, _ in totals}), seed=seed, size=size)
         return [
             RecountSample(

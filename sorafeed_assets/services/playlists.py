@@ -81,6 +81,32 @@ def create_display(engine: Engine, display_id: str | None, name: str) -> str:
                 raise InvalidInputError("display_id", f"{code} is taken; choose another code")
 
 
+def rename_display(engine: Engine, display_id: str, name: str) -> None:
+    """Give a display another name.
+
+    Raises:
+        InvalidInputError: a blank name.
+        NotFoundError: there is no such display.
+    """
+    name = check_name(name)
+    with engine.begin() as connection:
+        if not sql.rename_display(connection, display_id, name):
+            raise _no_display(display_id)
+
+
+def display_of(engine: Engine, playlist_id: UUID) -> str:
+    """The display that a playlist belongs to.
+
+    Raises:
+        NotFoundError: there is no such playlist.
+    """
+    with engine.connect() as connection:
+        display_id = sql.playlist_display(connection, playlist_id)
+    if display_id is None:
+        raise _no_playlist(playlist_id)
+    return display_id
+
+
 def delete_display(engine: Engine, display_id: str) -> None:
     """Delete a display with its playlists and queue; its plays stay.
 

@@ -13,7 +13,7 @@ from sorafeed_assets.domain.search import SizeClass, parse_query
 from sorafeed_assets.storage import candidates as pools
 from sorafeed_assets.storage import counts
 from sorafeed_assets.storage.database import snapshot
-from sorafeed_assets.storage.outbox import pending_days
+from sorafeed_assets.storage.outbox import pending_posts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
                     changed.add(term)
         changed |= {key.term for key, posts in sizes.items() if posts > pool_size}
         if changed:
-            pools.trim_pools(connection, pool_size, changed)
+            pools.trim_pools(connection, pool_size)
         rows = sum(pools.pool_sizes(connection).values()) if changed else sum(sizes.values())
         _, version = pools.pools_version(connection)
     return CandidatesRefresh(len(changed), rows, version)
@@ -58,11 +58,10 @@ def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
 def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> list[PoolSample]:
     """Compare the pools of some terms with direct queries, others for each ``seed``.
 
-    While changes wait, pools are behind by design, and nothing is sampled.
+    Posts whose changes wait are left out on both sides.
     """
     with snapshot(engine) as connection:
-        if pending_days(connection):
-            return []
+        waiting = pending_posts(connection)
         counted = sorted({term for term, _ in pools.matching_by_shape(connection)})
         keys = [
             pools.PoolKey(term, shape.value, pool)
@@ -70,13 +69,17 @@ def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> lis
             for shape in SizeClass
             for pool in POOLS
         ]
-        return [
-            PoolSample(
-                key.term,
-                key.size_class,
-                key.pool,
-                pools.pool_posts(connection, key)
-                == set(pools.first_matching(connection, key, parse_query(key.term), pool_size)),
+        samples = []
+        for key in keys:
+            held = pools.pool_posts(connection, key)
+            stored = held - waiting
+            # Each waiting post may hide one of the first, or stand in for one.
+            first = pools.first_matching(
+                connection, key, parse_query(key.term), pool_size + len(waiting)
             )
-            for key in keys
-        ]
+            expected = [post for post in first if post not in waiting]
+            is_full = len(held) == pool_size
+            wanted = expected[: len(stored)] if is_full else expected
+            is_equal = len(held) <= pool_size and stored == set(wanted)
+            samples.append(PoolSample(key.term, key.size_class, key.pool, is_equal))
+        return samples

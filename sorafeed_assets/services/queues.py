@@ -1,6 +1,6 @@
 """How the queues stand: which are low, which plans are stale, what a display plays next."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -11,6 +11,9 @@ from sorafeed_assets.domain.errors import NotFoundError
 from sorafeed_assets.domain.playlists import playlist_version
 from sorafeed_assets.storage.queues import Depth, load_depths
 from sorafeed_assets.storage.timelines import (
+    Build,
+    DisplayRow,
+    QueueRow,
     load_active_playlists,
     load_builds,
     load_displays,
@@ -22,7 +25,7 @@ _LOW: Final = 3
 _WITH_PLAYLIST: Final = "SELECT display_id FROM playlists WHERE is_active ORDER BY display_id"
 
 _BUILT_VERSIONS: Final = """
-SELECT d.id, b.playlist_id, b.playlist_version
+SELECT d.id, b.id AS build_id, b.playlist_id, b.playlist_version
 FROM displays AS d
 JOIN timeline_builds AS b ON b.id = d.active_build_id
 """
@@ -92,21 +95,22 @@ def _is_low(depth: Depth, low: int) -> bool:
 def stale_displays(engine: Engine) -> dict[str, str]:
     """Displays whose build does not play their active playlist's version.
 
-    The value is the wanted version, or "none" for a display that has a build but no active
-    playlist any more.
+    The value tells apart what is wanted in place of what: the version and the build that plays,
+    or "none" for a display that has a build but no active playlist any more.
     """
     with engine.connect() as connection:
         active = list(connection.execute(text(_WITH_PLAYLIST)).scalars())
         playlists = load_active_playlists(connection, active)
         built = {
-            row.id: (row.playlist_id, row.playlist_version)
+            row.id: (row.playlist_id, row.playlist_version, row.build_id)
             for row in connection.execute(text(_BUILT_VERSIONS))
         }
     stale = dict.fromkeys(built.keys() - playlists.keys(), "none")
     for display_id, playlist in playlists.items():
         wanted = playlist_version(playlist.blocks)
-        if built.get(display_id) != (playlist.id, wanted):
-            stale[display_id] = wanted
+        *version, build = built.get(display_id, (None, None, None))
+        if version != [playlist.id, wanted]:
+            stale[display_id] = f"{wanted} in place of build {build}"
     return dict(sorted(stale.items()))
 
 
@@ -116,15 +120,28 @@ def timeline_view(engine: Engine, display_id: str) -> TimelineView:
     Raises:
         NotFoundError: there is no such display.
     """
+    found = timeline_views(engine, [display_id]).get(display_id)
+    if found is None:
+        raise NotFoundError(f"there is no display {display_id}")
+    return found
+
+
+def timeline_views(engine: Engine, display_ids: Collection[str]) -> dict[str, TimelineView]:
+    """What displays play now, next and later, and why; unknown displays are missing."""
     with engine.connect() as connection:
-        display = load_displays(connection, [display_id]).get(display_id)
-        if display is None:
-            raise NotFoundError(f"there is no display {display_id}")
-        build = load_builds(connection, [display_id]).get(display_id)
-        queue = load_queues(connection, [display_id]).get(display_id, [])
+        displays = load_displays(connection, display_ids)
+        builds = load_builds(connection, display_ids)
+        queues = load_queues(connection, display_ids)
+    return {
+        display_id: _view(display, builds.get(display_id), queues.get(display_id, []))
+        for display_id, display in displays.items()
+    }
+
+
+def _view(display: DisplayRow, build: Build | None, queue: Sequence[QueueRow]) -> TimelineView:
     loop, position = display.loop_iteration, display.timeline_position
     if build is None:
-        return TimelineView(display_id, None, None, loop, position, None, (), (), {})
+        return TimelineView(display.id, None, None, loop, position, None, (), (), {})
     terms = {block.id: block.search_term for block in build.inputs.blocks}
     status = {(row.loop_iteration, row.timeline_position): row.status for row in queue}
     picks = [
@@ -144,7 +161,7 @@ def timeline_view(engine: Engine, display_id: str) -> TimelineView:
     current = build.schedule.since(loop).loops
     dry = current[0].dry_blocks if current else ()
     return TimelineView(
-        display_id,
+        display.id,
         build.playlist_id,
         build.id,
         loop,

@@ -75,6 +75,12 @@ def _row(query: SearchQuery, *, is_watched: bool) -> dict[str, object]:
     }
 
 
+def track_term(engine: Engine, query: SearchQuery) -> None:
+    """Track a search until the next sync finds that nobody plays or watches it."""
+    with engine.begin() as connection:
+        connection.execute(_ADD, _row(query, is_watched=False))
+
+
 def watch_term(engine: Engine, search: str) -> str:
     """Track a search that no playlist needs; its normalized form.
 

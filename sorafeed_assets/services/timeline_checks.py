@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import PlanAuditError
 from sorafeed_assets.domain.plan_audit import audit_schedule
-from sorafeed_assets.domain.plan_record import replan
+from sorafeed_assets.domain.plan_record import content_hash, replan
 from sorafeed_assets.domain.timelines import Schedule, Tier
 from sorafeed_assets.storage.queues import wrong_formats
 from sorafeed_assets.storage.timelines import (
@@ -99,14 +99,16 @@ def check_plans(engine: Engine, display_ids: Sequence[str]) -> Problems:
 
 
 def check_replans(engine: Engine, display_ids: Sequence[str]) -> Problems:
-    """Plans that planning again from their stored inputs does not give."""
+    """Plans that are not what their hash says, or that planning again does not give."""
     with engine.connect() as connection:
         builds = load_builds(connection, display_ids)
     problems: Problems = {}
     for display_id, build in builds.items():
+        has = f"build {build.id} has hash {build.content_hash}"
         again = replan(build.inputs)
+        stored = content_hash(build.schedule, build.playlist_version)
         if again != build.content_hash:
-            problems[display_id] = [
-                f"build {build.id} has hash {build.content_hash}, planning again gives {again}"
-            ]
+            problems[display_id] = [f"{has}, planning again gives {again}"]
+        elif stored != build.content_hash:
+            problems[display_id] = [f"{has}, its stored plan has {stored}"]
     return problems

@@ -94,6 +94,15 @@ class TimelineService:
             raise outcome
         return outcome
 
+    def begin(self, display_id: str, timeline_video_id: UUID) -> bool:
+        """Record that the head of a queue is being shown; False when this row is not the head.
+
+        What is being shown goes on when its playlist is edited.
+        """
+        with self._engine.begin() as connection:
+            stored.lock_displays(connection, [display_id])
+            return writes.begin_head(connection, display_id, timeline_video_id)
+
     def advance(
         self,
         display_id: str,

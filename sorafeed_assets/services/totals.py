@@ -29,3 +29,9 @@ def refresh_totals(engine: Engine) -> TotalsRefresh:
             connection.commit()
         rows, version = totals_version(connection)
     return TotalsRefresh(changed, rows, version)
+
+
+def totals_are_behind(engine: Engine) -> bool:
+    """Whether the view does not hold what the daily counts add up to."""
+    with engine.connect() as connection:
+        return totals_differ(connection)

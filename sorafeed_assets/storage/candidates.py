@@ -42,42 +42,51 @@ WHERE NOT EXISTS (
 RETURNING c.term, c.size_class, c.pool
 """
 
-# Of what was gathered only what is better than the worst of a full pool is worth a row.
 _MERGE: Final = f"""
-WITH bounds AS (
-    SELECT term, size_class, pool, count(*) AS posts, min(posted_at) AS oldest,
-           max(id_hash) AS largest
-    FROM video_candidates
-    WHERE term IN (SELECT term FROM staged_candidates)
-    GROUP BY term, size_class, pool
-), written AS (
+WITH written AS (
     INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
     SELECT s.term, s.size_class, s.pool, s.post_id, {_MOMENT}, s.id_hash
-    FROM staged_candidates s LEFT JOIN bounds b USING (term, size_class, pool)
-    WHERE coalesce(b.posts, 0) < :size
-       OR CASE s.pool WHEN 'newest' THEN {_MOMENT} >= b.oldest ELSE s.id_hash <= b.largest END
+    FROM staged_candidates s
     ON CONFLICT DO NOTHING
     RETURNING term, size_class, pool
 )
 SELECT DISTINCT term, size_class, pool FROM written
 """
 
+# The order in which posts leave a pool that has too many: the last of the pool's order first.
+_LAST_FIRST: Final = {NEWEST: "posted_at, post_id", RANDOM: "id_hash DESC, post_id DESC"}
+
+# By row address, so that the plan does not hang on how well the pools' sizes are guessed.
 _TRIM: Final = {
     pool: f"""
-WITH long AS (
-    SELECT term, size_class FROM video_candidates
-    WHERE pool = '{pool}' AND (CAST(:terms AS text[]) IS NULL OR term = ANY(:terms))
-    GROUP BY term, size_class HAVING count(*) > :size
-), ranked AS (
-    SELECT term, size_class, post_id,
-           row_number() OVER (PARTITION BY term, size_class ORDER BY {order}) AS place
-    FROM video_candidates JOIN long USING (term, size_class) WHERE pool = '{pool}'
-)
-DELETE FROM video_candidates c USING ranked r
-WHERE c.pool = '{pool}' AND r.place > :size
-  AND (c.term, c.size_class, c.post_id) = (r.term, r.size_class, r.post_id)
+DELETE FROM video_candidates WHERE ctid = ANY(ARRAY(
+    SELECT last.ctid
+    FROM candidate_pools p CROSS JOIN LATERAL (
+        SELECT v.ctid FROM video_candidates v
+        WHERE v.pool = '{pool}' AND v.term = p.term AND v.size_class = p.size_class
+        ORDER BY {order} LIMIT p.posts - :size
+    ) AS last
+    WHERE p.pool = '{pool}' AND p.posts > :size
+))
 """
-    for pool, order in ((NEWEST, "posted_at DESC, post_id DESC"), (RANDOM, "id_hash, post_id"))
+    for pool, order in _LAST_FIRST.items()
+}
+
+# What the last post of each full pool has, which a new one has to reach.
+_BOUNDS: Final = {
+    pool: f"""
+SELECT p.term, p.size_class, last.value
+FROM candidate_pools p CROSS JOIN LATERAL (
+    SELECT {value} AS value FROM video_candidates v
+    WHERE v.pool = '{pool}' AND v.term = p.term AND v.size_class = p.size_class
+    ORDER BY {_LAST_FIRST[pool]} LIMIT 1
+) AS last
+WHERE p.pool = '{pool}' AND p.posts >= :size
+"""
+    for pool, value in (
+        (NEWEST, "(extract(epoch FROM posted_at - '2000-01-01 00:00+00') * 1000000)::bigint"),
+        (RANDOM, "id_hash"),
+    )
 }
 
 _FIRST: Final = {
@@ -98,9 +107,7 @@ ON CONFLICT DO NOTHING
     for pool, first in _FIRST.items()
 }
 
-_SIZES: Final = """
-SELECT term, size_class, pool, count(*) FROM video_candidates GROUP BY term, size_class, pool
-"""
+_SIZES: Final = "SELECT term, size_class, pool, posts FROM candidate_pools"
 
 # How many posts of each shape a counted term matches, by its counts.
 _MATCHING: Final = """
@@ -119,13 +126,9 @@ GROUP BY t.term, s.size_class
 
 _VERSION: Final = """
 SELECT count(*),
-       coalesce(md5(string_agg(digest, '' ORDER BY term, size_class, pool)), md5(''))
-FROM (
-    SELECT term, size_class, pool, count(*) AS posts,
-           md5(concat_ws(E'\\x1f', term, size_class, pool)
-               || string_agg(post_id, E'\\x1f' ORDER BY post_id)) AS digest
-    FROM video_candidates GROUP BY term, size_class, pool
-) AS pools
+       coalesce(md5(string_agg(concat_ws(E'\\x1f', term, size_class, pool, posts, digest), E'\\x1e'
+                               ORDER BY term, size_class, pool)), md5(''))
+FROM candidate_pools
 """
 
 
@@ -138,20 +141,13 @@ class PoolKey:
     pool: str
 
 
-def stage_candidates(connection: Connection, candidates: Iterable[Candidate]) -> None:
-    """Put candidates where `drop_changed` and `merge_staged` take them."""
+def stage_candidates(connection: Connection, candidates: Iterable[Candidate]) -> int:
+    """Put candidates where `drop_changed` and `merge_staged` take them; how many."""
     connection.execute(text("DROP TABLE IF EXISTS staged_candidates"))
     connection.execute(text(_STAGE))
-    copy_rows(
-        connection,
-        "staged_candidates",
-        ("term", "size_class", "pool", "post_id", "posted_at", "id_hash"),
-        (
-            (c.term, c.size_class.value, c.pool, c.post_id, c.posted_at, c.id_hash)
-            for c in candidates
-        ),
-    )
+    staged = copy_rows(connection, "staged_candidates", Candidate._fields, candidates)
     connection.execute(text("ANALYZE staged_candidates"))
+    return staged
 
 
 def drop_changed(connection: Connection, posts: Collection[str]) -> list[PoolKey]:
@@ -166,17 +162,24 @@ def drop_days(connection: Connection, days: Collection[object]) -> list[PoolKey]
     return [PoolKey(*row) for row in rows]
 
 
-def merge_staged(connection: Connection, size: int) -> set[PoolKey]:
+def merge_staged(connection: Connection) -> set[PoolKey]:
     """Take staged candidates into their pools; the pools that got some."""
-    return {PoolKey(*row) for row in connection.execute(text(_MERGE), {"size": size})}
+    return {PoolKey(*row) for row in connection.execute(text(_MERGE))}
 
 
-def trim_pools(connection: Connection, size: int, terms: Collection[str] | None = None) -> int:
-    """Cut pools to their first ``size``; how many rows went."""
-    wanted = None if terms is None else sorted(terms)
+def pool_bounds(connection: Connection, size: int) -> dict[tuple[str, str, str], int]:
+    """(term, size class, pool) → the order value of the last post of a pool that is full."""
+    return {
+        (term, size_class, pool): int(value)
+        for pool, statement in _BOUNDS.items()
+        for term, size_class, value in connection.execute(text(statement), {"size": size})
+    }
+
+
+def trim_pools(connection: Connection, size: int) -> int:
+    """Cut every pool to its first ``size``; how many rows went."""
     return sum(
-        connection.execute(text(statement), {"size": size, "terms": wanted}).rowcount
-        for statement in _TRIM.values()
+        connection.execute(text(statement), {"size": size}).rowcount for statement in _TRIM.values()
     )
 
 

@@ -67,12 +67,11 @@ SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written)
 
 _ADVANCE_DAY: Final = """
 INSERT INTO catalog_days AS d (catalog_day, revision, post_count, counted_at)
-VALUES (:day, :revision, :posts, now())
+VALUES (:day, :changes, :posts, now())
 ON CONFLICT (catalog_day) DO UPDATE
-SET revision = greatest(d.revision, excluded.revision), post_count = excluded.post_count,
+SET revision = d.revision + excluded.revision, post_count = excluded.post_count,
     counted_at = excluded.counted_at
-WHERE (d.revision, d.post_count) IS DISTINCT FROM
-      (greatest(d.revision, excluded.revision), excluded.post_count)
+WHERE excluded.revision > 0 OR d.post_count <> excluded.post_count
 """
 
 _VERSIONS: Final = """
@@ -82,9 +81,9 @@ FROM video_counts_daily WHERE catalog_day = ANY(:days) GROUP BY catalog_day
 """
 
 _DAY_VERSIONS: Final = """
-SELECT catalog_day, max(revision) FROM (
+SELECT catalog_day, sum(revision)::bigint FROM (
     SELECT catalog_day, revision FROM catalog_days
-    UNION ALL SELECT catalog_day, max(id) FROM catalog_changes GROUP BY catalog_day
+    UNION ALL SELECT catalog_day, count(*) FROM catalog_changes GROUP BY catalog_day
 ) AS revisions
 WHERE CAST(:days AS date[]) IS NULL OR catalog_day = ANY(CAST(:days AS date[]))
 GROUP BY catalog_day
@@ -148,13 +147,13 @@ def replace(connection: Connection, days: Collection[date], terms: Collection[st
 
 
 def advance_days(connection: Connection, days: Mapping[date, tuple[int, int]]) -> None:
-    """Record (revision, posts) per day; a day that is so already is not written."""
+    """Record (changes applied, posts) per day; a day where nothing changed is not written."""
     if days:
         connection.execute(
             text(_ADVANCE_DAY),
             [
-                {"day": day, "revision": revision, "posts": posts}
-                for day, (revision, posts) in sorted(days.items())
+                {"day": day, "changes": changes, "posts": posts}
+                for day, (changes, posts) in sorted(days.items())
             ],
         )
 
@@ -174,11 +173,20 @@ def count_digests(connection: Connection, days: Collection[date]) -> dict[date, 
 
 
 def day_revisions(connection: Connection, days: Collection[date] | None) -> dict[date, int]:
-    """The last change of each day, applied or waiting."""
+    """How many changes each day has seen, applied or waiting.
+
+    Counted, because changes do not become visible in the order of their ids.
+    """
     wanted = None if days is None else sorted(days)
     return {
         day: int(last) for day, last in connection.execute(text(_DAY_VERSIONS), {"days": wanted})
     }
+
+
+def sum_totals(connection: Connection) -> dict[tuple[str, str], int]:
+    """(term, format) → total as the daily counts have it, of the terms that are counted."""
+    rows = connection.execute(text(_SHOULD))
+    return {(term, format_): int(total) for term, format_, total in rows}
 
 
 def totals_differ(connection: Connection) -> bool:

@@ -2,11 +2,13 @@
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -128,16 +130,20 @@ class EmbeddedPostgres:
         password = secrets.token_urlsafe(24)
         self._password_file.touch(mode=0o600)
         self._password_file.write_text(password)
+        # Under another name until it is whole: this may be killed at any moment.
+        part = self.folder / "data.part"
+        shutil.rmtree(part, ignore_errors=True)
         command = [
             *prefix,
             str(postgres_program("initdb")),
-            *("-D", str(self.data), "-U", _USER, "--encoding=UTF8", "--locale=C"),
+            *("-D", str(part), "-U", _USER, "--encoding=UTF8", "--locale=C"),
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             *("--auth=scram-sha-256", f"--pwfile={self._password_file}"),
         ]
         made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our binary
         if made.returncode:
             raise SetupError(f"PostgreSQL could not create {self.data}: {made.stderr.strip()}")
+        part.rename(self.data)
 
     def _stop_left_over(self) -> None:
         pid_file = self.data / "postmaster.pid"
@@ -149,8 +155,8 @@ class EmbeddedPostgres:
                 return
             left_over.send_signal(signal.SIGINT)
             left_over.wait(_STOP_SECONDS)
-        except (psutil.NoSuchProcess, ValueError, IndexError):
-            return
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, IndexError):
+            return  # it is not ours, or gone
         except psutil.TimeoutExpired as error:
             raise SetupError(
                 f"a PostgreSQL of an earlier run still uses {self.data}; end its process"
@@ -166,11 +172,15 @@ class EmbeddedPostgres:
                 if stopped or time.monotonic() > deadline:
                     self.stop()
                     raise SetupError(
-                        f"PostgreSQL did not start; its log {self.log} says why"
-                    ) from (error)
+                        f"PostgreSQL did not start: {self._last_words()}; its log is {self.log}"
+                    ) from error
                 time.sleep(0.05)
             else:
                 return
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return next((line for line in reversed(lines) if "FATAL" in line), "nothing fatal")
 
     def url(self, database: str) -> str:
         """The address of ``database`` on this server."""
@@ -238,7 +248,8 @@ class EmbeddedRedis:
             info = process.info
             is_valkey = "valkey" in (info["name"] or "")
             if is_valkey and (config in (info["cmdline"] or []) or info["cwd"] == str(self.folder)):
-                process.terminate()
+                with suppress(psutil.NoSuchProcess):
+                    process.terminate()
                 process.wait(_STOP_SECONDS)
 
     @property

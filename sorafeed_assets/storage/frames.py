@@ -21,7 +21,7 @@ class Frame:
     parameter: str = "partition"
 
 
-_FRAMES: Final = {
+FRAMES: Final = {
     "sora_posts": Frame(
         "SELECT * FROM sora_posts ORDER BY indexed_at, id",
         f"SELECT * FROM sora_posts WHERE {_DAY} AND {_NEXT_DAY} ORDER BY indexed_at, id",
@@ -61,7 +61,7 @@ _FRAMES: Final = {
 
 def frame_names() -> tuple[str, ...]:
     """The assets that `read_frame` knows."""
-    return tuple(_FRAMES)
+    return tuple(FRAMES)
 
 
 def read_frame(engine: Engine, asset: str, partitions: Sequence[str] | None = None) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def read_frame(engine: Engine, asset: str, partitions: Sequence[str] | None = No
     Raises:
         KeyError: the asset is no table.
     """
-    frame = _FRAMES[asset]
+    frame = FRAMES[asset]
     if partitions is None or frame.partition is None:
         with engine.connect() as connection:
             return pd.read_sql_query(text(frame.whole), connection)
@@ -84,13 +84,3 @@ def read_frame(engine: Engine, asset: str, partitions: Sequence[str] | None = No
                 )
             )
     return pd.concat(parts, ignore_index=True) if len(parts) != 1 else parts[0]
-
-
-def preview_rows(engine: Engine, asset: str, rows: int) -> tuple[list[str], list[list[str]]]:
-    """The columns of a table asset, and its first rows as text."""
-    statement = text(f"SELECT * FROM ({_FRAMES[asset].whole}) AS whole LIMIT :rows")
-    with engine.connect() as connection:
-        result = connection.execute(statement, {"rows": rows})
-        return list(result.keys()), [
-            ["" if value is None else str(value) for value in row] for row in result
-        ]

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.storage.bulk_load import build_missing_indexes
 
 _MIGRATION_LOCK: Final = 0x50FA_FEED
 _MIN_SERVER_VERSION: Final = 180000
@@ -46,6 +47,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             connection.commit()
             command.upgrade(_config(connection), "head")
             connection.commit()
+            build_missing_indexes(engine)
             return before, head_revision(connection)
         finally:
             lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})

@@ -11,7 +11,6 @@ _PENDING: Final = """
 SELECT c.catalog_day,
        count(*) AS changes,
        count(*) FILTER (WHERE c.kind = 'insert') AS inserts,
-       max(c.id) AS last_change,
        d.post_count,
        d.catalog_day IS NOT NULL AS is_counted
 FROM catalog_changes c
@@ -56,7 +55,6 @@ class PendingDay:
     catalog_day: date
     changes: int
     inserts: int
-    last_change: int
     post_count: int | None
 
 
@@ -67,11 +65,15 @@ def pending_days(connection: Connection) -> list[PendingDay]:
             row.catalog_day,
             row.changes,
             row.inserts,
-            row.last_change,
             row.post_count if row.is_counted else None,
         )
         for row in connection.execute(text(_PENDING))
     ]
+
+
+def pending_posts(connection: Connection) -> set[str]:
+    """The posts with waiting changes."""
+    return set(connection.scalars(text("SELECT DISTINCT post_id FROM catalog_changes")))
 
 
 def consume(connection: Connection, days: Collection[date]) -> list[Row[tuple[object, ...]]]:

@@ -253,6 +253,14 @@ def rename_playlist(connection: Connection, playlist_id: UUID, name: str) -> boo
     return renamed.rowcount == 1
 
 
+def rename_display(connection: Connection, display_id: str, name: str) -> bool:
+    """Give a display another name; False if unknown."""
+    renamed = connection.execute(
+        update(displays).where(displays.c.id == display_id).values(name=name)
+    )
+    return renamed.rowcount == 1
+
+
 def delete_playlist(connection: Connection, display_id: str, playlist_id: UUID) -> bool:
     """Delete a playlist and its queue, not its plays; its display then shows nothing of it."""
     values = {"display_id": display_id, "playlist_id": playlist_id}

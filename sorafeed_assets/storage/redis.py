@@ -1,5 +1,6 @@
 """Redis: the client, the names of the keys, and snapshots written in one transaction."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -17,6 +18,9 @@ from sorafeed_assets.domain.search import Format
 COUNT_KEYS: Final = "sorafeed:count:*"
 TIMELINE_KEYS: Final = "sorafeed:timeline:*"
 ADMIN_KEY: Final = "sorafeed:admin:snapshot"
+SEEN_KEY: Final = "sorafeed:seen"
+CHANGES: Final = "sorafeed:changes"
+"""The channel on which every process hears what changed: a JSON list of tags."""
 
 _CONNECT_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 2.0
@@ -31,6 +35,16 @@ def count_key(term: str, format_: Format | str) -> str:
 def timeline_key(display_id: str) -> str:
     """The key of what plays next on one display."""
     return f"sorafeed:timeline:{display_id}"
+
+
+def playback_key(display_id: str) -> str:
+    """The key of a display's playback state, which an operator sets."""
+    return f"sorafeed:playback:{display_id}"
+
+
+def display_tag(display_id: str) -> str:
+    """The name that a change of one display is told under."""
+    return f"display:{display_id}"
 
 
 def create_redis_client(url: str) -> Redis:
@@ -81,21 +95,45 @@ def matching_keys(redis: Redis, pattern: str) -> set[str]:
 
 
 def write_snapshots(
-    redis: Redis, values: Mapping[str, str], removed: Collection[str], *, ttl: int
+    redis: Redis,
+    values: Mapping[str, str],
+    removed: Collection[str],
+    *,
+    ttl: int,
+    tags: Collection[str] = (),
 ) -> int:
     """Set ``values`` over the old ones and delete ``removed``, in one MULTI/EXEC.
 
-    Every key lives ``ttl`` seconds from now. Returns how many were deleted.
+    Every key lives ``ttl`` seconds from now; ``tags`` are told to whoever listens, in the same
+    moment. Returns how many were deleted.
     """
-    if not values and not removed:
+    if not values and not removed and not tags:
         return 0
     with redis.pipeline(transaction=True) as pipeline:
-        for key, value in values.items():
-            pipeline.set(key, value, ex=ttl)
         if removed:
             pipeline.delete(*sorted(removed))
+        for key, value in values.items():
+            pipeline.set(key, value, ex=ttl)
+        if tags:
+            pipeline.publish(CHANGES, json.dumps(sorted(tags)))
         answers = pipeline.execute()
-    return int(answers[-1]) if removed else 0
+    return int(answers[0]) if removed else 0
+
+
+def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:
+    """The keys that have another value than this one, or none."""
+    keys = list(values)
+    changed: set[str] = set()
+    for first in range(0, len(keys), _AT_ONCE):
+        some = keys[first : first + _AT_ONCE]
+        found = redis.mget(some)
+        changed |= {key for key, old in zip(some, found, strict=True) if old != values[key]}
+    return changed
+
+
+def tell(redis: Redis, tags: Collection[str]) -> None:
+    """Tell every process that listens what changed."""
+    redis.publish(CHANGES, json.dumps(sorted(tags)))
 
 
 def read_with_ttl(redis: Redis, keys: Sequence[str]) -> dict[str, tuple[str, int]]:

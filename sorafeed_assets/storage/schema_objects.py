@@ -49,6 +49,35 @@ BEGIN
     RAISE EXCEPTION 'TRUNCATE of sora_posts is refused: counts could not follow it'
         USING HINT = 'Use DELETE FROM sora_posts.';
 END $$;
+
+CREATE FUNCTION record_pool_inserts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO candidate_pools AS p (term, size_class, pool, posts, digest)
+    SELECT term, size_class, pool, count(*),
+           bit_xor(hashtextextended(post_id || extract(epoch FROM posted_at), 0))
+    FROM new_rows
+    GROUP BY term, size_class, pool ORDER BY term, size_class, pool
+    ON CONFLICT (term, size_class, pool) DO UPDATE
+    SET posts = p.posts + excluded.posts, digest = p.digest # excluded.digest;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION record_pool_deletes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WITH gone AS (
+        SELECT term, size_class, pool, count(*) AS posts,
+               bit_xor(hashtextextended(post_id || extract(epoch FROM posted_at), 0)) AS digest
+        FROM old_rows GROUP BY term, size_class, pool
+    ), emptied AS (
+        DELETE FROM candidate_pools p USING gone g
+        WHERE (p.term, p.size_class, p.pool) = (g.term, g.size_class, g.pool)
+          AND p.posts = g.posts
+    )
+    UPDATE candidate_pools p SET posts = p.posts - g.posts, digest = p.digest # g.digest
+    FROM gone g
+    WHERE (p.term, p.size_class, p.pool) = (g.term, g.size_class, g.pool) AND p.posts <> g.posts;
+    RETURN NULL;
+END $$;
 """
 
 TRIGGERS: Final = """
@@ -63,6 +92,12 @@ CREATE TRIGGER sora_posts_deleted AFTER DELETE ON sora_posts
     FOR EACH STATEMENT EXECUTE FUNCTION record_catalog_deletes();
 CREATE TRIGGER sora_posts_truncated BEFORE TRUNCATE ON sora_posts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_catalog_truncate();
+CREATE TRIGGER video_candidates_inserted AFTER INSERT ON video_candidates
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_pool_inserts();
+CREATE TRIGGER video_candidates_deleted AFTER DELETE ON video_candidates
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_pool_deletes();
 """
 
 # Only terms counted over the whole catalogue appear: a missing term is unknown, never zero.

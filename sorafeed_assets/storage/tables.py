@@ -121,7 +121,7 @@ catalog_days = Table(
     "catalog_days",
     metadata,
     Column("catalog_day", Date, primary_key=True),
-    Column("revision", BigInteger, nullable=False, comment="last outbox row applied to the day"),
+    Column("revision", BigInteger, nullable=False, comment="how many changes were applied"),
     Column("post_count", BigInteger, nullable=False),
     Column("counted_at", _MOMENT, nullable=False),
     comment="per day: how far counting has come",
@@ -257,6 +257,28 @@ video_candidates = Table(
     CheckConstraint("size_class IN ('wide', 'tall', 'other')", name="size_class"),
     CheckConstraint("pool IN ('newest', 'random')", name="pool"),
     Index("video_candidates_post_id_idx", "post_id"),
+    Index(
+        "video_candidates_newest_idx",
+        *("term", "size_class", "posted_at", "post_id"),
+        postgresql_where=text("pool = 'newest'"),
+    ),
+    Index(
+        "video_candidates_random_idx",
+        *("term", "size_class", "id_hash", "post_id"),
+        postgresql_where=text("pool = 'random'"),
+    ),
+)
+
+# Kept by the triggers of video_candidates: sizes and versions without reading every candidate.
+candidate_pools = Table(
+    "candidate_pools",
+    metadata,
+    Column("term", Text, primary_key=True),
+    Column("size_class", Text, primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("posts", BigInteger, nullable=False),
+    Column("digest", BigInteger, nullable=False, comment="of the posts, whatever their order"),
+    CheckConstraint("posts > 0", name="posts"),
 )
 
 timeline_builds = Table(
@@ -322,6 +344,36 @@ video_history = Table(
     Column("timeline_video_id", Uuid, comment="the queue row that was played; null if imported"),
     Column("was_skipped", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("timeline_video_id"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    _id(),
+    Column("role", Text, nullable=False),
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE")),
+    Column("name", Text, nullable=False),
+    Column("token_hash", Text, nullable=False, comment="SHA-256 of the token, which is not kept"),
+    _now(),
+    Column("expires_at", _MOMENT),
+    Column("revoked_at", _MOMENT),
+    CheckConstraint("role IN ('admin', 'reader', 'display')", name="role"),
+    CheckConstraint("(role = 'display') = (display_id IS NOT NULL)", name="display"),
+    CheckConstraint("btrim(name) <> ''", name="name_filled"),
+    UniqueConstraint("token_hash"),
+)
+
+count_jobs = Table(
+    "count_jobs",
+    metadata,
+    Column("term", ForeignKey("search_terms.term", ondelete="CASCADE"), primary_key=True),
+    Column("priority", SmallInteger, nullable=False, server_default=text("0")),
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("run_after", _MOMENT, nullable=False, server_default=func.now()),
+    Column("problem", Text, comment="why the last attempt failed"),
+    _now(),
+    CheckConstraint("attempts BETWEEN 0 AND 3", name="attempts"),
+    comment="terms that somebody waits for: counted ahead of the hourly refresh",
 )
 
 # Built CONCURRENTLY by the migrations, because the scanner and the players never stop.

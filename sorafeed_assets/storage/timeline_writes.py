@@ -110,6 +110,19 @@ WHERE d.id = :display_id AND t.display_id = d.id AND t.loop_iteration = d.loop_i
     AND t.timeline_position = d.timeline_position AND t.status = 'queued'
 """
 
+_BEGIN_HEAD: Final = """
+WITH begun AS (
+    UPDATE timeline_videos AS t
+    SET status = 'playing'
+    FROM displays AS d
+    WHERE d.id = :display_id AND t.id = d.current_timeline_video_id AND t.id = :head
+        AND t.status = 'queued'
+    RETURNING t.id
+)
+UPDATE displays SET last_video_start_time = statement_timestamp()
+WHERE id = :display_id AND EXISTS (SELECT FROM begun)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class NewBuild:
@@ -229,6 +242,12 @@ def start_fresh(connection: Connection, display_id: str) -> bool:
 def mark_playing(connection: Connection, display_id: str) -> None:
     """The head of the queue is being shown."""
     connection.execute(text(_MARK_PLAYING), {"display_id": display_id})
+
+
+def begin_head(connection: Connection, display_id: str, head: UUID) -> bool:
+    """The head is being shown from now on; False when it was already, or is another row."""
+    values = {"display_id": display_id, "head": head}
+    return connection.execute(text(_BEGIN_HEAD), values).rowcount == 1
 
 
 def to_records(rows: Sequence[Any]) -> str:

@@ -10,7 +10,18 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.caches import (
+    write_admin_snapshot,
+    write_count_cache,
+    write_timeline_cache,
+)
+from sorafeed_assets.services.counts import refresh_days
+from sorafeed_assets.services.playlists import activate_pending, list_displays
+from sorafeed_assets.services.pools import refresh_candidates
+from sorafeed_assets.services.terms import sync_search_terms
+from sorafeed_assets.services.totals import refresh_totals
 from sorafeed_assets.settings import Settings
+from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 
 @dataclass
@@ -69,6 +80,25 @@ class Dagster:
             for run in self.tick(sensor):
                 assert run.success, run.get_failed_step_keys()
 
+    def check(self, name: str) -> dg.AssetCheckEvaluation:
+        """Run the check ``asset:name`` as the UI does, in a run that has nothing else."""
+        asset, _, check = name.partition(":")
+        key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+        job = dg.define_asset_job("one_check", selection=dg.AssetSelection.checks(key))
+        merged = dg.Definitions.merge(self.definitions, dg.Definitions(jobs=[job]))
+        result = merged.resolve_job_def("one_check").execute_in_process(
+            instance=self.instance, raise_on_error=False
+        )
+        (evaluation,) = result.get_asset_check_evaluations()
+        assert evaluation.asset_check_key == key
+        return evaluation
+
+    def culprits(self, name: str) -> str:
+        """What the check ``asset:name`` complains of; empty when it passes."""
+        evaluation = self.check(name)
+        assert evaluation.passed is not bool(evaluation.description)
+        return evaluation.description or ""
+
     def versions(self, asset: str) -> dict[str, str]:
         """The last recorded data version of each partition; of an asset without, under ''."""
         key = dg.AssetKey(asset)
@@ -94,6 +124,33 @@ def dagster(engine: Engine, settings: Settings) -> Iterator[Dagster]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield Dagster(instance, build_definitions(settings, connections), connections)
     connections.close()
+
+
+def bring_up_to_date(connections: Connections) -> None:
+    """Counts, pools, timelines and caches as they should be, without any run."""
+    settings, engine, redis = connections.settings, connections.engine, connections.redis
+    ttl = settings.cache_ttl_seconds
+    activate_pending(engine)
+    sync_search_terms(engine)
+    refresh_days(engine, None, pool_size=settings.candidates_per_pool)
+    refresh_totals(engine)
+    refresh_candidates(engine, pool_size=settings.candidates_per_pool)
+    connections.timelines.repopulate([display.id for display in list_displays(engine)])
+    write_count_cache(engine, redis, ttl=ttl)
+    write_timeline_cache(engine, redis, ttl=ttl)
+    write_admin_snapshot(engine, redis, ttl=ttl)
+
+
+@pytest.fixture
+def wall(engine: Engine, dagster: Dagster) -> Dagster:
+    """Two displays that play, with counts and caches that are right."""
+    add_posts(engine, "cat video", 12)
+    add_posts(engine, "dog video", 8, size=(352, 640))
+    for display, term in (("AAAAA1", "cat video"), ("BBBBB2", "dog video")):
+        add_display(engine, display)
+        add_playlist(engine, display, [(term, 4), ("video", 3)])
+    bring_up_to_date(dagster.connections)
+    return dagster
 
 
 def today() -> str:

@@ -103,6 +103,30 @@ def test_automation_is_on_by_default(definitions: dg.Definitions) -> None:
     assert {"refresh_counts": "5", "rebuild_displays": "10"}.items() <= jobs.items()
 
 
+def test_work_is_retried_and_the_heavy_part_goes_one_at_a_time(
+    definitions: dg.Definitions,
+) -> None:
+    repository = definitions.get_repository_def()
+    steps = {
+        step.name: step
+        for name in ("__ASSET_JOB", "rebuild_displays")
+        for step in repository.get_job(name).all_node_defs
+        if isinstance(step, dg.OpDefinition)
+    }
+    observed = {"observe_playlists", "observe_sora_posts"}
+    checks = {name.replace(":", "_") for name in CHECKS}
+    assert set(steps) == (set(GRAPH) - {"sora_posts", "playlists"}) | observed | checks | {
+        "publish_displays"
+    }
+    for name in set(steps) - observed - checks:
+        assert steps[name].retry_policy == dg.RetryPolicy(
+            max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+        ), name
+    heavy = {name for name, step in steps.items() if step.pool == "postgres_heavy"}
+    assert heavy == {"video_counts_daily", "video_candidates"}
+    assert {name for name, step in steps.items() if step.pool} == heavy
+
+
 def test_table_assets_load_as_frames() -> None:
     tables = {name for name, (group, _, _) in GRAPH.items() if group != "cache"}
     assert set(frame_names()) == tables

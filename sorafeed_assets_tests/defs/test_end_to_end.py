@@ -123,6 +123,14 @@ def test_from_sql_to_a_cached_timeline_and_on(engine: Engine, dagster: Dagster) 
     # Candidates came after the plans, and gave the same ones: no display had to be recorded.
     assert set(_stale(dagster)) <= {"display_timelines AAAAA1", "display_timelines BBBBB2"}
 
+    # Every asset shows a preview, and figures that the UI can plot.
+    graph = dagster.definitions.resolve_asset_graph()
+    for key in sorted(graph.materializable_asset_keys):
+        event = dagster.instance.get_latest_materialization_event(key)
+        assert event is not None, key
+        assert event.asset_materialization is not None
+        assert "preview" in event.asset_materialization.metadata, key
+
     # A changed block rebuilds its display and no other.
     before = {name: len(dagster.recorded(name)) for name in ("display_timelines", "timeline_cache")}
     other = _queue(engine, "BBBBB2")
@@ -188,6 +196,21 @@ def test_nothing_changed_means_nothing_written(engine: Engine, dagster: Dagster)
     assert dagster.run("rebuild_displays", config=config).success
     assert _rows(engine) == rows
     assert {asset: dagster.versions(asset) for asset in assets} == versions
+
+
+def test_posts_of_days_outside_the_partitions_are_counted(engine: Engine, dagster: Dagster) -> None:
+    add_display(engine, "AAAAA1")
+    add_playlist(engine, "AAAAA1", [("cat video", 3)])
+    add_posts(engine, "cat video", 2, day=5_000)
+    add_posts(engine, "cat video", 3, day=-5_000)
+    _settle(dagster)
+    assert dagster.connections.redis.get("sorafeed:count:cat video:mixed") == "5"
+    add_posts(engine, "cat video", 1, prefix="late", day=5_000)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM sora_posts WHERE id LIKE 'p%' AND posted_at < :at"),
+                           {"at": START})  # fmt: skip
+    _settle(dagster)
+    assert dagster.connections.redis.get("sorafeed:count:cat video:mixed") == "3"
 
 
 def test_one_bad_playlist_does_not_stop_the_others(engine: Engine, dagster: Dagster) -> None:

@@ -14,6 +14,7 @@ from sorafeed_assets.domain.automation import (
     RunState,
     changed_versions,
     day_ranges,
+    days_outside,
     days_to_count,
     partition_change,
     reason_to_wait,
@@ -41,14 +42,20 @@ def test_ranges_of_neighbours_are_one() -> None:
     ]
 
 
-def test_a_new_term_asks_for_all_known_days_within_the_partitions() -> None:
+def test_a_new_term_asks_for_all_known_days_and_days_outside_go_along() -> None:
     dirty, known = [date(2030, 1, 1), date(2026, 1, 9)], [date(2026, 1, 2), date(2025, 1, 1)]
     first, last = date(2026, 1, 1), date(2026, 1, 31)
-    assert days_to_count(dirty, known, 0, first=first, last=last) == [date(2026, 1, 9)]
+    assert days_to_count([], known, 0, first=first, last=last) == []
+    assert days_to_count(dirty, known, 0, first=first, last=last) == [date(2026, 1, 9), last]
     assert days_to_count(dirty, known, 1, first=first, last=last) == [
+        first,
         date(2026, 1, 2),
         date(2026, 1, 9),
+        last,
     ]
+    outside = [date(2025, 1, 1), date(2030, 1, 1)]
+    assert days_outside([*dirty, *known], first=first, last=last) == outside
+    assert days_outside([first, last], first=first, last=last) == []
 
 
 @given(st.sets(st.text(max_size=2)), st.sets(st.text(max_size=2)))
@@ -79,8 +86,8 @@ def test_refresh_is_due(inserts: int, edits: int, uncounted: int, is_due: bool) 
     assert refresh_is_due(inserts=inserts, edits=edits, uncounted_terms=uncounted) is is_due
 
 
-def _failed(minutes_ago: float) -> PastRun:
-    return PastRun("a", RunState.FAILED, NOW - timedelta(minutes=minutes_ago))
+def _failed(minutes_ago: float, request: str = "a") -> PastRun:
+    return PastRun(request, RunState.FAILED, NOW - timedelta(minutes=minutes_ago))
 
 
 @pytest.mark.parametrize(
@@ -95,11 +102,19 @@ def _failed(minutes_ago: float) -> PastRun:
         ([_failed(0.6), _failed(2)], "failed"),
         ([_failed(61), *[_failed(100)] * 11], None),
         ([_failed(59), *[_failed(100)] * 11], "failed"),
+        ([_failed(0.2, "b"), *[_failed(1, "b")] * 11], "failed"),
+        ([_failed(0.6, "b"), *[_failed(1, "b")] * 11], None),
     ],
 )
 def test_waiting(runs: list[PastRun], waits: str | None) -> None:
     reason = reason_to_wait("a", runs, NOW)
     assert (reason is None) if waits is None else (reason is not None and waits in reason)
+
+
+def test_what_may_come_again_is_asked_for_again() -> None:
+    runs, minute = [PastRun("a", RunState.SUCCEEDED, NOW)], timedelta(minutes=1)
+    assert reason_to_wait("a", runs, NOW + minute / 2, again_after=minute) is not None
+    assert reason_to_wait("a", runs, NOW + minute, again_after=minute) is None
 
 
 @given(st.lists(st.text(min_size=1, max_size=3), unique=True, min_size=1), st.integers(1, 5))

@@ -1,8 +1,9 @@
 """Count cache, timeline cache and admin snapshot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
+from sqlalchemy import Engine
 
 from sorafeed_assets.defs.common import (
     BY_EVENT,
@@ -10,14 +11,22 @@ from sorafeed_assets.defs.common import (
     DISPLAYS,
     OWNERS,
     RETRIES,
+    MetadataEntry,
+    display_previews,
     last_event,
     latest_version,
     plain_failures,
     version_tags,
 )
-from sorafeed_assets.defs.recording import PartitionResult, partition_results
+from sorafeed_assets.defs.counts.assets import largest_totals
+from sorafeed_assets.defs.recording import (
+    PartitionResult,
+    partition_results,
+    recorded_versions,
+)
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.caches import (
+    read_admin_snapshot,
     write_admin_snapshot,
     write_count_cache,
     write_timeline_cache,
@@ -49,13 +58,28 @@ def count_cache(connections: dg.ResourceParam[Connections]) -> dg.MaterializeRes
         )
     return dg.MaterializeResult(
         data_version=dg.DataVersion(written.data_version),
-        metadata={"keys": written.written, "removed": written.removed},
+        metadata={
+            "keys": written.written,
+            "removed": written.removed,
+            "preview": largest_totals(connections.engine),
+        },
     )
 
 
-def cache_result(version: str, timeline: str) -> PartitionResult:
-    """What `timeline_cache` records for one display; ``timeline`` is what it was made from."""
-    return PartitionResult(version, upstream={"display_timelines": timeline})
+def cache_results(
+    engine: Engine, instance: dg.DagsterInstance, versions: Mapping[str, str]
+) -> dict[str, PartitionResult]:
+    """What `timeline_cache` records, per display."""
+    timelines = recorded_versions(instance, "display_timelines")
+    previews = display_previews(engine, "display_timelines", versions.keys())
+    return {
+        display: PartitionResult(
+            version,
+            upstream={"display_timelines": timelines.get(display, "none")},
+            metadata={"preview": previews[display]},
+        )
+        for display, version in sorted(versions.items())
+    }
 
 
 @dg.asset(
@@ -80,7 +104,7 @@ def timeline_cache(
             context.partition_keys,
             ttl=connections.settings.cache_ttl_seconds,
         )
-    results = {name: cache_result(v, BY_EVENT) for name, v in sorted(versions.items())}
+        results = cache_results(connections.engine, context.instance, versions)
     yield from partition_results(context, "timeline_cache", results)
 
 
@@ -99,10 +123,22 @@ def admin_snapshot(connections: dg.ResourceParam[Connections]) -> dg.Materialize
         version = write_admin_snapshot(
             connections.engine, connections.redis, ttl=connections.settings.cache_ttl_seconds
         )
-    return dg.MaterializeResult(data_version=dg.DataVersion(version))
+        metadata = _admin_metadata(connections)
+    return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
 
 
-def admin_result(instance: dg.DagsterInstance, version: str) -> dg.AssetMaterialization:
+def _admin_metadata(connections: Connections) -> dict[str, MetadataEntry]:
+    snapshot = read_admin_snapshot(connections.engine)
+    return {
+        "displays": len(snapshot["displays"]),
+        **snapshot["totals"],
+        "preview": dg.MetadataValue.json(snapshot["displays"][:5]),
+    }
+
+
+def admin_result(
+    instance: dg.DagsterInstance, connections: Connections, version: str
+) -> dg.AssetMaterialization:
     """What the displays' job records for the admin snapshot."""
     upstream = {
         "video_counts_by_search": latest_version(instance, "video_counts_by_search"),
@@ -110,6 +146,7 @@ def admin_result(instance: dg.DagsterInstance, version: str) -> dg.AssetMaterial
     }
     return dg.AssetMaterialization(
         "admin_snapshot",
+        metadata=_admin_metadata(connections),
         tags=version_tags(
             version, upstream, code_version=CODE_VERSION, last_event=last_event(instance)
         ),

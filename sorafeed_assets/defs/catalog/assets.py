@@ -23,7 +23,7 @@ def build_sora_posts(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
                 "sora_posts",
                 description=(
                     "The posts that an outside scanner writes, by the UTC date of `indexed_at`."
-                    " A day's data version is the last change of one of its posts."
+                    " A day's data version is the number of changes its posts have seen."
                 ),
                 group_name="catalog",
                 owners=OWNERS,

@@ -1,9 +1,10 @@
 """Terms, daily counts, totals and candidate pools."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
+import pandas as pd
 from sqlalchemy import Engine
 
 from sorafeed_assets.defs.catalog.assets import NO_POSTS, day_observations
@@ -14,8 +15,8 @@ from sorafeed_assets.defs.common import (
     OWNERS,
     RETRIES,
     MetadataEntry,
+    as_markdown,
     last_event,
-    markdown_table,
     partition_materialization,
     plain_failures,
     preview,
@@ -23,13 +24,21 @@ from sorafeed_assets.defs.common import (
     version_tags,
 )
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.automation import days_outside
 from sorafeed_assets.domain.digest import content_digest
-from sorafeed_assets.services.counts import counts_versions, day_versions, refresh_days
+from sorafeed_assets.services.counts import (
+    counted_days,
+    counts_versions,
+    day_versions,
+    dirty_days,
+    refresh_days,
+)
 from sorafeed_assets.services.pools import refresh_candidates
 from sorafeed_assets.services.terms import TermsSync, sync_search_terms
 from sorafeed_assets.services.totals import refresh_totals
 from sorafeed_assets.storage import tables
 from sorafeed_assets.storage.frames import read_frame
+from sorafeed_assets.storage.previews import Preview
 
 
 def terms_version(engine: Engine) -> str:
@@ -87,10 +96,25 @@ def _terms_metadata(engine: Engine, synced: TermsSync) -> dict[str, MetadataEntr
     }
 
 
+def unpartitioned_days(connections: Connections) -> list[date]:
+    """Days with waiting changes that lie outside the partitions."""
+    return days_outside(
+        dirty_days(connections.engine),
+        first=connections.settings.catalog_first_day,
+        last=datetime.now(UTC).date(),
+    )
+
+
 class CountsConfig(dg.Config):
     """How `video_counts_daily` works: ``recount`` repairs days from their posts' text."""
 
     recount: bool = False
+
+
+def _partition_days(connections: Connections) -> set[date]:
+    """The counted days that have a partition."""
+    first, last = connections.settings.catalog_first_day, datetime.now(UTC).date()
+    return {day for day in counted_days(connections.engine) if first <= day <= last}
 
 
 def build_video_counts_daily(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -116,32 +140,36 @@ def build_video_counts_daily(days: dg.DailyPartitionsDefinition) -> dg.AssetsDef
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Exact counts of a catalog day, per term and format; differences where that is cheaper.
 
-        A term that is new is counted over the whole catalogue at once, whatever days are asked.
+        A term that is new is counted over the whole catalogue at once, whatever days are asked;
+        posts with a time in the future, or before the first day, go along with any day.
         """
         wanted = [date.fromisoformat(key) for key in context.partition_keys]
         with plain_failures():
             refresh = refresh_days(
                 connections.engine,
-                wanted,
+                [*wanted, *unpartitioned_days(connections)],
                 pool_size=connections.settings.candidates_per_pool,
                 recount=config.recount,
                 on_progress=connections.progress("Counting posts"),
             )
-            posts = day_versions(connections.engine, wanted)
-            counts = counts_versions(connections.engine, wanted)
+            # A new term was counted on all days.
+            days = _partition_days(connections) if refresh.terms_counted else set()
+            touched = sorted({*wanted, *days})
+            posts = day_versions(connections.engine, touched)
+            counts = counts_versions(connections.engine, touched)
             sample = preview(connections.engine, "video_counts_daily")
         for observation in day_observations(posts):
             context.log_event(observation)
-        digest = content_digest({day.isoformat(): version for day, version in counts.items()})
+        digest = content_digest({day.isoformat(): counts[day] for day in wanted})
         only = counts[wanted[0]] if len(wanted) == 1 else digest
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(only),
             metadata={**refresh.metadata(), "preview": sample},
         )
-        if len(wanted) > 1:  # each day's own version, where Dagster gives all days one
+        if len(touched) > 1:  # each day's own version, where Dagster gives all days one
             terms = terms_version(connections.engine)
             seen = last_event(context.instance)
-            for day in wanted:
+            for day in touched:
                 upstream = {"sora_posts": posts.get(day, NO_POSTS), "search_terms": terms}
                 context.log_event(
                     partition_materialization(
@@ -154,6 +182,22 @@ def build_video_counts_daily(days: dg.DailyPartitionsDefinition) -> dg.AssetsDef
                 )
 
     return video_counts_daily
+
+
+def _totals(engine: Engine) -> pd.DataFrame:
+    # An empty table would be of no type.
+    return read_frame(engine, "video_counts_by_search").astype({"total_count": "int64"})
+
+
+def largest_totals(engine: Engine) -> dg.MarkdownMetadataValue:
+    """The terms that most posts match."""
+    frame = _totals(engine)
+    top = frame[frame["format"] == "mixed"].nlargest(10, "total_count")
+    rows = [
+        [str(term), f"{int(total):,}"]
+        for term, total in zip(top["search_term"], top["total_count"], strict=True)
+    ]
+    return as_markdown(Preview(("search_term", "total_count"), rows))
 
 
 @dg.asset(
@@ -181,8 +225,7 @@ def video_counts_by_search(
     """Totals per term and format; a term that is not counted yet is missing, never zero."""
     with plain_failures():
         totals = refresh_totals(connections.engine)
-        frame = read_frame(connections.engine, "video_counts_by_search")
-    top = frame[frame["format"] == "mixed"].nlargest(10, "total_count")
+        frame = _totals(connections.engine)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(totals.data_version),
         metadata={
@@ -192,10 +235,7 @@ def video_counts_by_search(
             "terms_without_match": int(
                 (frame.query("format == 'mixed'")["total_count"] == 0).sum()
             ),
-            "preview": markdown_table(
-                ["search_term", "total_count"],
-                top[["search_term", "total_count"]].astype(str).to_numpy().tolist(),
-            ),
+            "preview": largest_totals(connections.engine),
         },
     )
 

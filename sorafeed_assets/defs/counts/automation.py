@@ -57,7 +57,7 @@ def ranges_to_count(connections: Connections) -> list[DayRange]:
         days_to_count(
             dirty,
             {*counted_days(engine), *dirty},
-            uncounted_terms(engine),
+            len(uncounted_terms(engine)),
             first=connections.settings.catalog_first_day,
             last=datetime.now(UTC).date(),
         )
@@ -106,12 +106,13 @@ def new_posts(
         uncounted = uncounted_terms(connections.engine)
         versions = day_versions(connections.engine, pending.days)
         ranges = ranges_to_count(connections)
-    if not refresh_is_due(inserts=pending.inserts, edits=pending.edits, uncounted_terms=uncounted):
+        observed = {day: versions[day] for days in ranges for day in versions if days.holds(day)}
+    if not refresh_is_due(
+        inserts=pending.inserts, edits=pending.edits, uncounted_terms=len(uncounted)
+    ):
         return dg.SkipReason(f"{pending.inserts} new posts wait for the hour")
-    if not ranges:
-        return dg.SkipReason("no catalog day within the partitions has changed")
     request = content_digest([sorted(_named(versions).items()), uncounted])
-    return ask(context, request, _runs(ranges), day_observations(versions))
+    return ask(context, request, _runs(ranges), day_observations(observed))
 
 
 def _named(versions: dict[date, str]) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
+from sqlalchemy import Engine
 
 from sorafeed_assets.defs.common import (
     CODE_VERSION,
     DISPLAYS,
     OWNERS,
     RETRIES,
+    display_previews,
     plain_failures,
     table_metadata,
     version_tags,
@@ -57,8 +59,20 @@ def playlist_observations(versions: Mapping[str, str]) -> list[dg.AssetObservati
     ]
 
 
-def activation_result(activation: Activation) -> PartitionResult:
-    """What `active_playlists` records for one display."""
+def activation_results(
+    engine: Engine, activations: Mapping[str, Activation]
+) -> dict[str, PartitionResult]:
+    """What `active_playlists` records, per display."""
+    previews = display_previews(engine, "active_playlists", activations.keys())
+    return {
+        display: _activation_result(activation, previews[display])
+        for display, activation in sorted(activations.items())
+    }
+
+
+def _activation_result(
+    activation: Activation, preview: dg.MarkdownMetadataValue
+) -> PartitionResult:
     version = f"{activation.playlist_id}:{activation.version}" if activation.version else "none"
     return PartitionResult(
         data_version=version,
@@ -66,6 +80,7 @@ def activation_result(activation: Activation) -> PartitionResult:
         metadata={
             "playlist": str(activation.playlist_id or "none"),
             "was_changed": int(activation.changed),
+            "preview": preview,
         },
     )
 
@@ -88,10 +103,11 @@ def active_playlists(
     with plain_failures():
         activations = activate_pending(connections.engine, context.partition_keys)
         versions = playlist_versions(connections.engine, context.partition_keys)
+        results = activation_results(connections.engine, activations)
     for observation in playlist_observations(versions):
         context.log_event(observation)
     yield from partition_results(
         context,
         "active_playlists",
-        {display: activation_result(activations[display]) for display in sorted(activations)},
+        results,
     )

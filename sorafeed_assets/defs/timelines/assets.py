@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
+from sqlalchemy import Engine
 
 from sorafeed_assets.defs.common import (
     CODE_VERSION,
     DISPLAYS,
     OWNERS,
     RETRIES,
+    display_previews,
     last_event,
     latest_version,
     plain_failures,
@@ -21,8 +23,21 @@ from sorafeed_assets.services.rebuild import BuildOutcome
 from sorafeed_assets.storage import tables
 
 
-def timeline_result(outcome: BuildOutcome, candidates_version: str) -> PartitionResult:
-    """What `display_timelines` records for one display."""
+def timeline_results(
+    engine: Engine, instance: dg.DagsterInstance, built: Mapping[str, BuildOutcome]
+) -> dict[str, PartitionResult]:
+    """What `display_timelines` records, per display."""
+    candidates = latest_version(instance, "video_candidates")
+    previews = display_previews(engine, "display_timelines", built.keys())
+    return {
+        display: _timeline_result(outcome, candidates, previews[display])
+        for display, outcome in built.items()
+    }
+
+
+def _timeline_result(
+    outcome: BuildOutcome, candidates_version: str, preview: dg.MarkdownMetadataValue
+) -> PartitionResult:
     playlist = (
         f"{outcome.playlist_id}:{outcome.playlist_version}" if outcome.playlist_id else "none"
     )
@@ -36,6 +51,7 @@ def timeline_result(outcome: BuildOutcome, candidates_version: str) -> Partition
             "position": outcome.position,
             "dry_blocks": len(outcome.dry_blocks),
             "build": str(outcome.build_id or "none"),
+            "preview": preview,
             **{f"picks_{tier}": picks for tier, picks in sorted(outcome.tiers.items())},
         },
     )
@@ -72,8 +88,7 @@ def display_timelines(
     """The full order of a display's loop, and its first window in the live queue."""
     with plain_failures():
         built, failed = split_outcomes(connections.timelines.repopulate(context.partition_keys))
-    candidates = latest_version(context.instance, "video_candidates")
-    results = {name: timeline_result(outcome, candidates) for name, outcome in built.items()}
+        results = timeline_results(connections.engine, context.instance, built)
     if failed:
         seen = last_event(context.instance)
         for display, result in results.items():
@@ -85,4 +100,5 @@ def display_timelines(
 def failure_text(failed: Mapping[str, SorafeedError]) -> str:
     """Why displays stay on their last good queue, in plain words."""
     reasons = "; ".join(f"{display}: {error}" for display, error in failed.items())
-    return f"{len(failed)} displays keep their last good queue: {reasons}"
+    who = "1 display keeps its" if len(failed) == 1 else f"{len(failed)} displays keep their"
+    return f"{who} last good queue: {reasons}"

@@ -4,29 +4,26 @@ It records an event per display that changed. The assets of the same names do th
 the partitions someone picks in the UI.
 """
 
-from collections.abc import Mapping
-
 import dagster as dg
 from pydantic import Field
 
-from sorafeed_assets.defs.cache.assets import admin_result, cache_result
+from sorafeed_assets.defs.cache.assets import admin_result, cache_results
 from sorafeed_assets.defs.cache.checks import TIMELINE_CACHE_CHECKS
 from sorafeed_assets.defs.common import (
     DISPLAYS,
     PLAYLIST_PRIORITY,
     RETRIES,
-    latest_version,
     plain_failures,
 )
 from sorafeed_assets.defs.counts.assets import terms_materialization
-from sorafeed_assets.defs.playlists.assets import activation_result, playlist_observations
+from sorafeed_assets.defs.playlists.assets import activation_results, playlist_observations
 from sorafeed_assets.defs.playlists.checks import ACTIVATION_CHECKS
 from sorafeed_assets.defs.recording import Recorder
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.assets import (
     failure_text,
     split_outcomes,
-    timeline_result,
+    timeline_results,
 )
 from sorafeed_assets.defs.timelines.checks import TIMELINE_CHECKS
 from sorafeed_assets.domain.automation import partition_change
@@ -57,8 +54,8 @@ def publish_displays(
         asked = sorted(set(config.displays) or set(known))
         present = [name for name in asked if name in set(known)]
         recorder = Recorder(context, named=set(config.displays))
-        queues, failed = _publish(recorder, connections, present)
-        _cache(recorder, connections, asked, queues)
+        failed = _publish(recorder, connections, present)
+        _cache(recorder, connections, set(present))
         for check in (*ACTIVATION_CHECKS, *TIMELINE_CHECKS, *TIMELINE_CACHE_CHECKS):
             recorder.check(check, connections)
     if failed:
@@ -77,8 +74,8 @@ def follow_displays(instance: dg.DagsterInstance, known: list[str]) -> None:
 
 def _publish(
     recorder: Recorder, connections: Connections, displays: list[str]
-) -> tuple[dict[str, str], dict[str, SorafeedError]]:
-    """Data versions of the queues that stand, and why others could not be rebuilt."""
+) -> dict[str, SorafeedError]:
+    """Activate and rebuild; why displays could not be."""
     activations = activate_pending(connections.engine, displays)
     recorder.observe(playlist_observations(playlist_versions(connections.engine, displays)))
     # The new_posts sensor sees which terms have no count yet.
@@ -86,34 +83,35 @@ def _publish(
     recorder.log(terms_materialization(recorder.instance, connections.engine, terms))
     recorder.materialize(
         "active_playlists",
-        {name: activation_result(activation) for name, activation in activations.items()},
+        activation_results(connections.engine, activations),
         changed={name for name, activation in activations.items() if activation.changed},
     )
     built, failed = split_outcomes(connections.timelines.repopulate(displays))
-    candidates = latest_version(recorder.instance, "video_candidates")
-    results = {name: timeline_result(outcome, candidates) for name, outcome in built.items()}
+    results = timeline_results(connections.engine, recorder.instance, built)
     recorder.materialize(
         "display_timelines",
         results,
         changed={name for name, outcome in built.items() if outcome.changed},
     )
     # A display that went away meanwhile is no failure: its snapshot is removed below.
-    failed = {n: error for n, error in failed.items() if not isinstance(error, NotFoundError)}
-    return {name: result.data_version for name, result in results.items()}, failed
+    return {n: error for n, error in failed.items() if not isinstance(error, NotFoundError)}
 
 
-def _cache(
-    recorder: Recorder, connections: Connections, asked: list[str], queues: Mapping[str, str]
-) -> None:
+def _cache(recorder: Recorder, connections: Connections, present: set[str]) -> None:
+    """Write all snapshots, which follow each play too, and record those of ``present``."""
     ttl = connections.settings.cache_ttl_seconds
-    versions = write_timeline_cache(connections.engine, connections.redis, asked, ttl=ttl)
-    recorder.materialize(
+    versions = write_timeline_cache(connections.engine, connections.redis, ttl=ttl)
+    recorder.follow(
         "timeline_cache",
-        {name: cache_result(v, queues[name]) for name, v in versions.items() if name in queues},
-        changed=recorder.recorded,
+        "display_timelines",
+        cache_results(
+            connections.engine,
+            recorder.instance,
+            {name: version for name, version in versions.items() if name in present},
+        ),
     )
     snapshot = write_admin_snapshot(connections.engine, connections.redis, ttl=ttl)
-    recorder.log(admin_result(recorder.instance, snapshot))
+    recorder.log(admin_result(recorder.instance, connections, snapshot))
 
 
 @dg.job(name=JOB_NAME, tags=PLAYLIST_PRIORITY)

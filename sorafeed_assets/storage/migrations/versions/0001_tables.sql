@@ -63,7 +63,7 @@ CREATE TABLE catalog_days (
 
 COMMENT ON TABLE catalog_days IS 'per day: how far counting has come';
 
-COMMENT ON COLUMN catalog_days.revision IS 'last outbox row applied to the day';
+COMMENT ON COLUMN catalog_days.revision IS 'how many changes were applied';
 
 CREATE TABLE displays (
     id TEXT NOT NULL,

@@ -1,0 +1,187 @@
+"""The bench's own servers, and its catalogues: built once per seed and size, then used again."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from redis import Redis
+from sqlalchemy import Engine, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sorafeed_assets.bench.measuring import Progress
+from sorafeed_assets.domain.demo_catalog import Post, generate_day
+from sorafeed_assets.domain.demo_playlists import bench_terms
+from sorafeed_assets.domain.search import parse_query
+from sorafeed_assets.services.counts import count_posts, refresh_days
+from sorafeed_assets.services.seeding import seed_catalog
+from sorafeed_assets.services.totals import refresh_totals
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage import seeding
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis
+from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets.storage.redis import create_redis_client
+
+LAST_DAY: Final = date(2026, 3, 1)
+_FIRST_DAY: Final = date(2026, 1, 1)
+_CONNECTIONS: Final = 16
+
+# Posts that a benchmark adds have ids from here on, which no generated post has.
+_ADDED: Final = "t_"
+_KEPT: Final = ("video_counts_daily", "catalog_days", "video_candidates", "candidate_pools")
+_IS_KEPT: Final = "SELECT to_regclass('bench.catalog_days') IS NOT NULL"
+# Without triggers: what a benchmark added was never there.
+_REWIND: Final = (
+    "SET LOCAL session_replication_role = replica",
+    "DELETE FROM sora_posts WHERE id >= 't_' AND id < 'u'",
+    "DELETE FROM catalog_changes WHERE post_id >= 't_' AND post_id < 'u'",
+    *(f"DELETE FROM {table}" for table in _KEPT),
+    *(f"INSERT INTO {table} TABLE bench.{table}" for table in _KEPT),
+)
+_KEEP: Final = (
+    "DROP SCHEMA IF EXISTS bench CASCADE",
+    "CREATE SCHEMA bench",
+    *(f"CREATE TABLE bench.{table} AS TABLE {table}" for table in _KEPT),
+)
+_TIDY: Final = "VACUUM (ANALYZE) catalog_changes, video_counts_daily, video_candidates"
+
+_KEEP_TERMS: Final = "DELETE FROM search_terms WHERE term <> ALL(:terms)"
+_ADD_TERMS: Final = text(
+    "INSERT INTO search_terms (term, phrase, exclusions, is_watched)"
+    " VALUES (:term, :phrase, :exclusions, true) ON CONFLICT DO NOTHING"
+).bindparams(bindparam("exclusions", type_=JSONB))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large a run is."""
+
+    posts: int = 3_100_000
+    terms: int = 200
+    displays: int = 1_000
+    seed: int = 1
+    rounds: int = 3
+    new_posts: int = 5_000
+
+
+@dataclass(slots=True)
+class Bench:
+    """Running servers and what is to be measured on them."""
+
+    postgres: EmbeddedPostgres
+    redis_url: str
+    settings: Settings
+    scale: Scale
+    progress: Progress
+    _engines: dict[int, Engine] = field(default_factory=dict)
+
+    @property
+    def redis(self) -> Redis:
+        """A client of the bench's Redis."""
+        return create_redis_client(self.redis_url)
+
+    def catalogue(self, posts: int) -> Engine:
+        """A database with ``posts`` posts, the scale's terms tracked, and all of them counted."""
+        engine = self._engines.get(posts)
+        if engine is None:
+            url = self.postgres.create_database(f"bench_{self.scale.seed}_{posts}")
+            engine = create_database_engine(url, self.settings, pool_size=_CONNECTIONS)
+            self._engines[posts] = engine
+            migrate(engine)
+            rewind(engine)
+            if count_posts(engine) != posts:
+                self._load(engine, posts)
+            self.track(engine, bench_terms(self.scale.terms, self.scale.seed))
+            _keep(engine)
+        return engine
+
+    def _load(self, engine: Engine, posts: int) -> None:
+        seed_catalog(
+            engine,
+            posts=posts,
+            seed=self.scale.seed,
+            until=LAST_DAY,
+            first_day=_FIRST_DAY,
+            on_progress=lambda done, total: self.progress("Loading posts", done, total),
+            on_indexes=lambda done, total: self.progress("Building indexes", done, total),
+        )
+
+    def track(self, engine: Engine, terms: Sequence[str]) -> None:
+        """Make exactly these the tracked terms, and bring their counts and pools up to date."""
+        queries = [parse_query(term) for term in terms]
+        with engine.begin() as connection:
+            connection.execute(text(_KEEP_TERMS), {"terms": [query.term for query in queries]})
+            connection.execute(
+                _ADD_TERMS,
+                [
+                    {"term": q.term, "phrase": q.phrase, "exclusions": list(q.exclusions)}
+                    for q in queries
+                ],
+            )
+        refresh_days(
+            engine,
+            None,
+            pool_size=self.settings.candidates_per_pool,
+            on_progress=lambda done, total: self.progress("Counting", done, total),
+        )
+        refresh_totals(engine)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for engine in self._engines.values():
+            engine.dispose()
+
+
+@contextmanager
+def open_bench(
+    folder: Path, settings: Settings, scale: Scale, progress: Progress
+) -> Iterator[Bench]:
+    """Servers in ``folder``, which nobody else may use, for as long as the block lasts."""
+    with ExitStack() as stack:
+        postgres = EmbeddedPostgres(folder / "postgres")
+        stack.callback(postgres.stop)
+        postgres.start()
+        redis = EmbeddedRedis(folder / "redis", persist=False)
+        stack.callback(redis.stop)
+        redis.start()
+        bench = Bench(postgres, redis.url, settings, scale, progress)
+        stack.callback(bench.close)
+        yield bench
+
+
+def _keep(engine: Engine) -> None:
+    """Remember the catalogue as it is, for `rewind`."""
+    with engine.begin() as connection:
+        for statement in _KEEP:
+            connection.execute(text(statement))
+    _tidy(engine)
+
+
+def rewind(engine: Engine) -> None:
+    """Put the catalogue back to how it was kept, also after a run that was interrupted."""
+    with engine.begin() as connection:
+        if not connection.scalar(text(_IS_KEPT)):
+            return
+        for statement in _REWIND:
+            connection.execute(text(statement))
+    _tidy(engine)
+
+
+def _tidy(engine: Engine) -> None:
+    """What autovacuum does within a minute."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(_TIDY))
+
+
+def new_posts(count: int, seed: int) -> Iterator[Post]:
+    """What a scanner finds: ``count`` new posts of the last catalog day."""
+    return (post._replace(id=_ADDED + post.id[2:]) for post in generate_day(LAST_DAY, count, seed))
+
+
+def add_posts(engine: Engine, count: int, seed: int) -> None:
+    """Store new posts in one batch."""
+    with engine.begin() as connection:
+        seeding.copy_posts(connection, new_posts(count, seed))

@@ -1,0 +1,207 @@
+"""The whole wall: rebuilt in one run, moved on by many writers, read from the cache."""
+
+import random
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.bench import current_way
+from sorafeed_assets.bench.catalogue import Bench
+from sorafeed_assets.bench.measuring import (
+    Row,
+    Target,
+    WrongResultError,
+    percentile_99,
+    row,
+    seconds,
+)
+from sorafeed_assets.bench.timelines import service_of
+from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
+from sorafeed_assets.domain.demo_playlists import bench_terms
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.domain.search import Format, parse_query
+from sorafeed_assets.services.advancing import Advance
+from sorafeed_assets.services.cache_reader import CacheReader
+from sorafeed_assets.services.caches import (
+    check_timeline_cache,
+    write_count_cache,
+    write_timeline_cache,
+)
+from sorafeed_assets.services.playlists import activate_pending
+from sorafeed_assets.services.timeline_checks import check_plans, check_queues
+from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.redis import create_redis_client
+
+_WRITERS: Final = 8
+_ADVANCES: Final = 100
+_READS: Final = 5_000
+_COUNT_QUERIES: Final = 30
+_GIGABYTE: Final = 1e9
+
+_HEADS: Final = """
+SELECT id, current_timeline_video_id FROM displays WHERE current_timeline_video_id IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetCosts:
+    """Seconds for the wall, for one advance, for one read; gigabytes of the rebuilding process."""
+
+    displays: int
+    rebuild: Sequence[float]
+    memory: Sequence[float]
+    advance: Sequence[float]
+    read: Sequence[float]
+    count_query: Sequence[float]
+
+
+def rebuild_wall(database_url: str, redis_url: str, settings: Settings) -> tuple[float, float]:
+    """Activate, plan, publish and cache all displays: (seconds, peak gigabytes of this process).
+
+    Runs in a process of its own, so that the memory is that of this work.
+    """
+    engine = create_database_engine(database_url, settings)
+    redis = create_redis_client(redis_url)
+    service = TimelineService(
+        engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
+    )
+
+    def work() -> None:
+        displays = sorted(activate_pending(engine))
+        outcomes = service.repopulate(displays)
+        for outcome in outcomes.values():
+            if isinstance(outcome, SorafeedError):
+                raise outcome
+        write_timeline_cache(engine, redis, ttl=settings.cache_ttl_seconds)
+
+    try:
+        return seconds(work), _peak_memory()
+    finally:
+        redis.close()
+        engine.dispose()
+
+
+def _peak_memory() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [peak] = [line for line in lines if line.startswith("VmHWM:")]
+    return int(peak.split()[1]) * 1024 / _GIGABYTE
+
+
+def measure_fleet(bench: Bench, posts: int) -> FleetCosts:
+    """All of it on one catalogue."""
+    engine = bench.catalogue(posts)
+    displays = make_displays(engine, bench.scale.displays)
+    terms = bench_terms(bench.scale.terms, bench.scale.seed)
+    rebuilt, memory = _measure_rebuild(bench, engine, displays, terms)
+    advances = _measure_advance(bench, engine, displays)
+    reads, queries = _measure_reads(bench, engine, terms)
+    clear_displays(engine)
+    return FleetCosts(len(displays), rebuilt, memory, advances, reads, queries)
+
+
+def _measure_rebuild(
+    bench: Bench, engine: Engine, displays: Sequence[str], terms: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    rebuilt, memory = [], []
+    url = engine.url.render_as_string(hide_password=False)
+    for number in range(bench.scale.rounds):
+        rng = random.Random(number)  # noqa: S311  # playlists, not secrets
+        new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            took, peak = pool.submit(rebuild_wall, url, bench.redis_url, bench.settings).result()
+        rebuilt.append(took)
+        memory.append(peak)
+        bench.progress("Rebuilding the wall", number + 1, bench.scale.rounds)
+    problems = {
+        **check_queues(engine, displays, window=bench.settings.window),
+        **check_plans(engine, displays),
+        **{k: v for k, v in check_timeline_cache(engine, bench.redis, displays).items() if v},
+    }
+    if problems:
+        raise WrongResultError(f"the wall is not as planned: {problems}")
+    return rebuilt, memory
+
+
+def _measure_advance(bench: Bench, engine: Engine, displays: Sequence[str]) -> list[float]:
+    service = service_of(bench, engine)
+    with engine.connect() as connection:
+        heads: dict[str, UUID] = dict(connection.execute(text(_HEADS)).tuples().all())
+
+    def writer(number: int) -> list[float]:
+        mine = [display for display in displays[number::_WRITERS] if display in heads]
+        taken = []
+        for turn in range(_ADVANCES if mine else 0):
+            display = mine[turn % len(mine)]
+            answers: list[Advance] = []
+            taken.append(
+                seconds(lambda: answers.append(service.advance(display, heads[display])))  # noqa: B023  # called at once
+            )
+            if (head := answers[0].head_timeline_video_id) is not None:
+                heads[display] = head
+        return taken
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        taken = [one for many in pool.map(writer, range(_WRITERS)) for one in many]
+    bench.progress("Advancing", 1, 1)
+    problems = check_queues(engine, displays, window=bench.settings.window)
+    if problems:
+        raise WrongResultError(f"queues after advancing: {problems}")
+    return taken
+
+
+def _measure_reads(
+    bench: Bench, engine: Engine, terms: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    redis = bench.redis
+    write_count_cache(engine, redis, ttl=bench.settings.cache_ttl_seconds)
+    reader = CacheReader(engine, redis, ttl=bench.settings.cache_ttl_seconds)
+    keys = [(term, format_) for term in terms for format_ in Format]
+    reads = []
+    for number in range(_READS):
+        term, format_ = keys[number % len(keys)]
+        reads.append(seconds(lambda: reader.count(term, format_)))  # noqa: B023  # called at once
+    queries = []
+    with engine.connect() as connection:
+        for term, format_ in keys[:: max(1, len(keys) // _COUNT_QUERIES)]:
+            found: list[int] = []
+            queries.append(
+                seconds(
+                    lambda: found.append(current_way.count(connection, parse_query(term), format_))  # noqa: B023  # called at once
+                )
+            )
+            if reader.count(term, format_) != found[0]:
+                raise WrongResultError(f"the cache has another count of {term!r} than {found[0]}")
+    bench.progress("Reading the cache", 1, 1)
+    return reads, queries
+
+
+def fleet_rows(costs: FleetCosts) -> list[Row]:
+    """The lines of the table about the wall."""
+    wall = f"{costs.displays:,} displays"
+    return [
+        row(f"{wall} rebuilt, published, cached", "s", costs.rebuild, Target(ours_under=10)),
+        row(f"{wall} rebuilt: peak memory", "GB", costs.memory, Target(ours_under=1)),
+        row(
+            f"advance with {_WRITERS} writers, 99th percentile",
+            "ms",
+            [1000 * s for s in costs.advance],
+            Target(ours_under=20),
+            ours_is=percentile_99,
+        ),
+        row(
+            "cached count, 99th percentile, against the count query",
+            "ms",
+            [1000 * s for s in costs.read],
+            Target(ours_under=1),
+            [1000 * s for s in costs.count_query],
+            ours_is=percentile_99,
+        ),
+    ]

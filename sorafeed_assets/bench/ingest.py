@@ -1,0 +1,145 @@
+"""The scanner: what the outbox costs an insert, and that no refresh, build or publish blocks it."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Engine, text
+
+from sorafeed_assets.bench.catalogue import Bench, new_posts, rewind
+from sorafeed_assets.bench.counts import refresh_hour
+from sorafeed_assets.bench.measuring import Row, Target, alternate, row, seconds
+from sorafeed_assets.bench.timelines import service_of
+from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
+from sorafeed_assets.domain.demo_catalog import Post
+from sorafeed_assets.domain.demo_playlists import bench_terms
+from sorafeed_assets.services.playlists import activate_pending
+from sorafeed_assets.storage import seeding
+
+_BATCH: Final = 100
+_BATCHES: Final = 150
+_BUSY_BATCHES: Final = 60
+_SEED: Final = 9_000
+_DISPLAYS: Final = 50
+
+# A lock that an insert waits for longer than this ends the benchmark with an error.
+_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '250ms'"
+_WITHOUT_TRIGGERS: Final = "SET LOCAL session_replication_role = replica"
+_BUILD: Final = "CREATE INDEX CONCURRENTLY IF NOT EXISTS bench_task_idx ON sora_posts (task_id)"
+_DROP: Final = "DROP INDEX CONCURRENTLY IF EXISTS bench_task_idx"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCosts:
+    """Seconds of an insert of 100 posts: with the outbox, without it, while others work."""
+
+    with_outbox: Sequence[float]
+    without: Sequence[float]
+    while_busy: Sequence[float]
+
+
+def measure_ingest(bench: Bench, posts: int) -> IngestCosts:
+    """Inserts in turn with and without the triggers, then while everything else goes on."""
+    engine = bench.catalogue(posts)
+    batches = _batches(2 * _BATCHES + _BUSY_BATCHES)
+    try:
+        with_outbox, without = alternate(
+            lambda _n: _insert(engine, next(batches)),
+            lambda _n: _insert(engine, next(batches), _WITHOUT_TRIGGERS),
+            _BATCHES,
+        )
+        bench.progress("Inserting", 1, 2)
+        rewind(engine)
+        with _busy(bench, engine):
+            while_busy = [_insert(engine, next(batches)) for _ in range(_BUSY_BATCHES)]
+        bench.progress("Inserting", 2, 2)
+    finally:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(_DROP))
+        clear_displays(engine)
+        rewind(engine)
+    return IngestCosts(with_outbox, without, while_busy)
+
+
+def _batches(count: int) -> Iterator[tuple[Post, ...]]:
+    posts = list(new_posts(count * _BATCH, _SEED))
+    return (tuple(posts[i : i + _BATCH]) for i in range(0, len(posts), _BATCH))
+
+
+def _insert(engine: Engine, posts: Sequence[Post], *settings: str) -> float:
+    def work(connection: Connection) -> None:
+        seeding.copy_posts(connection, posts)
+        connection.commit()
+
+    with engine.connect() as connection:
+        for setting in (_LOCK_TIMEOUT, *settings):
+            connection.execute(text(setting))
+        return seconds(lambda: work(connection))
+
+
+@contextmanager
+def _busy(bench: Bench, engine: Engine) -> Iterator[None]:
+    """Counts refresh, an index is built and timelines are published, over and over."""
+    stop = threading.Event()
+    displays = make_displays(engine, min(_DISPLAYS, bench.scale.displays))
+    terms = bench_terms(bench.scale.terms, bench.scale.seed)
+    service = service_of(bench, engine)
+
+    def publish() -> None:
+        rng = random.Random(1)  # noqa: S311  # playlists, not secrets
+        new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
+        activate_pending(engine)
+        service.repopulate(displays)
+
+    def build() -> None:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(_BUILD))
+            connection.execute(text(_DROP))
+
+    def refresh() -> None:
+        refresh_hour(engine, bench.redis, bench.settings)
+
+    failures: list[BaseException] = []
+
+    def repeat(work: Callable[[], None]) -> None:
+        try:
+            while not stop.is_set():
+                work()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=repeat, args=(w,)) for w in (refresh, publish, build)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
+
+
+def ingest_rows(costs: IngestCosts) -> list[Row]:
+    """The lines of the table about inserting."""
+    return [
+        row(
+            "insert of 100 posts with the outbox, against without",
+            "ms",
+            [1000 * s for s in costs.with_outbox],
+            Target(ratio_under=1.05),
+            [1000 * s for s in costs.without],
+        ),
+        row(
+            "insert of 100 posts while counts refresh, an index is built, timelines are published",
+            "ms",
+            [1000 * s for s in costs.while_busy],
+            Target(),
+            [1000 * s for s in costs.with_outbox],
+        ),
+    ]

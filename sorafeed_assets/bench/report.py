@@ -1,0 +1,57 @@
+"""The results for people and programs: a Markdown table, a plot of cost against size, JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from sorafeed_assets.bench.measuring import Row
+
+# Told apart without colour too.
+_MARKERS: Final = "osD^vPX*"
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table, a line for each row."""
+    lines = [
+        "| work | ours | baseline | ratio | target | met | runs | spread |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.name} | {_figure(row.ours)} {row.unit}"
+        f" | {'–' if row.baseline is None else f'{_figure(row.baseline)} {row.unit}'}"
+        f" | {'–' if row.ratio is None else f'{_figure(row.ratio)} ×'}"
+        f" | {row.target} | {'yes' if row.met else 'no'} | {row.runs} | {row.spread:.0%} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _figure(value: float) -> str:
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def write_json(file: Path, rows: Sequence[Row]) -> None:
+    """The rows as a list of objects."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False))
+
+
+def plot(file: Path, title: str, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    """(posts, seconds) of each kind of work, as a PNG with logarithmic axes."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, points) in enumerate(series.items()):
+        sizes, costs = zip(*sorted(points), strict=True)
+        marker = _MARKERS[number % len(_MARKERS)]
+        style = "--" if name.startswith("current way") else "-"
+        axes.plot(sizes, costs, marker=marker, linestyle=style, label=name)
+    axes.set(title=title, xscale="log", yscale="log", xlabel="posts", ylabel="seconds")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend(fontsize="small")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=120)

@@ -1,0 +1,111 @@
+"""Which benchmarks there are, at which sizes they run, and what comes of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from statistics import median
+
+from sorafeed_assets.bench import report
+from sorafeed_assets.bench.catalogue import Bench, Scale, open_bench
+from sorafeed_assets.bench.counts import counts_rows, measure_counts, measure_more_terms
+from sorafeed_assets.bench.fleet import fleet_rows, measure_fleet
+from sorafeed_assets.bench.ingest import ingest_rows, measure_ingest
+from sorafeed_assets.bench.lineage import lineage_rows, measure_lineage
+from sorafeed_assets.bench.measuring import Progress, Row
+from sorafeed_assets.bench.timelines import measure_timelines, timelines_rows
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.settings import Settings
+
+_SMALLER = (100, 10, 1)
+_LEAST_POSTS = 2_600
+
+Series = Mapping[str, Sequence[tuple[int, float]]]
+
+
+class Benchmark(StrEnum):
+    """What can be measured."""
+
+    COUNTS = "counts"
+    TIMELINES = "timelines"
+    FLEET = "fleet"
+    INGEST = "ingest"
+    ALL = "all"
+
+
+@dataclass(slots=True)
+class Results:
+    """Rows of the table, and what is plotted by title."""
+
+    rows: list[Row] = field(default_factory=list)
+    plots: dict[str, Series] = field(default_factory=dict)
+
+
+def run(
+    which: Benchmark, folder: Path, settings: Settings, scale: Scale, progress: Progress
+) -> Results:
+    """Measure; plots and servers are kept in ``folder``, which nobody else may use.
+
+    Raises:
+        InvalidInputError: too few posts to tell anything.
+        WrongResultError: ours and the current way disagree.
+    """
+    if scale.posts < _LEAST_POSTS:
+        raise InvalidInputError("posts", f"is {scale.posts}; at least {_LEAST_POSTS:,} are needed")
+    results = Results()
+    with open_bench(folder, settings, scale, progress) as bench:
+        for one, measure in _MEASURES.items():
+            if which in (one, Benchmark.ALL):
+                measure(bench, results)
+    for title, series in results.plots.items():
+        report.plot(folder / f"{title.split()[0].lower()}.png", title, series)
+    return results
+
+
+def _sizes(scale: Scale) -> list[int]:
+    """The catalogue and smaller ones, as far as these still mean anything."""
+    return [scale.posts // n for n in _SMALLER if scale.posts // n >= _LEAST_POSTS // 10]
+
+
+def _counts(bench: Bench, results: Results) -> None:
+    costs = [measure_counts(bench, posts) for posts in _sizes(bench.scale)]
+    more_terms = measure_more_terms(bench, bench.scale.posts)
+    results.rows += counts_rows(costs[-1], costs[-2], more_terms)
+    results.plots[f"Counts of {bench.scale.terms} terms in 3 formats"] = {
+        "current way: all counts": [(c.posts, c.current_total) for c in costs],
+        "full recount": [(c.posts, median(c.recount)) for c in costs],
+        "only streaming the text": [(c.posts, median(c.stream)) for c in costs],
+        f"hourly refresh, {bench.scale.new_posts:,} new posts": [
+            (c.posts, median(c.hourly)) for c in costs
+        ],
+    }
+
+
+def _timelines(bench: Bench, results: Results) -> None:
+    costs = [measure_timelines(bench, posts) for posts in _sizes(bench.scale)]
+    results.rows += timelines_rows(costs[-1])
+    results.plots["Timelines of 12 blocks and 52 videos"] = {
+        "current way: new terms": [(c.posts, median(c.cold_current)) for c in costs],
+        "current way: known terms": [(c.posts, median(c.warm_current)) for c in costs],
+        "new terms": [(c.posts, median(c.cold)) for c in costs],
+        "pools warm": [(c.posts, median(c.warm)) for c in costs],
+    }
+
+
+def _fleet(bench: Bench, results: Results) -> None:
+    costs = measure_fleet(bench, bench.scale.posts)
+    url = bench.postgres.create_database("dagster").replace("://", "+psycopg2://", 1)
+    taken = measure_lineage(url, bench.scale.displays, bench.scale.rounds)
+    results.rows += [*fleet_rows(costs), *lineage_rows(taken, bench.scale.displays)]
+
+
+def _ingest(bench: Bench, results: Results) -> None:
+    results.rows += ingest_rows(measure_ingest(bench, bench.scale.posts))
+
+
+_MEASURES: Mapping[Benchmark, Callable[[Bench, Results], None]] = {
+    Benchmark.COUNTS: _counts,
+    Benchmark.TIMELINES: _timelines,
+    Benchmark.FLEET: _fleet,
+    Benchmark.INGEST: _ingest,
+}

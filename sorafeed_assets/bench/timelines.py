@@ -1,0 +1,177 @@
+"""One display: the first timeline of new terms, and a rebuild from pools that are warm."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.bench import current_way
+from sorafeed_assets.bench.catalogue import Bench
+from sorafeed_assets.bench.measuring import (
+    Row,
+    Target,
+    WrongResultError,
+    percentile_99,
+    row,
+    seconds,
+)
+from sorafeed_assets.bench.wall import make_displays, new_playlists, playlist_of
+from sorafeed_assets.domain.demo_playlists import bench_terms
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.domain.playlists import BlockDraft
+from sorafeed_assets.domain.search import Format, parse_query
+from sorafeed_assets.services.playlists import activate_pending
+from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.storage.matching import MATCHES, match_parameters
+
+_NEW_TERMS_SEED: Final = 7_000
+_COLD_ROUNDS: Final = 30
+_WARM_ROUNDS: Final = 30
+
+_VALID: Final = f"""
+SELECT count(*) FROM sora_posts
+WHERE id = ANY(:ids) AND {MATCHES}
+  AND (CAST(:format AS text) = 'mixed' OR size_class = :format)
+"""
+_PICKS: Final = """
+SELECT b.plan FROM displays d JOIN timeline_builds b ON b.id = d.active_build_id
+WHERE d.id = :display
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineCosts:
+    """Seconds for one display at one catalogue size."""
+
+    posts: int
+    cold: Sequence[float]
+    cold_current: Sequence[float]
+    warm: Sequence[float]
+    warm_current: Sequence[float]
+
+
+def service_of(bench: Bench, engine: Engine) -> TimelineService:
+    """The timeline service with the bench's settings."""
+    return TimelineService(
+        engine,
+        window=bench.settings.window,
+        candidates_per_pool=bench.settings.candidates_per_pool,
+    )
+
+
+def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
+    """Both kinds of timeline, ours and the current way in turn.
+
+    Ours is measured more often, so that its 99th percentile means something.
+    """
+    engine = bench.catalogue(posts)
+    [display] = make_displays(engine, 1)
+    cold, cold_current = _measure(bench, engine, display, "First timelines", _new_terms(bench))
+    known = [term for term in bench_terms(bench.scale.terms, bench.scale.seed) if " -" not in term]
+    warm, warm_current = _measure(
+        bench, engine, display, "Timelines from pools", [known] * _WARM_ROUNDS
+    )
+    return TimelineCosts(posts, cold, cold_current, warm, warm_current)
+
+
+def _new_terms(bench: Bench) -> list[list[str]]:
+    """Per round searches that nothing was ever counted or kept for."""
+    tracked = set(bench_terms(bench.scale.terms, bench.scale.seed))
+    rounds = []
+    for number in range(_COLD_ROUNDS):
+        terms = bench_terms(60, _NEW_TERMS_SEED + number)
+        rounds.append([t for t in terms if t not in tracked and " -" not in t])
+    return rounds
+
+
+def _measure(
+    bench: Bench, engine: Engine, display: str, step: str, terms: Sequence[Sequence[str]]
+) -> tuple[list[float], list[float]]:
+    ours, current = [], []
+    service = service_of(bench, engine)
+    for number, of_round in enumerate(terms):
+        rng = random.Random(number)  # noqa: S311  # playlists, not secrets
+        blocks = playlist_of(of_round, rng)
+        new_playlists(engine, {display: blocks})
+        activate_pending(engine, [display])
+        ours.append(seconds(lambda: _repopulate(service, display)))
+        _check(engine, blocks, _planned(engine, display, blocks))
+        if number < bench.scale.rounds:
+            picks: list[tuple[BlockDraft, str]] = []
+            current.append(
+                seconds(lambda: picks.extend(current_way.timeline(engine, blocks, rng)))  # noqa: B023  # called at once
+            )
+            _check(engine, blocks, picks)
+        bench.progress(step, number + 1, len(terms))
+    return ours, current
+
+
+def _repopulate(service: TimelineService, display: str) -> None:
+    outcome = service.repopulate([display])[display]
+    if isinstance(outcome, SorafeedError):
+        raise outcome
+
+
+def _planned(
+    engine: Engine, display: str, blocks: Sequence[BlockDraft]
+) -> list[tuple[BlockDraft, str]]:
+    with engine.connect() as connection:
+        plan = connection.execute(text(_PICKS), {"display": display}).scalar_one()
+        order = connection.scalars(
+            text(
+                "SELECT b.id::text FROM playlist_blocks b JOIN playlists p ON p.id = b.playlist_id"
+                " WHERE p.display_id = :display AND p.is_active ORDER BY b.block_order"
+            ),
+            {"display": display},
+        ).all()
+    by_id = dict(zip(order, blocks, strict=True))
+    return [(by_id[pick["block_id"]], pick["video_id"]) for pick in plan["loops"][0]["picks"]]
+
+
+def _check(
+    engine: Engine, blocks: Sequence[BlockDraft], picks: Sequence[tuple[BlockDraft, str]]
+) -> None:
+    """Every pick matches its block; a block is filled, unless nothing matches it."""
+    with engine.connect() as connection:
+        for block in set(blocks):
+            ids = {post for of, post in picks if of == block}
+            query = parse_query(block.search_term)
+            valid = connection.scalar(
+                text(_VALID),
+                {"ids": list(ids), "format": block.format.value, **match_parameters(query)},
+            )
+            if valid != len(ids):
+                raise WrongResultError(f"{len(ids) - int(valid or 0)} picks do not match {block}")
+            wanted = sum(b.video_count for b in blocks if b == block)
+            has = sum(of == block for of, _ in picks)
+            if has != wanted and current_way.count(connection, query, Format(block.format)):
+                raise WrongResultError(f"{has} of {wanted} picks for {block}")
+
+
+def timelines_rows(costs: TimelineCosts) -> list[Row]:
+    """The lines of the table about timelines."""
+    return [
+        row(
+            "first timeline of new terms, cold",
+            "s",
+            costs.cold,
+            Target(at_least=50),
+            costs.cold_current,
+        ),
+        row(
+            "first timeline of new terms, 99th percentile",
+            "s",
+            costs.cold,
+            Target(ours_under=2),
+            ours_is=percentile_99,
+        ),
+        row(
+            "rebuilding a timeline, pools warm",
+            "s",
+            costs.warm,
+            Target(at_least=500),
+            costs.warm_current,
+        ),
+    ]

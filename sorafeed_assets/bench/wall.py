@@ -1,0 +1,68 @@
+"""Displays with playlists of 12 blocks and 52 videos, made set-wise."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.domain.demo_playlists import REAL_PLAYLIST, display_code
+from sorafeed_assets.domain.playlists import BlockDraft, FetchMode
+from sorafeed_assets.domain.search import Format
+from sorafeed_assets.storage import seeding
+
+# What a benchmark left behind, so that each round starts alike.
+_CLEAR: Final = (
+    "UPDATE displays SET active_build_id = NULL, current_playlist_id = NULL",
+    "DELETE FROM timeline_videos",
+    "DELETE FROM displays",
+    "DELETE FROM video_history",
+)
+
+
+def clear_displays(engine: Engine) -> None:
+    """Take away every display, with what it played."""
+    with engine.begin() as connection:
+        for statement in _CLEAR:
+            connection.execute(text(statement))
+
+
+def make_displays(engine: Engine, count: int) -> list[str]:
+    """Exactly ``count`` displays that have played nothing; their codes."""
+    clear_displays(engine)
+    codes = [display_code(number) for number in range(1, count + 1)]
+    with engine.begin() as connection:
+        seeding.insert_displays(connection, codes, codes)
+    return codes
+
+
+def playlist_of(terms: Sequence[str], rng: random.Random) -> tuple[BlockDraft, ...]:
+    """The real playlist's sizes with searches out of ``terms``; three in ten are newest."""
+    return tuple(
+        BlockDraft(
+            rng.choice(terms),
+            block.video_count,
+            FetchMode.NEWEST if rng.random() < 0.3 else FetchMode.RANDOM,
+            rng.choice(list(Format)),
+        )
+        for block in REAL_PLAYLIST
+    )
+
+
+def new_playlists(engine: Engine, playlists: Mapping[str, Sequence[BlockDraft]]) -> None:
+    """Give displays a new playlist each, to be activated."""
+    with engine.begin() as connection:
+        seeding.insert_playlists(
+            connection,
+            [
+                (code, "Bench", len(blocks), sum(block.video_count for block in blocks))
+                for code, blocks in playlists.items()
+            ],
+            [
+                [
+                    (b.search_term, b.video_count, b.fetch_mode.value, b.format.value, order)
+                    for order, b in enumerate(blocks)
+                ]
+                for blocks in playlists.values()
+            ],
+        )

@@ -1,0 +1,45 @@
+"""`sorafeed bench`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sorafeed_assets.bench.catalogue import Scale
+from sorafeed_assets.bench.report import markdown, write_json
+from sorafeed_assets.bench.run import Benchmark
+from sorafeed_assets.bench.run import run as run_benchmark
+from sorafeed_assets.cli.common import Bars, DataDir, console, settings_of
+from sorafeed_assets.launch import data_folder
+
+_STATEMENT_SECONDS = 3_600
+
+
+def bench(
+    which: Annotated[Benchmark, typer.Argument(help="What to measure.")],
+    posts: Annotated[int, typer.Option(help="Posts of the catalogue.")] = 3_100_000,
+    terms: Annotated[int, typer.Option(min=1, help="Tracked terms, in three formats each.")] = 200,
+    displays: Annotated[int, typer.Option(min=1, max=10_000, help="Displays of the wall.")] = 1_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same posts.")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the rows to this file.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure the engine beside the system it replaces, on servers and a catalogue of its own.
+
+    The catalogue is kept in the folder `bench` of the data folder, and used again.
+    """
+    settings = settings_of(data_dir).model_copy(
+        # The baseline takes as long as it takes.
+        update={"statement_timeout_seconds": _STATEMENT_SECONDS}
+    )
+    folder = data_folder.prepare(settings.data_dir / "bench")
+    scale = Scale(posts=posts, terms=terms, displays=displays, seed=seed)
+    with data_folder.owned(folder), Bars() as bars:
+        results = run_benchmark(which, folder, settings, scale, bars)
+    console.print(markdown(results.rows), markup=False, highlight=False, soft_wrap=True)
+    for title in results.plots:
+        console.print(f"\nplotted: {folder / title.split()[0].lower()}.png", soft_wrap=True)
+    if json_file is not None:
+        write_json(json_file, results.rows)

@@ -1,0 +1,110 @@
+"""`sorafeed serve` and `sorafeed tokens`."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from redis.exceptions import RedisError
+from rich.markup import escape
+from rich.table import Table
+
+from sorafeed_assets.cli.common import DataDir, console, database, engine_of, errors, settings_of
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.servers import servers
+from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
+from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
+from sorafeed_assets.serving.server import Listening, log_as_json
+from sorafeed_assets.serving.server import serve as serve_api
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets.storage.redis import create_redis_client, tell
+
+tokens = typer.Typer(help="Who may use the API.", no_args_is_help=True)
+
+
+def serve(
+    api_port: Annotated[
+        int | None, typer.Option("--api-port", help=f"Port of the API ({DEFAULT_API_PORT}).")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    tls_certificate: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A PEM file, for HTTPS.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Its key.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the API, the admin page and the players on the data folder or a running `up`."""
+    if (tls_certificate is None) != (tls_key is None):
+        raise SetupError("--tls-certificate and --tls-key go together")
+    port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
+    scheme = "http" if tls_certificate is None else "https"
+    with servers(settings_of(data_dir)) as settings:
+        engine = engine_of(settings)
+        try:
+            migrate(engine)
+        finally:
+            engine.dispose()
+        log_as_json()
+        serve_api(
+            settings,
+            Listening(port, host, tls_certificate, tls_key),
+            on_ready=lambda: errors.print(f"API: {scheme}://{host}:{port}/admin", highlight=False),
+        )
+
+
+@tokens.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
+    role: Annotated[Role, typer.Option(help="What it is good for.")] = Role.READER,
+    display: Annotated[
+        str | None, typer.Option(help="The display's code, for the role display.")
+    ] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Its life; no end by default.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a token and print it, once: only its hash is kept."""
+    with database(data_dir) as (engine, _settings):
+        life = None if days is None else timedelta(days=days)
+        _, secret = create_token(engine, role, name, display_id=display, life=life)
+    typer.echo(secret)
+
+
+@tokens.command("list")
+def show(data_dir: DataDir = None) -> None:
+    """All tokens, without what they are."""
+    table = Table("id", "name", "role", "display", "created", "expires", "revoked")
+    with database(data_dir) as (engine, _settings):
+        for token in list_tokens(engine):
+            moments = (token.created_at, token.expires_at, token.revoked_at)
+            table.add_row(
+                str(token.id),
+                escape(token.name),
+                token.role,
+                token.display_id or "",
+                *(f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments),
+            )
+    console.print(table)
+
+
+@tokens.command("revoke")
+def revoke(
+    token: Annotated[UUID, typer.Argument(help="The token's id.")], data_dir: DataDir = None
+) -> None:
+    """Make a token good for nothing, at once."""
+    with database(data_dir) as (engine, settings):
+        revoke_token(engine, token)
+        _tell_servers(settings)
+    console.print(f"revoked {token}")
+
+
+def _tell_servers(settings: Settings) -> None:
+    """Whoever knows the token from a moment ago asks again; without Redis, within 5 s."""
+    with create_redis_client(str(settings.redis_url)) as redis:
+        try:
+            tell(redis, ["tokens"])
+        except RedisError:
+            console.print("Redis does not answer: servers follow within 5 s")

@@ -1,0 +1,59 @@
+"""Cursors of lists: opaque, stable under inserts, and good only for the list they came from."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from sorafeed_assets.domain.digest import content_digest
+from sorafeed_assets.domain.errors import InvalidInputError
+
+MAX_PAGE: Final = 100
+_MARK: Final = 12
+
+
+class PageList:
+    """A list that is read page by page: its name and all that it was asked with."""
+
+    def __init__(self, name: str, *asked: object) -> None:
+        self._mark = content_digest([name, *asked])[:_MARK]
+
+    def cursor(self, key: Sequence[str | int]) -> str:
+        """The cursor of the row with this sort key."""
+        packed = json.dumps([self._mark, *key], ensure_ascii=False, separators=(",", ":"))
+        return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+    def key(self, cursor: str, *kinds: type[str] | type[int]) -> tuple[str | int, ...]:
+        """The sort key that a cursor stands for, whose parts are of these types.
+
+        Raises:
+            InvalidInputError: it is no cursor, or one of another list.
+        """
+        try:
+            padded = cursor + "=" * (-len(cursor) % 4)
+            mark, *key = json.loads(base64.b64decode(padded, b"-_", validate=True))
+        except (binascii.Error, ValueError, TypeError):
+            raise _bad("is no cursor") from None
+        if mark != self._mark:
+            raise _bad("belongs to another list, or to other arguments")
+        if len(key) != len(kinds) or any(
+            type(part) is not kind for part, kind in zip(key, kinds, strict=True)
+        ):
+            raise _bad("is no cursor")
+        return tuple(key)
+
+
+def check_first(first: int) -> int:
+    """How many rows a page has.
+
+    Raises:
+        InvalidInputError: unless it is 1 to 100.
+    """
+    if not 1 <= first <= MAX_PAGE:
+        raise InvalidInputError("first", f"is {first}; it must be 1 to {MAX_PAGE}")
+    return first
+
+
+def _bad(problem: str) -> InvalidInputError:
+    return InvalidInputError("after", f"{problem}; use an endCursor of this very list")

@@ -1,0 +1,120 @@
+"""Who may use the API: tokens, stored as hashes, shown once when they are made."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.playlists import check_display_code, check_name
+from sorafeed_assets.storage import tokens as stored
+from sorafeed_assets.storage.playlists import display_ids
+
+_PREFIX: Final = "sfd_"
+
+
+class Role(StrEnum):
+    """What a token is good for."""
+
+    ADMIN = "admin"
+    READER = "reader"
+    DISPLAY = "display"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token without its secret; ``display_id`` is whose queue a display's token plays."""
+
+    id: UUID
+    role: Role
+    display_id: str | None
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def problem(self, now: datetime) -> str | None:
+        """Why the token is good for nothing any more, None when it is good."""
+        if self.revoked_at is not None:
+            return "was revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return f"expired at {self.expires_at:%Y-%m-%d %H:%M} UTC"
+        return None
+
+
+def create_token(
+    engine: Engine,
+    role: Role,
+    name: str,
+    *,
+    display_id: str | None = None,
+    life: timedelta | None = None,
+) -> tuple[UUID, str]:
+    """Make a token; its id and its secret, which is not kept anywhere.
+
+    Raises:
+        InvalidInputError: a blank name, a life that is over, or a display that does not go with
+            the role.
+        NotFoundError: there is no such display.
+    """
+    name = check_name(name)
+    if (role is Role.DISPLAY) != (display_id is not None):
+        raise InvalidInputError("display_id", "goes with the role display, and only with it")
+    if life is not None and life <= timedelta():
+        raise InvalidInputError("life", f"is {life}; it must be longer than nothing")
+    # 256 random bits need no slow hash: there is nothing to guess.
+    secret = _PREFIX + secrets.token_urlsafe(32)
+    with engine.begin() as connection:
+        if display_id is not None:
+            check_display_code(display_id)
+            if not display_ids(connection, [display_id]):
+                raise NotFoundError(f"display {display_id} does not exist; check its code")
+        token_id = stored.insert_token(
+            connection,
+            role=role.value,
+            display_id=display_id,
+            name=name,
+            token_hash=hash_of(secret),
+            expires_at=None if life is None else datetime.now(UTC) + life,
+        )
+    return token_id, secret
+
+
+def find_token(engine: Engine, secret: str) -> Token | None:
+    """The token with this secret, also when it is expired or revoked."""
+    with engine.connect() as connection:
+        row = stored.find_token(connection, hash_of(secret))
+    return None if row is None else _token(dict(row))
+
+
+def list_tokens(engine: Engine) -> list[Token]:
+    """All tokens in the order they were made."""
+    with engine.connect() as connection:
+        return [_token(dict(row)) for row in stored.list_tokens(connection)]
+
+
+def revoke_token(engine: Engine, token_id: UUID) -> None:
+    """Make a token good for nothing, from now on.
+
+    Raises:
+        NotFoundError: there is no such token, or it was revoked before.
+    """
+    with engine.begin() as connection:
+        if not stored.revoke_token(connection, token_id):
+            raise NotFoundError(
+                f"token {token_id} does not exist or was revoked; see `sorafeed tokens list`"
+            )
+
+
+def hash_of(secret: str) -> str:
+    """What is stored of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def _token(row: dict[str, object]) -> Token:
+    return Token(**{**row, "role": Role(str(row["role"]))})  # type: ignore[arg-type]  # the columns are the fields

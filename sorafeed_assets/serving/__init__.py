@@ -1,0 +1,1 @@
+"""What readers get: the GraphQL API, the players' side, the admin page. Knows no Dagster."""

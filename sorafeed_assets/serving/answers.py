@@ -1,0 +1,123 @@
+"""Answers kept in memory for a moment: computed once, dropped by what they were made from."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+_LIFE_SECONDS: Final = 5.0
+_MOST: Final = 2_000
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(slots=True, eq=False)
+class _Computation(Generic[_Value]):
+    """One answer being made; ``dropped`` has the tags that changed meanwhile."""
+
+    tags: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
+    task: "asyncio.Task[_Value] | None" = None
+
+
+class Answers(Generic[_Value]):
+    """A cache for one event loop. It holds nothing while it is not trusted.
+
+    Args:
+        life: how long an answer is good, in seconds; 0 keeps none.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, life: float = _LIFE_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._life = life
+        self._clock = clock
+        self._kept: OrderedDict[str, tuple[float, frozenset[str], _Value]] = OrderedDict()
+        self._by_tag: dict[str, set[str]] = {}
+        self._shared: dict[str, _Computation[_Value]] = {}
+        self._running: set[_Computation[_Value]] = set()
+        self._is_trusted = False
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether answers are kept."""
+        return self._is_trusted
+
+    def trust(self, *, trusted: bool) -> None:
+        """Keep answers, or drop all and keep none: changes are not heard any more."""
+        self._is_trusted = trusted and self._life > 0
+        if not self._is_trusted:
+            self._kept.clear()
+            self._by_tag.clear()
+            self._shared.clear()
+
+    def drop(self, tags: Collection[str]) -> None:
+        """Forget every answer that was made from one of these; "all" is every answer."""
+        if "all" in tags:
+            self._kept.clear()
+            self._by_tag.clear()
+        for tag in tags:
+            for key in self._by_tag.pop(tag, set()).copy():
+                self._forget(key)
+        for computation in self._running:
+            computation.dropped.update(tags)
+        # Whoever asks from now on must not get what was begun before the change.
+        self._shared.clear()
+
+    async def get(self, key: str, compute: Callable[[set[str]], Awaitable[_Value]]) -> _Value:
+        """The kept answer, or a new one; ``compute`` adds what it reads to the tags it gets."""
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] > self._clock():
+            self.hits += 1
+            return kept[2]
+        self.misses += 1
+        computation = self._shared.get(key)
+        if computation is None or computation.task is None:
+            computation = _Computation()
+            # A task of its own: it goes on when the one who asked first goes away.
+            computation.task = asyncio.create_task(self._compute(key, computation, compute))
+            self._running.add(computation)
+            if self._is_trusted:
+                self._shared[key] = computation
+        return await asyncio.shield(computation.task)
+
+    async def _compute(
+        self,
+        key: str,
+        computation: _Computation[_Value],
+        compute: Callable[[set[str]], Awaitable[_Value]],
+    ) -> _Value:
+        try:
+            value = await compute(computation.tags)
+            overtaken = "all" in computation.dropped or computation.tags & computation.dropped
+            if self._is_trusted and not overtaken:
+                self._keep(key, frozenset(computation.tags), value)
+            return value
+        finally:
+            self._running.discard(computation)
+            if self._shared.get(key) is computation:
+                del self._shared[key]
+
+    def _keep(self, key: str, tags: frozenset[str], value: _Value) -> None:
+        self._forget(key)
+        self._kept[key] = (self._clock() + self._life, tags, value)
+        for tag in tags:
+            self._by_tag.setdefault(tag, set()).add(key)
+        while len(self._kept) > _MOST:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, key: str) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            return
+        for tag in kept[1]:
+            keys = self._by_tag.get(tag)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._by_tag[tag]

@@ -1,0 +1,146 @@
+"""The application: its routes, what every request goes through, and its background work."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.services.count_jobs import run_count_jobs
+from sorafeed_assets.serving import clips, export, health, pages, players
+from sorafeed_assets.serving.compression import Compression
+from sorafeed_assets.serving.graphql.endpoint import Endpoint
+from sorafeed_assets.serving.middleware import Access, BodyLimit, Requests
+from sorafeed_assets.serving.refusals import on_sorafeed_error, refusal
+from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.settings import Settings
+
+_CALLS_EVERY: Final = 5.0
+_SILENCE: Final = 60.0
+_JOBS_EVERY: Final = 1.0
+_CHANNEL_SECONDS: Final = 3.0
+
+_log: Final = structlog.get_logger(__name__)
+
+
+def build_app(settings: Settings) -> Starlette:
+    """The API, the players' side and the admin page on the servers of ``settings``."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        runtime = app.state.runtime = Runtime(settings)
+        tasks = [
+            asyncio.create_task(runtime.listener.run()),
+            asyncio.create_task(_warm(runtime)),
+            asyncio.create_task(_repeat(runtime, "calls", _CALLS_EVERY)),
+            asyncio.create_task(_repeat(runtime, "jobs", _JOBS_EVERY)),
+        ]
+        app.state.close_pages = runtime.hub.close
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await runtime.close()
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health.healthz),
+            Route("/readyz", health.readyz),
+            Route("/metrics", health.metrics),
+            Route("/graphql", Endpoint().answer, methods=["GET", "POST"]),
+            Route("/api/displays/{code}/next", players.next_videos),
+            Route("/api/displays/{code}/played", players.played, methods=["POST"]),
+            Route("/api/displays/{code}/started", players.started, methods=["POST"]),
+            Route("/api/displays/{code}/events", players.events),
+            Route("/api/events", players.events),
+            Route("/api/posts.ndjson", export.export_posts),
+            Route("/clips/{name}", clips.clip),
+            Route("/", pages.home),
+            Route("/admin", pages.wall),
+            Route("/admin/cards", pages.cards),
+            Route("/admin/enter", pages.enter, methods=["POST"]),
+            Route("/admin/leave", pages.leave, methods=["POST"]),
+            Route("/admin/displays/{code}", pages.display),
+            Route("/admin/displays/{code}/parts", pages.parts),
+            Route("/player/{code}", pages.player),
+            Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        ],
+        middleware=[
+            Middleware(Requests),
+            Middleware(Compression),
+            Middleware(BodyLimit),
+            Middleware(Access),
+        ],
+        exception_handlers={
+            SorafeedError: on_sorafeed_error,
+            HTTPException: _on_http_error,
+        },
+        lifespan=lifespan,
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = error.detail.upper().replace(" ", "_")
+    return refusal(
+        error.status_code, code, error.detail, request.state.request_id, headers=error.headers
+    )
+
+
+async def _warm(runtime: Runtime) -> None:
+    """Have the heaviest read in memory, and hear of changes, before anybody is told to come."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CHANNEL_SECONDS):
+            while not runtime.listener.is_connected:
+                await asyncio.sleep(0.02)
+    while True:
+        try:
+            await runtime.run(runtime.readings.displays)
+        except SorafeedError as error:
+            _log.warning("cold", problem=str(error))
+            await asyncio.sleep(1.0)
+        else:
+            runtime.is_warm = True
+            return
+
+
+async def _repeat(runtime: Runtime, name: str, every: float) -> None:
+    """Background work goes on whatever happened to its last round."""
+    work = {"calls": _note_calls, "jobs": _count}[name]
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await work(runtime)
+        except (SorafeedError, SQLAlchemyError, OSError) as error:
+            _log.warning("background work failed", work=name, problem=str(error))
+
+
+async def _note_calls(runtime: Runtime) -> None:
+    await players.note_calls(runtime, _SILENCE)
+    await runtime.run(runtime.wall.retry_unwritten)
+
+
+async def _count(runtime: Runtime) -> None:
+    settings = runtime.settings
+    await runtime.run_job(
+        lambda: run_count_jobs(
+            runtime.job_engine,
+            runtime.redis,
+            pool_size=settings.candidates_per_pool,
+            ttl=settings.cache_ttl_seconds,
+        )
+    )

@@ -1,0 +1,1 @@
+"""The GraphQL schema, its limits, and how it is spoken over HTTP."""

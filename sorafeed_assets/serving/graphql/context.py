@@ -1,0 +1,109 @@
+"""What one GraphQL request knows: who asks, batches of reads, and what the answer is made from."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.services.caches import COUNTS_TAG
+from sorafeed_assets.services.queues import TimelineView, timeline_views
+from sorafeed_assets.services.readings import (
+    BlockRecord,
+    BuildRecord,
+    DisplayRecord,
+    Page,
+    PlaylistRecord,
+    PostRecord,
+)
+from sorafeed_assets.serving.access import Principal
+from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.storage.redis import display_tag
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Context:
+    """Batches are made per request, so that nobody reads what another request read before."""
+
+    def __init__(self, runtime: Runtime, principal: Principal, tags: set[str]) -> None:
+        self.runtime = runtime
+        self.principal = principal
+        self.tags = tags
+        reads = runtime.readings
+        self.displays: DataLoader[str, DisplayRecord | None] = self._loader(reads.displays)
+        self.playlists: DataLoader[UUID, PlaylistRecord | None] = self._loader(reads.playlists)
+        self.blocks: DataLoader[UUID, list[BlockRecord] | None] = self._loader(reads.blocks)
+        self.builds: DataLoader[str, list[BuildRecord] | None] = self._loader(reads.builds)
+        self.seen: DataLoader[UUID, int | None] = self._loader(reads.seen)
+        self.posts: DataLoader[str, PostRecord | None] = self._loader(reads.posts)
+        self.views: DataLoader[str, TimelineView | None] = self._loader(
+            lambda ids: timeline_views(runtime.engine, ids)
+        )
+        self._totals: DataLoader[str, dict[str, int] | None] = self._loader(self._read_totals)
+        self._pages: dict[int, DataLoader[str, Page[PlaylistRecord] | None]] = {}
+
+    def _loader(
+        self, read: Callable[[Collection[_Key]], Mapping[_Key, _Value]]
+    ) -> DataLoader[_Key, _Value | None]:
+        async def load(keys: list[_Key]) -> list[_Value | None]:
+            found = await self.runtime.run(lambda: read(keys))
+            return [found.get(key) for key in keys]
+
+        # A page of the API is at most a hundred rows, of up to a hundred parts each.
+        return DataLoader(load_fn=load, max_batch_size=10_000)
+
+    def _read_totals(self, terms: Collection[str]) -> dict[str, dict[str, int]]:
+        totals: dict[str, dict[str, int]] = {}
+        for (term, format_), total in self.runtime.readings.totals(terms).items():
+            totals.setdefault(term, {})[format_] = total
+        return totals
+
+    def total(self, term: str) -> Awaitable[dict[str, int] | None]:
+        """The totals of a counted term, per format."""
+        self.tags.add(COUNTS_TAG)
+        return self._totals.load(term)
+
+    async def totals(self, terms: Sequence[str | None]) -> list[dict[str, int] | None]:
+        """The totals of terms, per format; None for what is no search or not counted."""
+        self.tags.add(COUNTS_TAG)
+        known = sorted({term for term in terms if term is not None})
+        found = dict(zip(known, await self._totals.load_many(known), strict=True))
+        return [None if term is None else found[term] for term in terms]
+
+    def playlists_of(self, display_id: str, first: int) -> Awaitable[Page[PlaylistRecord] | None]:
+        """The first playlists of a display, read for many displays at once."""
+        if first not in self._pages:
+            reads = self.runtime.readings
+            self._pages[first] = self._loader(lambda ids: reads.playlists_of(ids, first))
+        return self._pages[first].load(display_id)
+
+    def touch(self, display_id: str) -> None:
+        """Note that the answer tells of this display."""
+        self.tags.add(display_tag(display_id))
+
+    def forget(self) -> None:
+        """Read everything anew: a mutation has changed it."""
+        loaders: list[DataLoader[Any, Any]] = [self.displays, self.playlists, self.blocks]
+        loaders += [self.builds, self.seen, self.posts, self.views, self._totals]
+        loaders += self._pages.values()
+        for loader in loaders:
+            loader.clear_all()
+
+
+Info = strawberry.Info[Context, None]
+
+
+def parse_id(value: str, field: str) -> UUID:
+    """An id of a playlist, a block or a queue entry.
+
+    Raises:
+        InvalidInputError: naming ``field``, when it is none.
+    """
+    try:
+        return UUID(value)
+    except ValueError:
+        raise InvalidInputError(field, f"is {value!r}; it must be an id") from None

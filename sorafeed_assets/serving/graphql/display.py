@@ -1,0 +1,159 @@
+"""A display as the API shows it."""
+
+from datetime import datetime
+
+import strawberry
+
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.paging import PageList, check_first
+from sorafeed_assets.services.queues import ViewedPick
+from sorafeed_assets.services.readings import DisplayRecord, Page
+from sorafeed_assets.services.wall import PlaybackState
+from sorafeed_assets.serving.graphql.context import Info
+from sorafeed_assets.serving.graphql.lists import connection
+from sorafeed_assets.serving.graphql.types import (
+    After,
+    Build,
+    Connection,
+    First,
+    PlannedVideo,
+    Play,
+    Playlist,
+)
+
+
+@strawberry.type(description="A block that no post matches.")
+class DryBlock:
+    block_id: strawberry.ID
+    search: str
+
+
+@strawberry.type(description="A screen.")
+class Display:
+    record: strawberry.Private[DisplayRecord]
+    id: strawberry.ID
+    name: str
+    created_at: datetime
+    is_online: bool = strawberry.field(description="Whether it called within the last minute.")
+    last_seen: datetime | None
+    playback_state: PlaybackState
+    queued: int = strawberry.field(description="How many videos are queued.")
+    loop: int
+    position: int
+    build_id: strawberry.ID | None
+    built_at: datetime | None
+
+    @strawberry.field
+    async def active_playlist(self, info: Info) -> Playlist | None:
+        if self.record.active_playlist_id is None:
+            return None
+        found = await info.context.playlists.load(self.record.active_playlist_id)
+        return None if found is None else Playlist.of(found)
+
+    @strawberry.field(description="Its playlists, the newest first.")
+    async def playlists(
+        self, info: Info, first: First = 20, after: After = None
+    ) -> Connection[Playlist]:
+        check_first(first)
+        context, code = info.context, str(self.id)
+        if after is None:
+            page = await context.playlists_of(code, first)
+        else:
+            reads = context.runtime.readings
+            pages = await context.runtime.run(lambda: reads.playlists_of([code], first, after))
+            page = pages[code]
+        return connection(page or Page([], has_next=False, has_previous=False), Playlist.of)
+
+    @strawberry.field(description="What it shows, while it shows something.")
+    async def now_playing(self, info: Info) -> PlannedVideo | None:
+        view = await info.context.views.load(str(self.id))
+        return None if view is None or view.now is None else PlannedVideo.of(view.now)
+
+    @strawberry.field(description="What is queued after that.")
+    async def queue(self, info: Info) -> list[PlannedVideo]:
+        view = await info.context.views.load(str(self.id))
+        return [] if view is None else [PlannedVideo.of(pick) for pick in view.next]
+
+    @strawberry.field(description="What follows the queue by the plan.")
+    async def plan(
+        self, info: Info, first: First = 20, after: After = None
+    ) -> Connection[PlannedVideo]:
+        view = await info.context.views.load(str(self.id))
+        picks = () if view is None else view.planned
+        return connection(_plan_page(str(self.id), picks, first, after), PlannedVideo.of)
+
+    @strawberry.field(description="Blocks that no post matches.")
+    async def dry_blocks(self, info: Info) -> list[DryBlock]:
+        view = await info.context.views.load(str(self.id))
+        if view is None:
+            return []
+        return [
+            DryBlock(block_id=strawberry.ID(str(block)), search=search)
+            for block, search in view.dry_blocks.items()
+        ]
+
+    @strawberry.field(description="The plans that are kept, the newest first.")
+    async def builds(self, info: Info) -> list[Build]:
+        return [Build.of(each) for each in await info.context.builds.load(str(self.id)) or []]
+
+    @strawberry.field(description="What it showed, the last first.")
+    async def plays(self, info: Info, first: First = 20, after: After = None) -> Connection[Play]:
+        check_first(first)
+        runtime, code = info.context.runtime, str(self.id)
+        page = await runtime.run(lambda: runtime.readings.plays(code, first, after))
+        return connection(page, Play.of)
+
+    @classmethod
+    def of(cls, record: DisplayRecord) -> "Display":
+        """From its record."""
+        known = record.playback_state in set(PlaybackState)
+        return cls(
+            record=record,
+            id=strawberry.ID(record.id),
+            name=record.name,
+            created_at=record.created_at,
+            is_online=record.status == "online",
+            last_seen=record.last_ping,
+            playback_state=PlaybackState(record.playback_state) if known else PlaybackState.PLAYING,
+            queued=record.queued,
+            loop=record.loop_iteration,
+            position=record.timeline_position,
+            build_id=(
+                None
+                if record.active_build_id is None
+                else strawberry.ID(str(record.active_build_id))
+            ),
+            built_at=record.built_at,
+        )
+
+
+def _id(number: int | None) -> strawberry.ID | None:
+    return None if number is None else strawberry.ID(str(number))
+
+
+def _plan_page(
+    display_id: str, picks: tuple[ViewedPick, ...], first: int, after: str | None
+) -> Page[ViewedPick]:
+    check_first(first)
+    of = PageList("plan", display_id)
+    rest = list(picks)
+    if after is not None:
+        start = of.key(after, int, int)
+        rest = [pick for pick in rest if (pick.loop, pick.position) > start]
+    page = rest[:first]
+    listed = [(of.cursor([pick.loop, pick.position]), pick) for pick in page]
+    return Page(listed, len(rest) > first, after is not None)
+
+
+async def load_display(info: Info, display_id: str) -> Display | None:
+    """A display that whoever asks may read; None when there is no such display.
+
+    Raises:
+        InvalidInputError: it is no display's code.
+    """
+    if len(display_id) > 20:  # a code has 6
+        raise InvalidInputError("id", "is no display's code; it has 6 characters")
+    info.context.principal.must_read(display_id)
+    info.context.touch(display_id)
+    record = await info.context.displays.load(display_id)
+    return None if record is None else Display.of(record)

@@ -1,0 +1,184 @@
+"""GraphQL over HTTP: https://graphql.github.io/graphql-over-http/draft/."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from sorafeed_assets.serving.access import Principal
+from sorafeed_assets.serving.graphql.context import Context
+from sorafeed_assets.serving.graphql.execution import Executor, RefusedError, Request
+from sorafeed_assets.serving.graphql.schema import build_schema, executable
+from sorafeed_assets.serving.runtime import Answer, Runtime
+
+GRAPHQL_TYPE: Final = "application/graphql-response+json"
+JSON_TYPE: Final = "application/json"
+
+
+class BadRequestError(Exception):
+    """The HTTP request is none that could be executed."""
+
+    def __init__(
+        self, problem: str, status: int = 400, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+class Endpoint:
+    """`/graphql`: GET for queries, POST for all; queries are answered from memory for a moment."""
+
+    def __init__(self) -> None:
+        self._executor = Executor(executable(build_schema()))
+
+    async def answer(self, request: HttpRequest) -> Response:
+        """Answer one request."""
+        runtime: Runtime = request.app.state.runtime
+        principal: Principal = request.state.principal
+        request_id: str = request.state.request_id
+        media = _media_type(request.headers.get("accept"))
+        if media is None:
+            return _problem(JSON_TYPE, 406, f"accept {GRAPHQL_TYPE} or {JSON_TYPE}", request_id)
+        try:
+            asked = await _request(request)
+        except BadRequestError as error:
+            return _problem(media, error.status, str(error), request_id, error.headers)
+        try:
+            prepared = self._executor.prepare(asked)
+        except RefusedError as error:
+            shown = [self._executor.shown(each, request_id) for each in error.errors]
+            return _response(media, _status(media, {}), {"errors": shown})
+        runtime.metrics.operations.labels(prepared.operation.operation.value).inc()
+        if not prepared.is_query:
+            if request.method != "POST":
+                problem = "a mutation has to be sent by POST"
+                return _problem(media, 405, problem, request_id, {"allow": "POST"})
+            context = Context(runtime, principal, set())
+            body = await self._executor.execute(prepared, asked, context, request_id)
+            return _response(media, _status(media, body), body)
+
+        async def compute(tags: set[str]) -> Answer:
+            context = Context(runtime, principal, tags)
+            body = await self._executor.execute(prepared, asked, context, request_id)
+            if "errors" in body:
+                # An error names its request: nobody else gets it.
+                raise _FailedError(body)
+            return Answer(_encoded(body))
+
+        try:
+            answer = await runtime.answers.get(_key(principal, asked), compute)
+        except _FailedError as failed:
+            body = failed.body
+            for shown in body["errors"]:
+                shown["extensions"]["requestId"] = request_id
+            return _response(media, _status(media, body), body)
+        return Response(answer.body, media_type=f"{media}; charset=utf-8")
+
+
+class _FailedError(Exception):
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__()
+        self.body = body
+
+
+def _status(media: str, body: Mapping[str, Any]) -> int:
+    """By the specification plain JSON says 200 for every document that could be looked at."""
+    return 200 if "data" in body or media == JSON_TYPE else 400
+
+
+def _key(principal: Principal, asked: Request) -> str:
+    parts = [principal.scope, asked.query, asked.operation_name, asked.variables]
+    return hashlib.sha256(_encoded(parts)).hexdigest()
+
+
+def _media_type(accept: str | None) -> str | None:
+    """What to answer in: the more exact type that is accepted, None when neither is."""
+    if accept is None or not accept.strip():
+        return JSON_TYPE
+    chosen: tuple[float, str] | None = None
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = 1.0
+        charset = "utf-8"
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key == "q":
+                try:
+                    weight = float(value)
+                except ValueError:
+                    weight = 0.0
+            elif key == "charset":
+                charset = value.strip('"')
+        media = JSON_TYPE if name in {"*/*", "application/*"} else name
+        is_ours = media in {GRAPHQL_TYPE, JSON_TYPE} and charset == "utf-8"
+        if is_ours and weight > 0 and (chosen is None or weight > chosen[0]):
+            chosen = (weight, media)
+    return chosen and chosen[1]
+
+
+async def _request(request: HttpRequest) -> Request:
+    if request.method == "GET":
+        parameters: dict[str, Any] = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if parameters.get(name):
+                parameters[name] = _decoded(parameters[name], f"the parameter {name} is no JSON")
+            else:
+                parameters.pop(name, None)
+        return _checked(parameters)
+    kind, _, rest = request.headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != JSON_TYPE:
+        raise BadRequestError(f"send the request as {JSON_TYPE}", 415)
+    charset = rest.lower().replace(" ", "").replace('"', "").partition("charset=")[2]
+    if charset not in {"", "utf-8", "utf8"}:
+        raise BadRequestError(f"the charset is {charset}; send utf-8", 415)
+    body = _decoded(await request.body(), "the body is no JSON")
+    if not isinstance(body, dict):
+        raise BadRequestError("the body must be a JSON object")
+    return _checked(body)
+
+
+def _decoded(text: str | bytes, problem: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadRequestError(problem) from None
+
+
+def _checked(parameters: Mapping[str, Any]) -> Request:
+    query, name = parameters.get("query"), parameters.get("operationName")
+    variables, extensions = parameters.get("variables"), parameters.get("extensions")
+    if not isinstance(query, str) or not query:
+        raise BadRequestError("the parameter query is missing; it must be a document")
+    if name is not None and not isinstance(name, str):
+        raise BadRequestError("the parameter operationName must be a string")
+    for key, value in (("variables", variables), ("extensions", extensions)):
+        if value is not None and not isinstance(value, dict):
+            raise BadRequestError(f"the parameter {key} must be an object")
+    return Request(query, variables or {}, name or None)
+
+
+def _problem(
+    media: str,
+    status: int,
+    problem: str,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    extensions = {"code": "BAD_REQUEST", "requestId": request_id}
+    return _response(
+        media, status, {"errors": [{"message": problem, "extensions": extensions}]}, headers
+    )
+
+
+def _response(
+    media: str, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(_encoded(body), status, dict(headers or {}), f"{media}; charset=utf-8")
+
+
+def _encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

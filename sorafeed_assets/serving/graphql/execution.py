@@ -1,0 +1,174 @@
+"""Executing one GraphQL request, and saying what went wrong without saying too much."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+    get_operation_ast,
+    parse,
+    validate,
+)
+
+from sorafeed_assets.domain.errors import (
+    InvalidInputError,
+    NotFoundError,
+    SorafeedError,
+    UnavailableError,
+)
+from sorafeed_assets.serving.access import ForbiddenError, UnauthenticatedError
+from sorafeed_assets.serving.graphql.context import Context
+from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, QueryTooLargeError, check_size
+
+_TIME_SECONDS: Final = 15.0
+_MOST_DOCUMENTS: Final = 500
+_MOST_ERRORS: Final = 10
+_CODES: Final[tuple[tuple[type[SorafeedError], str], ...]] = (
+    (InvalidInputError, "BAD_USER_INPUT"),
+    (NotFoundError, "NOT_FOUND"),
+    (UnauthenticatedError, "UNAUTHENTICATED"),
+    (ForbiddenError, "FORBIDDEN"),
+    (QueryTooLargeError, "QUERY_TOO_LARGE"),
+    (UnavailableError, "UNAVAILABLE"),
+)
+
+_log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The parameters of a GraphQL request."""
+
+    query: str
+    variables: Mapping[str, Any]
+    operation_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document that may be executed, and which of its operations."""
+
+    document: DocumentNode
+    operation: OperationDefinitionNode
+
+    @property
+    def is_query(self) -> bool:
+        """Whether it only reads."""
+        return self.operation.operation is OperationType.QUERY
+
+
+class RefusedError(SorafeedError):
+    """A request that is not executed; ``errors`` say why."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = errors
+
+
+class Executor:
+    """Parses, judges and executes; documents seen before are neither parsed nor judged again."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._documents: OrderedDict[str, DocumentNode] = OrderedDict()
+
+    def prepare(self, request: Request) -> Prepared:
+        """What to execute.
+
+        Raises:
+            RefusedError: the document is wrong, too large, or does not say what to do.
+        """
+        document = self._document(request.query)
+        operation = get_operation_ast(document, request.operation_name)
+        if operation is None:
+            named = request.operation_name
+            raise RefusedError([
+                GraphQLError(
+                    f"there is no operation {named!r} in the document" if named
+                    else "the document has several operations; name one as operationName"
+                )
+            ])  # fmt: skip
+        try:
+            check_size(document, operation, request.variables)
+        except QueryTooLargeError as error:
+            raise RefusedError([GraphQLError(str(error), original_error=error)]) from error
+        return Prepared(document, operation)
+
+    def _document(self, query: str) -> DocumentNode:
+        known = self._documents.get(query)
+        if known is not None:
+            self._documents.move_to_end(query)
+            return known
+        try:
+            document = parse(query, max_tokens=MAX_TOKENS)
+        except GraphQLError as error:
+            raise RefusedError([error]) from error
+        except RecursionError as error:
+            raise RefusedError([GraphQLError("the query nests too deeply")]) from error
+        problems = validate(self._schema, document, max_errors=_MOST_ERRORS)
+        if problems:
+            raise RefusedError(problems)
+        self._documents[query] = document
+        while len(self._documents) > _MOST_DOCUMENTS:
+            self._documents.popitem(last=False)
+        return document
+
+    async def execute(
+        self, prepared: Prepared, request: Request, context: Context, request_id: str
+    ) -> dict[str, Any]:
+        """The response, as it is sent; without "data" when nothing was executed."""
+        try:
+            async with asyncio.timeout(_TIME_SECONDS):
+                outcome = execute(
+                    self._schema,
+                    prepared.document,
+                    context_value=context,
+                    variable_values=dict(request.variables),
+                    operation_name=request.operation_name,
+                )
+                result = outcome if isinstance(outcome, ExecutionResult) else await outcome
+        except TimeoutError:
+            late = UnavailableError(f"this takes longer than {_TIME_SECONDS:g} s; ask for less")
+            error = GraphQLError(str(late), original_error=late)
+            return {"data": None, "errors": [self.shown(error, request_id)]}
+        response: dict[str, Any] = {}
+        if result.errors:
+            response["errors"] = [self.shown(error, request_id) for error in result.errors]
+            for shown in response["errors"]:
+                context.runtime.metrics.errors.labels(shown["extensions"]["code"]).inc()
+        # No data and no path: the variables were refused, nothing was executed.
+        if result.data is not None or any(error.path for error in result.errors or ()):
+            response["data"] = result.data
+        return response
+
+    @staticmethod
+    def shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
+        """An error for whoever asked: what they can act on, or only where to look."""
+        shown: dict[str, Any] = {"message": error.message}
+        if error.locations:
+            shown["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
+        if error.path:
+            shown["path"] = error.path
+        code = "BAD_REQUEST"
+        extensions: dict[str, Any] = {"requestId": request_id}
+        original = error.original_error
+        if isinstance(original, SorafeedError):
+            code = next((name for kind, name in _CODES if isinstance(original, kind)), "REFUSED")
+            if isinstance(original, InvalidInputError):
+                extensions["field"] = original.field
+        elif original is not None and not isinstance(original, GraphQLError):
+            _log.error("failed", request_id=request_id, path=error.path, exc_info=original)
+            code = "INTERNAL"
+            shown["message"] = f"something went wrong here; request {request_id} in the log"
+        shown["extensions"] = {"code": code, **extensions}
+        return shown

@@ -1,0 +1,235 @@
+"""The writes of the API. Each has happened, with all that follows from it, when it is answered."""
+
+from collections.abc import Sequence
+
+import strawberry
+
+from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.playlist_csv import parse_playlist_csv
+from sorafeed_assets.domain.playlists import BlockDraft, FetchMode, draft_block
+from sorafeed_assets.domain.search import Format
+from sorafeed_assets.services.wall import Change, PlaybackState
+from sorafeed_assets.serving.graphql.context import Context, Info, parse_id
+from sorafeed_assets.serving.graphql.display import Display
+from sorafeed_assets.serving.graphql.types import Playlist
+
+_MAX_BLOCKS = 500
+
+
+@strawberry.input(description="A block as it shall be.")
+class BlockInput:
+    search: str
+    video_count: int
+    fetch_mode: FetchMode = FetchMode.RANDOM
+    format: Format = Format.MIXED
+
+
+@strawberry.type(description="A display as it is after the change.")
+class DisplayPayload:
+    display: Display
+    problem: str | None = strawberry.field(
+        default=None, description="Why the display stays on its last good plan."
+    )
+
+
+@strawberry.type(description="A playlist as it is after the change, and its display.")
+class PlaylistPayload:
+    playlist: Playlist
+    display: Display
+    problem: str | None = strawberry.field(
+        default=None, description="Why the display stays on its last good plan."
+    )
+
+
+@strawberry.type(description="What was deleted.")
+class DeletedPayload:
+    id: strawberry.ID
+
+
+@strawberry.type(description="A play that is recorded, and where the display stands.")
+class PlayedPayload:
+    video_id: strawberry.ID
+    was_skipped: bool
+    display: Display
+
+
+@strawberry.type(description="A search that is watched, or is not any more.")
+class TermPayload:
+    term: str
+
+
+def _drafts(blocks: Sequence[BlockInput]) -> list[BlockDraft]:
+    if len(blocks) > _MAX_BLOCKS:
+        raise InvalidInputError("blocks", f"are {len(blocks)}; at most {_MAX_BLOCKS} are allowed")
+    return [
+        draft_block(i, block.search, block.video_count, block.fetch_mode, block.format)
+        for i, block in enumerate(blocks)
+    ]
+
+
+async def _display(context: Context, code: str, problem: str | None = None) -> DisplayPayload:
+    context.forget()
+    record = await context.displays.load(code)
+    if record is None:
+        raise NotFoundError(f"display {code} was deleted meanwhile")
+    return DisplayPayload(display=Display.of(record), problem=problem)
+
+
+async def _playlist(context: Context, change: Change) -> PlaylistPayload:
+    shown = await _display(context, change.display_id)
+    record = None
+    if change.playlist_id is not None:
+        record = await context.playlists.load(change.playlist_id)
+    if record is None:
+        raise NotFoundError("the playlist was deleted meanwhile")
+    return PlaylistPayload(
+        playlist=Playlist.of(record), display=shown.display, problem=change.problem
+    )
+
+
+def _admin(info: Info) -> Context:
+    info.context.principal.must_change()
+    return info.context
+
+
+async def _play_back(info: Info, display_id: str, state: PlaybackState) -> DisplayPayload:
+    context = _admin(info)
+    await context.runtime.run(lambda: context.runtime.wall.set_playback(display_id, state))
+    return await _display(context, display_id)
+
+
+@strawberry.type(description="What can be changed.")
+class Mutation:
+    @strawberry.mutation(description="Add a display; its code is made up unless it is given.")
+    async def create_display(self, info: Info, name: str, id: str | None = None) -> DisplayPayload:  # noqa: A002  # the API's word
+        context = _admin(info)
+        code = await context.runtime.run(lambda: context.runtime.wall.create_display(id, name))
+        return await _display(context, code)
+
+    @strawberry.mutation(description="Give a display another name.")
+    async def rename_display(self, info: Info, id: strawberry.ID, name: str) -> DisplayPayload:  # noqa: A002  # the API's word
+        context = _admin(info)
+        await context.runtime.run(lambda: context.runtime.wall.rename_display(str(id), name))
+        return await _display(context, str(id))
+
+    @strawberry.mutation(description="Delete a display; its plays stay recorded.")
+    async def delete_display(self, info: Info, id: strawberry.ID) -> DeletedPayload:  # noqa: A002  # the API's word
+        context = _admin(info)
+        await context.runtime.run(lambda: context.runtime.wall.delete_display(str(id)))
+        return DeletedPayload(id=id)
+
+    @strawberry.mutation(description="Add a playlist, which plays at once.")
+    async def create_playlist(
+        self, info: Info, display_id: strawberry.ID, name: str, blocks: list[BlockInput]
+    ) -> PlaylistPayload:
+        context = _admin(info)
+        drafts = _drafts(blocks)
+        wall = context.runtime.wall
+        change = await context.runtime.run(
+            lambda: wall.create_playlist(str(display_id), name, drafts)
+        )
+        return await _playlist(context, change)
+
+    @strawberry.mutation(
+        description="Add a playlist from CSV with the columns search_term, video_count, "
+        "fetch_mode and format; it plays at once."
+    )
+    async def import_playlist(
+        self, info: Info, display_id: strawberry.ID, name: str, csv: str
+    ) -> PlaylistPayload:
+        context = _admin(info)
+        drafts = parse_playlist_csv(csv)
+        wall = context.runtime.wall
+        change = await context.runtime.run(
+            lambda: wall.create_playlist(str(display_id), name, drafts)
+        )
+        return await _playlist(context, change)
+
+    @strawberry.mutation(description="Give a playlist another name.")
+    async def rename_playlist(self, info: Info, id: strawberry.ID, name: str) -> PlaylistPayload:  # noqa: A002  # the API's word
+        context, key = _admin(info), parse_id(str(id), "id")
+        wall = context.runtime.wall
+        display_id = await context.runtime.run(lambda: wall.rename_playlist(key, name))
+        return await _playlist(context, Change(display_id, key))
+
+    @strawberry.mutation(description="Delete a playlist; its plays stay recorded.")
+    async def delete_playlist(self, info: Info, id: strawberry.ID) -> DisplayPayload:  # noqa: A002  # the API's word
+        context, key = _admin(info), parse_id(str(id), "id")
+        change = await context.runtime.run(lambda: context.runtime.wall.delete_playlist(key))
+        return await _display(context, change.display_id, change.problem)
+
+    @strawberry.mutation(
+        description="Give a playlist other blocks. Equal ones stay; what plays goes on."
+    )
+    async def replace_blocks(
+        self, info: Info, playlist_id: strawberry.ID, blocks: list[BlockInput]
+    ) -> PlaylistPayload:
+        context, key = _admin(info), parse_id(str(playlist_id), "playlistId")
+        drafts = _drafts(blocks)
+        wall = context.runtime.wall
+        change = await context.runtime.run(lambda: wall.replace_blocks(key, drafts))
+        return await _playlist(context, change)
+
+    @strawberry.mutation(description="Choose the playlist that its display plays.")
+    async def activate_playlist(self, info: Info, id: strawberry.ID) -> PlaylistPayload:  # noqa: A002  # the API's word
+        context, key = _admin(info), parse_id(str(id), "id")
+        change = await context.runtime.run(lambda: context.runtime.wall.activate(key))
+        return await _playlist(context, change)
+
+    @strawberry.mutation(description="Let a display play.")
+    async def play(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
+        return await _play_back(info, str(display_id), PlaybackState.PLAYING)
+
+    @strawberry.mutation(description="Let a display hold its picture.")
+    async def pause(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
+        return await _play_back(info, str(display_id), PlaybackState.PAUSED)
+
+    @strawberry.mutation(description="Let a display show nothing.")
+    async def stop(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
+        return await _play_back(info, str(display_id), PlaybackState.IDLE)
+
+    @strawberry.mutation(
+        description="Leave a queue entry for the next; without an entry, what plays."
+    )
+    async def skip(
+        self, info: Info, display_id: strawberry.ID, entry_id: strawberry.ID | None = None
+    ) -> PlayedPayload:
+        context = _admin(info)
+        entry = None if entry_id is None else parse_id(str(entry_id), "entryId")
+        wall = context.runtime.wall
+        advance = await context.runtime.run(lambda: wall.skip(str(display_id), entry))
+        shown = await _display(context, str(display_id))
+        return PlayedPayload(
+            video_id=strawberry.ID(advance.video_id),
+            was_skipped=advance.skipped,
+            display=shown.display,
+        )
+
+    @strawberry.mutation(
+        description="Record that a queue entry was played, once however often it is told."
+    )
+    async def mark_played(
+        self, info: Info, display_id: strawberry.ID, entry_id: strawberry.ID
+    ) -> PlayedPayload:
+        context, entry = info.context, parse_id(str(entry_id), "entryId")
+        context.principal.must_read(str(display_id))
+        wall = context.runtime.wall
+        advance = await context.runtime.run(lambda: wall.mark_played(str(display_id), entry))
+        shown = await _display(context, str(display_id))
+        return PlayedPayload(
+            video_id=strawberry.ID(advance.video_id),
+            was_skipped=advance.skipped,
+            display=shown.display,
+        )
+
+    @strawberry.mutation(description="Keep the counts of a search that no playlist needs.")
+    async def watch_term(self, info: Info, search: str) -> TermPayload:
+        context = _admin(info)
+        term = await context.runtime.run(lambda: context.runtime.wall.watch_term(search))
+        return TermPayload(term=term)
+
+    @strawberry.mutation(description="Stop watching a search.")
+    async def unwatch_term(self, info: Info, search: str) -> TermPayload:
+        context = _admin(info)
+        term = await context.runtime.run(lambda: context.runtime.wall.unwatch_term(search))
+        return TermPayload(term=term)

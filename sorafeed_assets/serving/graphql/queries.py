@@ -1,0 +1,133 @@
+"""The reads of the API."""
+
+import strawberry
+
+from sorafeed_assets.domain.search import Format
+from sorafeed_assets.services.caches import COUNTS_TAG
+from sorafeed_assets.services.previews import preview_count
+from sorafeed_assets.services.wall import TERMS_TAG, WALL_TAG
+from sorafeed_assets.serving.graphql.context import Info, parse_id
+from sorafeed_assets.serving.graphql.display import Display, load_display
+from sorafeed_assets.serving.graphql.lists import connection, info_of
+from sorafeed_assets.serving.graphql.types import (
+    After,
+    Connection,
+    Count,
+    Edge,
+    First,
+    PageInfo,
+    Playlist,
+    Post,
+    Term,
+)
+from sorafeed_assets.storage.wall import DisplayOrder
+
+
+@strawberry.type(description="A page of displays.")
+class DisplayConnection:
+    edges: list[Edge[Display]]
+    page_info: PageInfo
+    is_searched: strawberry.Private[bool]
+
+    @strawberry.field(description="The displays of the page, without their cursors.")
+    def nodes(self) -> list[Display]:
+        return [edge.node for edge in self.edges]
+
+    @strawberry.field(description="How many displays there are; null for a search.")
+    async def total_count(self, info: Info) -> int | None:
+        if self.is_searched:
+            return None
+        return await info.context.runtime.run(info.context.runtime.readings.count_displays)
+
+
+@strawberry.type(description="What can be read.")
+class Query:
+    @strawberry.field(description="Displays whose name or code contains a search.")
+    async def displays(
+        self,
+        info: Info,
+        search: str | None = None,
+        order_by: DisplayOrder = DisplayOrder.CODE,
+        first: First = 20,
+        after: After = None,
+    ) -> DisplayConnection:
+        context = info.context
+        context.principal.must_read()
+        context.tags.add(WALL_TAG)
+        reads = context.runtime.readings
+        page = await context.runtime.run(lambda: reads.display_page(order_by, search, first, after))
+        records = await context.displays.load_many([code for _, code in page.rows])
+        for _, code in page.rows:
+            context.touch(code)
+        return DisplayConnection(
+            edges=[
+                Edge(cursor=cursor, node=Display.of(record))
+                for (cursor, _), record in zip(page.rows, records, strict=True)
+                if record is not None
+            ],
+            page_info=info_of(page),
+            is_searched=bool(search and search.strip()),
+        )
+
+    @strawberry.field(description="One display, null when there is none of this code.")
+    async def display(self, info: Info, id: strawberry.ID) -> Display | None:  # noqa: A002  # the API's word
+        return await load_display(info, str(id))
+
+    @strawberry.field(description="One playlist, null when there is none of this id.")
+    async def playlist(self, info: Info, id: strawberry.ID) -> Playlist | None:  # noqa: A002  # the API's word
+        record = await info.context.playlists.load(parse_id(str(id), "id"))
+        info.context.principal.must_read(record.display_id if record else None)
+        if record is None:
+            return None
+        info.context.touch(record.display_id)
+        return Playlist.of(record)
+
+    @strawberry.field(description="The posts that match a search, the newest first.")
+    async def posts(
+        self,
+        info: Info,
+        search: str,
+        format: Format = Format.MIXED,  # noqa: A002  # the API's word
+        first: First = 20,
+        after: After = None,
+    ) -> Connection[Post]:
+        info.context.principal.must_read()
+        runtime = info.context.runtime
+        page = await runtime.run(
+            lambda: runtime.readings.matching_posts(search, format, first, after)
+        )
+        return connection(page, Post.of)
+
+    @strawberry.field(
+        description="How many posts match. What takes long to count is told as 'at least', "
+        "tracked, and exact a little later."
+    )
+    async def count(
+        self,
+        info: Info,
+        search: str,
+        format: Format = Format.MIXED,  # noqa: A002  # the API's word
+    ) -> Count:
+        context = info.context
+        context.principal.must_read()
+        context.tags.add(COUNTS_TAG)
+        engine = context.runtime.engine
+        found = await context.runtime.run(lambda: preview_count(engine, search, format))
+        return Count(
+            search=found.term,
+            format=found.format,
+            total=found.total,
+            exactness=found.exactness,
+            is_tracked=found.is_tracked,
+        )
+
+    @strawberry.field(description="The tracked terms that contain a search, in order.")
+    async def terms(
+        self, info: Info, search: str | None = None, first: First = 20, after: After = None
+    ) -> Connection[Term]:
+        context = info.context
+        context.principal.must_read()
+        context.tags |= {TERMS_TAG, COUNTS_TAG}
+        reads = context.runtime.readings
+        page = await context.runtime.run(lambda: reads.terms(search, first, after))
+        return connection(page, Term.of)

@@ -1,0 +1,280 @@
+"""The nouns of the API. Each knows how to read itself, in batches."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+
+import strawberry
+
+from sorafeed_assets.domain.playlists import FetchMode
+from sorafeed_assets.domain.search import Format
+from sorafeed_assets.services.previews import Exactness
+from sorafeed_assets.services.queues import ViewedPick
+from sorafeed_assets.services.readings import (
+    BlockRecord,
+    BuildRecord,
+    PlaylistRecord,
+    PlayRecord,
+    PostRecord,
+    TermRecord,
+)
+from sorafeed_assets.services.wall import PlaybackState
+from sorafeed_assets.serving.graphql.context import Info
+from sorafeed_assets.serving.media import media_url, page_url
+from sorafeed_assets.storage.wall import DisplayOrder
+
+# The rules' own enumerations, made known to the schema where they are.
+strawberry.enum(Format, description="Which shapes of video.")
+strawberry.enum(FetchMode, description="How a block picks.")
+strawberry.enum(Exactness, description="What a count says.")
+strawberry.enum(DisplayOrder, description="How displays are listed.")
+strawberry.enum(PlaybackState, description="What a display is told to do.")
+
+_Node = TypeVar("_Node")
+
+First = Annotated[int, strawberry.argument(description="1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="An endCursor of this list.")]
+
+
+@strawberry.type(description="Where a page of a list begins and ends.")
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type(description="A row of a list, with its place in it.")
+class Edge(Generic[_Node]):
+    cursor: str
+    node: _Node
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[_Node]):
+    edges: list[Edge[_Node]]
+    page_info: PageInfo
+
+    @strawberry.field(description="The rows of the page, without their cursors.")
+    def nodes(self) -> list[_Node]:
+        return [edge.node for edge in self.edges]
+
+
+@strawberry.type(description="How many posts match a search.")
+class Count:
+    search: str = strawberry.field(description="The search, normalized.")
+    format: Format
+    total: int = strawberry.field(description="The count, or what it is at least.")
+    exactness: Exactness
+    is_tracked: bool = strawberry.field(description="Whether the exact figure is kept, or follows.")
+
+
+@strawberry.type(description="A video with its text, size and times.")
+class Post:
+    id: strawberry.ID
+    text: str | None
+    posted_at: datetime
+    permalink: str | None
+    video_url: str | None
+    video_url_small: str | None
+    thumbnail_url: str | None
+    width: int | None
+    height: int | None
+    creator: str | None
+
+    @classmethod
+    def of(cls, record: PostRecord) -> "Post":
+        """From its record; addresses that no browser should open are left out."""
+        size = (record.width, record.height)
+        return cls(
+            id=strawberry.ID(record.id),
+            text=record.text,
+            posted_at=record.posted_at,
+            permalink=page_url(record.permalink),
+            video_url=media_url(record.id, record.video_url, *size),
+            video_url_small=media_url(record.id, record.video_url_md, *size),
+            thumbnail_url=page_url(record.thumbnail_url),
+            width=record.width,
+            height=record.height,
+            creator=record.display_name or record.username,
+        )
+
+
+@strawberry.type(description="One position of a display's plan.")
+class PlannedVideo:
+    loop: int
+    position: int
+    video_id: strawberry.ID
+    block_id: strawberry.ID
+    search: str = strawberry.field(description="What its block searches for.")
+    reason: str = strawberry.field(description="Why it was picked: new, replay, repeat or kept.")
+    status: str = strawberry.field(description="playing, queued or planned.")
+
+    @strawberry.field(description="The post, unless it is gone from the catalogue.")
+    async def post(self, info: Info) -> Post | None:
+        record = await info.context.posts.load(str(self.video_id))
+        return None if record is None else Post.of(record)
+
+    @classmethod
+    def of(cls, pick: ViewedPick) -> "PlannedVideo":
+        """From a position of a plan."""
+        return cls(
+            loop=pick.loop,
+            position=pick.position,
+            video_id=strawberry.ID(pick.video_id),
+            block_id=strawberry.ID(str(pick.block_id)),
+            search=pick.search_term,
+            reason=pick.tier,
+            status=pick.status,
+        )
+
+
+@strawberry.type(description="A video that was shown.")
+class Play:
+    id: strawberry.ID
+    video_id: strawberry.ID
+    block_id: strawberry.ID | None
+    loop: int
+    played_at: datetime
+    was_skipped: bool
+    text: str | None
+
+    @classmethod
+    def of(cls, record: PlayRecord) -> "Play":
+        """From its record."""
+        return cls(
+            id=strawberry.ID(str(record.id)),
+            video_id=strawberry.ID(record.video_id),
+            block_id=None if record.block_id is None else strawberry.ID(str(record.block_id)),
+            loop=record.loop_iteration,
+            played_at=record.played_at,
+            was_skipped=record.was_skipped,
+            text=record.text,
+        )
+
+
+@strawberry.type(description="A plan as it was stored.")
+class Build:
+    id: strawberry.ID
+    playlist_id: strawberry.ID
+    playlist_version: str
+    loop: int
+    created_at: datetime
+    content_hash: str
+    planned: int = strawberry.field(description="How many positions it has.")
+    dry_blocks: int
+
+    @classmethod
+    def of(cls, record: BuildRecord) -> "Build":
+        """From its record."""
+        return cls(
+            id=strawberry.ID(str(record.id)),
+            playlist_id=strawberry.ID(str(record.playlist_id)),
+            playlist_version=record.playlist_version,
+            loop=record.loop_iteration,
+            created_at=record.created_at,
+            content_hash=record.content_hash,
+            planned=record.planned,
+            dry_blocks=record.dry,
+        )
+
+
+@strawberry.type(description="A search that counts are kept for.")
+class Term:
+    term: str
+    is_watched: bool
+    counted_at: datetime | None
+    problem: str | None = strawberry.field(description="Why it could not be counted.")
+
+    @strawberry.field(description="How many posts match; null until it is counted.")
+    async def total(self, info: Info, format: Format = Format.MIXED) -> int | None:  # noqa: A002  # the API's word
+        if self.counted_at is None:
+            return None
+        return (await info.context.total(self.term) or {}).get(format.value)
+
+    @classmethod
+    def of(cls, record: TermRecord) -> "Term":
+        """From its record."""
+        return cls(
+            term=record.term,
+            is_watched=record.is_watched,
+            counted_at=record.counted_at,
+            problem=record.problem if (record.attempts or 0) > 0 else None,
+        )
+
+
+@strawberry.type(description="One line of a playlist.")
+class Block:
+    id: strawberry.ID
+    search: str
+    video_count: int
+    fetch_mode: FetchMode
+    format: Format
+    order: int
+    times_played: int
+    last_played_at: datetime | None
+    total: int | None = strawberry.field(
+        description="How many posts match; null until the search is counted."
+    )
+    seen: int = strawberry.field(description="How many different ones its display has shown.")
+    available: int | None = strawberry.field(
+        description="How many it has not shown; null until the search is counted."
+    )
+
+
+@strawberry.type(description="What a display is told to play: blocks in order.")
+class Playlist:
+    record: strawberry.Private[PlaylistRecord]
+    id: strawberry.ID
+    display_id: strawberry.ID
+    name: str
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    loop_count: int
+    total_videos: int
+
+    @strawberry.field
+    async def blocks(self, info: Info) -> list[Block]:
+        # Read for all blocks at once: a thousand fields that wait each for itself cost more.
+        context = info.context
+        records = await context.blocks.load(self.record.id) or []
+        totals, seen = await asyncio.gather(
+            context.totals([record.term for record in records]),
+            context.seen.load_many([record.id for record in records]),
+        )
+        return [
+            _block(record, (total or {}).get(record.format), shown or 0)
+            for record, total, shown in zip(records, totals, seen, strict=True)
+        ]
+
+    @classmethod
+    def of(cls, record: PlaylistRecord) -> "Playlist":
+        """From its record."""
+        return cls(
+            record=record,
+            id=strawberry.ID(str(record.id)),
+            display_id=strawberry.ID(record.display_id),
+            name=record.name,
+            is_active=record.is_active,
+            created_at=record.created_at,
+            updated_at=record.updated_at,
+            loop_count=record.loop_count,
+            total_videos=record.total_videos,
+        )
+
+
+def _block(record: BlockRecord, total: int | None, seen: int) -> Block:
+    return Block(
+        id=strawberry.ID(str(record.id)),
+        search=record.search_term,
+        video_count=record.video_count,
+        fetch_mode=FetchMode(record.fetch_mode),
+        format=Format(record.format),
+        order=record.block_order,
+        times_played=record.times_played,
+        last_played_at=record.last_played_at,
+        total=total,
+        seen=seen,
+        available=None if total is None else max(0, total - seen),
+    )

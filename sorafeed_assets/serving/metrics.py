@@ -1,0 +1,65 @@
+"""The figures of one process, for Prometheus."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import Engine, event
+
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counters of requests, queries, cache, queues and connected pages."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "sorafeed_requests", "HTTP requests.", ["route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "sorafeed_request_seconds",
+            "Time to the end of the answer.",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.queries = Counter(
+            "sorafeed_database_queries",
+            "Statements sent to PostgreSQL.",
+            ["use"],
+            registry=self.registry,
+        )
+        self.operations = Counter(
+            "sorafeed_graphql_operations", "GraphQL operations.", ["kind"], registry=self.registry
+        )
+        self.errors = Counter(
+            "sorafeed_graphql_errors", "GraphQL errors by code.", ["code"], registry=self.registry
+        )
+        self.fallbacks = Counter(
+            "sorafeed_next_from_postgres", "Queues read without Redis.", registry=self.registry
+        )
+        self.cache_hits = self._gauge("sorafeed_answers_from_memory", "Answers from memory.")
+        self.cache_misses = self._gauge("sorafeed_answers_computed", "Answers computed.")
+        self.pages = self._gauge("sorafeed_connected_pages", "Pages on the event stream.")
+        self.trusted = self._gauge("sorafeed_channel_up", "1 while changes are heard.")
+        self.displays = Gauge(
+            "sorafeed_displays", "Displays by how their queue is.", ["queue"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.jobs_failed = self._gauge("sorafeed_counts_given_up", "Counts given up.")
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(name, help_text, registry=self.registry)
+
+    def count_queries(self, engine: Engine, use: str) -> None:
+        """Count every statement that the engine sends."""
+        counter = self.queries.labels(use)
+
+        def count(*_details: object) -> None:
+            counter.inc()
+
+        event.listen(engine, "before_cursor_execute", count)
+
+    def text(self) -> bytes:
+        """All figures in Prometheus' format."""
+        return generate_latest(self.registry)

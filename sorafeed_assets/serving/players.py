@@ -1,0 +1,233 @@
+"""The players' side: what plays next, what was played, and hearing of changes."""
+
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from redis.exceptions import RedisError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.playlists import check_display_code
+from sorafeed_assets.services.advancing import Advance
+from sorafeed_assets.services.wall import no_display
+from sorafeed_assets.serving.access import Principal
+from sorafeed_assets.serving.changes import Subscription
+from sorafeed_assets.serving.media import media_url
+from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.storage import playback
+from sorafeed_assets.storage.redis import SEEN_KEY, display_tag, playback_key, timeline_key
+from sorafeed_assets.storage.snapshots import canonical_json, timeline_snapshots
+
+_FEWEST: Final = 3
+_MOST: Final = 5
+_HEARTBEAT_SECONDS: Final = 15.0
+
+
+async def next_videos(request: Request) -> Response:
+    """What to play now and to load ahead; 304 while that is as the player knows it."""
+    runtime, code = _display_of(request)
+    count = _count(request.query_params.get("count"))
+    snapshot, state = await _read(runtime, code)
+    etag = f'"{_etag(snapshot, state, count)}"'
+    headers = {"etag": etag, "cache-control": "private, no-cache"}
+    if _knows(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    body = _playable(code, json.loads(snapshot), state, count)
+    return Response(
+        json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
+    """The snapshot and the playback state: Redis in one round trip, else Postgres."""
+    snapshot: str | None = None
+    state: str | None = None
+    try:
+        pipeline = runtime.async_redis.pipeline(transaction=False)
+        pipeline.get(timeline_key(code))
+        pipeline.get(playback_key(code))
+        pipeline.zadd(SEEN_KEY, {code: time.time()})
+        snapshot, state, _ = await pipeline.execute()
+    except (RedisError, OSError):
+        runtime.calls[code] = datetime.now(UTC)
+    if snapshot is not None and state is not None:
+        return snapshot, state
+    runtime.metrics.fallbacks.inc()
+    return await runtime.run(lambda: _read_stored(runtime, code))
+
+
+def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
+    with runtime.engine.connect() as connection:
+        found = timeline_snapshots(connection, [code]).get(code)
+        state = playback.playback_state(connection, code)
+    if found is None or state is None:
+        raise no_display(code)
+    runtime.fill(code, canonical_json(found), state)
+    return canonical_json(found), state
+
+
+def _playable(code: str, snapshot: dict[str, Any], state: str, count: int) -> dict[str, Any]:
+    return {
+        "display": code,
+        "build": snapshot["build"],
+        "loop": snapshot["loop"],
+        "position": snapshot["position"],
+        "state": state,
+        "videos": [_video(row) for row in snapshot["videos"][:count]],
+    }
+
+
+def _video(row: dict[str, Any]) -> dict[str, Any]:
+    video = row["video"]
+    size = (video.get("width"), video.get("height"))
+    post_id = row["video_id"]
+    addresses = [
+        media_url(post_id, video.get(name), *size) for name in ("video_url", "video_url_md")
+    ]
+    creator = video.get("creator") or {}
+    return {
+        "entry": row["id"],
+        "video": post_id,
+        "loop": row["loop_iteration"],
+        "position": row["timeline_position"],
+        "status": row["status"],
+        "sources": list(dict.fromkeys(url for url in addresses if url)),
+        "width": size[0],
+        "height": size[1],
+        "text": video.get("text"),
+        "creator": creator.get("display_name") or creator.get("username"),
+    }
+
+
+def _etag(snapshot: str, state: str, count: int) -> str:
+    return hashlib.blake2b(f"{count} {state} {snapshot}".encode(), digest_size=16).hexdigest()
+
+
+def _knows(if_none_match: str | None, etag: str) -> bool:
+    if if_none_match is None:
+        return False
+    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in known or etag in known
+
+
+def _count(given: str | None) -> int:
+    if given is None:
+        return _MOST
+    if not given.isascii() or not given.isdigit() or not _FEWEST <= int(given[:4]) <= _MOST:
+        raise InvalidInputError("count", f"is {given[:20]!r}; it must be {_FEWEST} to {_MOST}")
+    return int(given)
+
+
+async def played(request: Request) -> Response:
+    """Record a play or a skip of a broken file; told again, it answers the same."""
+    runtime, code = _display_of(request)
+    body = await _json(request)
+    entry, skipped = _entry(body), body.get("skipped", False)
+    if not isinstance(skipped, bool):
+        raise InvalidInputError("skipped", "must be true or false")
+    advance: Advance = await runtime.run(
+        lambda: runtime.wall.mark_played(code, entry, skipped=skipped)
+    )
+    return JSONResponse(
+        {
+            "video": advance.video_id,
+            "played_at": advance.played_at.isoformat(),
+            "skipped": advance.skipped,
+            "loop": advance.loop,
+            "position": advance.position,
+            "head": None
+            if advance.head_timeline_video_id is None
+            else str(advance.head_timeline_video_id),
+            "queued": advance.queued,
+        }
+    )
+
+
+async def started(request: Request) -> Response:
+    """Record that the head of the queue is on screen, so that an edit leaves it there."""
+    runtime, code = _display_of(request)
+    entry = _entry(await _json(request))
+    begun = await runtime.run(lambda: runtime.wall.begin(code, entry))
+    return JSONResponse({"begun": begun})
+
+
+async def events(request: Request) -> Response:
+    """Server-sent events: the tags of what changed, of one display or of the wall."""
+    runtime: Runtime = request.app.state.runtime
+    principal: Principal = request.state.principal
+    code = request.path_params.get("code")
+    if code is not None:
+        check_display_code(code)
+    principal.must_read(code)
+    tags = None if code is None else [display_tag(code), "all"]
+    return StreamingResponse(
+        _stream(runtime, tags),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+async def _stream(runtime: Runtime, tags: list[str] | None) -> AsyncIterator[bytes]:
+    subscription: Subscription
+    with runtime.hub.subscribe(tags) as subscription:
+        yield b"retry: 1000\nevent: open\ndata: []\n\n"
+        while True:
+            heard = await subscription.next(_HEARTBEAT_SECONDS)
+            if heard is None:
+                return
+            if heard:
+                yield f"event: change\ndata: {json.dumps(heard)}\n\n".encode()
+            else:
+                yield b": still here\n\n"
+
+
+def _display_of(request: Request) -> tuple[Runtime, str]:
+    code = check_display_code(request.path_params["code"])
+    request.state.principal.must_read(code)
+    return request.app.state.runtime, code
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise InvalidInputError("content-type", f"is {kind!r}; send application/json")
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise InvalidInputError("body", "is no JSON") from None
+    if not isinstance(body, dict):
+        raise InvalidInputError("body", "must be a JSON object")
+    return body
+
+
+def _entry(body: dict[str, Any]) -> UUID:
+    entry = body.get("entry")
+    try:
+        return UUID(entry if isinstance(entry, str) else "")
+    except ValueError:
+        raise InvalidInputError("entry", "must be the id of a queue entry") from None
+
+
+async def note_calls(runtime: Runtime, silence: float) -> None:
+    """Write calls from Redis and from here into Postgres; tell of who came or went."""
+    now = time.time()
+    calls, runtime.calls = runtime.calls, {}
+    try:
+        seen: list[Any] = await runtime.async_redis.zrangebyscore(
+            SEEN_KEY, now - silence, "+inf", withscores=True
+        )
+        await runtime.async_redis.zremrangebyscore(SEEN_KEY, "-inf", now - silence)
+    except (RedisError, OSError):
+        seen = []
+    for code, at in seen:
+        called = datetime.fromtimestamp(float(at), UTC)
+        calls[str(code)] = max(called, calls.get(str(code), called))
+    await runtime.run(lambda: runtime.wall.note_calls(calls, silence))

@@ -1,0 +1,195 @@
+"""Everything one serving process holds: connections, caches, and the work behind the answers."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+import structlog
+from psycopg import Connection
+from psycopg.errors import QueryCanceled
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from sorafeed_assets.domain.errors import SetupError, UnavailableError
+from sorafeed_assets.services.readings import Readings
+from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.services.wall import Wall
+from sorafeed_assets.serving.access import KnownTokens, RateLimit
+from sorafeed_assets.serving.answers import Answers
+from sorafeed_assets.serving.changes import Hub, Listener
+from sorafeed_assets.serving.metrics import Metrics
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.redis import create_redis_client, playback_key, timeline_key
+
+_THREADS: Final = 12
+_READ_SECONDS: Final = 5
+_CHANGE_SECONDS: Final = 60
+_REDIS_SECONDS: Final = 0.5
+MOST_EXPORTS: Final = 4
+
+_Result = TypeVar("_Result")
+
+_log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it is sent, with the tag that names its content."""
+
+    body: bytes
+    etag: str = ""
+
+
+class Runtime:
+    """What the routes share. Made in the event loop that uses it."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.database_url is None or settings.redis_url is None:
+            raise SetupError("no database or Redis address; start `sorafeed up`, or set both")
+        self.settings = settings
+        self.metrics = Metrics()
+        self.engine = self._engine("read", _READ_SECONDS)
+        self._change_engine = self._engine("change", _CHANGE_SECONDS)
+        self.job_engine = self._engine("job", settings.statement_timeout_seconds)
+        self.redis = create_redis_client(str(settings.redis_url))
+        self.async_redis = AsyncRedis.from_url(
+            str(settings.redis_url),
+            decode_responses=True,
+            socket_connect_timeout=_REDIS_SECONDS,
+            socket_timeout=_REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._channel_redis = AsyncRedis.from_url(
+            str(settings.redis_url), decode_responses=True, socket_connect_timeout=_REDIS_SECONDS
+        )
+        self.readings = Readings(self.engine)
+        self.answers: Answers[Answer] = Answers(settings.api_answer_seconds)
+        self.hub = Hub()
+        self.tokens = KnownTokens()
+        rate = settings.api_calls_per_second
+        self.rates = RateLimit(rate, 2 * rate)
+        # Whoever shows no good token has much less to try with.
+        self.strangers = RateLimit(5, 20)
+        self.wall = Wall(
+            self._change_engine,
+            self.redis,
+            TimelineService(
+                self._change_engine,
+                window=settings.window,
+                candidates_per_pool=settings.candidates_per_pool,
+            ),
+            ttl=settings.cache_ttl_seconds,
+            on_change=self._changed_here,
+        )
+        self.listener = Listener(self._channel_redis, self._heard, self._channel)
+        self.is_warm = False
+        # Displays that called while Redis was away.
+        self.calls: dict[str, datetime] = {}
+        self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
+        self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")
+        self._loop = asyncio.get_running_loop()
+        self.clips = asyncio.Lock()
+        self.exports = asyncio.Semaphore(MOST_EXPORTS)
+        self._job_connections: set[Connection[object]] = set()
+        event.listen(self.job_engine, "checkout", lambda c, *_: self._job_connections.add(c))
+        event.listen(self.job_engine, "checkin", lambda c, *_: self._job_connections.discard(c))
+
+    def _engine(self, use: str, seconds: int) -> Engine:
+        engine = create_database_engine(
+            str(self.settings.database_url),
+            self.settings.model_copy(update={"statement_timeout_seconds": seconds}),
+            pool_size=_THREADS,
+        )
+        self.metrics.count_queries(engine, use)
+        return engine
+
+    async def run(self, work: Callable[[], _Result]) -> _Result:
+        """Do blocking work in a thread.
+
+        Raises:
+            UnavailableError: PostgreSQL does not answer, or not in time.
+        """
+        return await self._in(self._threads, work)
+
+    def submit(self, work: Callable[[], _Result]) -> "Future[_Result]":
+        """Have blocking work done in a thread."""
+        return self._threads.submit(work)
+
+    async def run_job(self, work: Callable[[], _Result]) -> _Result:
+        """Do long work in a thread that no request waits for."""
+        return await self._in(self._job_threads, work)
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
+        try:
+            return await self._loop.run_in_executor(threads, work)
+        except PoolTimeoutError as error:
+            raise UnavailableError("the server is busy; try again in a moment") from error
+        except DBAPIError as error:
+            if isinstance(error.orig, QueryCanceled):
+                raise UnavailableError(
+                    "this takes PostgreSQL too long; ask for less, or try again later"
+                ) from error
+            if error.connection_invalidated or error.orig is None or _is_connection(error):
+                raise UnavailableError(
+                    "PostgreSQL does not answer; try again in a moment"
+                ) from error
+            raise
+
+    def fill(self, display_id: str, snapshot: str, state: str) -> None:
+        """Give Redis what it lacks, unless somebody has meanwhile."""
+        ttl = self.settings.cache_ttl_seconds
+        with contextlib.suppress(RedisError):
+            self.redis.set(timeline_key(display_id), snapshot, ex=ttl, nx=True)
+            self.redis.set(playback_key(display_id), state, ex=ttl, nx=True)
+
+    def _changed_here(self, tags: Collection[str]) -> None:
+        """Called in a thread; returns when this process serves nothing older any more."""
+        done = asyncio.run_coroutine_threadsafe(self._drop(list(tags)), self._loop)
+        done.result(timeout=_CHANGE_SECONDS)
+
+    async def _drop(self, tags: list[str]) -> None:
+        self._heard(tags)
+
+    def _heard(self, tags: list[str]) -> None:
+        if "tokens" in tags or "all" in tags:
+            self.tokens.forget()
+        self.answers.drop(tags)
+        self.hub.tell(tags)
+
+    def _channel(self, connected: bool) -> None:  # noqa: FBT001  # a listener's state
+        _log.info("channel", connected=connected)
+        self.answers.trust(trusted=connected)
+        self.tokens.forget()
+        if connected:
+            # Whatever was missed: pages read everything again.
+            self.hub.tell(["all"])
+
+    async def close(self) -> None:
+        """Let everybody go and give every connection back."""
+        self.hub.close()
+        for connection in list(self._job_connections):
+            connection.cancel_safe(timeout=2.0)
+        for threads in (self._threads, self._job_threads):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+        for client in (self.async_redis, self._channel_redis):
+            with contextlib.suppress(OSError):
+                await client.aclose()
+        self.redis.close()
+        for engine in (self.engine, self._change_engine, self.job_engine):
+            engine.dispose()
+
+
+def _is_connection(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    # 08: connection lost, 57P: shutting down, 53: no room; no state: never connected.
+    return state is None or str(state)[:2] in {"08", "53"} or str(state).startswith("57P")

@@ -1,0 +1,137 @@
+// Asking the API, hearing of changes, and the small things every page needs.
+
+export class Refused extends Error {
+  constructor(message, code, field) {
+    super(message);
+    this.code = code;
+    this.field = field;
+  }
+}
+
+export async function ask(query, variables = {}) {
+  let response;
+  try {
+    response = await fetch("/graphql", {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/graphql-response+json" },
+      body: JSON.stringify({ query, variables }),
+    });
+  } catch {
+    throw new Refused("The server does not answer. Nothing was changed; try again.", "AWAY");
+  }
+  const body = await response.json();
+  if (body.error) throw new Refused(body.error.message, body.error.code, body.error.field);
+  if (body.errors) {
+    const [first] = body.errors;
+    throw new Refused(first.message, first.extensions?.code, first.extensions?.field);
+  }
+  return body.data;
+}
+
+export async function fragment(path) {
+  const response = await fetch(path, { headers: { accept: "text/html" } });
+  if (!response.ok) throw new Refused(`the server answered ${response.status}`, "AWAY");
+  const holder = document.createElement("template");
+  holder.innerHTML = await response.text();
+  relate(holder.content);
+  return holder.content;
+}
+
+// Calls back with the set of tags that changed, gathered for a moment; "all" after a gap.
+export function follow(path, onChange) {
+  const live = document.querySelector("[data-live]");
+  const waiting = new Set();
+  let timer = 0;
+  let wasLost = false;
+  const flush = () => {
+    timer = 0;
+    const tags = new Set(waiting);
+    waiting.clear();
+    onChange(tags);
+  };
+  const add = (tags) => {
+    for (const tag of tags) waiting.add(tag);
+    if (!timer && waiting.size) timer = setTimeout(flush, 120);
+  };
+  const source = new EventSource(path);
+  source.addEventListener("open", () => {
+    if (live) live.hidden = true;
+    if (wasLost) add(["all"]);
+    wasLost = false;
+  });
+  source.addEventListener("change", (event) => add(JSON.parse(event.data)));
+  source.addEventListener("error", () => {
+    wasLost = true;
+    if (live) {
+      live.textContent = "The server is away; this page waits for it";
+      live.hidden = false;
+    }
+  });
+  addEventListener("pagehide", () => source.close());
+  return source;
+}
+
+const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", Infinity]];
+const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+
+export function relate(root = document) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    let amount = (moment - Date.now()) / 1000;
+    for (const [unit, size] of STEPS) {
+      if (Math.abs(amount) < size) {
+        time.title ||= moment.toLocaleString();
+        time.textContent = unit === "second" ? "just now" : words.format(Math.round(amount), unit);
+        break;
+      }
+      amount /= size;
+    }
+  }
+}
+
+export function toast(message) {
+  const holder = document.querySelector("[data-toasts]");
+  const note = document.createElement("p");
+  note.textContent = message;
+  holder.append(note);
+  setTimeout(() => note.remove(), 5000);
+}
+
+export function showRefusal(place, error) {
+  place.textContent = error ? sentence(error.message) : "";
+  place.hidden = !error;
+}
+
+export function sentence(text) {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
+
+export function dialogs() {
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-open]");
+    if (opener) document.getElementById(opener.dataset.open).showModal();
+    if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+  });
+}
+
+// A dialog's form does its work before the dialog closes, and stays open with what was refused.
+export function submit(form, work) {
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("[type=submit]");
+    const refusal = form.querySelector("[data-refusal]");
+    button.disabled = true;
+    try {
+      await work(new FormData(form));
+      if (refusal) showRefusal(refusal, null);
+      form.closest("dialog")?.close();
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (refusal) showRefusal(refusal, error);
+      else toast(sentence(error.message));
+    } finally {
+      button.disabled = false;
+    }
+  });
+}

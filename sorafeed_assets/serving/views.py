@@ -1,0 +1,181 @@
+"""What the pages show: records in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from sorafeed_assets.domain.timelines import Tier
+from sorafeed_assets.services.queues import TimelineView, ViewedPick
+from sorafeed_assets.services.readings import BlockRecord, DisplayRecord, PostRecord
+from sorafeed_assets.serving.media import media_url, page_url
+from sorafeed_assets.settings import Settings
+
+REASONS: Final[Mapping[str, str]] = {
+    Tier.NEW: "not shown here before",
+    Tier.REPLAY: "all matches were shown; this one longest ago",
+    Tier.REPEAT: "the block asks for more than there are",
+    Tier.KEPT: "was playing when the playlist changed",
+}
+_STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A display at a glance; ``problems`` are sentences."""
+
+    code: str
+    name: str
+    is_online: bool
+    state: str
+    now: str | None
+    is_shown: bool
+    playlist: str | None
+    queued: int
+    window: int
+    built_at: datetime | None
+    last_ping: datetime | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPick:
+    """A position of a plan with its text and, in words, its reason."""
+
+    position: int
+    loop: int
+    text: str
+    search: str
+    reason: str
+    permalink: str | None
+    media: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBlock:
+    """A block of the editor with its counts as far as they are known."""
+
+    search: str
+    video_count: int
+    fetch_mode: str
+    format: str
+    total: int | None
+    seen: int
+    is_dry: bool
+
+
+def card(record: DisplayRecord, window: int) -> Card:
+    """A display's card."""
+    return Card(
+        code=record.id,
+        name=record.name,
+        is_online=record.status == "online",
+        state=_STATES.get(record.playback_state, "playing"),
+        now=record.now_text,
+        is_shown=record.is_shown,
+        playlist=record.active_playlist,
+        queued=record.queued,
+        window=window,
+        built_at=record.built_at,
+        last_ping=record.last_ping,
+        problems=tuple(_problems(record)),
+    )
+
+
+def _problems(record: DisplayRecord) -> list[str]:
+    dry = record.dry_searches or []
+    problems = [f"No post matches “{search}”: its block is left out." for search in dry]
+    if record.active_playlist_id is None:
+        problems.append("Has no playlist yet.")
+    elif record.built_playlist_id != record.active_playlist_id:
+        problems.append("Its playlist is not planned; it stays on the last good plan.")
+    elif record.queued == 0:
+        problems.append("Has nothing to play.")
+    if record.status != "online" and record.last_ping is not None:
+        problems.append(f"Has not called since {record.last_ping:%d %b, %H:%M} UTC.")
+    return problems
+
+
+def stored_card(stored: Mapping[str, Any], window: int) -> Card:
+    """A display's card from the admin snapshot, for while the database is away."""
+    dry = len(stored.get("dry_blocks") or ())
+    return Card(
+        code=str(stored["id"]),
+        name=str(stored["name"]),
+        is_online=stored["status"] == "online",
+        state="playing",
+        now=None,
+        is_shown=False,
+        playlist=stored["playlist"],
+        queued=int(stored["queued"]),
+        window=window,
+        built_at=None,
+        last_ping=None,
+        problems=(f"{dry} of its blocks match no post.",) if dry else (),
+    )
+
+
+def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
+    """A position of a plan as it is shown."""
+    post = posts.get(pick.video_id)
+    return ShownPick(
+        position=pick.position,
+        loop=pick.loop,
+        text=(post.text if post else None) or "(the post is gone)",
+        search=pick.search_term,
+        reason=REASONS.get(pick.tier, pick.tier),
+        permalink=page_url(post.permalink) if post else None,
+        media=media_url(post.id, post.video_url, post.width, post.height) if post else None,
+    )
+
+
+def video_ids(view: TimelineView | None, most: int) -> list[str]:
+    """The posts of what is shown of a plan."""
+    return [] if view is None else [pick.video_id for pick in ahead(view)[:most]]
+
+
+def ahead(view: TimelineView) -> list[ViewedPick]:
+    """What plays, what is queued, and what follows."""
+    return [*([view.now] if view.now else ()), *view.next, *view.planned]
+
+
+def shown_blocks(
+    blocks: Sequence[BlockRecord],
+    totals: Mapping[tuple[str, str], int],
+    seen: Mapping[Any, int],
+    view: TimelineView | None,
+) -> list[ShownBlock]:
+    """A playlist's blocks as the editor begins with."""
+    dry = set(view.dry_blocks) if view else set()
+    return [
+        ShownBlock(
+            search=block.search_term,
+            video_count=block.video_count,
+            fetch_mode=block.fetch_mode,
+            format=block.format,
+            total=totals.get((block.term or "", block.format)),
+            seen=seen.get(block.id, 0),
+            is_dry=block.id in dry,
+        )
+        for block in blocks
+    ]
+
+
+def dagster_links(settings: Settings, code: str | None = None) -> list[tuple[str, str]]:
+    """(title, address) of the assets behind a page in the Dagster UI; none without its address."""
+    if settings.dagster_ui_url is None:
+        return []
+    base = str(settings.dagster_ui_url).rstrip("/")
+    if code is None:
+        return [
+            ("Asset graph", f"{base}/asset-groups"),
+            ("Counts", f"{base}/assets/video_counts_by_search"),
+            ("Runs", f"{base}/runs"),
+        ]
+    partition = f"?view=partitions&partition={quote(code)}"
+    return [
+        ("Timeline", f"{base}/assets/display_timelines{partition}"),
+        ("Active playlist", f"{base}/assets/active_playlists{partition}"),
+        ("Snapshot", f"{base}/assets/timeline_cache{partition}"),
+    ]

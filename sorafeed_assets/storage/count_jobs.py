@@ -1,0 +1,81 @@
+"""SQL of the count jobs: terms that somebody waits for."""
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+MAX_ATTEMPTS: Final = 3
+
+# Whoever asks again, or more urgently, gets the better of both; a failed job starts again.
+_ADD: Final = text("""
+INSERT INTO count_jobs (term, priority)
+SELECT t.term, :priority FROM search_terms t
+WHERE t.term = ANY(CAST(:terms AS text[])) AND t.counted_at IS NULL
+ON CONFLICT (term) DO UPDATE
+SET priority = greatest(count_jobs.priority, excluded.priority),
+    attempts = CASE WHEN count_jobs.attempts >= :max THEN 0 ELSE count_jobs.attempts END
+WHERE count_jobs.priority < excluded.priority OR count_jobs.attempts >= :max
+""")
+
+# All of the highest priority that is due: one pass over the text counts many as fast as one.
+_CLAIM: Final = text("""
+UPDATE count_jobs SET attempts = attempts + 1,
+    run_after = now() + make_interval(secs => :lease), problem = 'was interrupted'
+WHERE term IN (
+    SELECT term FROM count_jobs
+    WHERE attempts < :max AND run_after <= now()
+      AND priority = (SELECT max(priority) FROM count_jobs
+                      WHERE attempts < :max AND run_after <= now())
+    ORDER BY term FOR UPDATE SKIP LOCKED
+)
+RETURNING term
+""")
+
+_FAILED: Final = text("""
+UPDATE count_jobs
+SET problem = :problem, run_after = now() + make_interval(secs => 2 ^ attempts)
+WHERE term = ANY(CAST(:terms AS text[]))
+""")
+
+_DONE: Final = text("""
+DELETE FROM count_jobs j USING search_terms t
+WHERE t.term = j.term AND t.counted_at IS NOT NULL
+""")
+
+_UNCOUNTED: Final = text("SELECT term FROM search_terms WHERE counted_at IS NULL ORDER BY term")
+
+_PROBLEMS: Final = text("""
+SELECT term, problem FROM count_jobs WHERE attempts >= :max ORDER BY term
+""")
+
+
+def add_jobs(connection: Connection, terms: Collection[str], priority: int) -> None:
+    """Ask for the counts of those of ``terms`` that are tracked and not counted."""
+    values = {"terms": sorted(terms), "priority": priority, "max": MAX_ATTEMPTS}
+    connection.execute(_ADD, values)
+
+
+def claim_jobs(connection: Connection, lease_seconds: float) -> list[str]:
+    """Take the most urgent jobs that are due; one not finished in time is due again."""
+    return sorted(connection.scalars(_CLAIM, {"max": MAX_ATTEMPTS, "lease": lease_seconds}))
+
+
+def fail_jobs(connection: Connection, terms: Collection[str], problem: str) -> None:
+    """Let jobs wait for their next attempt, if they have one left."""
+    connection.execute(_FAILED, {"terms": sorted(terms), "problem": problem})
+
+
+def drop_done(connection: Connection) -> int:
+    """Drop the jobs whose term is counted, by whomever; how many."""
+    return connection.execute(_DONE).rowcount
+
+
+def uncounted(connection: Connection) -> list[str]:
+    """The tracked terms without a count."""
+    return list(connection.scalars(_UNCOUNTED))
+
+
+def given_up(connection: Connection) -> dict[str, str]:
+    """Terms that could not be counted in three attempts, and why."""
+    return {row.term: row.problem for row in connection.execute(_PROBLEMS, {"max": MAX_ATTEMPTS})}

@@ -1,0 +1,82 @@
+"""SQL of how displays play: their state, when they called last, what they show."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+_SET_STATE: Final = text("""
+UPDATE displays
+SET playback_state = :state, is_playing = :state = 'playing', last_state_change = now()
+WHERE id = :display_id AND (playback_state <> :state OR last_state_change IS NULL)
+""")
+
+# A display plays until somebody says otherwise.
+_STATE: Final = text("""
+SELECT CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_state END
+FROM displays WHERE id = :display_id
+""")
+
+# A row that comes late does not take a later call back.
+_SEEN: Final = text("""
+WITH before AS (
+    SELECT d.id, d.status FROM displays d
+    WHERE d.id = ANY(CAST(:ids AS text[])) ORDER BY d.id FOR NO KEY UPDATE
+)
+UPDATE displays d
+SET last_ping = greatest(d.last_ping, s.at),
+    status = CASE WHEN greatest(d.last_ping, s.at) > :since THEN 'online' ELSE d.status END
+FROM unnest(CAST(:ids AS text[]), CAST(:moments AS timestamptz[])) AS s (id, at), before b
+WHERE d.id = s.id AND b.id = d.id
+RETURNING d.id, d.status <> b.status AS has_changed
+""")
+
+_SILENT: Final = text("""
+UPDATE displays SET status = 'offline'
+WHERE id IN (
+    SELECT id FROM displays
+    WHERE status = 'online' AND (last_ping IS NULL OR last_ping <= :since)
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+RETURNING id
+""")
+
+_HEAD: Final = text("""
+SELECT current_timeline_video_id FROM displays WHERE id = :display_id
+""")
+
+
+def set_playback_state(connection: Connection, display_id: str, state: str) -> bool:
+    """Set a display's playback state; True when that changed it."""
+    values = {"display_id": display_id, "state": state}
+    return connection.execute(_SET_STATE, values).rowcount == 1
+
+
+def playback_state(connection: Connection, display_id: str) -> str | None:
+    """A display's playback state, None for an unknown display."""
+    found: str | None = connection.scalar(_STATE, {"display_id": display_id})
+    return found
+
+
+def record_calls(
+    connection: Connection, calls: Mapping[str, datetime], since: datetime
+) -> list[str]:
+    """Note when displays called last; those that came online by it."""
+    ids = sorted(calls)
+    rows = connection.execute(
+        _SEEN, {"ids": ids, "moments": [calls[display_id] for display_id in ids], "since": since}
+    )
+    return [row.id for row in rows if row.has_changed]
+
+
+def mark_silent(connection: Connection, since: datetime) -> list[str]:
+    """Set displays offline that have not called since; which."""
+    return list(connection.scalars(_SILENT, {"since": since}))
+
+
+def head_of(connection: Connection, display_id: str) -> UUID | None:
+    """The queue row that a display is to show."""
+    found: UUID | None = connection.scalar(_HEAD, {"display_id": display_id})
+    return found

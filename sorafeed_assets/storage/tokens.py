@@ -1,0 +1,64 @@
+"""SQL of the API's tokens; what is stored is a hash."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, text
+
+_INSERT: Final = text("""
+INSERT INTO api_tokens (role, display_id, name, token_hash, expires_at)
+VALUES (:role, :display_id, :name, :token_hash, :expires_at)
+RETURNING id
+""")
+
+_FIND: Final = text("""
+SELECT id, role, display_id, name, created_at, expires_at, revoked_at
+FROM api_tokens WHERE token_hash = :token_hash
+""")
+
+_LIST: Final = text("""
+SELECT id, role, display_id, name, created_at, expires_at, revoked_at
+FROM api_tokens ORDER BY created_at, id
+""")
+
+_REVOKE: Final = text("""
+UPDATE api_tokens SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL
+""")
+
+
+def insert_token(
+    connection: Connection,
+    *,
+    role: str,
+    display_id: str | None,
+    name: str,
+    token_hash: str,
+    expires_at: datetime | None,
+) -> UUID:
+    """Store a token's hash and what it is good for; its id."""
+    values = {
+        "role": role,
+        "display_id": display_id,
+        "name": name,
+        "token_hash": token_hash,
+        "expires_at": expires_at,
+    }
+    added: UUID = connection.execute(_INSERT, values).scalar_one()
+    return added
+
+
+def find_token(connection: Connection, token_hash: str) -> RowMapping | None:
+    """The token with this hash, whatever its state."""
+    return connection.execute(_FIND, {"token_hash": token_hash}).mappings().one_or_none()
+
+
+def list_tokens(connection: Connection) -> Sequence[RowMapping]:
+    """All tokens in the order they were made."""
+    return connection.execute(_LIST).mappings().all()
+
+
+def revoke_token(connection: Connection, token_id: UUID) -> bool:
+    """Revoke a token; False when there is no such token, or it was revoked before."""
+    return connection.execute(_REVOKE, {"id": token_id}).rowcount == 1

@@ -1,0 +1,18 @@
+"""Commands that run in this process set variables for Dagster: none of them may stay."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+_OURS = ("SORAFEED_", "DAGSTER_")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No variable of ours before the test, and none that it sets after it."""
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        monkeypatch.delenv(name)
+    yield
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        del os.environ[name]

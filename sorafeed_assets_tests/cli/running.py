@@ -1,0 +1,110 @@
+"""The `sorafeed` command as a process of its own, and as a call in this one."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from typer.testing import CliRunner, Result
+
+from sorafeed_assets.cli.app import app
+from sorafeed_assets.cli.common import console
+
+_COMMAND = (sys.executable, "-c", "from sorafeed_assets.cli import main; main()")
+_PATIENCE = 240.0  # CI machines are slow and shared
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's variables without any of the project's, and a wide terminal."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SORAFEED_", "DAGSTER_"))}
+    return {**kept, "COLUMNS": "200", **extra}
+
+
+def sorafeed(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*_COMMAND, *arguments],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_PATIENCE,
+    )
+
+
+def start(output: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the command; what it says goes to ``output``."""
+    with output.open("wb") as file:
+        return subprocess.Popen(
+            [*_COMMAND, *arguments], env=environment(), stdout=file, stderr=file
+        )
+
+
+def call(*arguments: object, folder: Path) -> Result:
+    """Run the command in this process, on a data folder."""
+    console.width = 200
+    return CliRunner().invoke(app, [*map(str, arguments), "--data-dir", str(folder)])
+
+
+def answer(*arguments: object, folder: Path) -> str:
+    """What a command in this process prints; it must succeed."""
+    result = call(*arguments, folder=folder)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def refusal(*arguments: object, folder: Path) -> str:
+    """The text of the error with which a command in this process refuses."""
+    result = call(*arguments, folder=folder)
+    assert result.exit_code != 0
+    return str(result.exception) if result.exception else result.stderr
+
+
+def wait_until(is_so: Callable[[], object], what: str) -> None:
+    """Wait for something that takes a moment."""
+    deadline = time.monotonic() + _PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, f"in vain waited for {what}"
+        time.sleep(0.05)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that nobody has reaped yet does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Every process that has to do with a data folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if not is_alive(process) or process.pid == os.getpid():
+                continue
+            home = process.environ().get("DAGSTER_HOME", "")
+            about = [*process.cmdline(), process.cwd(), home]
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if any(str(folder) in text for text in about):
+            found.append(process)
+    return found
+
+
+def exported(text: str) -> Mapping[str, str]:
+    """The variables of `sorafeed env`."""
+    lines = [line.removeprefix("export ").partition("=") for line in text.splitlines()]
+    return {name: value.strip("'") for name, _, value in lines}
+
+
+def figures(text: str) -> dict[str, Any]:
+    """What `sorafeed status --json` says."""
+    decoded: dict[str, Any] = json.loads(text)
+    return decoded

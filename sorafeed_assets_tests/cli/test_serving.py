@@ -1,0 +1,123 @@
+"""`sorafeed up` as it serves: joined by other commands, killed, started again, stopped."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from sorafeed_assets.storage.embedded import free_port
+from sorafeed_assets_tests.cli.running import (
+    answer,
+    exported,
+    figures,
+    is_alive,
+    processes_of,
+    refusal,
+    start,
+    wait_until,
+)
+
+CSV = 'search_term,video_count,fetch_mode,format\ncommercial,3,newest,wide\n"movie trailer",2,,\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A data folder; whatever a failing test leaves running in it is ended."""
+    folder = tmp_path / "data"
+    yield folder
+    for process in processes_of(folder):
+        process.kill()
+
+
+def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -> None:
+    port, said = free_port(), tmp_path / "said"
+    arguments = ("up", "--posts", "400", "--displays", "2", "--port", str(port))
+    address = f"http://127.0.0.1:{port}"
+
+    up = start(said, *arguments, "--data-dir", str(folder))
+    wait_until(lambda: address in said.read_text() or up.poll() is not None, "the UI's address")
+    assert up.poll() is None, said.read_text()
+    with urlopen(f"{address}/server_info") as page:  # noqa: S310  # our own address
+        assert "dagster_webserver_version" in page.read().decode()
+
+    _others_are_refused(folder, tmp_path, port)
+    _others_join(folder, tmp_path)
+    before = figures(answer("status", "--json", folder=folder))
+
+    # Killed, it leaves servers and Dagster behind; the next one ends them and goes on.
+    up.kill()
+    up.wait()
+    left = processes_of(folder)
+    assert any("dagster" in " ".join(process.cmdline()) for process in left)
+    again = start(said, *arguments[:1], *arguments[-2:], "--data-dir", str(folder))
+    wait_until(lambda: address in said.read_text() or again.poll() is not None, "a second start")
+    assert again.poll() is None, said.read_text()
+    assert not [process for process in left if is_alive(process)]
+    after = figures(answer("status", "--json", folder=folder))
+    assert {key: after[key] for key in ("posts", "terms", "displays", "timelines")} == {
+        key: before[key] for key in ("posts", "terms", "displays", "timelines")
+    }
+    assert after["checks"]["failed"] == 0
+    assert all(run["status"] != "STARTED" for run in after["runs"])
+
+    # Asked to stop, it ends everything it started.
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(60) == 0
+    assert processes_of(folder) == []
+    assert free_port(port) == port
+    assert not list((folder / "children").iterdir())
+    assert "start `sorafeed up` first" in refusal("env", folder=folder)
+
+
+def _others_are_refused(folder: Path, tmp_path: Path, port: int) -> None:
+    assert "another sorafeed command is using" in refusal("up", "--once", folder=folder)
+    found = refusal("up", "--port", port, folder=tmp_path / "other")
+    assert found == f"port {port} is taken; choose another with --port"
+
+
+def _others_join(folder: Path, tmp_path: Path) -> None:
+    """Every command against the running servers."""
+    status = figures(answer("status", "--json", folder=folder))
+    assert set(status) >= {"posts", "terms", "counts", "displays", "timelines", "checks"}
+    assert status["posts"] == 400
+    assert status["displays"] == 2
+    assert set(status["counts"]) == {"fresh", "stale"}
+    assert sum(status["counts"].values()) == 3 * status["terms"] > 0
+    assert status["timelines"] == {"complete": 2, "low": 0, "dry": 0}
+    assert status["checks"] == {"passed": 11, "failed": 0}
+
+    variables = exported(answer("env", folder=folder))
+    assert variables["DAGSTER_HOME"] == str(folder / "dagster")
+    assert {"SORAFEED_DATABASE_URL", "SORAFEED_DAGSTER_URL", "SORAFEED_REDIS_URL"} <= set(variables)
+    assert variables["SORAFEED_DAGSTER_URL"].startswith("postgresql+psycopg2://")
+
+    assert "already at" in answer("migrate", folder=folder)
+    assert "0 of 400 posts inserted" in answer("seed", "--posts", 400, folder=folder)
+    assert "commercial" in answer("counts", "show", folder=folder)
+
+    assert answer("displays", "add", "The [hall]", "--code", "HALL01", folder=folder) == "HALL01\n"
+    listed = answer("displays", "list", folder=folder)
+    assert "The [hall]" in listed
+    csv = tmp_path / "show.csv"
+    csv.write_text(CSV)
+    imported = answer("playlists", "import", csv, "--display", "HALL01", folder=folder)
+    assert "with 2 blocks is active on HALL01: 5 videos planned, 5" in " ".join(imported.split())
+    playlist = imported.split()[1]
+    assert playlist in answer("playlists", "list", "--display", "HALL01", folder=folder)
+    assert "HALL01 plays it" in answer("playlists", "activate", playlist, folder=folder)
+    shown = answer("timeline", "show", "HALL01", folder=folder)
+    assert "commercial" in shown
+    assert "next" in shown
+
+    csv.write_text(CSV + "news,501,newest,wide\n")
+    found = refusal("playlists", "import", csv, "--display", "HALL01", folder=folder)
+    assert found == "line 4, video_count: is 501; it must be 1 to 500"
+    csv.write_text(CSV)
+    found = refusal("playlists", "import", csv, "--display", "NOBODY", folder=folder)
+    assert "NOBODY does not exist" in found
+    assert "NOBODY" in refusal("timeline", "show", "NOBODY", folder=folder)
+    found = refusal("displays", "add", "x", "--code", "short", folder=folder)
+    assert found.startswith("display_id: is 'short'")
+    assert answer("playlists", "list", "--display", "HALL01", folder=folder).count("HALL01") == 1

@@ -1,0 +1,237 @@
+"""Schedule and sensors on a real instance: what each asks for, and when it keeps still."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from threading import Event, Thread
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine
+
+from sorafeed_assets.defs import requests
+from sorafeed_assets.domain.automation import INSERTS_WORTH_A_REFRESH
+from sorafeed_assets.domain.playlists import BlockDraft, FetchMode
+from sorafeed_assets.services.playlists import replace_blocks
+from sorafeed_assets.services.queues import stale_displays
+from sorafeed_assets_tests.catalogue import run, videos_of
+from sorafeed_assets_tests.defs.conftest import Dagster
+from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+def _hourly(dagster: Dagster) -> list[tuple[str, ...]]:
+    """The day ranges that the schedule asks for."""
+    schedule = dagster.definitions.resolve_schedule_def("hourly_counts")
+    context = dg.build_schedule_context(
+        instance=dagster.instance,
+        scheduled_execution_time=datetime(2026, 5, 1, 12, tzinfo=UTC),
+        resources={"connections": dagster.connections},
+    )
+    asked = schedule.evaluate_tick(context).run_requests or []
+    assert len({request.run_key for request in asked}) == len(asked)
+    return [tuple(request.tags[tag] for tag in _RANGE) for request in asked]
+
+
+def _refresh(dagster: Dagster, days: Sequence[tuple[str, ...]]) -> None:
+    for first_and_last in days:
+        tags = dict(zip(_RANGE, first_and_last, strict=True))
+        assert dagster.run("refresh_counts", tags=tags).success
+
+
+def _edit(engine: Engine, display: str, count: int) -> None:
+    run(engine, "UPDATE playlist_blocks b SET video_count = :count FROM playlists p"
+                " WHERE p.id = b.playlist_id AND p.display_id = :display"
+                " AND b.block_order = 0", count=count, display=display)  # fmt: skip
+
+
+def _later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Let sensors believe that time has passed."""
+
+    monkeypatch.setattr(requests, "utc_now", lambda: datetime.now(UTC) + by)
+
+
+def test_the_hour_refreshes_what_changed_and_else_today(engine: Engine, dagster: Dagster) -> None:
+    for day in (0, 1, 3):
+        add_posts(engine, "cat video", 2, day=day)
+    today = datetime.now(UTC).date().isoformat()
+    assert _hourly(dagster) == [("2026-03-01", "2026-03-02"), ("2026-03-04", "2026-03-04")]
+    _refresh(dagster, _hourly(dagster))
+    assert _hourly(dagster) == [(today, today)]  # a quiet hour still renews the caches
+    run(engine, "DELETE FROM sora_posts WHERE id = 'p_cat_video_1_0000'")
+    assert _hourly(dagster) == [("2026-03-02", "2026-03-02")]
+
+
+def test_posts_of_no_partition_are_counted_with_the_nearest_day(
+    engine: Engine, dagster: Dagster
+) -> None:
+    add_display(engine, "AAAAA1")
+    add_playlist(engine, "AAAAA1", [("cat video", 3)])
+    dagster.tick("playlists")
+    add_posts(engine, "cat video", 2, prefix="old", day=-700)
+    add_posts(engine, "cat video", 3, prefix="future", day=7_000)
+    today = date.fromisoformat(_hourly(dagster)[-1][0])
+    assert _hourly(dagster) == [("2026-01-01", "2026-01-01"), (str(today), str(today))]
+    _refresh(dagster, _hourly(dagster)[:1])  # either of them takes both along
+    count = "SELECT total_count FROM video_counts_by_search WHERE format = 'mixed'"
+    assert run(engine, count) == [(5,)]
+    assert run(engine, "SELECT * FROM catalog_changes") == []
+    # Their edits and deletes are followed like any other's, and then there is rest.
+    run(engine, "DELETE FROM sora_posts WHERE id LIKE 'future%'")
+    (refreshed,) = dagster.tick("new_posts")
+    assert refreshed.success
+    assert run(engine, count) == [(2,)]
+    assert dagster.tick("new_posts") == []
+    assert dagster.culprits("video_counts_by_search:counts_equal_recount") == ""
+
+
+def test_new_posts_wait_for_the_hour_until_they_are_many(engine: Engine, wall: Dagster) -> None:
+    assert wall.tick("new_posts") == []
+    add_posts(engine, "cat video", INSERTS_WORTH_A_REFRESH - 1, prefix="new")
+    assert wall.tick("new_posts") == []
+    add_posts(engine, "cat video", 1, prefix="one", day=1)
+    (refreshed,) = wall.tick("new_posts")
+    assert refreshed.success
+    key = "sorafeed:count:cat video:mixed"
+    assert wall.connections.redis.get(key) == str(12 + INSERTS_WORTH_A_REFRESH)
+
+
+def test_new_posts_waits_neither_for_edits_nor_for_new_terms(engine: Engine, wall: Dagster) -> None:
+    redis = wall.connections.redis
+    run(engine, "UPDATE sora_posts SET text = 'a bird' WHERE id = 'p_cat_video_0_0003'")
+    (refreshed,) = wall.tick("new_posts")
+    assert refreshed.success
+    assert redis.get("sorafeed:count:cat video:mixed") == "11"
+    run(engine, "INSERT INTO search_terms (term, phrase, is_watched) VALUES ('bird', 'bird', true)")
+    (refreshed,) = wall.tick("new_posts")
+    assert refreshed.success
+    assert redis.get("sorafeed:count:bird:mixed") == "1"
+    assert wall.tick("new_posts") == []
+
+
+def test_changed_candidates_rebuild_everything_once(engine: Engine, wall: Dagster) -> None:
+    (first,) = wall.tick("candidates")
+    assert first.success
+    assert wall.tick("candidates") == []
+    run(engine, "DELETE FROM sora_posts WHERE id = 'p_dog_video_0_0007'")
+    wall.tick("new_posts")
+    (again,) = wall.tick("candidates")
+    assert again.success
+    assert "p_dog_video_0_0007" not in videos_of(engine, "BBBBB2")
+    assert wall.tick("candidates") == []
+
+
+def test_low_queues_are_filled(
+    engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = videos_of(engine, "AAAAA1")
+    lose = "DELETE FROM timeline_videos WHERE display_id = 'AAAAA1' AND timeline_position > "
+    run(engine, lose + "2")  # three are left: not low yet
+    assert wall.tick("low_queues") == []
+    run(engine, lose + "1")
+    (filled,) = wall.tick("low_queues")
+    assert filled.success
+    assert videos_of(engine, "AAAAA1") == full
+    assert wall.recorded("display_timelines") == ["AAAAA1"]
+    assert wall.tick("low_queues") == []
+    # The same queue may run low again, but is not asked for twice within a minute.
+    run(engine, lose + "1")
+    assert wall.tick("low_queues") == []
+    _later(monkeypatch, timedelta(minutes=2))
+    assert len(wall.tick("low_queues")) == 1
+    assert videos_of(engine, "AAAAA1") == full
+
+
+def test_displays_come_and_go(engine: Engine, wall: Dagster) -> None:
+    redis, instance = wall.connections.redis, wall.instance
+    assert wall.tick("displays") == []
+    assert sorted(instance.get_dynamic_partitions("displays")) == ["AAAAA1", "BBBBB2"]
+    run(engine, "DELETE FROM displays WHERE id = 'AAAAA1'")
+    add_display(engine, "CCCCC3")
+    (removal,) = wall.tick("displays")
+    assert removal.success
+    assert sorted(instance.get_dynamic_partitions("displays")) == ["BBBBB2", "CCCCC3"]
+    assert not redis.exists("sorafeed:timeline:AAAAA1")
+    assert redis.exists("sorafeed:timeline:BBBBB2")
+    assert wall.tick("displays") == []
+    # Should that run have been lost, a rebuild of everything drops what is left over.
+    redis.set("sorafeed:timeline:GONE01", "{}", ex=100)
+    assert wall.run("rebuild_displays").success
+    assert not redis.exists("sorafeed:timeline:GONE01")
+
+
+def test_a_bad_playlist_holds_up_nobody(
+    engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert wall.run("rebuild_displays").success
+    run(engine, "DELETE FROM playlist_blocks b USING playlists p"
+                " WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1'")  # fmt: skip
+    before = videos_of(engine, "AAAAA1")
+    for pause in (0, 31, 70, 130):
+        _later(monkeypatch, timedelta(seconds=pause))
+        (failed,) = wall.tick("playlists")
+        assert not failed.success
+        assert wall.tick("playlists") == []
+    _edit(engine, "BBBBB2", 2)
+    _later(monkeypatch, timedelta(seconds=131))  # the bad one alone would wait for four minutes
+    (rebuilt,) = wall.tick("playlists")
+    assert rebuilt.success
+    assert sorted(stale_displays(engine)) == ["AAAAA1"]
+    assert videos_of(engine, "AAAAA1") == before
+
+
+def test_a_failed_run_is_told_in_a_sentence(
+    engine: Engine, wall: Dagster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert wall.run("rebuild_displays").success
+    run(engine, "DELETE FROM playlist_blocks b USING playlists p"
+                " WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1'")  # fmt: skip
+    (failed,) = wall.tick("playlists")
+    (event,) = failed.filter_events(lambda e: e.event_type is dg.DagsterEventType.PIPELINE_FAILURE)
+    context = dg.build_run_status_sensor_context(
+        sensor_name="failed_runs",
+        dagster_instance=wall.instance,
+        dagster_run=failed.dagster_run,
+        dagster_event=event,
+    ).for_run_failure()
+    capfd.readouterr()
+    wall.definitions.resolve_sensor_def("failed_runs")(context)
+    said = capfd.readouterr().err
+    assert f"run {failed.run_id[:8]} of rebuild_displays failed: publish_displays: " in said
+    assert "1 display keeps its last good queue" in said
+    assert "AAAAA1: blocks: is empty; a playlist needs at least one block" in said
+
+
+def test_ten_edits_in_a_second_lead_to_the_timeline_of_the_last(
+    engine: Engine, wall: Dagster
+) -> None:
+    ((playlist,),) = run(engine, "SELECT id FROM playlists WHERE display_id = 'AAAAA1'")
+    done = Event()
+
+    def edit() -> None:
+        try:
+            for count in range(1, 11):
+                drafts = [BlockDraft("dog video", count, FetchMode.NEWEST), BlockDraft("video", 2)]
+                replace_blocks(engine, playlist, drafts)
+                done.wait(0.05)
+        finally:
+            done.set()
+
+    editor = Thread(target=edit)
+    editor.start()
+    while not done.is_set():
+        for rebuilt in wall.tick("playlists"):
+            assert rebuilt.success
+    editor.join()
+    wall.tick("playlists")
+    assert wall.tick("playlists") == []
+    assert stale_displays(engine) == {}
+    newest = [f"p_dog_video_0_{n:04}" for n in range(7, -1, -1)]
+    ((plan,),) = run(engine, "SELECT b.plan FROM timeline_builds b JOIN displays d"
+                             " ON d.active_build_id = b.id WHERE d.id = 'AAAAA1'")  # fmt: skip
+    last = plan["loops"][0]["picks"]
+    assert sum(pick["block_position"] == 0 for pick in last) in (2, 3)  # a kept head may add one
+    assert set(newest) <= {pick["video_id"] for pick in last}
+    for check in ("queue_within_window", "plan_follows_playlist", "replanning_is_deterministic"):
+        assert wall.culprits(f"display_timelines:{check}") == ""
+    assert wall.culprits("timeline_cache:timeline_cache_equals_queue") == ""

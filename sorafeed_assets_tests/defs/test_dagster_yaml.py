@@ -1,0 +1,63 @@
+"""dagster.yaml, read by a real instance that keeps everything in Postgres."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
+from sqlalchemy import Engine
+
+from sorafeed_assets.defs.recording import recorded_before, recorded_versions
+from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.servers import psycopg2_url
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.embedded import EmbeddedPostgres
+from sorafeed_assets_tests.catalogue import run, videos_of
+from sorafeed_assets_tests.defs.conftest import Dagster
+
+
+@pytest.fixture
+def instance(
+    settings: Settings, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """An instance of the project's dagster.yaml, in a database of its own."""
+    url = psycopg2_url(postgres.create_database("dagster_home"))
+    addressed = Settings.model_validate({**settings.model_dump(), "dagster_url": url})
+    for name, value in environment(addressed).items():
+        monkeypatch.setenv(name, value)
+    with open_instance(addressed) as opened:
+        yield opened
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_instance_is_as_dagster_yaml_says(
+    instance: dg.DagsterInstance, engine: Engine, wall: Dagster
+) -> None:
+    assert isinstance(instance.run_storage, PostgresRunStorage)
+    assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
+    assert isinstance(instance.schedule_storage, PostgresScheduleStorage)
+    assert not instance.telemetry_enabled
+    assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+    concurrency = instance.get_concurrency_config()
+    assert concurrency.run_queue_config is not None
+    assert concurrency.run_queue_config.max_concurrent_runs == 4
+    assert concurrency.pool_config.default_pool_limit == 1
+    assert instance.run_retries_enabled
+    assert instance.run_retries_max_retries == 1
+    assert not instance.run_retries_retry_on_asset_or_op_failure
+    assert instance.run_monitoring_enabled
+    assert instance.get_settings("retention")["schedule"] == {"purge_after_days": 30}
+
+    # Runs, events and what sensors ask of them work on this storage too.
+    on_postgres = Dagster(instance, wall.definitions, wall.connections)
+    on_postgres.tick("displays")
+    assert on_postgres.run("rebuild_displays").success
+    assert set(recorded_versions(instance, "display_timelines")) == {"AAAAA1", "BBBBB2"}
+    assert recorded_before(instance, "timeline_cache", "display_timelines") == set()
+    assert on_postgres.tick("low_queues") == []
+    run(engine, "DELETE FROM timeline_videos WHERE display_id = 'AAAAA1' AND queue_slot > 1")
+    (filled,) = on_postgres.tick("low_queues")
+    assert filled.success
+    assert len(videos_of(engine, "AAAAA1")) == 5
+    assert on_postgres.recorded("timeline_cache") == ["AAAAA1", "BBBBB2", "AAAAA1"]

@@ -1,0 +1,115 @@
+"""Child processes: they end with their owner, or when the next owner starts; no others do."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.processes import Child, end_left_overs
+from sorafeed_assets_tests.cli.running import is_alive
+
+# A program with a child of its own.
+_PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+time.sleep(600)
+"""
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    while not parent.children():
+        assert parent.is_running()
+    return [parent, *parent.children(recursive=True)]
+
+
+def _noted(folder: Path) -> dict[str, float]:
+    (record,) = (folder / "children").glob("*.json")
+    noted: dict[str, float] = json.loads(record.read_text())
+    return noted
+
+
+def test_a_child_ends_with_all_it_started(tmp_path: Path) -> None:
+    child = Child("a test", [sys.executable, "-c", _PARENT], {}, tmp_path)
+    family = _family(int(_noted(tmp_path)["pid"]))
+    child.check()
+    child.stop()
+    assert not [process for process in family if is_alive(process)]
+    assert not list((tmp_path / "children").iterdir())
+
+
+def test_a_child_that_ended_is_told_with_its_log(tmp_path: Path) -> None:
+    child = Child("a test", [sys.executable, "-c", "raise SystemExit(3)"], {}, tmp_path)
+    child._process.wait()
+    with pytest.raises(SetupError, match=r"a test ended with code 3; its log .*a-test\.log"):
+        child.check()
+    child.stop()
+
+
+def test_left_overs_are_ended_though_their_leader_is_gone(tmp_path: Path) -> None:
+    child = Child("a test", [sys.executable, "-c", _PARENT], {}, tmp_path)
+    leader, *others = _family(int(_noted(tmp_path)["pid"]))
+    leader.kill()
+    child._process.wait()
+    assert others[0].is_running()
+    end_left_overs(tmp_path)
+    assert not [process for process in others if is_alive(process)]
+    assert not list((tmp_path / "children").iterdir())
+
+
+def test_readers_of_a_killed_runs_output_are_ended(tmp_path: Path) -> None:
+    output, other = tmp_path / "dagster" / "storage" / "x.out", tmp_path / "other"
+    output.parent.mkdir(parents=True)
+    for file in (output, other):
+        file.touch()
+    tail = shutil.which("tail")
+    assert tail is not None
+    with (
+        subprocess.Popen([tail, "-F", output]) as ours,
+        subprocess.Popen([tail, "-F", other]) as theirs,
+    ):
+        end_left_overs(tmp_path)
+        assert ours.wait(10) < 0
+        assert theirs.poll() is None
+        theirs.kill()
+
+
+def test_descendants_are_ended(tmp_path: Path) -> None:
+    code = f"""
+import subprocess, sys
+from sorafeed_assets.launch.processes import end_descendants
+subprocess.Popen([sys.executable, "-c", {_PARENT!r}], start_new_session=True)
+import psutil
+while len(psutil.Process().children(recursive=True)) < 2: pass
+family = psutil.Process().children(recursive=True)
+end_descendants()
+gone, alive = psutil.wait_procs(family, timeout=10)
+print(len(gone), [p.status() for p in alive])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout in ("2 []\n", "1 ['zombie']\n")
+
+
+def test_a_process_that_only_has_the_number_is_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        records = tmp_path / "children"
+        records.mkdir()
+        created = psutil.Process(other.pid).create_time()
+        for name, noted in {
+            "reused": {"pid": other.pid, "created": created - 100},
+            "before-boot": {"pid": other.pid, "created": psutil.boot_time() - 100},
+            "broken": {},
+        }.items():
+            (records / f"{name}.json").write_text(json.dumps(noted))
+        end_left_overs(tmp_path)
+        assert other.poll() is None
+        assert not list(records.iterdir())
+        assert other.stdin is not None
+        other.stdin.close()

@@ -1,0 +1,137 @@
+"""Redis or Postgres away: reads go on where they can, and nothing marked played is lost."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.serving.server import Listening, serving
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
+from sorafeed_assets_tests.wall import add_posts
+
+NEXT = "/api/displays/AWAY01/next"
+PLAYED = "/api/displays/AWAY01/played"
+
+
+class Servers:
+    """Servers of one test that it stops and starts again on the same ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.postgres = EmbeddedPostgres(folder / "postgres", {"fsync": "off"})
+        self.redis = EmbeddedRedis(folder / "redis", persist=False)
+        self._ports = (free_port(), free_port())
+        self.start_postgres()
+        self.start_redis()
+        url = self.postgres.create_database("sorafeed")
+        self.settings = Settings.model_validate(
+            {"database_url": url, "redis_url": self.redis.url, "data_dir": folder}
+        )
+        self.engine: Engine = create_database_engine(url, self.settings)
+        migrate(self.engine)
+
+    def start_postgres(self) -> None:
+        self.postgres.start(self._ports[0])
+
+    def start_redis(self) -> None:
+        self.redis.start(self._ports[1])
+
+    def stop(self) -> None:
+        self.engine.dispose()
+        self.redis.stop()
+        self.postgres.stop()
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    """A PostgreSQL and a Redis of this test alone."""
+    servers = Servers(tmp_path)
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def api(servers: Servers) -> Iterator[Api]:
+    """An admin of an API on them, and a display that plays."""
+    add_posts(servers.engine, "cat", 60)
+    with serving(servers.settings, Listening(free_port())) as url:
+        client = Api(url, token_of(servers.engine, Role.ADMIN))
+        make_display(client, "AWAY01", newest("cat", 40))
+        yield client
+        client.close()
+
+
+def _status(api: Api) -> str:
+    return str(api.http.get("/readyz").json()["status"])
+
+
+def test_without_redis_everything_works_and_is_written_when_it_is_back(
+    servers: Servers, api: Api
+) -> None:
+    servers.redis.stop()
+    wait_until(lambda: _status(api) == "degraded")
+    head = api.http.get(NEXT).json()["videos"][0]
+    played = api.http.post(PLAYED, json={"entry": head["entry"]})
+    assert played.is_success
+    assert api.http.get(NEXT).json()["position"] == 1
+    name = '{ display(id: "AWAY01") { name } }'
+    assert api.ask('mutation { renameDisplay(id: "AWAY01", name: "New") { problem } }')
+    assert api.ask(name)["display"]["name"] == "New"
+    # An answer may not be kept: nobody could tell of a change.
+    with servers.engine.begin() as connection:
+        connection.execute(text("UPDATE displays SET name = 'Newer'"))
+    assert api.ask(name)["display"]["name"] == "Newer"
+    servers.start_redis()
+    wait_until(lambda: _status(api) == "ready")
+    assert api.http.get(NEXT).json()["position"] == 1
+    wait_until(lambda: "state" in api.http.get(NEXT).json())
+
+
+def test_without_postgres_players_go_on_and_no_play_is_lost(servers: Servers, api: Api) -> None:
+    acknowledged: list[str] = []
+    refused: list[int] = []
+    stop = threading.Event()
+
+    def play() -> None:
+        """A player: it tells of a play until that is acknowledged."""
+        with httpx.Client(base_url=api.url, headers=api.http.headers, timeout=30) as client:
+            while not stop.is_set():
+                queue = client.get(NEXT)
+                if queue.status_code != 200:
+                    refused.append(queue.status_code)
+                    continue
+                entry = queue.json()["videos"][0]["entry"]
+                answer = client.post(PLAYED, json={"entry": entry})
+                if answer.is_success:
+                    acknowledged.append(entry)
+                else:
+                    refused.append(answer.status_code)
+                    assert answer.headers["retry-after"] == "1"
+                    stop.wait(0.05)
+
+    player = threading.Thread(target=play)
+    player.start()
+    wait_until(lambda: len(acknowledged) >= 3)
+    servers.postgres.stop()
+    wait_until(lambda: len(refused) >= 3)
+    assert api.http.get(NEXT).status_code == 200
+    assert _status(api) == "not ready"
+    assert api.refusal("{ terms { nodes { term } } }")["extensions"]["code"] == "UNAVAILABLE"
+    before = len(acknowledged)
+    servers.start_postgres()
+    wait_until(lambda: len(acknowledged) >= before + 3)
+    stop.set()
+    player.join(30)
+    assert set(refused) == {503}
+    with servers.engine.connect() as connection:
+        plays = connection.scalars(text("SELECT timeline_video_id::text FROM video_history")).all()
+    assert len(plays) == len(set(plays))
+    assert set(acknowledged) <= set(plays)
+    wait_until(lambda: _status(api) == "ready")
