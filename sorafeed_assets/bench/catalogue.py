@@ -57,7 +57,7 @@ _ADD_TERMS: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large a run is."""
+    """How large a run is; ``effort`` is the share of the usual repetitions."""
 
     posts: int = 3_100_000
     terms: int = 200
@@ -65,6 +65,11 @@ class Scale:
     seed: int = 1
     rounds: int = 3
     new_posts: int = 5_000
+    effort: float = 1.0
+
+    def times(self, usual: int) -> int:
+        """How often to do what is usually done ``usual`` times."""
+        return max(2, round(usual * self.effort))
 
 
 @dataclass(slots=True)

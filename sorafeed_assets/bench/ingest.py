@@ -44,17 +44,18 @@ class IngestCosts:
 def measure_ingest(bench: Bench, posts: int) -> IngestCosts:
     """Inserts in turn with and without the triggers, then while everything else goes on."""
     engine = bench.catalogue(posts)
-    batches = _batches(2 * _BATCHES + _BUSY_BATCHES)
+    times, busy_times = bench.scale.times(_BATCHES), bench.scale.times(_BUSY_BATCHES)
+    batches = _batches(2 * times + busy_times)
     try:
         with_outbox, without = alternate(
             lambda _n: _insert(engine, next(batches)),
             lambda _n: _insert(engine, next(batches), _WITHOUT_TRIGGERS),
-            _BATCHES,
+            times,
         )
         bench.progress("Inserting", 1, 2)
         rewind(engine)
         with _busy(bench, engine):
-            while_busy = [_insert(engine, next(batches)) for _ in range(_BUSY_BATCHES)]
+            while_busy = [_insert(engine, next(batches)) for _ in range(busy_times)]
         bench.progress("Inserting", 2, 2)
     finally:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

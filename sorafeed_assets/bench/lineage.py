@@ -51,7 +51,10 @@ def measure_lineage(dagster_url: str, displays: int, rounds: int) -> list[float]
 
 
 def _record(instance: dg.DagsterInstance, displays: int) -> None:
-    config = {"ops": {"record_displays": {"config": {"displays": displays}}}}
+    config = {
+        "ops": {"record_displays": {"config": {"displays": displays}}},
+        "loggers": {"console": {"config": {"log_level": "ERROR"}}},
+    }
     record_wall.execute_in_process(run_config=config, instance=instance)
 
 

@@ -71,7 +71,7 @@ def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
     cold, cold_current = _measure(bench, engine, display, "First timelines", _new_terms(bench))
     known = [term for term in bench_terms(bench.scale.terms, bench.scale.seed) if " -" not in term]
     warm, warm_current = _measure(
-        bench, engine, display, "Timelines from pools", [known] * _WARM_ROUNDS
+        bench, engine, display, "Timelines from pools", [known] * bench.scale.times(_WARM_ROUNDS)
     )
     return TimelineCosts(posts, cold, cold_current, warm, warm_current)
 
@@ -80,7 +80,7 @@ def _new_terms(bench: Bench) -> list[list[str]]:
     """Per round searches that nothing was ever counted or kept for."""
     tracked = set(bench_terms(bench.scale.terms, bench.scale.seed))
     rounds = []
-    for number in range(_COLD_ROUNDS):
+    for number in range(bench.scale.times(_COLD_ROUNDS)):
         terms = bench_terms(60, _NEW_TERMS_SEED + number)
         rounds.append([t for t in terms if t not in tracked and " -" not in t])
     return rounds

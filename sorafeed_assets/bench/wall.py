@@ -37,15 +37,22 @@ def make_displays(engine: Engine, count: int) -> list[str]:
 
 
 def playlist_of(terms: Sequence[str], rng: random.Random) -> tuple[BlockDraft, ...]:
-    """The real playlist's sizes with searches out of ``terms``; three in ten are newest."""
-    return tuple(
-        BlockDraft(
+    """The real playlist with searches out of ``terms``; three in ten are newest.
+
+    A search that comes back in several blocks of the real one does so here.
+    """
+    others = {
+        search: (
             rng.choice(terms),
-            block.video_count,
             FetchMode.NEWEST if rng.random() < 0.3 else FetchMode.RANDOM,
             rng.choice(list(Format)),
         )
+        for search in dict.fromkeys(block.search_term for block in REAL_PLAYLIST)
+    }
+    return tuple(
+        BlockDraft(term, block.video_count, mode, format_)
         for block in REAL_PLAYLIST
+        for term, mode, format_ in (others[block.search_term],)
     )
 
 

@@ -147,6 +147,15 @@ def _blocks(starts: Rows, ends: Rows) -> Iterator[tuple[int, int]]:
         first = end
 
 
+def join_texts(texts: Sequence[str]) -> tuple[bytes, Rows, Rows]:
+    """Texts as `TermMatcher.match` takes them."""
+    encoded = [text.encode() for text in texts]
+    # A line feed is in no phrase, so a match cannot reach from one text into the next.
+    lengths = np.array([len(text) for text in encoded], dtype=np.int64)
+    ends = np.cumsum(lengths + 1) - 1
+    return b"\n".join(encoded), ends - lengths, ends
+
+
 def counts_by_format(by_shape: Sequence[int]) -> dict[Format, int]:
     """Counts per format out of counts per shape, in the order of `SHAPES`."""
     wide, tall, other = (int(count) for count in by_shape)

@@ -11,9 +11,11 @@ from sorafeed_assets.domain.play_order import Page, Shuffled, make_page, shuffle
 from sorafeed_assets.domain.playlists import Block, FetchMode
 from sorafeed_assets.domain.search import SearchQuery
 from sorafeed_assets.domain.timelines import Candidates
+from sorafeed_assets.services.waiting import WaitingPosts
 from sorafeed_assets.storage.matches import (
     Match,
     MatchQuery,
+    read_among,
     read_page,
     read_pools,
     stale_matches,
@@ -25,13 +27,17 @@ _POOL_AND_NEXT_PAGE: Final = 3
 
 @dataclass(slots=True)
 class _Entry:
-    """What is read of one query; ``last`` is where the catalogue goes on, None after a pool."""
+    """What is read of one query; ``last`` is where the catalogue goes on, None after a pool.
+
+    ``has_all`` says of a pool that only what waits in the outbox can be missing.
+    """
 
     next_size: int
     read: int = 0
     last: Match | None = None
     bound: tuple[int, str] | None = None
     complete: bool = False
+    has_all: bool = False
     ids: list[str] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
 
@@ -68,6 +74,8 @@ class CandidateBook:
         self._entries: dict[MatchQuery, _Entry] = {}
         self._parsed: dict[str, SearchQuery] = {}
         self._verified: set[tuple[MatchQuery, str]] = set()
+        self._waiting: WaitingPosts | None = None
+        self._waiting_read = False
 
     def query_of(self, block: Block) -> MatchQuery:
         """What a block reads; raises InvalidInputError when its search term is not valid."""
@@ -88,6 +96,7 @@ class CandidateBook:
                 continue
             entry = self._entries[query] = _Entry(_POOL_AND_NEXT_PAGE * self._pool_size)
             entry.append(pool.ids, pool.hashes, query.fetch_mode)
+            entry.has_all = pool.has_all
             if len(pool.ids) == self._pool_size:
                 entry.bound = (pool.hashes[-1], pool.ids[-1])
 
@@ -102,8 +111,13 @@ class CandidateBook:
 
     def extend(self, connection: Connection, queries: Collection[MatchQuery]) -> None:
         """Read the next page of each query out of the catalogue."""
+        whole = self._complete_pools(connection, queries)
         for query in queries:
             entry = self._entries[query]
+            if query in whole:
+                entry.complete = True
+                self._replace_pool(entry, whole[query], query.fetch_mode)
+                continue
             matches = read_page(connection, query, entry.next_size, entry.last)
             entry.complete = len(matches) < entry.next_size
             if entry.last is None:
@@ -115,6 +129,24 @@ class CandidateBook:
             # Twice the page before, wherever reading began: pages end at the same ranks.
             entry.read += entry.next_size
             entry.next_size = entry.read + self._pool_size
+
+    def _complete_pools(
+        self, connection: Connection, queries: Collection[MatchQuery]
+    ) -> dict[MatchQuery, list[Match]]:
+        """Everything that matches the queries whose pool has all of it: nothing is searched."""
+        asked = [query for query in queries if self._entries[query].has_all]
+        if asked and not self._waiting_read:
+            self._waiting, self._waiting_read = WaitingPosts.read(connection), True
+        if not asked or self._waiting is None:
+            return {}
+        # Read after what waits: a refresh in between has put it into the pools.
+        pools = read_pools(connection, asked, self._pool_size)
+        known = [query for query in asked if query in pools and pools[query].has_all]
+        waiting = self._waiting.matching([query.query for query in known])
+        return {
+            query: read_among(connection, query, {*pools[query].ids, *posts})
+            for query, posts in zip(known, waiting, strict=True)
+        }
 
     def _replace_pool(self, entry: _Entry, matches: list[Match], mode: FetchMode) -> None:
         """The catalogue from its start instead of a pool, which misses what came after it."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.counting import SHAPES, Rows, TermMatcher, counts_by_format
+from sorafeed_assets.domain.counting import SHAPES, Rows, TermMatcher, counts_by_format, join_texts
 from sorafeed_assets.domain.pools import POOLS, PoolGatherer
 from sorafeed_assets.domain.search import SearchQuery
 from sorafeed_assets.storage import candidates as pools
@@ -145,8 +145,8 @@ class CountsRun:
             of_day: list[Any] = [post for post in posts if post.catalog_day == day]
             before = [post for post in of_day if post.was_there]
             after = [post for post in of_day if post.is_there]
-            gone = _match_texts(matcher, [post.old_text for post in before])
-            come = _match_texts(matcher, [post.text for post in after])
+            gone = matcher.match(*join_texts([post.old_text for post in before]))
+            come = matcher.match(*join_texts([post.text for post in after]))
             shapes = _column([post.shape for post in after])
             gatherer.add(
                 *come,
@@ -301,15 +301,6 @@ def _in_batches(
         changes += pending[day].changes
     if batch:
         yield batch
-
-
-def _match_texts(matcher: TermMatcher, texts: Sequence[str]) -> tuple[Rows, Rows]:
-    encoded = [text.encode() for text in texts]
-    # A line feed is in no phrase, so a match cannot reach from one text into the next.
-    data = b"\n".join(encoded)
-    lengths = _column([len(text) for text in encoded])
-    ends = np.cumsum(lengths + 1) - 1
-    return matcher.match(data, ends - lengths, ends)
 
 
 def _column(values: Sequence[int]) -> Rows:

@@ -24,6 +24,8 @@ from sorafeed_assets.serving.refusals import refusal, refused
 from sorafeed_assets.serving.runtime import Runtime
 
 MAX_BODY: Final = 1_000_000
+# Read and thrown away, so that whoever still sends hears the refusal instead of a broken connection.
+_DISCARDED: Final = 16_000_000
 _OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
 # Pages answer strangers themselves, with a form for the token.
 _PAGES: Final = ("/admin", "/player/")
@@ -115,16 +117,18 @@ class BodyLimit:
         size = 0
         said = Headers(scope=scope).get("content-length", "0")
         is_large = said.isdigit() and int(said[:12]) > self._most
-        while not is_large:
+        has_more = True
+        while has_more and not is_large:
             message = await receive()
             if message["type"] != "http.request":
                 return
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             is_large = size > self._most
-            if not message.get("more_body", False):
-                break
+            has_more = message.get("more_body", False)
         if is_large:
+            if has_more:
+                await _discard(receive)
             text = f"the body is over {self._most:,} bytes; send less"
             request_id = scope["state"]["request_id"]
             await refusal(413, "BODY_TOO_LARGE", text, request_id)(scope, receive, send)
@@ -137,6 +141,15 @@ class BodyLimit:
             return body.pop() if body else await receive()
 
         await self._app(scope, receive_again, send)
+
+
+async def _discard(receive: Receive) -> None:
+    discarded = 0
+    while discarded < _DISCARDED:
+        message = await receive()
+        discarded += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 class Access:

@@ -17,6 +17,8 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
         "lock_timeout": settings.lock_timeout_seconds * 1000,
         "idle_in_transaction_session_timeout": settings.idle_timeout_seconds * 1000,
         "TimeZone": "UTC",
+        # A bitmap of a frequent phrase's posts needs more than the default to stay exact.
+        "work_mem": "64MB",
     }
     return create_engine(
         _psycopg(url),

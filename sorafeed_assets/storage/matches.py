@@ -28,7 +28,10 @@ WHERE (
 """
 
 _NEWEST_POOLS: Final = """
-SELECT q.n, c.ids, c.hashes
+SELECT q.n, coalesce(c.ids, '{}'), coalesce(c.hashes, '{}'), (
+    SELECT coalesce(sum(d.count), 0)::bigint FROM video_counts_daily AS d
+    WHERE d.term = q.term AND d.format = q.format
+) AS matching
 FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
 JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
 CROSS JOIN LATERAL (
@@ -41,11 +44,13 @@ CROSS JOIN LATERAL (
         LIMIT :size
     ) AS ordered
 ) AS c
-WHERE c.ids IS NOT NULL
 """
 
 _RANDOM_POOLS: Final = """
-SELECT q.n, c.ids, c.hashes
+SELECT q.n, coalesce(c.ids, '{}'), coalesce(c.hashes, '{}'), (
+    SELECT coalesce(sum(d.count), 0)::bigint FROM video_counts_daily AS d
+    WHERE d.term = q.term AND d.format = q.format
+) AS matching
 FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
 JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
 CROSS JOIN LATERAL (
@@ -58,30 +63,66 @@ CROSS JOIN LATERAL (
         LIMIT :size
     ) AS ordered
 ) AS c
-WHERE c.ids IS NOT NULL
 """
 
-_NEWEST_PAGE: Final = """
-SELECT id, id_hash, CAST(posted_at AS text) AS posted_at
-FROM sora_posts
-WHERE text ILIKE :phrase
-  AND text NOT ILIKE ALL (CAST(:exclusions AS text[]))
-  AND (:format = 'mixed' OR size_class = :format)
-  AND (posted_at, id) < (CAST(:after AS timestamptz), :after_id)
-ORDER BY posted_at DESC, id DESC
-LIMIT :size
-"""
+_MATCHES: Final = """text ILIKE :phrase
+    AND text NOT ILIKE ALL (CAST(:exclusions AS text[]))
+    AND (:format = 'mixed' OR size_class = :format)"""
 
-_RANDOM_PAGE: Final = """
-SELECT id, id_hash, CAST(posted_at AS text) AS posted_at
-FROM sora_posts
-WHERE text ILIKE :phrase
-  AND text NOT ILIKE ALL (CAST(:exclusions AS text[]))
-  AND (:format = 'mixed' OR size_class = :format)
-  AND (id_hash, id) > (:after, :after_id)
-ORDER BY id_hash, id
-LIMIT :size
+# Per fetch mode: the order, the opposite order, and what comes after a place.
+_ORDERS: Final = {
+    FetchMode.NEWEST: (
+        "posted_at DESC, id DESC",
+        "posted_at, id",
+        "(posted_at, id) < (CAST(:after AS timestamptz), :after_id)",
+    ),
+    FetchMode.RANDOM: (
+        "id_hash, id",
+        "id_hash DESC, id DESC",
+        "(id_hash, id) > (:after, :after_id)",
+    ),
+}
+
+# Some posts in order, whether they match or not: how many, which match, and the last of them.
+_SLICES: Final = {
+    mode: f"""
+WITH slice AS MATERIALIZED (
+    SELECT id, id_hash, posted_at, ({_MATCHES}) IS TRUE AS is_match
+    FROM sora_posts WHERE {after} ORDER BY {order} LIMIT :entries
+), size AS (
+    SELECT count(*) AS entries FROM slice
+)
+(SELECT entries, true AS is_match, id, id_hash, CAST(posted_at AS text) AS moment
+ FROM slice, size WHERE is_match ORDER BY {order})
+UNION ALL
+(SELECT entries, false, id, id_hash, CAST(posted_at AS text)
+ FROM slice, size ORDER BY {opposite} LIMIT 1)
 """
+    for mode, (order, opposite, after) in _ORDERS.items()
+}
+
+# Everything that matches, by the trigram index, then the first of it. The planner, free to
+# choose, would walk an ordered index through the whole catalogue for a term that is rare.
+_FOUND: Final = {
+    mode: f"""
+SELECT id, id_hash, CAST(posted_at AS text) AS moment
+FROM (SELECT id, id_hash, posted_at FROM sora_posts WHERE {_MATCHES} OFFSET 0) AS found
+WHERE {after} ORDER BY {order} LIMIT :size
+"""
+    for mode, (order, _, after) in _ORDERS.items()
+}
+
+_AMONG: Final = {
+    mode: f"""
+SELECT id, id_hash, CAST(posted_at AS text) AS moment
+FROM sora_posts WHERE id = ANY(CAST(:ids AS text[])) AND {_MATCHES} ORDER BY {order}
+"""
+    for mode, (order, _, _) in _ORDERS.items()
+}
+
+# A first look tells how frequent matches are; beyond the limit, finding all of them is cheaper.
+_FIRST_LOOK: Final = 2_000
+_LONGEST_WALK: Final = 40_000
 
 _POOLS: Final = {FetchMode.NEWEST: _NEWEST_POOLS, FetchMode.RANDOM: _RANDOM_POOLS}
 
@@ -104,10 +145,16 @@ class Match(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The post ids of a pool in its order, and the id_hash of each."""
+    """The post ids of a pool in its order, the id_hash of each, and how many posts match."""
 
     ids: list[str]
     hashes: list[int]
+    matching: int
+
+    @property
+    def has_all(self) -> bool:
+        """Whether nothing but what happened since the last refresh is missing."""
+        return len(self.ids) == self.matching
 
 
 def read_pools(
@@ -127,7 +174,7 @@ def read_pools(
             for number, query in enumerate(asked)
         ]
         rows = connection.execute(text(statement), {"queries": json.dumps(wanted), "size": size})
-        pools |= {asked[number]: Pool(ids, hashes) for number, ids, hashes in rows}
+        pools |= {asked[number]: Pool(*pool) for number, *pool in rows}
     return pools
 
 
@@ -138,17 +185,49 @@ def read_page(
 
     Newest: by (posted_at, id) descending; random: by (id_hash, id), for the caller to shuffle.
     """
+    walked = _walk(connection, query, size, after)
+    if walked is not None:
+        return walked
+    parameters = {**_parameters(query), **_place(query, after), "size": size}
+    found = connection.execute(text(_FOUND[query.fetch_mode]), parameters)
+    return [Match(*row) for row in found]
+
+
+def _walk(
+    connection: Connection, query: MatchQuery, size: int, after: Match | None
+) -> list[Match] | None:
+    """Look at posts in order until there are ``size`` matches; None when that would take long."""
+    matches: list[Match] = []
+    walked, entries = 0, max(_FIRST_LOOK, size)
+    place = _place(query, after)
+    while True:
+        parameters = {**_parameters(query), **place, "entries": entries}
+        rows = connection.execute(text(_SLICES[query.fetch_mode]), parameters).all()
+        matches += [Match(*row[2:]) for row in rows if row.is_match]
+        if not rows or rows[-1].entries < entries or len(matches) >= size:
+            return matches[:size]
+        walked += entries
+        missing = size - len(matches)
+        if missing * walked > _LONGEST_WALK * len(matches):
+            return None
+        entries = missing * walked // len(matches) + _FIRST_LOOK
+        place = _place(query, Match(*rows[-1][2:]))
+
+
+def read_among(connection: Connection, query: MatchQuery, post_ids: Collection[str]) -> list[Match]:
+    """Those of ``post_ids`` that match, in the order of `read_page`."""
+    parameters = {**_parameters(query), "ids": sorted(post_ids)}
+    return [Match(*row) for row in connection.execute(text(_AMONG[query.fetch_mode]), parameters)]
+
+
+def _place(query: MatchQuery, after: Match | None) -> dict[str, object]:
     if query.fetch_mode is FetchMode.NEWEST:
-        statement = _NEWEST_PAGE
-        start: tuple[object, str] = (after.posted_at, after.post_id) if after else ("infinity", "")
-    else:
-        statement = _RANDOM_PAGE
-        start = (after.id_hash, after.post_id) if after else (-(2**63), "")
-    rows = connection.execute(
-        text(statement),
-        {**_parameters(query), "after": start[0], "after_id": start[1], "size": size},
-    )
-    return [Match(*row) for row in rows]
+        if after is None:
+            return {"after": "infinity", "after_id": ""}
+        return {"after": after.posted_at, "after_id": after.post_id}
+    if after is None:
+        return {"after": -(2**63), "after_id": ""}
+    return {"after": after.id_hash, "after_id": after.post_id}
 
 
 def stale_matches(

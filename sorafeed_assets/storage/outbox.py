@@ -45,6 +45,11 @@ LEFT JOIN sora_posts p ON p.id = f.post_id AND catalog_day(p.indexed_at) = f.cat
 ORDER BY f.catalog_day, f.post_id
 """
 
+_TEXTS: Final = """
+SELECT p.id, lower(p.text) FROM (SELECT DISTINCT post_id FROM catalog_changes LIMIT :most) AS c
+JOIN sora_posts p ON p.id = c.post_id WHERE p.text IS NOT NULL
+"""
+
 _DISCARD: Final = "DELETE FROM catalog_changes WHERE catalog_day = ANY(:days)"
 
 
@@ -74,6 +79,11 @@ def pending_days(connection: Connection) -> list[PendingDay]:
 def pending_posts(connection: Connection) -> set[str]:
     """The posts with waiting changes."""
     return set(connection.scalars(text("SELECT DISTINCT post_id FROM catalog_changes")))
+
+
+def waiting_texts(connection: Connection, most: int) -> list[tuple[str, str]]:
+    """(post id, lower-cased text) of up to ``most`` posts with waiting changes, as they are now."""
+    return [(post, body) for post, body in connection.execute(text(_TEXTS), {"most": most})]
 
 
 def consume(connection: Connection, days: Collection[date]) -> list[Row[tuple[object, ...]]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PageError
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.services.tokens import Role
@@ -99,7 +100,13 @@ def _until(page: Page, expression: str, value: object = None) -> None:
 
     def is_so() -> bool:
         page.wait_for_timeout(40)
-        return bool(page.evaluate(expression, value))
+        try:
+            return bool(page.evaluate(expression, value))
+        except PageError as error:
+            # The page that was asked gives way to the next one, which is asked instead.
+            if "Execution context was destroyed" not in str(error):
+                raise
+            return False
 
     wait_until(is_so)
 

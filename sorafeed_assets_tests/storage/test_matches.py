@@ -58,7 +58,7 @@ def test_a_pool_is_the_first_page(catalogue: Engine, mode: FetchMode, format_: F
     with catalogue.connect() as connection:
         pool = read_pools(connection, [query], 4)[query]
         page = read_page(connection, query, 4)
-    assert list(zip(*pool, strict=True)) == [(m.post_id, m.id_hash) for m in page]
+    assert list(zip(pool.ids, pool.hashes, strict=True)) == [(m.post_id, m.id_hash) for m in page]
 
 
 def test_terms_that_are_not_counted_have_no_pool(catalogue: Engine) -> None:

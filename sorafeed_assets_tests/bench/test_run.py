@@ -1,0 +1,80 @@
+"""A small run of everything: both sides agree, and every promised row and plot is there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sorafeed_assets.bench import counts, current_way, report
+from sorafeed_assets.bench.catalogue import Scale, add_posts, open_bench, rewind
+from sorafeed_assets.bench.measuring import WrongResultError
+from sorafeed_assets.bench.run import Benchmark, run
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.services.counts import count_posts, pending_changes, term_totals
+from sorafeed_assets.settings import Settings
+
+SCALE = Scale(posts=20_000, terms=24, displays=12, rounds=2, new_posts=200, effort=0.02)
+
+
+def silent(_step: str, _done: int, _total: int) -> None:
+    """No progress bar."""
+
+
+def test_a_small_run_of_everything(tmp_path: Path) -> None:
+    results = run(Benchmark.ALL, tmp_path, Settings(), SCALE, silent)
+    names = [row.name for row in results.rows]
+    assert len(names) == len(set(names)) == 17
+    for word in (
+        "hourly",
+        "full recount",
+        "cold",
+        "warm",
+        "rebuilt",
+        "advance",
+        "cached",
+        "Dagster",
+    ):
+        assert any(word in name for name in names), word
+    table = report.markdown(results.rows)
+    assert table.count("\n") == len(names) + 1
+    assert (tmp_path / "counts.png").stat().st_size > 1_000
+    assert (tmp_path / "timelines.png").stat().st_size > 1_000
+    report.write_json(tmp_path / "rows.json", results.rows)
+    stored = json.loads((tmp_path / "rows.json").read_text())
+    assert set(stored[0]) == {
+        *("name", "unit", "ours", "baseline", "ratio", "target", "met", "runs", "spread")
+    }
+    assert [row["name"] for row in stored] == names
+
+
+def test_a_catalogue_is_used_again_as_it_was_built(tmp_path: Path) -> None:
+    scale = Scale(posts=2_600, terms=12, seed=3)
+    with open_bench(tmp_path, Settings(), scale, silent) as bench:
+        engine = bench.catalogue(2_600)
+        before = term_totals(engine)
+        add_posts(engine, 500, 1)
+        counts.refresh_hour(engine, bench.redis, bench.settings)
+        assert term_totals(engine) != before
+        add_posts(engine, 50, 2)  # and then the run is interrupted
+    with open_bench(tmp_path, Settings(), scale, silent) as bench:
+        engine = bench.catalogue(2_600)
+        assert count_posts(engine) == 2_600
+        assert pending_changes(engine).inserts == 0
+        assert term_totals(engine) == before
+        rewind(engine)
+        assert term_totals(engine) == before
+
+
+def test_wrong_counts_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current_way, "count", lambda *_: -1)
+    scale = Scale(posts=2_600, terms=12, rounds=1)
+    with (
+        open_bench(tmp_path, Settings(), scale, silent) as bench,
+        pytest.raises(WrongResultError, match="counts differ"),
+    ):
+        counts.measure_counts(bench, 2_600)
+
+
+def test_too_few_posts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="2,600"):
+        run(Benchmark.COUNTS, tmp_path, Settings(), Scale(posts=10), silent)
