@@ -24,7 +24,7 @@ from sorafeed_assets.serving.refusals import refusal, refused
 from sorafeed_assets.serving.runtime import Runtime
 
 MAX_BODY: Final = 1_000_000
-# Read and thrown away, so that whoever still sends hears the refusal instead of a broken connection.
+# Read and thrown away, so that whoever still sends hears the refusal.
 _DISCARDED: Final = 16_000_000
 _OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
 # Pages answer strangers themselves, with a form for the token.
