@@ -105,6 +105,11 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def percentile_95(values: Sequence[float]) -> float:
+    """What all but one in twenty reach."""
+    return percentile(values, 0.95)
+
+
 def percentile_99(values: Sequence[float]) -> float:
     """What all but one in a hundred reach."""
     return percentile(values, 0.99)

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from sorafeed_assets.bench import report
+from sorafeed_assets.bench.api import api_rows, measure_api
 from sorafeed_assets.bench.catalogue import Bench, Scale, open_bench
 from sorafeed_assets.bench.counts import counts_rows, measure_counts, measure_more_terms
 from sorafeed_assets.bench.fleet import fleet_rows, measure_fleet
@@ -24,13 +25,14 @@ Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
 class Benchmark(StrEnum):
-    """What can be measured."""
+    """What can be measured; ``all`` is the engine, without the API."""
 
     COUNTS = "counts"
     TIMELINES = "timelines"
     FLEET = "fleet"
     INGEST = "ingest"
     ALL = "all"
+    API = "api"
 
 
 @dataclass(slots=True)
@@ -57,6 +59,8 @@ def run(
         for one, measure in _MEASURES.items():
             if which in (one, Benchmark.ALL):
                 measure(bench, results)
+        if which is Benchmark.API:
+            results.rows += api_rows(measure_api(bench, scale.posts, folder / "api"))
     for title, series in results.plots.items():
         report.plot(folder / f"{title.split()[0].lower()}.png", title, series)
     return results

@@ -1,0 +1,273 @@
+"""The API under load: the admin page, a wall of players, GraphQL beside PostGraphile."""
+
+import json
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.bench.catalogue import Bench
+from sorafeed_assets.bench.fleet import rebuild_wall
+from sorafeed_assets.bench.http_servers import our_server, postgraphile
+from sorafeed_assets.bench.load import Call, answer_of, at_pace, closed_loop
+from sorafeed_assets.bench.measuring import (
+    Row,
+    Target,
+    WrongResultError,
+    percentile_95,
+    percentile_99,
+    row,
+)
+from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
+from sorafeed_assets.domain.demo_playlists import bench_terms
+from sorafeed_assets.services.caches import write_admin_snapshot, write_count_cache
+from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
+from sorafeed_assets.settings import Settings
+
+_PLAYER_CALLS: Final = 500  # a second
+_PLAYER_SECONDS: Final = 20
+_PAGE_CALLS: Final = 2  # a second
+_PAGE_SECONDS: Final = 30
+_LIST_SECONDS: Final = 5.0
+_PAGE_LOADS: Final = 10
+_NO_LIMIT: Final = 1_000_000
+
+_OURS: Final = """
+{ displays(first: 50) { nodes { id name activePlaylist { name blocks {
+  search videoCount fetchMode format total } } } } }
+"""
+_POSTGRAPHILE: Final = """
+{ allDisplays(first: 50, orderBy: ID_ASC) { nodes { id name
+  playlistsByDisplayId(condition: {isActive: true}) { nodes { name
+    playlistBlocksByPlaylistId(orderBy: BLOCK_ORDER_ASC) { nodes {
+      searchTerm videoCount fetchMode format total } } } } } } }
+"""
+
+_LOADED: Final = """
+new Promise(done => {
+  const told = () => setTimeout(() => {
+    const [entry] = performance.getEntriesByType("navigation");
+    done(entry.loadEventEnd);
+  });
+  document.readyState === "complete" ? told() : addEventListener("load", told);
+})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCosts:
+    """Seconds of pages and players; GraphQL answers a second. Empty where nothing could measure."""
+
+    displays: int
+    page: Sequence[float]
+    page_uncached: Sequence[float]
+    page_load: Sequence[float]
+    next_videos: Sequence[float]
+    listed: Sequence[float]
+    listed_uncached: Sequence[float]
+    listed_postgraphile: Sequence[float]
+
+
+def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
+    """All of it on one catalogue; logs and PostGraphile are kept in ``folder``."""
+    engine = bench.catalogue(posts)
+    displays = _wall(bench, engine)
+    _, admin = create_token(engine, Role.ADMIN, "bench")
+    players = [create_token(engine, Role.DISPLAY, "bench", display_id=code)[1] for code in displays]
+    try:
+        with ExitStack() as stack:
+            cached = stack.enter_context(our_server(_serving(bench, engine, 5.0), folder / "log"))
+            plain = stack.enter_context(our_server(_serving(bench, engine, 0.0), folder / "log-0"))
+            other = stack.enter_context(postgraphile(engine, folder / "postgraphile"))
+            listed, listed_uncached, listed_other = _measure_lists(
+                bench, cached, plain, other, admin
+            )
+            calls = [
+                Call(f"{cached}/api/displays/{code}/next?count=5", token)
+                for code, token in zip(displays, players, strict=True)
+            ]
+            next_videos = _paced(bench, calls, _PLAYER_CALLS, _PLAYER_SECONDS)
+            bench.progress("Calling the API", 1, 3)
+            page, page_uncached = (
+                _paced(bench, [Call(f"{url}/admin", admin)], _PAGE_CALLS, _PAGE_SECONDS)
+                for url in (cached, plain)
+            )
+            bench.progress("Calling the API", 2, 3)
+            loads = _page_loads(f"{cached}/admin?token={admin}")
+            bench.progress("Calling the API", 3, 3)
+    finally:
+        for token in list_tokens(engine):
+            if token.name == "bench" and token.revoked_at is None:
+                revoke_token(engine, token.id)
+        clear_displays(engine)
+    return ApiCosts(
+        displays=len(displays),
+        page=page,
+        page_uncached=page_uncached,
+        page_load=loads,
+        next_videos=next_videos,
+        listed=listed,
+        listed_uncached=listed_uncached,
+        listed_postgraphile=listed_other,
+    )
+
+
+def _wall(bench: Bench, engine: Engine) -> list[str]:
+    """Displays that play, with everything cached."""
+    displays = make_displays(engine, bench.scale.displays)
+    terms = bench_terms(bench.scale.terms, bench.scale.seed)
+    rng = random.Random(bench.scale.seed)  # noqa: S311  # playlists, not secrets
+    new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
+    rebuild_wall(engine.url.render_as_string(hide_password=False), bench.redis_url, bench.settings)
+    ttl = bench.settings.cache_ttl_seconds
+    write_count_cache(engine, bench.redis, ttl=ttl)
+    write_admin_snapshot(engine, bench.redis, ttl=ttl)
+    return displays
+
+
+def _serving(bench: Bench, engine: Engine, answer_seconds: float) -> Settings:
+    return bench.settings.model_copy(
+        update={
+            "database_url": engine.url.render_as_string(hide_password=False),
+            "redis_url": bench.redis_url,
+            "api_calls_per_second": _NO_LIMIT,
+            "api_answer_seconds": answer_seconds,
+        }
+    )
+
+
+def _measure_lists(
+    bench: Bench, cached: str, plain: str, other: str | None, admin: str
+) -> list[list[float]]:
+    """Answers a second of the cached, the plain and the other server, in turn."""
+    ours, theirs = (json.dumps({"query": query}).encode() for query in (_OURS, _POSTGRAPHILE))
+    calls = [Call(f"{url}/graphql", admin, ours) for url in (cached, plain)]
+    if other is not None:
+        calls.append(Call(other, None, theirs))
+        _check_same(json.loads(answer_of(calls[0])), json.loads(answer_of(calls[-1])))
+    measured: list[list[float]] = [[], [], []]
+    for number in range(bench.scale.rounds):
+        for call, of_server in zip(calls, measured, strict=False):
+            seconds = _LIST_SECONDS * bench.scale.effort
+            with _process() as process:
+                of_server.append(process.submit(closed_loop, call, seconds).result())
+        bench.progress("Listing displays", number + 1, bench.scale.rounds)
+    return measured
+
+
+def _check_same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    mine = [
+        (each["id"], [(b["search"], b["videoCount"], b["total"]) for b in playlist["blocks"]])
+        for each in ours["data"]["displays"]["nodes"]
+        for playlist in [each["activePlaylist"]]
+    ]
+    others = [
+        (
+            each["id"],
+            [
+                (b["searchTerm"], b["videoCount"], int(b["total"]))
+                for b in playlist["playlistBlocksByPlaylistId"]["nodes"]
+            ],
+        )
+        for each in theirs["data"]["allDisplays"]["nodes"]
+        for playlist in each["playlistsByDisplayId"]["nodes"]
+    ]
+    if mine != others:
+        raise WrongResultError("both servers list other displays, blocks or counts")
+
+
+def _paced(bench: Bench, calls: Sequence[Call], rate: float, seconds: float) -> list[float]:
+    # The first round opens connections and reads the tokens.
+    with _process() as process:
+        process.submit(at_pace, calls, rate, len(calls) / rate).result()
+        return process.submit(at_pace, calls, rate, seconds * bench.scale.effort).result()
+
+
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+def _page_loads(address: str) -> list[float]:
+    """Seconds to the load event, each in a browser that has seen nothing; none without one."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None or find_spec("playwright") is None:
+        return []
+    from playwright.sync_api import sync_playwright  # a developer's package
+
+    loads = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for _ in range(_PAGE_LOADS):
+            context = browser.new_context(viewport={"width": 1280, "height": 800})
+            page = context.new_page()
+            page.goto(address)
+            page.goto(address.split("?")[0])
+            loads.append(float(page.evaluate(_LOADED)) / 1000)
+            context.close()
+        browser.close()
+    return loads
+
+
+def api_rows(costs: ApiCosts) -> list[Row]:
+    """The lines of the table about the API."""
+    wall = f"{costs.displays:,} displays"
+    rows = [
+        row(
+            f"admin page of {wall}, 95th percentile",
+            "ms",
+            _milliseconds(costs.page),
+            Target(ours_under=50),
+            ours_is=percentile_95,
+        ),
+        row(
+            f"admin page of {wall}, nothing kept in memory, 95th percentile",
+            "ms",
+            _milliseconds(costs.page_uncached),
+            Target(),
+            ours_is=percentile_95,
+        ),
+        row(
+            f"next videos, {_PLAYER_CALLS} calls a second of {costs.displays:,} players,"
+            " 99th percentile",
+            "ms",
+            _milliseconds(costs.next_videos),
+            Target(ours_under=10),
+            ours_is=percentile_99,
+        ),
+        _rate_row("50 displays with blocks and counts", costs.listed, costs, Target(at_least=3)),
+        _rate_row(
+            "50 displays with blocks and counts, nothing kept in memory",
+            costs.listed_uncached,
+            costs,
+            Target(),
+        ),
+    ]
+    if costs.page_load:
+        rows.append(
+            row(
+                f"admin page of {wall}, whole load in Chromium",
+                "ms",
+                _milliseconds(costs.page_load),
+                Target(ours_under=500),
+            )
+        )
+    return rows
+
+
+def _rate_row(name: str, rates: Sequence[float], costs: ApiCosts, target: Target) -> Row:
+    """Milliseconds of the server per answer, so that a ratio reads as everywhere."""
+    against = [1000 / rate for rate in costs.listed_postgraphile]
+    words = ", against PostGraphile" if against else ""
+    return row(f"GraphQL: {name}{words}", "ms", [1000 / r for r in rates], target, against)
+
+
+def _milliseconds(seconds: Sequence[float]) -> list[float]:
+    return [1000 * each for each in seconds]

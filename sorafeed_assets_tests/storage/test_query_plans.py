@@ -1,0 +1,374 @@
+"""Plans on 200,000 posts: what is asked all day takes its index, and reads no table whole."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Connection, Engine, event, text
+
+from sorafeed_assets.domain.playlists import FetchMode
+from sorafeed_assets.domain.search import Format, parse_query
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage import post_stream, wall
+from sorafeed_assets.storage.advances import load_head, load_play
+from sorafeed_assets.storage.bulk_load import analyze, indexes_built_after
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.embedded import EmbeddedPostgres
+from sorafeed_assets.storage.estimates import count_term_by_day
+from sorafeed_assets.storage.matches import (
+    MatchQuery,
+    read_among,
+    read_page,
+    read_pools,
+    stale_matches,
+)
+from sorafeed_assets.storage.queues import load_depths, wrong_formats
+from sorafeed_assets.storage.snapshots import timeline_snapshots
+from sorafeed_assets.storage.timelines import load_plays, load_queues
+from sorafeed_assets_tests.catalogue import run
+
+# In 20, 2,000 and 20,000 posts.
+RARE, MEDIUM, FREQUENT = "violet lighthouse", "copper balloon", "night market"
+DISPLAY: Final = "D00042"
+
+TRIGRAMS: Final = "sora_posts_text_trigram_idx"
+ORDERED: Final = {
+    FetchMode.NEWEST: "sora_posts_posted_at_idx",
+    FetchMode.RANDOM: "sora_posts_id_hash_idx",
+}
+POOLED: Final = {
+    FetchMode.NEWEST: "video_candidates_newest_idx",
+    FetchMode.RANDOM: "video_candidates_random_idx",
+}
+QUEUE: Final = {
+    "timeline_videos_display_id_status_idx",
+    "timeline_videos_display_id_queue_slot_key",
+    "timeline_videos_display_id_loop_iteration_timeline_position_key",
+}
+LARGE: Final = frozenset({"sora_posts", "video_candidates", "timeline_videos", "video_history"})
+
+_WORDS: Final = [
+    start + end
+    for start in ("ba", "co", "dri", "fu", "gla", "hi", "ju", "ke", "lo", "mi", "no", "pra", "ro")
+    for end in ("ber", "den", "fish", "gon", "ing", "jam", "ket", "lle", "mor", "nst", "pping")
+]
+
+# Three of 4,096 sentences a post, and perhaps a phrase; about 7,700 posts a catalog day.
+_POSTS: Final = """
+WITH sentences AS MATERIALIZED (
+    SELECT s, string_agg(
+        (CAST(:words AS text[]))[1 + (hashint8extended(s, k) & 127)], ' ' ORDER BY k) AS words
+    FROM generate_series(0, 4095) AS s, generate_series(1, 9) AS k GROUP BY s
+), numbers AS (
+    SELECT n, hashint8extended(n, 0) AS h,
+           timestamptz '2026-01-01 00:00+00' + n * interval '11.2 seconds' AS indexed_at
+    FROM generate_series(1, 200000) AS n
+)
+INSERT INTO sora_posts
+    (id, creator_id, text, posted_at, indexed_at, video_url, width, height)
+SELECT 's_' || md5(n::text), 'user-' || n % 5000,
+       concat_ws(' ', a.words, CASE WHEN n % 10000 = 17 THEN :rare
+                                    WHEN n % 100 = 7 THEN :medium
+                                    WHEN n % 10 = 3 THEN :frequent END, b.words, c.words),
+       indexed_at - (h & 1048575) * interval '0.2 seconds', indexed_at,
+       'https://videos.example/az/files/' || md5(n::text) || '/drvs/md/raw',
+       CASE WHEN h & 7 < 4 THEN 640 WHEN h & 7 < 7 THEN 352 END,
+       CASE WHEN h & 7 < 4 THEN 352 WHEN h & 7 < 7 THEN 640 END
+FROM numbers
+JOIN sentences AS a ON a.s = (h >> 8) & 4095
+JOIN sentences AS b ON b.s = (h >> 20) & 4095
+JOIN sentences AS c ON c.s = (h >> 32) & 4095
+ORDER BY n
+"""
+
+# 300 terms with counts and pools; 300 displays, each with a full queue and 120 plays.
+_REST: Final = (
+    """
+    INSERT INTO search_terms (term, phrase, counted_at)
+    SELECT term, term, now() FROM (
+        SELECT unnest(CAST(:phrases AS text[])) AS term
+        UNION ALL SELECT 'term ' || n FROM generate_series(4, 300) AS n
+    ) AS terms
+    """,
+    """
+    INSERT INTO video_counts_daily (term, format, catalog_day, count)
+    SELECT term, format, date '2026-01-01' + day, 7
+    FROM search_terms, unnest('{mixed,wide,tall}'::text[]) AS format, generate_series(0, 25) AS day
+    """,
+    """
+    INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
+    SELECT t.term, p.size_class, pool, p.id, p.posted_at, p.id_hash
+    FROM (SELECT id, size_class, posted_at, id_hash FROM sora_posts ORDER BY id LIMIT 100) AS p,
+         search_terms AS t, unnest('{newest,random}'::text[]) AS pool
+    """,
+    """
+    INSERT INTO displays (id, name, active_build_id, dedup_since, loop_iteration)
+    SELECT 'D' || lpad(n::text, 5, '0'), 'a display', n, '2026-01-20 00:00+00', 1
+    FROM generate_series(1, 300) AS n
+    """,
+    """
+    INSERT INTO playlists (display_id, name, is_active, is_new)
+    SELECT id, 'a playlist', n = 1, false FROM displays, generate_series(1, 2) AS n
+    """,
+    """
+    INSERT INTO playlist_blocks (playlist_id, search_term, video_count, block_order)
+    SELECT p.id, t.term, 50, t.n - 1
+    FROM playlists AS p, unnest(CAST(:phrases AS text[])) WITH ORDINALITY AS t (term, n)
+    """,
+    """
+    INSERT INTO timeline_builds (id, display_id, playlist_id, playlist_version, loop_iteration,
+        inputs, plan, content_hash)
+    OVERRIDING SYSTEM VALUE
+    SELECT d.active_build_id, d.id, p.id, 'v', 1, '{}', '{"loops": [{"loop": 1, "picks": []}]}', 'h'
+    FROM displays AS d JOIN playlists AS p ON p.display_id = d.id AND p.is_active
+    """,
+    """
+    INSERT INTO timeline_videos (display_id, build_id, playlist_id, block_id, video_id,
+        block_position, timeline_position, loop_iteration, queue_slot, video_data)
+    SELECT d.id, d.active_build_id, k.playlist_id, k.id, 's_' || md5(slot::text), slot, slot, 1,
+           slot, jsonb_build_object('id', slot, 'text', repeat('what it shows ', 20))
+    FROM displays AS d
+    JOIN playlists AS p ON p.display_id = d.id AND p.is_active
+    JOIN playlist_blocks AS k ON k.playlist_id = p.id AND k.block_order = 0,
+        generate_series(0, 9) AS slot
+    """,
+    """
+    UPDATE displays AS d SET current_timeline_video_id = v.id
+    FROM timeline_videos AS v WHERE v.display_id = d.id AND v.queue_slot = 0
+    """,
+    """
+    INSERT INTO video_history (display_id, video_id, block_id, loop_iteration, played_at,
+        timeline_video_id)
+    SELECT d.id, 's_' || md5((hashint8extended(n, 1) & 65535)::text), k.id, 0,
+           timestamptz '2026-01-01 00:00+00' + n * interval '5 hours', uuidv7()
+    FROM generate_series(1, 120) AS n, displays AS d
+    JOIN playlists AS p ON p.display_id = d.id AND p.is_active
+    JOIN playlist_blocks AS k ON k.playlist_id = p.id
+    WHERE k.block_order = n % 3
+    """,
+)
+
+
+@pytest.fixture(scope="module")
+def catalogue(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Engine]:
+    """200,000 posts, and what displays make of them; only read."""
+    engine = create_database_engine(
+        postgres.create_database("query_plans", template_database), Settings()
+    )
+    with indexes_built_after(engine):
+        run(engine, _POSTS, words=_WORDS, rare=RARE, medium=MEDIUM, frequent=FREQUENT)
+    analyze(engine)
+    with engine.begin() as connection:
+        for statement in _REST:
+            values = {"phrases": [RARE, MEDIUM, FREQUENT]} if ":phrases" in statement else {}
+            connection.execute(text(statement), values)
+        connection.execute(
+            text(
+                "ANALYZE search_terms, video_counts_daily, video_candidates, displays, playlists,"
+                " playlist_blocks, timeline_builds, timeline_videos, video_history"
+            )
+        )
+    yield engine
+    engine.dispose()
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as driver:
+        driver.execute("DROP DATABASE query_plans WITH (FORCE)")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How Postgres reads for one statement."""
+
+    root: dict[str, Any]
+
+    @property
+    def read_whole(self) -> set[str]:
+        """The tables that are scanned from end to end."""
+        scans = (node for node in _nodes(self.root) if node["Node Type"] == "Seq Scan")
+        return {node["Relation Name"] for node in scans}
+
+    @property
+    def indexes(self) -> set[str]:
+        """The indexes that are used."""
+        return {node["Index Name"] for node in _nodes(self.root) if "Index Name" in node}
+
+    @property
+    def sorted_tables(self) -> set[str]:
+        """The tables whose rows are sorted rather than read in order."""
+        sorts = (node for node in _nodes(self.root) if node["Node Type"].endswith("Sort"))
+        below = (inner for sort in sorts for inner in _nodes(sort))
+        return {node["Relation Name"] for node in below if "Relation Name" in node}
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for inner in node.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _explain(cursor: psycopg.Cursor[Any], statement: str, parameters: Any = None) -> Plan:
+    explained = cursor.connection.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode(), parameters)
+    row = explained.fetchone()
+    assert row is not None
+    return Plan(row[0][0]["Plan"])
+
+
+def plans_of(engine: Engine, *reads: Callable[[Connection], object]) -> list[Plan]:
+    """The plan of every statement that ``reads`` run; none reads a large table whole."""
+    plans: list[Plan] = []
+
+    def note(_: object, cursor: Any, statement: str, parameters: Any, *_context: object) -> None:
+        if statement.lstrip().startswith(("SELECT", "WITH")):
+            plans.append(_explain(cursor, statement, parameters))
+
+    with engine.connect() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        for read in reads:
+            read(connection)
+    assert plans
+    for plan in plans:
+        assert not plan.read_whole & LARGE, plan.root
+    return plans
+
+
+def ask(term: str, mode: FetchMode, format_: Format = Format.MIXED) -> MatchQuery:
+    return MatchQuery(parse_query(term), format_, mode)
+
+
+def read_two_pages(query: MatchQuery, size: int) -> Callable[[Connection], object]:
+    """A first page and the one after it, both full."""
+
+    def read(connection: Connection) -> None:
+        first = read_page(connection, query, size)
+        second = read_page(connection, query, size, first[-1])
+        assert (len(first), len(second)) == (size, size)
+
+    return read
+
+
+def test_the_catalogue_is_as_described(catalogue: Engine) -> None:
+    [row] = run(
+        catalogue,
+        "SELECT count(*) AS posts, count(DISTINCT catalog_day(indexed_at)) AS days,"
+        " avg(length(text)) AS length, count(DISTINCT size_class) AS shapes FROM sora_posts",
+    )
+    assert (row.posts, row.days, row.shapes) == (200_000, 26, 3)
+    assert 160 < row.length < 240
+
+
+@pytest.mark.parametrize(("term", "matching"), [(RARE, 20), (MEDIUM, 2_000)])
+def test_a_term_is_counted_by_its_trigrams(catalogue: Engine, term: str, matching: int) -> None:
+    counted: list[Any] = []
+    query = parse_query(f"{term} -unheard")
+    [plan] = plans_of(catalogue, lambda c: counted.extend(count_term_by_day(c, query)))
+    assert plan.indexes == {TRIGRAMS}
+    assert sum(sum(shapes) for _, *shapes in counted) == matching
+
+
+@pytest.mark.parametrize("mode", FetchMode)
+@pytest.mark.parametrize("format_", Format)
+@pytest.mark.parametrize(("term", "size"), [(MEDIUM, 20), (FREQUENT, 200)])
+def test_pages_of_many_matches_are_walked(
+    catalogue: Engine, mode: FetchMode, format_: Format, term: str, size: int
+) -> None:
+    for plan in plans_of(catalogue, read_two_pages(ask(term, mode, format_), size)):
+        assert plan.indexes == {ORDERED[mode]}
+        assert not plan.sorted_tables
+
+
+@pytest.mark.parametrize("mode", FetchMode)
+@pytest.mark.parametrize(("term", "size"), [(RARE, 8), (MEDIUM, 950)])
+def test_pages_of_few_matches_are_found(
+    catalogue: Engine, mode: FetchMode, term: str, size: int
+) -> None:
+    first_look, found, later_look, later = plans_of(
+        catalogue, read_two_pages(ask(term, mode), size)
+    )
+    for look in (first_look, later_look):
+        assert look.indexes == {ORDERED[mode]}
+        assert not look.sorted_tables
+    for plan in (found, later):
+        assert plan.indexes == {TRIGRAMS}
+
+
+@pytest.mark.parametrize("mode", FetchMode)
+def test_pools_are_read_by_term(catalogue: Engine, mode: FetchMode) -> None:
+    asked = [ask(term, mode, format_) for term in (RARE, FREQUENT) for format_ in Format]
+    [plan] = plans_of(catalogue, lambda c: read_pools(c, asked, 100))
+    assert POOLED[mode] in plan.indexes
+    assert "video_counts_daily" not in plan.read_whole
+
+
+@pytest.mark.parametrize("mode", FetchMode)
+@pytest.mark.parametrize("term", [RARE, FREQUENT])
+def test_picks_are_looked_up_by_id(catalogue: Engine, mode: FetchMode, term: str) -> None:
+    ids = [row.id for row in run(catalogue, "SELECT id FROM sora_posts ORDER BY id LIMIT 300")]
+    picks = [(ask(term, mode, format_), post_id) for format_ in Format for post_id in ids]
+    formats = [(number, post_id, "wide") for number, post_id in enumerate(ids)]
+    # A few matches may be found before many ids are.
+    [among] = plans_of(catalogue, lambda c: read_among(c, ask(term, mode), ids))
+    assert (TRIGRAMS if term == RARE else "sora_posts_pkey") in among.indexes
+    plans = plans_of(
+        catalogue,
+        lambda c: stale_matches(c, picks),
+        lambda c: wrong_formats(c, formats),
+        lambda c: wall.load_posts(c, ids),
+    )
+    for plan in plans:
+        assert "sora_posts_pkey" in plan.indexes
+
+
+def test_a_catalog_day_is_a_range(catalogue: Engine) -> None:
+    first, end = post_stream.day_bounds(date(2026, 1, 13))
+    copy = post_stream._DAY.format(first=sql.Literal(first), end=sql.Literal(end)).as_string()
+    query = copy[copy.index("(") + 1 : copy.rindex(") TO STDOUT")]
+    [plan] = plans_of(catalogue, lambda c: c.exec_driver_sql(query))
+    assert plan.indexes == {"sora_posts_indexed_at_idx"}
+
+
+def test_queues_are_read_by_display(catalogue: Engine) -> None:
+    head = run(
+        catalogue, "SELECT current_timeline_video_id FROM displays WHERE id = :id", id=DISPLAY
+    )[0][0]
+    plans = plans_of(
+        catalogue,
+        lambda c: load_queues(c, [DISPLAY]),
+        lambda c: load_head(c, DISPLAY),
+        lambda c: load_play(c, DISPLAY, head),
+        lambda c: timeline_snapshots(c, [DISPLAY]),
+        lambda c: wall.load_displays(c, [DISPLAY]),
+        lambda c: wall.load_displays(c),
+        lambda c: load_depths(c, 5),
+    )
+    for plan in plans:
+        assert plan.indexes & QUEUE
+
+
+def test_plays_are_read_by_display(catalogue: Engine) -> None:
+    recent = wall.After(datetime(2026, 1, 22, tzinfo=UTC), wall.FIRST_PAGE.id)
+    plays: list[Any] = []
+    plans = plans_of(
+        catalogue,
+        lambda c: plays.append(load_plays(c, [DISPLAY])),
+        lambda c: plays.append(wall.plays_of(c, DISPLAY, 20)),
+        lambda c: plays.append(wall.plays_of(c, DISPLAY, 20, recent)),
+    )
+    assert [len(found) for found in (plays[0][DISPLAY], *plays[1:])] == [29, 20, 20]
+    for plan in plans:
+        assert "video_history_display_id_played_at_idx" in plan.indexes
+    for page in plans[1:]:
+        assert "sora_posts_pkey" in page.indexes
+
+
+def test_seen_videos_are_read_by_block(catalogue: Engine) -> None:
+    rows = run(
+        catalogue,
+        "SELECT b.id FROM playlist_blocks b JOIN playlists p ON p.id = b.playlist_id"
+        " WHERE p.display_id = :id AND p.is_active",
+        id=DISPLAY,
+    )
+    [plan] = plans_of(catalogue, lambda c: wall.seen_of(c, [row.id for row in rows]))
+    assert "video_history_block_id_display_id_idx" in plan.indexes
