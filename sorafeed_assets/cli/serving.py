@@ -42,7 +42,7 @@ def serve(
         raise SetupError("--tls-certificate and --tls-key go together")
     port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
     scheme = "http" if tls_certificate is None else "https"
-    with servers(settings_of(data_dir)) as settings:
+    with servers(settings_of(data_dir), joinable=True) as settings:
         engine = engine_of(settings)
         try:
             migrate(engine)

@@ -16,8 +16,10 @@ _REDIS_PORT: Final = 63790
 
 
 @contextmanager
-def servers(settings: Settings) -> Iterator[Settings]:
+def servers(settings: Settings, *, joinable: bool = False) -> Iterator[Settings]:
     """Settings in which every address is set, for as long as the block lasts.
+
+    Servers that are started here are ``joinable`` for other commands when this one stays.
 
     Raises:
         SetupError: the data folder is in use or unusable, or a server does not start.
@@ -30,8 +32,10 @@ def servers(settings: Settings) -> Iterator[Settings]:
     if runtime is not None:
         yield _addressed(settings, runtime)
         return
-    # Not published: whoever joined would lose the servers when this command is done.
     with owned_folder(settings) as folder, embedded(settings, folder) as addressed:
+        # Whoever joined a short command would lose the servers when it is done.
+        if joinable:
+            publish(folder, addressed)
         yield addressed
 
 

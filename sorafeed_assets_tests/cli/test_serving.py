@@ -1,9 +1,10 @@
 """`sorafeed up` as it serves: joined by other commands, killed, started again, stopped."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -69,6 +70,24 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     assert free_port(port) == port
     assert not list((folder / "children").iterdir())
     assert "start `sorafeed up` first" in refusal("env", folder=folder)
+
+
+def test_the_api_alone_is_joined_by_other_commands(folder: Path, tmp_path: Path) -> None:
+    port, said = free_port(), tmp_path / "said"
+    serve = start(said, "serve", "--api-port", str(port), "--data-dir", str(folder))
+    wait_until(lambda: "/admin" in said.read_text() or serve.poll() is not None, "the API")
+    assert serve.poll() is None, said.read_text()
+    secret = answer("tokens", "create", "a script", folder=folder).strip()
+    answer("displays", "add", "The hall", "--code", "HALL01", folder=folder)
+    asked = Request(
+        f"http://127.0.0.1:{port}/graphql?query=%7Bdisplay(id:%22HALL01%22)%7Bname%7D%7D",
+        headers={"authorization": f"Bearer {secret}"},
+    )
+    with urlopen(asked) as response:  # noqa: S310  # our own address
+        assert json.loads(response.read()) == {"data": {"display": {"name": "The hall"}}}
+    serve.send_signal(signal.SIGTERM)
+    assert serve.wait(60) == 0
+    assert processes_of(folder) == []
 
 
 def _others_are_refused(folder: Path, tmp_path: Path, port: int) -> None:
