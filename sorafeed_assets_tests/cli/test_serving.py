@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -11,6 +13,7 @@ import pytest
 from sorafeed_assets.storage.embedded import free_port
 from sorafeed_assets_tests.cli.running import (
     answer,
+    environment,
     exported,
     figures,
     is_alive,
@@ -111,6 +114,18 @@ def _others_join(folder: Path, tmp_path: Path) -> None:
     assert variables["DAGSTER_HOME"] == str(folder / "dagster")
     assert {"SORAFEED_DATABASE_URL", "SORAFEED_DAGSTER_URL", "SORAFEED_REDIS_URL"} <= set(variables)
     assert variables["SORAFEED_DAGSTER_URL"].startswith("postgresql+psycopg2://")
+    joined = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import dagster; print(len(dagster.DagsterInstance.get().get_runs()))",
+        ],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(joined.stdout) >= len(status["runs"]) > 0
 
     assert "already at" in answer("migrate", folder=folder)
     assert "0 of 400 posts inserted" in answer("seed", "--posts", 400, folder=folder)

@@ -17,8 +17,10 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.services.counts import refresh_days
 from sorafeed_assets.services.queues import low_displays, stale_displays
 from sorafeed_assets.services.rebuild import BuildOutcome
+from sorafeed_assets.services.terms import watch_term
 from sorafeed_assets.services.timeline_checks import check_plans, check_queues, check_replans
 from sorafeed_assets.services.timelines import TimelineService
 from sorafeed_assets_tests.catalogue import (
@@ -30,7 +32,7 @@ from sorafeed_assets_tests.catalogue import (
     run,
 )
 
-D, WINDOW = "AAAAAA", 4
+D, WINDOW, POOL = "AAAAAA", 4, 3
 TERMS = st.sampled_from(["cats", "dogs", "birds", "unicorns"])
 LINES = st.tuples(
     TERMS,
@@ -48,7 +50,7 @@ class TimelineMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.service = TimelineService(self.engine, window=WINDOW, candidates_per_pool=3)
+        self.service = TimelineService(self.engine, window=WINDOW, candidates_per_pool=POOL)
         self.posts = 0
         self.plays = 0
 
@@ -59,6 +61,7 @@ class TimelineMachine(RuleBasedStateMachine):
         add_display(self.engine, D)
         for term in ("cats", "dogs", "birds"):
             self.add_posts(term, 3)
+            watch_term(self.engine, term)
         add_playlist(self.engine, D, lines)
         self.repopulate()
 
@@ -69,6 +72,10 @@ class TimelineMachine(RuleBasedStateMachine):
     def add_posts(self, term: str, count: int) -> None:
         add_posts(self.engine, term, count, start=self.posts, size=(640, 352))
         self.posts += count
+
+    @rule()
+    def refresh_pools(self) -> None:
+        refresh_days(self.engine, None, pool_size=POOL)
 
     @rule(place=st.integers(0, 20))
     def delete_post(self, place: int) -> None:

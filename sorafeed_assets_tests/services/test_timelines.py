@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError, SorafeedError
+from sorafeed_assets.services.counts import refresh_days
 from sorafeed_assets.services.rebuild import BuildOutcome
+from sorafeed_assets.services.terms import watch_term
 from sorafeed_assets.services.timelines import TimelineService
 from sorafeed_assets_tests.catalogue import (
     add_block,
@@ -396,3 +398,18 @@ def test_formats(service: TimelineService, engine: Engine) -> None:
     add_playlist(engine, D, [("cats", 5)])
     built(service)
     assert set(videos_of(engine, D)) == {f"cats-000{number}" for number in range(5)}
+
+
+@pytest.mark.parametrize("mode", ["newest", "random"])
+def test_a_pool_played_dry_repeats_nothing(engine: Engine, mode: str) -> None:
+    posts = set(add_posts(engine, "cats", 12))
+    watch_term(engine, "cats")
+    refresh_days(engine, None, pool_size=3)
+    add_display(engine, D)
+    add_playlist(engine, D, [("cats", 2, mode)])
+    service = TimelineService(engine, window=4, candidates_per_pool=3)
+    built(service)
+    play(service, engine, 12)
+    played = [row.video_id for row in run(engine, "SELECT video_id FROM video_history")]
+    assert len(played) == 12
+    assert set(played) == posts
