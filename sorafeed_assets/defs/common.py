@@ -89,6 +89,18 @@ def display_previews(
     return {display: as_markdown(found.get(display, _NOTHING)) for display in displays}
 
 
+def counted_previews(
+    engine: Engine, asset: str, displays: Collection[str], name: str
+) -> dict[str, Metadata]:
+    """Per display its preview, and under ``name`` how many rows its partition has."""
+    found = preview_displays(engine, asset, displays)
+    of_displays = {display: found.get(display, _NOTHING) for display in displays}
+    return {
+        display: {name: len(rows.rows), "preview": as_markdown(rows)}
+        for display, rows in of_displays.items()
+    }
+
+
 def as_markdown(rows: Preview) -> dg.MarkdownMetadataValue:
     """Rows of text as a Markdown table; what could break out of a cell is escaped."""
     if not rows.rows:

@@ -10,10 +10,12 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.defs import requests
 from sorafeed_assets.domain.automation import INSERTS_WORTH_A_REFRESH
+from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.domain.playlists import BlockDraft, FetchMode
+from sorafeed_assets.services import timelines
 from sorafeed_assets.services.playlists import replace_blocks
 from sorafeed_assets.services.queues import stale_displays
-from sorafeed_assets_tests.catalogue import run, videos_of
+from sorafeed_assets_tests.catalogue import queue_of, run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
@@ -140,6 +142,22 @@ def test_low_queues_are_filled(
     _later(monkeypatch, timedelta(minutes=2))
     assert len(wall.tick("low_queues")) == 1
     assert videos_of(engine, "AAAAA1") == full
+
+
+def test_low_queues_prepare_the_next_loop_of_a_plan_that_ran_out(
+    engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise SorafeedError("no plan today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(timelines, "rebuild", fail)
+        while queue := queue_of(engine, "AAAAA1"):
+            wall.connections.timelines.advance("AAAAA1", queue[0].id)
+    (filled,) = wall.tick("low_queues")
+    assert filled.success
+    assert len(videos_of(engine, "AAAAA1")) == 5
+    assert wall.tick("low_queues") == []
 
 
 def test_displays_come_and_go(engine: Engine, wall: Dagster) -> None:

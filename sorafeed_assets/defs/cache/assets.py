@@ -12,7 +12,7 @@ from sorafeed_assets.defs.common import (
     OWNERS,
     RETRIES,
     MetadataEntry,
-    display_previews,
+    counted_previews,
     last_event,
     latest_version,
     plain_failures,
@@ -71,12 +71,12 @@ def cache_results(
 ) -> dict[str, PartitionResult]:
     """What `timeline_cache` records, per display."""
     timelines = recorded_versions(instance, "display_timelines")
-    previews = display_previews(engine, "display_timelines", versions.keys())
+    metadata = counted_previews(engine, "display_timelines", versions.keys(), "videos")
     return {
         display: PartitionResult(
             version,
             upstream={"display_timelines": timelines.get(display, "none")},
-            metadata={"preview": previews[display]},
+            metadata=metadata[display],
         )
         for display, version in sorted(versions.items())
     }
@@ -118,7 +118,7 @@ def timeline_cache(
     metadata=_columns(key="sorafeed:admin:snapshot", value="json: displays, totals, counts"),
 )
 def admin_snapshot(connections: dg.ResourceParam[Connections]) -> dg.MaterializeResult[None]:
-    """What the admin page opens with: all displays and counts, in one value."""
+    """The wall at a glance: all displays and counts, in one value."""
     with plain_failures():
         version = write_admin_snapshot(
             connections.engine, connections.redis, ttl=connections.settings.cache_ttl_seconds
