@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
-from sorafeed_assets.domain.errors import NotFoundError
-from sorafeed_assets.domain.playlists import playlist_version
+from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
+from sorafeed_assets.domain.playlists import Block, Playlist, check_playlist, playlist_version
+from sorafeed_assets.services.candidates import CandidateBook
 from sorafeed_assets.storage.queues import Depth, load_depths
 from sorafeed_assets.storage.timelines import (
     Build,
@@ -21,6 +22,8 @@ from sorafeed_assets.storage.timelines import (
 )
 
 _LOW: Final = 3
+# One match is enough to know that there is a next loop; a few more, for some may be stale.
+_FEW: Final = 10
 
 _WITH_PLAYLIST: Final = "SELECT display_id FROM playlists WHERE is_active ORDER BY display_id"
 
@@ -35,8 +38,9 @@ JOIN timeline_builds AS b ON b.id = d.active_build_id
 class QueueStatus:
     """How many displays with an active playlist have a full, a low and a dry queue.
 
-    A dry display has nothing to play; a low one has, but its queue is short of it. A display
-    that is neither is counted in ``complete``, even while its window is not quite full.
+    A dry display has nothing to play; a low one has, but its queue is short of it, or its plan
+    ran out. A display that is neither is counted in ``complete``, even while its window is not
+    quite full.
     """
 
     complete: int
@@ -73,9 +77,15 @@ class TimelineView:
 
 
 def low_displays(engine: Engine, *, low: int = _LOW) -> list[str]:
-    """Displays that have fewer than ``low`` videos queued though their plan could give more."""
+    """Displays with fewer than ``low`` videos queued though there are more to play.
+
+    Either their plan could give more, or it ran out before its next loop was prepared. ``low``
+    is at most the window: so far every plan reaches that can.
+    """
     with engine.connect() as connection:
-        return [depth.display_id for depth in load_depths(connection, low) if _is_low(depth, low)]
+        depths = load_depths(connection, low)
+        lows = _lows(connection, depths, low)
+    return [depth.display_id for depth in depths if depth.display_id in lows]
 
 
 def queue_status(engine: Engine, window: int) -> QueueStatus:
@@ -83,13 +93,55 @@ def queue_status(engine: Engine, window: int) -> QueueStatus:
     low = min(_LOW, window)
     with engine.connect() as connection:
         depths = load_depths(connection, low)
-    dry = sum(depth.is_built and depth.ahead == 0 and depth.queued == 0 for depth in depths)
-    short = sum(_is_low(depth, low) or not depth.is_built for depth in depths)
+        lows = _lows(connection, depths, low)
+    rest = [depth for depth in depths if depth.display_id not in lows]
+    dry = sum(depth.is_built and depth.ahead == 0 and depth.queued == 0 for depth in rest)
+    short = len(lows) + sum(not depth.is_built for depth in rest)
     return QueueStatus(len(depths) - dry - short, short, dry)
 
 
-def _is_low(depth: Depth, low: int) -> bool:
-    return depth.ahead is not None and depth.queued < min(low, depth.ahead)
+def _lows(connection: Connection, depths: Sequence[Depth], low: int) -> set[str]:
+    """Which displays are low; the catalogue is asked only about plans that ran out."""
+    lows = {d.display_id for d in depths if d.ahead is not None and d.queued < min(low, d.ahead)}
+    ended = [
+        depth.display_id
+        for depth in depths
+        if depth.display_id not in lows
+        and depth.has_picks
+        and depth.ahead is not None
+        and depth.ahead < low
+    ]
+    if not ended:
+        return lows
+    # A plan may also end because nothing matches any more: planning again would not help it.
+    book = CandidateBook(_FEW)
+    playlists = load_active_playlists(connection, ended)
+    return lows | {n for n, plays in playlists.items() if _goes_on(connection, book, plays)}
+
+
+def _goes_on(connection: Connection, book: CandidateBook, playlist: Playlist) -> bool:
+    """Whether a next loop of the playlist would have a video."""
+    try:
+        check_playlist(playlist)
+    except SorafeedError:
+        return False
+    return any(_has_match(connection, book, block) for block in playlist.blocks)
+
+
+def _has_match(connection: Connection, book: CandidateBook, block: Block) -> bool:
+    query = book.query_of(block)
+    book.prepare(connection, [query])
+    while True:
+        # Of which display and loop makes only the order.
+        found = book.candidates("", block, 0)
+        post_id = next(iter(found.ids), None)
+        if post_id is not None:
+            if not book.drop_stale(connection, {(query, post_id)}):
+                return True
+        elif found.complete:
+            return False
+        else:
+            book.extend(connection, [query])
 
 
 def stale_displays(engine: Engine) -> dict[str, str]:

@@ -8,18 +8,21 @@ from sqlalchemy import Connection, text
 # A display has only as much ahead as its plan; plans are opened for short queues only.
 _DEPTHS: Final = """
 SELECT d.id AS display_id, q.queued, d.active_build_id IS NOT NULL AS is_built,
-    CASE WHEN q.queued < :enough THEN (
-        SELECT coalesce(sum(jsonb_array_length(l.loop -> 'picks')), 0)
-            - least(d.timeline_position, coalesce(sum(jsonb_array_length(l.loop -> 'picks')), 0))
-        FROM timeline_builds AS b,
-            jsonb_array_elements(b.plan -> 'loops') AS l (loop)
-        WHERE b.id = d.active_build_id AND CAST(l.loop ->> 'loop' AS integer) >= d.loop_iteration
-    ) END AS ahead
+    CASE WHEN q.queued < :enough THEN s.planned - least(d.timeline_position, s.planned) END
+        AS ahead,
+    s.planned > 0 AS has_picks
 FROM displays AS d
 JOIN playlists AS p ON p.display_id = d.id AND p.is_active
 CROSS JOIN LATERAL (
     SELECT count(*) AS queued FROM timeline_videos WHERE display_id = d.id
 ) AS q
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(jsonb_array_length(l.loop -> 'picks')), 0) AS planned
+    FROM timeline_builds AS b,
+        jsonb_array_elements(b.plan -> 'loops') AS l (loop)
+    WHERE q.queued < :enough
+        AND b.id = d.active_build_id AND CAST(l.loop ->> 'loop' AS integer) >= d.loop_iteration
+) AS s
 ORDER BY d.id
 """
 
@@ -33,12 +36,16 @@ WHERE k.format <> 'mixed' AND p.size_class <> k.format
 
 
 class Depth(NamedTuple):
-    """How far a display's queue reaches, and its plan (None: further than was asked)."""
+    """How far a display's queue reaches, and its plan (None: further than was asked).
+
+    ``has_picks`` tells a short plan that ran out from one in which every block is dry.
+    """
 
     display_id: str
     queued: int
     is_built: bool
     ahead: int | None
+    has_picks: bool
 
 
 def load_depths(connection: Connection, enough: int) -> list[Depth]:

@@ -1,9 +1,12 @@
 """How queues stand, as people and sensors ask."""
 
+from collections.abc import Callable
+
 import pytest
 from sqlalchemy import Engine
 
-from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
+from sorafeed_assets.services import timelines
 from sorafeed_assets.services.queues import (
     QueueStatus,
     low_displays,
@@ -11,8 +14,16 @@ from sorafeed_assets.services.queues import (
     stale_displays,
     timeline_view,
 )
+from sorafeed_assets.services.rebuild import Outcomes
 from sorafeed_assets.services.timelines import TimelineService
-from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, queue_of, run
+from sorafeed_assets_tests.catalogue import (
+    add_display,
+    add_playlist,
+    add_posts,
+    queue_of,
+    run,
+    videos_of,
+)
 
 FULL, DRY, LOW, IDLE, NEW = "FULL11", "DRY111", "LOW111", "IDLE11", "NEW111"
 
@@ -44,6 +55,54 @@ def test_low_displays_have_more_in_their_plan(displays: Engine) -> None:
 
 def test_the_status_counts_each_display_once(displays: Engine) -> None:
     assert queue_status(displays, 5) == QueueStatus(complete=1, low=2, dry=1)
+
+
+def play_without_planning(engine: Engine, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Play FULL's plan until ``left`` videos are queued, while planning on fails."""
+
+    def fail(*_: object) -> None:
+        raise SorafeedError("no plan today")
+
+    service = TimelineService(engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(timelines, "rebuild", fail)
+        while len(queue := queue_of(engine, FULL)) > left:
+            service.advance(FULL, queue[0].id)
+
+
+@pytest.mark.parametrize("left", [2, 1, 0])
+@pytest.mark.parametrize("refill", [TimelineService.repopulate, TimelineService.top_up])
+def test_a_plan_that_ran_out_is_low(
+    displays: Engine, left: int, refill: Callable[..., Outcomes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play_without_planning(displays, left, monkeypatch)
+    before = videos_of(displays, FULL)
+    assert len(before) == left
+    assert low_displays(displays) == [FULL, LOW]
+    assert queue_status(displays, 5) == QueueStatus(complete=0, low=3, dry=1)
+    refill(TimelineService(displays), [FULL])
+    queue = queue_of(displays, FULL)
+    assert [row.video_id for row in queue][:left] == before
+    assert len(queue) == 5
+    assert queue[-1].loop_iteration == 1
+    assert low_displays(displays) == [LOW]
+    service = TimelineService(displays)
+    service.advance(FULL, queue[0].id)
+    assert len(queue_of(displays, FULL)) == 5
+
+
+@pytest.mark.parametrize("left", [2, 0])
+def test_a_plan_that_ran_out_of_matches_is_not_low(
+    displays: Engine, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play_without_planning(displays, left, monkeypatch)
+    run(displays, "UPDATE sora_posts SET text = 'a video about nothing'")
+    assert low_displays(displays) == [LOW]
+    run(displays, "UPDATE sora_posts SET text = 'cats'")
+    assert low_displays(displays) == [FULL, LOW]
+    # A playlist that cannot be planned is not asked for either.
+    run(displays, "DELETE FROM playlist_blocks WHERE video_count IN (7, 2)")
+    assert low_displays(displays) == [LOW]
 
 
 def test_stale_displays(displays: Engine) -> None:
