@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+import psutil
 from redis import Redis
 from sqlalchemy import Engine, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -146,7 +147,7 @@ def open_bench(
 ) -> Iterator[Bench]:
     """Servers in ``folder``, which nobody else may use, for as long as the block lasts."""
     with ExitStack() as stack:
-        postgres = EmbeddedPostgres(folder / "postgres")
+        postgres = EmbeddedPostgres(folder / "postgres", _buffers())
         stack.callback(postgres.stop)
         postgres.start()
         redis = EmbeddedRedis(folder / "redis", persist=False)
@@ -155,6 +156,12 @@ def open_bench(
         bench = Bench(postgres, redis.url, settings, scale, progress)
         stack.callback(bench.close)
         yield bench
+
+
+def _buffers() -> dict[str, str]:
+    """A quarter of the memory, as on a server that has this catalogue; both sides gain by it."""
+    megabytes = psutil.virtual_memory().total // 4 // 2**20
+    return {"shared_buffers": f"{max(128, megabytes)}MB"}
 
 
 def _keep(engine: Engine) -> None:

@@ -25,8 +25,9 @@ from sorafeed_assets.services.queues import timeline_view
 from sorafeed_assets.services.rebuild import BuildOutcome
 from sorafeed_assets.services.terms import sync_search_terms
 from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.services.wall import TERMS_TAG, WALL_TAG, tell_others
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.redis import create_redis_client
+from sorafeed_assets.storage.redis import create_redis_client, display_tag
 
 displays = typer.Typer(help="Screens on walls.", no_args_is_help=True)
 playlists = typer.Typer(help="What displays are told to play.", no_args_is_help=True)
@@ -44,11 +45,19 @@ def _publish(engine: Engine, settings: Settings, display: str) -> BuildOutcome:
     outcome = service.repopulate([display])[display]
     if isinstance(outcome, SorafeedError):
         raise outcome
-    sync_search_terms(engine)
+    changed = sync_search_terms(engine)
+    _tell(settings, [display_tag(display), *([TERMS_TAG] if changed.is_change else [])])
     if settings.redis_url is not None:
         with create_redis_client(str(settings.redis_url)) as redis:
             write_timeline_cache(engine, redis, [display], ttl=settings.cache_ttl_seconds)
     return outcome
+
+
+def _tell(settings: Settings, tags: list[str]) -> None:
+    """Tell the servers what changed; they hear nothing where there is no Redis."""
+    if settings.redis_url is not None:
+        with create_redis_client(str(settings.redis_url)) as redis:
+            tell_others(redis, tags)
 
 
 @displays.command("add")
@@ -60,8 +69,10 @@ def add_display(
     data_dir: DataDir = None,
 ) -> None:
     """Add a display; prints its code."""
-    with database(data_dir) as (engine, _settings):
-        console.print(create_display(engine, code, name))
+    with database(data_dir) as (engine, settings):
+        made = create_display(engine, code, name)
+        _tell(settings, [display_tag(made), WALL_TAG])
+        console.print(made)
 
 
 @displays.command("list")

@@ -1,5 +1,6 @@
 """How many posts match what somebody is typing: exact when it is known or small, never late."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -9,7 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.search import Format, parse_query
-from sorafeed_assets.services.count_jobs import Priority, ask_for_counts
+from sorafeed_assets.services.count_jobs import Priority
 from sorafeed_assets.services.terms import track_term
 from sorafeed_assets.storage.matching import MATCHES, match_parameters
 from sorafeed_assets.storage.snapshots import total
@@ -45,9 +46,16 @@ class Preview:
 
 
 def preview_count(
-    engine: Engine, search: str, format_: Format, *, milliseconds: int = _MILLISECONDS
+    engine: Engine,
+    search: str,
+    format_: Format,
+    *,
+    milliseconds: int = _MILLISECONDS,
+    on_tracked: Callable[[], None] = lambda: None,
 ) -> Preview:
     """Count within a bounded query; what is more than that is tracked and counted by a job.
+
+    ``on_tracked`` is called when the search was not tracked before.
 
     Raises:
         InvalidInputError: ``search`` is no search.
@@ -68,7 +76,7 @@ def preview_count(
             found = None
     if found is not None and found <= MOST_COUNTED:
         return Preview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
-    track_term(engine, query)
-    ask_for_counts(engine, [query.term], Priority.LOOKED_AT)
+    if track_term(engine, query, Priority.LOOKED_AT):
+        on_tracked()
     least = 0 if found is None else MOST_COUNTED + 1
     return Preview(query.term, format_, least, Exactness.AT_LEAST, is_tracked=True)

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.domain.search import SearchQuery, parse_query
+from sorafeed_assets.storage.count_jobs import MAX_ATTEMPTS, add_jobs
 
 _SEARCHES: Final = """
 SELECT DISTINCT ON (b.search_term) b.search_term, b.playlist_id, b.block_order
@@ -19,10 +20,17 @@ _ADD: Final = text(
     " ON CONFLICT (term) DO UPDATE SET is_watched = true"
     " WHERE excluded.is_watched AND NOT search_terms.is_watched"
 ).bindparams(bindparam("exclusions", type_=JSONB))
-# A term that is being counted right now is skipped; the next look removes it.
+# A term that is being counted right now is skipped, and so is one whose count somebody waits for
+# (the last attempt has no other sign than its lease); a look after that removes it.
 _REMOVE: Final = """
 DELETE FROM search_terms WHERE term IN (
-    SELECT term FROM search_terms WHERE term = ANY(:terms) ORDER BY term FOR UPDATE SKIP LOCKED
+    SELECT t.term FROM search_terms t
+    WHERE t.term = ANY(:terms) AND NOT EXISTS (
+        SELECT FROM count_jobs j
+        WHERE j.term = t.term AND t.counted_at IS NULL
+          AND (j.attempts < :max OR j.run_after > now())
+    )
+    ORDER BY t.term FOR UPDATE OF t SKIP LOCKED
 )
 """
 
@@ -35,6 +43,11 @@ class TermsSync:
     removed: int
     kept: int
     problems: tuple[str, ...]
+
+    @property
+    def is_change(self) -> bool:
+        """Whether other terms are tracked than before."""
+        return bool(self.added or self.removed)
 
 
 def sync_search_terms(engine: Engine) -> TermsSync:
@@ -49,7 +62,8 @@ def sync_search_terms(engine: Engine) -> TermsSync:
             connection.execute(_ADD, [_row(wanted[term], is_watched=False) for term in missing])
         removed = 0
         if unused:
-            removed = connection.execute(text(_REMOVE), {"terms": unused}).rowcount
+            values = {"terms": unused, "max": MAX_ATTEMPTS}
+            removed = connection.execute(text(_REMOVE), values).rowcount
     return TermsSync(len(missing), removed, len(tracked) - removed, tuple(problems))
 
 
@@ -75,10 +89,16 @@ def _row(query: SearchQuery, *, is_watched: bool) -> dict[str, object]:
     }
 
 
-def track_term(engine: Engine, query: SearchQuery) -> None:
-    """Track a search until the next sync finds that nobody plays or watches it."""
+def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
+    """Track a search until a sync finds it counted, and nobody plays or watches it.
+
+    True when it was not tracked before.
+    """
+    # Together: a sync in between would drop a term that has no job yet.
     with engine.begin() as connection:
-        connection.execute(_ADD, _row(query, is_watched=False))
+        is_new = connection.execute(_ADD, _row(query, is_watched=False)).rowcount > 0
+        add_jobs(connection, [query.term], priority)
+    return is_new
 
 
 def watch_term(engine: Engine, search: str) -> str:

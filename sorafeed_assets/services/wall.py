@@ -162,6 +162,10 @@ class Wall:
         self._publish([], TERMS_TAG)
         return term
 
+    def tell_of_terms(self) -> None:
+        """Tell that somebody else in this process tracked a term."""
+        self._tell([TERMS_TAG])
+
     def note_calls(self, calls: Mapping[str, datetime], silence: float) -> None:
         """Write down when displays called, and tell of those that came or went."""
         since = datetime.now(UTC) - timedelta(seconds=silence)
@@ -190,7 +194,7 @@ class Wall:
         changed = terms.sync_search_terms(self._engine)
         if changed.added:
             ask_for_counts(self._engine, None, Priority.PLAYED)
-        if changed.added or changed.removed:
+        if changed.is_change:
             self._publish([], TERMS_TAG)
 
     def _publish(self, display_ids: Sequence[str], *more: str) -> None:
@@ -213,10 +217,7 @@ class Wall:
 
     def _tell(self, tags: Sequence[str]) -> None:
         try:
-            with redis_errors(self._redis):
-                tell(self._redis, tags)
-        except UnavailableError as error:
-            _log.warning("nobody else hears of %s: %s", json.dumps(list(tags)), error)
+            tell_others(self._redis, tags)
         finally:
             self._on_change(tags)
 
@@ -227,6 +228,15 @@ class Wall:
             self._redis.delete(playback_key(display_id))
         else:
             self._redis.set(playback_key(display_id), state, ex=self._ttl)
+
+
+def tell_others(redis: Redis, tags: Collection[str]) -> None:
+    """Tell every process that listens; without Redis their answers are kept by nobody anyway."""
+    try:
+        with redis_errors(redis):
+            tell(redis, tags)
+    except UnavailableError as error:
+        _log.warning("nobody else hears of %s: %s", json.dumps(list(tags)), error)
 
 
 def no_display(display_id: str) -> NotFoundError:

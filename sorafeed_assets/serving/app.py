@@ -109,7 +109,8 @@ async def _warm(runtime: Runtime) -> None:
                 await asyncio.sleep(0.02)
     while True:
         try:
-            await runtime.run(runtime.readings.displays)
+            for is_admin in (True, False):
+                await pages.wall_answer(runtime, is_admin=is_admin)
         except SorafeedError as error:
             _log.warning("cold", problem=str(error))
             await asyncio.sleep(1.0)

@@ -105,18 +105,26 @@ async def wall(request: Request) -> Response:
     if principal is None:
         return _sign_in()
     principal.must_read()
-
-    async def compute(tags: set[str]) -> Answer:
-        return Answer(await runtime.run(lambda: _render_wall(runtime, tags, is_admin=is_admin)))
-
-    is_admin = principal.token.role is Role.ADMIN
     try:
-        answer = await runtime.answers.get(f"page:wall:{is_admin}", compute)
+        answer = await wall_answer(runtime, is_admin=principal.token.role is Role.ADMIN)
     except UnavailableError as error:
         problem = str(error)
         body = await runtime.run(lambda: _render_stored_wall(runtime, problem))
         return _page(body, "wall")
     return _page(answer.body, "wall")
+
+
+async def wall_answer(runtime: Runtime, *, is_admin: bool) -> Answer:
+    """The wall's page, from memory when it is there.
+
+    Raises:
+        UnavailableError: PostgreSQL does not answer, or not in time.
+    """
+
+    async def compute(tags: set[str]) -> Answer:
+        return Answer(await runtime.run(lambda: _render_wall(runtime, tags, is_admin=is_admin)))
+
+    return await runtime.answers.get(f"page:wall:{is_admin}", compute)
 
 
 def _render_wall(runtime: Runtime, tags: set[str], *, is_admin: bool) -> bytes:

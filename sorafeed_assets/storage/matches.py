@@ -6,6 +6,7 @@ Nothing here sorts by chance or skips rows: every page continues after the last 
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -120,9 +121,11 @@ FROM sora_posts WHERE id = ANY(CAST(:ids AS text[])) AND {_MATCHES} ORDER BY {or
     for mode, (order, _, _) in _ORDERS.items()
 }
 
-# A first look tells how frequent matches are; beyond the limit, finding all of them is cheaper.
+# A first look tells how frequent matches are. Finding one by the trigram index, among others that
+# only look like it, costs as much as walking past this many posts.
 _FIRST_LOOK: Final = 2_000
-_LONGEST_WALK: Final = 40_000
+_WALKED_PER_FOUND: Final = 4
+_POSTS: Final = "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'sora_posts'::regclass"
 
 _POOLS: Final = {FetchMode.NEWEST: _NEWEST_POOLS, FetchMode.RANDOM: _RANDOM_POOLS}
 
@@ -196,7 +199,7 @@ def read_page(
 def _walk(
     connection: Connection, query: MatchQuery, size: int, after: Match | None
 ) -> list[Match] | None:
-    """Look at posts in order until there are ``size`` matches; None when that would take long."""
+    """Look at posts in order until there are ``size`` matches; None when finding all is cheaper."""
     matches: list[Match] = []
     walked, entries = 0, max(_FIRST_LOOK, size)
     place = _place(query, after)
@@ -207,11 +210,17 @@ def _walk(
         if not rows or rows[-1].entries < entries or len(matches) >= size:
             return matches[:size]
         walked += entries
-        missing = size - len(matches)
-        if missing * walked > _LONGEST_WALK * len(matches):
+        share = len(matches) / walked
+        needed = (size - len(matches)) / share if share else inf
+        if needed > _WALKED_PER_FOUND * share * _posts(connection):
             return None
-        entries = missing * walked // len(matches) + _FIRST_LOOK
+        entries = int(needed) + _FIRST_LOOK
         place = _place(query, Match(*rows[-1][2:]))
+
+
+def _posts(connection: Connection) -> float:
+    """About how many posts there are, as the planner has it."""
+    return float(connection.execute(text(_POSTS)).scalar_one())
 
 
 def read_among(connection: Connection, query: MatchQuery, post_ids: Collection[str]) -> list[Match]:

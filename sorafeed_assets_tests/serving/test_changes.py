@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,16 +14,20 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.services.caches import write_timeline_cache
+from sorafeed_assets.services.previews import MOST_COUNTED
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.answers import Answers
 from sorafeed_assets.serving.changes import Hub
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.embedded import free_port
+from sorafeed_assets_tests.cli.running import answer
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_display, add_posts
 
 NAME = "query ($id: ID!) { display(id: $id) { name } }"
+CODES = "{ displays { nodes { id } } }"
+TERMS = "{ terms { nodes { term } } }"
 RENAME = "mutation ($id: ID!, $name: String!) { renameDisplay(id: $id, name: $name) { problem } }"
 
 
@@ -88,6 +93,65 @@ def test_a_write_of_another_program_is_heard(
             connection.execute(text("UPDATE displays SET name = 'by SQL', timeline_position = 7"))
         write_timeline_cache(engine, redis, ["AAAAAA"], ttl=100)
     wait_until(lambda: reader.ask(NAME, id="AAAAAA")["display"]["name"] == "by SQL", seconds=2.0)
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.READER])
+def test_the_first_wall_comes_from_memory(server: str, engine: Engine, role: Role) -> None:
+    api = Api(server, token_of(engine, role))
+    wait_until(lambda: api.http.get("/readyz").status_code == 200)
+    hits, misses = (_figure(api, f"sorafeed_answers_{how}") for how in ("from_memory", "computed"))
+    assert api.http.get("/admin").status_code == 200
+    assert _figure(api, "sorafeed_answers_from_memory") == hits + 1
+    assert _figure(api, "sorafeed_answers_computed") == misses
+    api.close()
+
+
+@pytest.fixture
+def at_a_shell(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command on the databases of this test."""
+    for name, url in (
+        ("DATABASE", settings.database_url),
+        ("DAGSTER", settings.database_url),
+        ("REDIS", settings.redis_url),
+    ):
+        monkeypatch.setenv(f"SORAFEED_{name}_URL", str(url))
+    return partial(answer, folder=settings.data_dir)
+
+
+def _terms(api: Api) -> list[str]:
+    return [node["term"] for node in api.ask(TERMS)["terms"]["nodes"]]
+
+
+def test_a_display_and_a_playlist_of_the_command_are_heard(
+    reader: Api, engine: Engine, at_a_shell: Callable[..., str], tmp_path: Path
+) -> None:
+    add_posts(engine, "cat", 3)
+    file = tmp_path / "show.csv"
+    file.write_text("search_term,video_count,fetch_mode,format\ncat,2,newest,mixed\n")
+    wait_until(lambda: reader.http.get("/readyz").json()["channel"] == "ok")
+    assert reader.ask(CODES)["displays"]["nodes"] == []
+    at_a_shell("displays", "add", "Hall", "--code", "HALL01")
+    wait_until(lambda: reader.ask(CODES)["displays"]["nodes"] == [{"id": "HALL01"}], seconds=2.0)
+    assert _terms(reader) == []
+    at_a_shell("playlists", "import", file, "--display", "HALL01")
+    wait_until(lambda: _terms(reader) == ["cat"], seconds=2.0)
+
+
+def test_a_display_is_added_while_redis_is_away(
+    engine: Engine, at_a_shell: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SORAFEED_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    assert "HALL01" in at_a_shell("displays", "add", "Hall", "--code", "HALL01")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM displays")) == 1
+
+
+def test_a_term_tracked_by_a_preview_is_heard(reader: Api, engine: Engine) -> None:
+    add_posts(engine, "many", MOST_COUNTED + 1)
+    assert _terms(reader) == []
+    reader.ask('{ count(search: "many") { total } }')
+    # In the same process at once.
+    assert _terms(reader) == ["many"]
 
 
 def test_pages_hear_of_their_display_by_events(admin: Api, engine: Engine, server: str) -> None:

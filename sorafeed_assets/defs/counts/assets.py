@@ -36,6 +36,7 @@ from sorafeed_assets.services.counts import (
 from sorafeed_assets.services.pools import refresh_candidates
 from sorafeed_assets.services.terms import TermsSync, sync_search_terms
 from sorafeed_assets.services.totals import refresh_totals
+from sorafeed_assets.services.wall import TERMS_TAG, tell_others
 from sorafeed_assets.storage import tables
 from sorafeed_assets.storage.frames import read_frame
 from sorafeed_assets.storage.previews import Preview
@@ -44,6 +45,14 @@ from sorafeed_assets.storage.previews import Preview
 def terms_version(engine: Engine) -> str:
     """The data version of `search_terms`: its terms in order."""
     return content_digest(read_frame(engine, "search_terms")["term"].tolist())
+
+
+def follow_terms(connections: Connections) -> TermsSync:
+    """Synchronize the tracked terms, and tell the servers when they changed."""
+    synced = sync_search_terms(connections.engine)
+    if synced.is_change and connections.settings.redis_url is not None:
+        tell_others(connections.redis, [TERMS_TAG])
+    return synced
 
 
 @dg.asset(
@@ -60,7 +69,7 @@ def search_terms(
 ) -> dg.MaterializeResult[None]:
     """Tracked terms: every search of any playlist, normalized, plus the watched ones."""
     with plain_failures():
-        synced = sync_search_terms(connections.engine)
+        synced = follow_terms(connections)
         version = terms_version(connections.engine)
     for problem in synced.problems:
         context.log.warning(problem)

@@ -15,7 +15,7 @@ from sorafeed_assets.defs.common import (
     RETRIES,
     plain_failures,
 )
-from sorafeed_assets.defs.counts.assets import terms_materialization
+from sorafeed_assets.defs.counts.assets import follow_terms, terms_materialization
 from sorafeed_assets.defs.playlists.assets import activation_results, playlist_observations
 from sorafeed_assets.defs.playlists.checks import ACTIVATION_CHECKS
 from sorafeed_assets.defs.recording import Recorder
@@ -30,7 +30,6 @@ from sorafeed_assets.domain.automation import partition_change
 from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
 from sorafeed_assets.services.caches import write_admin_snapshot, write_timeline_cache
 from sorafeed_assets.services.playlists import activate_pending, list_displays, playlist_versions
-from sorafeed_assets.services.terms import sync_search_terms
 
 JOB_NAME = "rebuild_displays"
 
@@ -79,7 +78,7 @@ def _publish(
     activations = activate_pending(connections.engine, displays)
     recorder.observe(playlist_observations(playlist_versions(connections.engine, displays)))
     # The new_posts sensor sees which terms have no count yet.
-    terms = sync_search_terms(connections.engine)
+    terms = follow_terms(connections)
     recorder.log(terms_materialization(recorder.instance, connections.engine, terms))
     recorder.materialize(
         "active_playlists",

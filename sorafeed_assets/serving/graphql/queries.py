@@ -111,8 +111,12 @@ class Query:
         context = info.context
         context.principal.must_read()
         context.tags.add(COUNTS_TAG)
-        engine = context.runtime.engine
-        found = await context.runtime.run(lambda: preview_count(engine, search, format))
+        runtime = context.runtime
+        found = await runtime.run(
+            lambda: preview_count(
+                runtime.engine, search, format, on_tracked=runtime.wall.tell_of_terms
+            )
+        )
         return Count(
             search=found.term,
             format=found.format,

@@ -1,0 +1,45 @@
+"""Runs that track other terms tell the servers, which keep answers in memory."""
+
+import json
+
+import dagster as dg
+import pytest
+from pydantic import RedisDsn
+
+from sorafeed_assets.defs.counts.assets import follow_terms, search_terms
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.wall import TERMS_TAG
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.embedded import free_port
+from sorafeed_assets.storage.redis import CHANGES
+from sorafeed_assets_tests.defs.conftest import Dagster
+from sorafeed_assets_tests.wall import add_display, add_playlist
+
+
+@pytest.mark.parametrize("by", ["asset", "job"])
+def test_terms_of_a_run_are_told_once(dagster: Dagster, by: str) -> None:
+    connections = dagster.connections
+    add_display(connections.engine, "AAAAAA")
+    add_playlist(connections.engine, "AAAAAA", [("cat", 1)])
+    with connections.redis.pubsub() as channel:  # type: ignore[no-untyped-call]  # redis has no type here
+        channel.subscribe(CHANGES)
+        for _ in range(2):
+            if by == "asset":
+                resources = {"connections": connections}
+                assert dg.materialize([search_terms], resources=resources).success
+            else:
+                dagster.run("rebuild_displays")
+        heard: list[str] = []
+        while message := channel.get_message(timeout=0.2):
+            if message["type"] == "message":
+                heard += json.loads(message["data"])
+    assert heard.count(TERMS_TAG) == 1
+
+
+def test_terms_are_followed_while_redis_is_away(settings: Settings) -> None:
+    away = RedisDsn(f"redis://127.0.0.1:{free_port()}/0")
+    connections = Connections(settings.model_copy(update={"redis_url": away}))
+    add_display(connections.engine, "AAAAAA")
+    add_playlist(connections.engine, "AAAAAA", [("cat", 1)])
+    assert follow_terms(connections).added == 1
+    connections.close()
