@@ -20,6 +20,9 @@ from sorafeed_assets.serving.app import build_app
 from sorafeed_assets.settings import Settings
 
 _START_SECONDS: Final = 30.0
+# Each player keeps a connection open for events and one for calls; granian's own limit is 128.
+_CONNECTIONS: Final = 20_000
+_WAITING_CONNECTIONS: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ async def _serve(
         interface=Interfaces.ASGI,
         http=HTTPModes.auto,
         websockets=False,
+        backlog=_WAITING_CONNECTIONS,
+        backpressure=_CONNECTIONS,
         ssl_cert=listening.certificate,
         ssl_key=listening.key,
         log_enabled=False,
