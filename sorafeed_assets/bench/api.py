@@ -134,8 +134,9 @@ def _wall(bench: Bench, engine: Engine) -> list[str]:
 
 
 def _serving(bench: Bench, engine: Engine, answer_seconds: float) -> Settings:
-    return bench.settings.model_copy(
-        update={
+    return Settings.model_validate(
+        {
+            **bench.settings.model_dump(),
             "database_url": engine.url.render_as_string(hide_password=False),
             "redis_url": bench.redis_url,
             "api_calls_per_second": _NO_LIMIT,

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from enum import IntEnum
 from typing import Final
 
+import psycopg
 from redis import Redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -48,7 +49,7 @@ def run_count_jobs(engine: Engine, redis: Redis, *, pool_size: int, ttl: int) ->
         counted = refresh_days(engine, (), pool_size=pool_size).terms_counted
         refresh_totals(engine)
         write_count_cache(engine, redis, ttl=ttl)
-    except (SorafeedError, SQLAlchemyError) as error:
+    except (SorafeedError, SQLAlchemyError, psycopg.Error) as error:
         with engine.begin() as connection:
             stored.fail_jobs(connection, terms, str(error).splitlines()[0])
         raise

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -126,7 +127,7 @@ async def _repeat(runtime: Runtime, name: str, every: float) -> None:
         await asyncio.sleep(every)
         try:
             await work(runtime)
-        except (SorafeedError, SQLAlchemyError, OSError) as error:
+        except (SorafeedError, SQLAlchemyError, psycopg.Error, OSError) as error:
             _log.warning("background work failed", work=name, problem=str(error))
 
 
