@@ -221,7 +221,8 @@ def plans_of(engine: Engine, *reads: Callable[[Connection], object]) -> list[Pla
     plans: list[Plan] = []
 
     def note(_: object, cursor: Any, statement: str, parameters: Any, *_context: object) -> None:
-        if statement.lstrip().startswith(("SELECT", "WITH")):
+        # How many posts there are is asked of the planner's own figures.
+        if statement.lstrip().startswith(("SELECT", "WITH")) and "reltuples" not in statement:
             plans.append(_explain(cursor, statement, parameters))
 
     with engine.connect() as connection:
@@ -270,7 +271,7 @@ def test_a_term_is_counted_by_its_trigrams(catalogue: Engine, term: str, matchin
 
 @pytest.mark.parametrize("mode", FetchMode)
 @pytest.mark.parametrize("format_", Format)
-@pytest.mark.parametrize(("term", "size"), [(MEDIUM, 20), (FREQUENT, 200)])
+@pytest.mark.parametrize(("term", "size"), [(MEDIUM, 8), (FREQUENT, 200)])
 def test_pages_of_many_matches_are_walked(
     catalogue: Engine, mode: FetchMode, format_: Format, term: str, size: int
 ) -> None:
