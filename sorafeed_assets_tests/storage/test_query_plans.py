@@ -271,7 +271,7 @@ def test_a_term_is_counted_by_its_trigrams(catalogue: Engine, term: str, matchin
 
 @pytest.mark.parametrize("mode", FetchMode)
 @pytest.mark.parametrize("format_", Format)
-@pytest.mark.parametrize(("term", "size"), [(MEDIUM, 8), (FREQUENT, 200)])
+@pytest.mark.parametrize(("term", "size"), [(FREQUENT, 20), (FREQUENT, 200)])
 def test_pages_of_many_matches_are_walked(
     catalogue: Engine, mode: FetchMode, format_: Format, term: str, size: int
 ) -> None:
