@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from sorafeed_assets.domain.counting import SHAPES, Rows
+from sorafeed_assets.domain.automaton import Rows
+from sorafeed_assets.domain.counting import SHAPES
 
 NEWEST: Final = "newest"
 RANDOM: Final = "random"
@@ -112,18 +114,16 @@ class PoolGatherer:
         ids: Callable[[int], str],
     ) -> None:
         """Offer (number of a term, row) pairs; ``ids`` and the arrays are read at a row."""
-        keys = numbers * len(SHAPES) + shapes[rows]
         for pool, order in ((NEWEST, -posted_at), (RANDOM, hashes)):
             gathered = self._gathered[pool]
-            of_rows = order[rows]
-            good = np.flatnonzero(of_rows <= gathered.limits[keys])
+            good = _reaching(numbers, rows, shapes, order, gathered.limits)
             if not len(good):
                 continue
             kept = rows[good]
             unique, inverse = np.unique(kept, return_inverse=True)
             names = np.array([ids(row) for row in unique.tolist()], dtype=object)[inverse]
-            posts = _Posts(keys[good], of_rows[good], names, posted_at[kept], hashes[kept])
-            gathered.add(posts)
+            keys = numbers[good] * len(SHAPES) + shapes[kept]
+            gathered.add(_Posts(keys, order[kept], names, posted_at[kept], hashes[kept]))
 
     def candidates(self) -> Iterator[Candidate]:
         """Everything gathered; some of it may be beyond the first K."""
@@ -143,3 +143,15 @@ class PoolGatherer:
                 yield Candidate(
                     self._terms[term], SHAPES[shape].value, pool, post_id, posted_at, id_hash
                 )
+
+
+@njit(cache=True)
+def _reaching(numbers: Rows, rows: Rows, shapes: Rows, order: Rows, limits: Rows) -> Rows:
+    """Which of the (number of a term, row) pairs come before the limit of their pool."""
+    good = np.empty(len(rows), dtype=np.int64)
+    size = 0
+    for pair in range(len(rows)):
+        row = rows[pair]
+        good[size] = pair
+        size += order[row] <= limits[numbers[pair] * len(SHAPES) + shapes[row]]
+    return good[:size]

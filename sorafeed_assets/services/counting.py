@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.counting import SHAPES, Rows, TermMatcher, counts_by_format, join_texts
+from sorafeed_assets.domain.automaton import Rows
+from sorafeed_assets.domain.counting import SHAPES, TermMatcher, counts_by_format, join_texts
 from sorafeed_assets.domain.pools import POOLS, PoolGatherer
 from sorafeed_assets.domain.search import SearchQuery
 from sorafeed_assets.storage import candidates as pools
@@ -210,9 +211,10 @@ class CountsRun:
         counts.stage(self._connection, rows)
         self._rows_written += counts.replace(self._connection, scratch, everything)
         pools.stage_candidates(self._connection, gatherer.candidates())
-        lost = pools.drop_days(self._connection, scratch) if scratch else []
-        if others:
-            self._note_losses(lost)
+        if scratch and others:
+            self._note_losses(pools.drop_days(self._connection, scratch))
+        elif scratch:
+            self._touched |= set(pools.drop_all(self._connection))
         self._touched |= pools.merge_staged(self._connection)
         if scratch:
             outbox.discard(self._connection, scratch)

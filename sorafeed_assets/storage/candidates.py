@@ -18,27 +18,28 @@ CREATE TEMP TABLE staged_candidates (
 """
 _MOMENT: Final = "timestamptz '2000-01-01 00:00+00' + s.posted_at * interval '1 microsecond'"
 
-# Of the posts that changed, what no longer matches or has another place in the order.
-_DROP_CHANGED: Final = f"""
-DELETE FROM video_candidates c
-WHERE c.post_id = ANY(:posts)
-  AND NOT EXISTS (
+_NOT_STAGED: Final = f"""NOT EXISTS (
       SELECT FROM staged_candidates s
       WHERE (s.term, s.size_class, s.pool, s.post_id) =
-            (c.term, c.size_class, c.pool, c.post_id) AND {_MOMENT} = c.posted_at)
+            (c.term, c.size_class, c.pool, c.post_id) AND {_MOMENT} = c.posted_at)"""
+
+# Of the posts that changed, what no longer matches or has another place in the order.
+_DROP_CHANGED: Final = f"""
+DELETE FROM video_candidates c WHERE c.post_id = ANY(:posts) AND {_NOT_STAGED}
 RETURNING c.term, c.size_class, c.pool
 """
 
 # Of the days that are gathered anew, and of posts that are gone: what was not gathered again.
 _DROP_DAYS: Final = f"""
 DELETE FROM video_candidates c
-WHERE NOT EXISTS (
+WHERE {_NOT_STAGED}
+  AND NOT EXISTS (
       SELECT FROM sora_posts p
       WHERE p.id = c.post_id AND catalog_day(p.indexed_at) <> ALL(CAST(:days AS date[])))
-  AND NOT EXISTS (
-      SELECT FROM staged_candidates s
-      WHERE (s.term, s.size_class, s.pool, s.post_id) =
-            (c.term, c.size_class, c.pool, c.post_id) AND {_MOMENT} = c.posted_at)
+RETURNING c.term, c.size_class, c.pool
+"""
+_DROP_ALL: Final = f"""
+DELETE FROM video_candidates c WHERE {_NOT_STAGED}
 RETURNING c.term, c.size_class, c.pool
 """
 
@@ -47,6 +48,10 @@ WITH written AS (
     INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
     SELECT s.term, s.size_class, s.pool, s.post_id, {_MOMENT}, s.id_hash
     FROM staged_candidates s
+    WHERE NOT EXISTS (  -- most are there, which is cheaper to find out before trying
+        SELECT FROM video_candidates c
+        WHERE (c.term, c.size_class, c.pool, c.post_id) =
+              (s.term, s.size_class, s.pool, s.post_id))
     ON CONFLICT DO NOTHING
     RETURNING term, size_class, pool
 )
@@ -160,6 +165,11 @@ def drop_days(connection: Connection, days: Collection[object]) -> list[PoolKey]
     """Remove what whole days, and posts that are gone, did not stage; the pools that lost one."""
     rows = connection.execute(text(_DROP_DAYS), {"days": list(days)})
     return [PoolKey(*row) for row in rows]
+
+
+def drop_all(connection: Connection) -> list[PoolKey]:
+    """Remove what is not staged, all days having been read; the pools that lost one."""
+    return [PoolKey(*row) for row in connection.execute(text(_DROP_ALL))]
 
 
 def merge_staged(connection: Connection) -> set[PoolKey]:

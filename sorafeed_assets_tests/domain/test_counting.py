@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sorafeed_assets.domain.counting import TermMatcher, counts_by_format
+from sorafeed_assets.domain.counting import TermMatcher, counts_by_format, join_texts
 from sorafeed_assets.domain.search import Format, SearchQuery, fold, matches
 
 _letters = st.sampled_from("abé %_\\-\t😀א")
@@ -12,7 +12,8 @@ _words = st.text(_letters, min_size=1, max_size=3).map(fold)
 _queries = st.builds(SearchQuery, _words, st.lists(_words, max_size=2, unique=True).map(tuple))
 
 
-@settings(max_examples=300)
+# The first call compiles.
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.text(_letters, max_size=12).map(fold), max_size=12),
     st.lists(_queries, max_size=8),
@@ -39,15 +40,17 @@ def test_formats() -> None:
     assert counts_by_format([3, 2, 1]) == {Format.MIXED: 6, Format.WIDE: 3, Format.TALL: 2}
 
 
-def test_words_of_nearly_every_text_are_found_like_others() -> None:
-    texts = [f"the {word} a" for word in ["cat", "dog", "other", "x"] * 100]
-    data = "\n".join(texts).encode()
-    lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    ends = np.cumsum(lengths + 1) - 1
+def test_many_hits_in_one_chunk() -> None:
+    texts = [f"the {word} a" for word in ["cat", "dog", "other", "x"] * 1_000]
     queries = [SearchQuery("the"), SearchQuery("a"), SearchQuery("a", ("the c",)), SearchQuery("x")]
-    matcher = TermMatcher(queries)
-    for _ in range(2):  # by the automaton first, text by text then
-        found, rows = matcher.match(data, ends - lengths, ends)
-        for index, query in enumerate(queries):
-            expected = [row for row, text in enumerate(texts) if matches(query, text)]
-            assert rows[found == index].tolist() == expected
+    found, rows = TermMatcher(queries).match(*join_texts(texts))
+    for index, query in enumerate(queries):
+        expected = [row for row, text in enumerate(texts) if matches(query, text)]
+        assert rows[found == index].tolist() == expected
+
+
+def test_every_word_ends_where_another_goes_on() -> None:
+    words = ["a", "ab", "abc", "bc", "c", "bcd"]
+    found, rows = TermMatcher([SearchQuery(word) for word in words]).match(*join_texts(["xabcdx"]))
+    assert sorted(found.tolist()) == list(range(len(words)))
+    assert rows.tolist() == [0] * 6

@@ -1,7 +1,7 @@
 """What is gathered holds the first K of each pool, whatever the order of offers."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sorafeed_assets.domain import pools
@@ -14,6 +14,7 @@ _posts = st.lists(
 )
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(_posts, max_size=4), st.integers(1, 4))
 def test_the_first_k_and_all_that_tie(
     batches: list[list[tuple[int, int, int, int]]], size: int
