@@ -15,11 +15,10 @@ from sorafeed_assets.services.waiting import WaitingPosts
 from sorafeed_assets.storage.matches import (
     Match,
     MatchQuery,
-    read_among,
-    read_page,
     read_pools,
     stale_matches,
 )
+from sorafeed_assets.storage.pages import read_among, read_page
 
 # A pool that does not suffice is read again with the page that follows it.
 _POOL_AND_NEXT_PAGE: Final = 3

@@ -18,7 +18,7 @@ _READ_ALL: Final = "SELECT id, lower(text) FROM sora_posts"
 
 
 def count_term_by_day(connection: Connection, query: SearchQuery) -> list[Any]:
-    """(day, wide, tall, other) of every catalog day with a match, by the trigram index."""
+    """(day, wide, tall, other) of every catalog day with a match, by the search index."""
     return list(connection.execute(text(_COUNT_TERM), match_parameters(query)))
 
 

@@ -1,12 +1,8 @@
-"""The posts that blocks can pick from: the pools of counted terms, and the catalogue itself.
-
-Nothing here sorts by chance or skips rows: every page continues after the last row before it.
-"""
+"""The posts that blocks can pick from: the pools of counted terms, and what has left them."""
 
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from math import inf
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -66,67 +62,6 @@ CROSS JOIN LATERAL (
 ) AS c
 """
 
-_MATCHES: Final = """text ILIKE :phrase
-    AND text NOT ILIKE ALL (CAST(:exclusions AS text[]))
-    AND (:format = 'mixed' OR size_class = :format)"""
-
-# Per fetch mode: the order, the opposite order, and what comes after a place.
-_ORDERS: Final = {
-    FetchMode.NEWEST: (
-        "posted_at DESC, id DESC",
-        "posted_at, id",
-        "(posted_at, id) < (CAST(:after AS timestamptz), :after_id)",
-    ),
-    FetchMode.RANDOM: (
-        "id_hash, id",
-        "id_hash DESC, id DESC",
-        "(id_hash, id) > (:after, :after_id)",
-    ),
-}
-
-# Some posts in order, whether they match or not: how many, which match, and the last of them.
-_SLICES: Final = {
-    mode: f"""
-WITH slice AS MATERIALIZED (
-    SELECT id, id_hash, posted_at, ({_MATCHES}) IS TRUE AS is_match
-    FROM sora_posts WHERE {after} ORDER BY {order} LIMIT :entries
-), size AS (
-    SELECT count(*) AS entries FROM slice
-)
-(SELECT entries, true AS is_match, id, id_hash, CAST(posted_at AS text) AS moment
- FROM slice, size WHERE is_match ORDER BY {order})
-UNION ALL
-(SELECT entries, false, id, id_hash, CAST(posted_at AS text)
- FROM slice, size ORDER BY {opposite} LIMIT 1)
-"""
-    for mode, (order, opposite, after) in _ORDERS.items()
-}
-
-# Everything that matches, by the trigram index, then the first of it. The planner, free to
-# choose, would walk an ordered index through the whole catalogue for a term that is rare.
-_FOUND: Final = {
-    mode: f"""
-SELECT id, id_hash, CAST(posted_at AS text) AS moment
-FROM (SELECT id, id_hash, posted_at FROM sora_posts WHERE {_MATCHES} OFFSET 0) AS found
-WHERE {after} ORDER BY {order} LIMIT :size
-"""
-    for mode, (order, _, after) in _ORDERS.items()
-}
-
-_AMONG: Final = {
-    mode: f"""
-SELECT id, id_hash, CAST(posted_at AS text) AS moment
-FROM sora_posts WHERE id = ANY(CAST(:ids AS text[])) AND {_MATCHES} ORDER BY {order}
-"""
-    for mode, (order, _, _) in _ORDERS.items()
-}
-
-# A first look tells how frequent matches are. Finding one by the trigram index, among others that
-# only look like it, costs as much as walking past this many posts.
-_FIRST_LOOK: Final = 2_000
-_WALKED_PER_FOUND: Final = 4
-_POSTS: Final = "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'sora_posts'::regclass"
-
 _POOLS: Final = {FetchMode.NEWEST: _NEWEST_POOLS, FetchMode.RANDOM: _RANDOM_POOLS}
 
 
@@ -181,64 +116,6 @@ def read_pools(
     return pools
 
 
-def read_page(
-    connection: Connection, query: MatchQuery, size: int, after: Match | None = None
-) -> list[Match]:
-    """The next ``size`` matches after ``after`` in the catalogue; fewer means that these are all.
-
-    Newest: by (posted_at, id) descending; random: by (id_hash, id), for the caller to shuffle.
-    """
-    walked = _walk(connection, query, size, after)
-    if walked is not None:
-        return walked
-    parameters = {**_parameters(query), **_place(query, after), "size": size}
-    found = connection.execute(text(_FOUND[query.fetch_mode]), parameters)
-    return [Match(*row) for row in found]
-
-
-def _walk(
-    connection: Connection, query: MatchQuery, size: int, after: Match | None
-) -> list[Match] | None:
-    """Look at posts in order until there are ``size`` matches; None when finding all is cheaper."""
-    matches: list[Match] = []
-    walked, entries = 0, max(_FIRST_LOOK, size)
-    place = _place(query, after)
-    while True:
-        parameters = {**_parameters(query), **place, "entries": entries}
-        rows = connection.execute(text(_SLICES[query.fetch_mode]), parameters).all()
-        matches += [Match(*row[2:]) for row in rows if row.is_match]
-        if not rows or rows[-1].entries < entries or len(matches) >= size:
-            return matches[:size]
-        walked += entries
-        share = len(matches) / walked
-        needed = (size - len(matches)) / share if share else inf
-        if needed > _WALKED_PER_FOUND * share * _posts(connection):
-            return None
-        entries = int(needed) + _FIRST_LOOK
-        place = _place(query, Match(*rows[-1][2:]))
-
-
-def _posts(connection: Connection) -> float:
-    """About how many posts there are, as the planner has it."""
-    return float(connection.execute(text(_POSTS)).scalar_one())
-
-
-def read_among(connection: Connection, query: MatchQuery, post_ids: Collection[str]) -> list[Match]:
-    """Those of ``post_ids`` that match, in the order of `read_page`."""
-    parameters = {**_parameters(query), "ids": sorted(post_ids)}
-    return [Match(*row) for row in connection.execute(text(_AMONG[query.fetch_mode]), parameters)]
-
-
-def _place(query: MatchQuery, after: Match | None) -> dict[str, object]:
-    if query.fetch_mode is FetchMode.NEWEST:
-        if after is None:
-            return {"after": "infinity", "after_id": ""}
-        return {"after": after.posted_at, "after_id": after.post_id}
-    if after is None:
-        return {"after": -(2**63), "after_id": ""}
-    return {"after": after.id_hash, "after_id": after.post_id}
-
-
 def stale_matches(
     connection: Connection, picks: Iterable[tuple[MatchQuery, str]]
 ) -> set[tuple[MatchQuery, str]]:
@@ -251,13 +128,14 @@ def stale_matches(
         {
             "numbers": [numbers[query] for query, _ in asked],
             "post_ids": [post_id for _, post_id in asked],
-            "queries": json.dumps([{"n": n, **_parameters(q)} for q, n in numbers.items()]),
+            "queries": json.dumps([{"n": n, **search_parameters(q)} for q, n in numbers.items()]),
         },
     )
     return {(by_number[number], post_id) for number, post_id in rows}
 
 
-def _parameters(query: MatchQuery) -> dict[str, object]:
+def search_parameters(query: MatchQuery) -> dict[str, object]:
+    """The parameters of the match rule: ``phrase``, ``exclusions`` and ``format``."""
     return {
         "phrase": like_pattern(query.query.phrase),
         "exclusions": [like_pattern(word) for word in query.query.exclusions],

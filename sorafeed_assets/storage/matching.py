@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sorafeed_assets.domain.search import SearchQuery, like_pattern
 
-# Takes the parameters of `match_parameters`; can use the trigram index.
+# Takes the parameters of `match_parameters`; can use the search index.
 MATCHES: Final = "text ILIKE :phrase AND NOT text ILIKE ANY(CAST(:exclusions AS text[]))"
 
 

@@ -4,6 +4,32 @@ from typing import Final
 
 EXTENSIONS: Final = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
 
+# The slices that a post is in, for the search index: of the random order a 256th (0), the 128th
+# around it (1) and so on to one half (7), of the newest order a day (20), two days (21) and so on.
+# A slice is numbered along its order; storage.pages reads them.
+SLICES: Final = """
+CREATE FUNCTION search_slices(id_hash bigint, posted_at timestamptz) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[
+        id_hash >> 56,
+        1000000000 + (id_hash >> 57),
+        2000000000 + (id_hash >> 58),
+        3000000000 + (id_hash >> 59),
+        4000000000 + (id_hash >> 60),
+        5000000000 + (id_hash >> 61),
+        6000000000 + (id_hash >> 62),
+        7000000000 + (id_hash >> 63),
+        20000000000 + (date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date),
+        21000000000 + ((date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date) >> 1),
+        22000000000 + ((date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date) >> 2),
+        23000000000 + ((date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date) >> 3),
+        24000000000 + ((date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date) >> 4),
+        25000000000 + ((date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date) >> 5),
+        26000000000 + ((date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date) >> 6),
+        27000000000 + ((date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date) >> 7)
+    ]
+"""
+
 # The catalog day is the UTC date of indexed_at; it is spelled once, here.
 FUNCTIONS: Final = """
 CREATE FUNCTION catalog_day(indexed_at timestamptz) RETURNS date

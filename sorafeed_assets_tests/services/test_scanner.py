@@ -65,7 +65,7 @@ def test_while_timelines_are_published(engine: Engine) -> None:
 def _index_build_that_waits(engine: Engine) -> Iterator[None]:
     """A build in its middle: it waits for a transaction that began before it."""
     with engine.begin() as connection:
-        connection.execute(text("DROP INDEX sora_posts_text_trigram_idx"))
+        connection.execute(text("DROP INDEX sora_posts_search_idx"))
     with snapshot(engine) as old:
         # A row lock gives the old transaction an id, which the build waits for.
         old.execute(text("CREATE TEMPORARY TABLE held ON COMMIT DROP AS SELECT 1"))
@@ -90,7 +90,7 @@ def test_while_an_index_is_built(engine: Engine) -> None:
         valid = connection.scalar(
             text(
                 "SELECT indisvalid FROM pg_index"
-                " WHERE indexrelid = 'sora_posts_text_trigram_idx'::regclass"
+                " WHERE indexrelid = 'sora_posts_search_idx'::regclass"
             )
         )
     assert valid is True

@@ -30,6 +30,7 @@ def test_migrations_equal_the_tables(postgres: EmbeddedPostgres, database_url: s
     engine = create_database_engine(url, Settings())
     with engine.begin() as connection:
         connection.execute(text(schema_objects.EXTENSIONS))
+        connection.execute(text(schema_objects.SLICES))
         metadata.create_all(connection)
         cursor = connection.connection.cursor()
         for script in (
@@ -43,18 +44,18 @@ def test_migrations_equal_the_tables(postgres: EmbeddedPostgres, database_url: s
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
-    assert migrate(engine) == ("0005", "0005")
+    assert migrate(engine) == ("0006", "0006")
 
 
 def test_an_interrupted_index_build_is_built_again(engine: Engine) -> None:
-    name = "sora_posts_text_trigram_idx"
+    name = "sora_posts_search_idx"
     with engine.begin() as connection:
         # What a cancelled CREATE INDEX CONCURRENTLY leaves behind.
         connection.execute(
             text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(:name)"),
             {"name": name},
         )
-    assert migrate(engine) == ("0005", "0005")
+    assert migrate(engine) == ("0006", "0006")
     with engine.connect() as connection:
         invalid = connection.scalars(
             text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")

@@ -19,13 +19,8 @@ from sorafeed_assets.storage.bulk_load import analyze, indexes_built_after
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.embedded import EmbeddedPostgres
 from sorafeed_assets.storage.estimates import count_term_by_day
-from sorafeed_assets.storage.matches import (
-    MatchQuery,
-    read_among,
-    read_page,
-    read_pools,
-    stale_matches,
-)
+from sorafeed_assets.storage.matches import Match, MatchQuery, read_pools, stale_matches
+from sorafeed_assets.storage.pages import read_among, read_page
 from sorafeed_assets.storage.queues import load_depths, wrong_formats
 from sorafeed_assets.storage.snapshots import timeline_snapshots
 from sorafeed_assets.storage.timelines import load_plays, load_queues
@@ -35,7 +30,7 @@ from sorafeed_assets_tests.catalogue import run
 RARE, MEDIUM, FREQUENT = "violet lighthouse", "copper balloon", "night market"
 DISPLAY: Final = "D00042"
 
-TRIGRAMS: Final = "sora_posts_text_trigram_idx"
+SEARCH: Final = "sora_posts_search_idx"
 ORDERED: Final = {
     FetchMode.NEWEST: "sora_posts_posted_at_idx",
     FetchMode.RANDOM: "sora_posts_id_hash_idx",
@@ -196,6 +191,12 @@ class Plan:
         return {node["Index Name"] for node in _nodes(self.root) if "Index Name" in node}
 
     @property
+    def index_conditions(self) -> dict[str, str]:
+        """What is asked of each index."""
+        nodes = (node for node in _nodes(self.root) if "Index Cond" in node)
+        return {node["Index Name"]: node["Index Cond"] for node in nodes}
+
+    @property
     def sorted_tables(self) -> set[str]:
         """The tables whose rows are sorted rather than read in order."""
         sorts = (node for node in _nodes(self.root) if node["Node Type"].endswith("Sort"))
@@ -265,7 +266,7 @@ def test_a_term_is_counted_by_its_trigrams(catalogue: Engine, term: str, matchin
     counted: list[Any] = []
     query = parse_query(f"{term} -unheard")
     [plan] = plans_of(catalogue, lambda c: counted.extend(count_term_by_day(c, query)))
-    assert plan.indexes == {TRIGRAMS}
+    assert plan.indexes == {SEARCH}
     assert sum(sum(shapes) for _, *shapes in counted) == matching
 
 
@@ -285,14 +286,47 @@ def test_pages_of_many_matches_are_walked(
 def test_pages_of_few_matches_are_found(
     catalogue: Engine, mode: FetchMode, term: str, size: int
 ) -> None:
-    first_look, found, later_look, later = plans_of(
-        catalogue, read_two_pages(ask(term, mode), size)
+    plans = plans_of(catalogue, read_two_pages(ask(term, mode), size))
+    searches = [plan for plan in plans if SEARCH in plan.indexes]
+    assert len(searches) == 2
+    for search in searches:
+        assert "~~*" in search.index_conditions[SEARCH]
+        assert "@>" not in search.index_conditions[SEARCH]
+    for look in plans:
+        assert look in searches or (look.indexes <= {ORDERED[mode]} and not look.sorted_tables)
+
+
+@pytest.mark.parametrize("mode", FetchMode)
+def test_pages_of_some_matches_are_found_in_slices(catalogue: Engine, mode: FetchMode) -> None:
+    plans = plans_of(catalogue, read_two_pages(ask(MEDIUM, mode), 300))
+    searches = [plan for plan in plans if SEARCH in plan.indexes]
+    assert len(searches) >= 2
+    assert all("~~*" in search.index_conditions[SEARCH] for search in searches)
+    # The planner may leave it out where a slice is nearly everything.
+    assert any("@>" in search.index_conditions[SEARCH] for search in searches)
+
+
+@pytest.mark.parametrize("mode", FetchMode)
+@pytest.mark.parametrize("format_", Format)
+def test_pages_found_in_slices_are_those_of_a_sort(
+    catalogue: Engine, mode: FetchMode, format_: Format
+) -> None:
+    query = ask(MEDIUM, mode, format_)
+    pages: list[Match] = []
+    with catalogue.connect() as connection:
+        for size in (150, 300, 90, 2_000):
+            page = read_page(connection, query, size, pages[-1] if pages else None)
+            pages += page
+        assert len(page) < 2_000
+    by = {FetchMode.NEWEST: "posted_at DESC, id DESC", FetchMode.RANDOM: "id_hash, id"}[mode]
+    wanted = run(
+        catalogue,
+        "SELECT id FROM sora_posts WHERE text ILIKE :phrase"
+        f" AND (:format = 'mixed' OR size_class = :format) ORDER BY {by}",
+        phrase=f"%{MEDIUM}%",
+        format=format_,
     )
-    for look in (first_look, later_look):
-        assert look.indexes == {ORDERED[mode]}
-        assert not look.sorted_tables
-    for plan in (found, later):
-        assert plan.indexes == {TRIGRAMS}
+    assert [match.post_id for match in pages] == [row.id for row in wanted]
 
 
 @pytest.mark.parametrize("mode", FetchMode)
@@ -311,7 +345,7 @@ def test_picks_are_looked_up_by_id(catalogue: Engine, mode: FetchMode, term: str
     formats = [(number, post_id, "wide") for number, post_id in enumerate(ids)]
     # A few matches may be found before many ids are.
     [among] = plans_of(catalogue, lambda c: read_among(c, ask(term, mode), ids))
-    assert (TRIGRAMS if term == RARE else "sora_posts_pkey") in among.indexes
+    assert (SEARCH if term == RARE else "sora_posts_pkey") in among.indexes
     plans = plans_of(
         catalogue,
         lambda c: stale_matches(c, picks),
