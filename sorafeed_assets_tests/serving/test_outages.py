@@ -1,11 +1,16 @@
 """Redis or Postgres away: reads go on where they can, and nothing marked played is lost."""
 
+import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.services.tokens import Role
@@ -14,6 +19,8 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets.storage.playback import set_playback_state
+from sorafeed_assets.storage.redis import ADMIN_KEY, CHANGES, playback_key, timeline_key
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_posts
 
@@ -24,9 +31,9 @@ PLAYED = "/api/displays/AWAY01/played"
 class Servers:
     """Servers of one test that it stops and starts again on the same ports."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, persist: bool = False) -> None:
         self.postgres = EmbeddedPostgres(folder / "postgres", {"fsync": "off"})
-        self.redis = EmbeddedRedis(folder / "redis", persist=False)
+        self.redis = EmbeddedRedis(folder / "redis", persist=persist)
         self._ports = (free_port(), free_port())
         self.start_postgres()
         self.start_redis()
@@ -42,6 +49,12 @@ class Servers:
 
     def start_redis(self) -> None:
         self.redis.start(self._ports[1])
+
+    def kill_redis(self) -> None:
+        """End it with what it had saved, without a chance to save more."""
+        assert self.redis.pid is not None
+        os.kill(self.redis.pid, signal.SIGKILL)
+        wait_until(lambda: free_port(self._ports[1]) == self._ports[1])
 
     def stop(self) -> None:
         self.engine.dispose()
@@ -66,6 +79,14 @@ def api(servers: Servers) -> Iterator[Api]:
         make_display(client, "AWAY01", newest("cat", 40))
         yield client
         client.close()
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[Servers]:
+    """Servers whose Redis comes back from a kill with what it saved last."""
+    servers = Servers(tmp_path, persist=True)
+    yield servers
+    servers.stop()
 
 
 def _status(api: Api) -> str:
@@ -135,3 +156,71 @@ def test_without_postgres_players_go_on_and_no_play_is_lost(servers: Servers, ap
     assert len(plays) == len(set(plays))
     assert set(acknowledged) <= set(plays)
     wait_until(lambda: _status(api) == "ready")
+
+
+def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> None:
+    add_posts(forgetful.engine, "cat", 60)
+    token = token_of(forgetful.engine, Role.ADMIN)
+    with (
+        serving(forgetful.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        make_display(api, "AWAY01", newest("cat", 40))
+        make_display(api, "GONE01", newest("cat", 40))
+        old = api.http.get(NEXT).json()
+        with Redis.from_url(forgetful.redis.url) as redis:
+            redis.save()
+        api.http.post(PLAYED, json={"entry": old["videos"][0]["entry"]})
+        api.ask('mutation { pause(displayId: "AWAY01") { problem } }')
+        api.ask('mutation { deleteDisplay(id: "GONE01") { id } }')
+        forgetful.kill_redis()
+        wait_until(lambda: _status(api) == "degraded")
+        forgetful.start_redis()
+        with Redis.from_url(forgetful.redis.url, decode_responses=True) as redis:
+            # A player never sees what Redis brought back, not even before it is written over.
+            while redis.get(playback_key("AWAY01")) != "paused":
+                assert _told(api) == ("paused", 1)
+            wait_until(lambda: _status(api) == "ready")
+            assert _told(api) == ("paused", 1)
+            assert "Paused" in api.http.get("/admin/displays/AWAY01").text
+            assert json.loads(redis.get(timeline_key("AWAY01")) or "{}")["position"] == 1
+            assert redis.keys("*GONE01") == []
+            assert redis.exists(ADMIN_KEY)
+
+
+def _told(api: Api) -> tuple[str, int]:
+    body = api.http.get(NEXT).json()
+    return body["state"], body["position"]
+
+
+def test_what_redis_kept_is_written_anew_by_a_server_that_starts(forgetful: Servers) -> None:
+    add_posts(forgetful.engine, "cat", 60)
+    token = token_of(forgetful.engine, Role.ADMIN)
+    with (
+        serving(forgetful.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        make_display(api, "AWAY01", newest("cat", 40))
+    with forgetful.engine.begin() as connection:
+        set_playback_state(connection, "AWAY01", "paused")
+    with (
+        serving(forgetful.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        assert _told(api) == ("paused", 0)
+
+
+def test_all_processes_are_told_when_one_hears_again(servers: Servers, api: Api) -> None:
+    wait_until(lambda: _status(api) == "ready")
+    with Redis.from_url(servers.redis.url, decode_responses=True) as redis:
+        listeners = [str(client["id"]) for client in redis.client_list(_type="pubsub")]
+        with redis.pubsub(ignore_subscribe_messages=True) as channel:
+            channel.subscribe(CHANGES)
+            for listener in listeners:
+                redis.client_kill_filter(_id=listener)
+
+            def is_told() -> bool:
+                message = channel.get_message()
+                return message is not None and message["data"] == '["all"]'
+
+            wait_until(is_told)
