@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
+from sorafeed_assets.services.caches import check_timeline_cache
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
@@ -20,7 +22,14 @@ from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from sorafeed_assets.storage.migrate import migrate
 from sorafeed_assets.storage.playback import set_playback_state
-from sorafeed_assets.storage.redis import ADMIN_KEY, CHANGES, playback_key, timeline_key
+from sorafeed_assets.storage.redis import (
+    ADMIN_KEY,
+    CHANGES,
+    create_redis_client,
+    playback_key,
+    timeline_key,
+)
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_posts
 
@@ -115,47 +124,122 @@ def test_without_redis_everything_works_and_is_written_when_it_is_back(
     wait_until(lambda: "state" in api.http.get(NEXT).json())
 
 
-def test_without_postgres_players_go_on_and_no_play_is_lost(servers: Servers, api: Api) -> None:
-    acknowledged: list[str] = []
-    refused: list[int] = []
-    stop = threading.Event()
+class Players:
+    """Players that never pause; each tells of a play until that is acknowledged.
 
-    def play() -> None:
-        """A player: it tells of a play until that is acknowledged."""
-        with httpx.Client(base_url=api.url, headers=api.http.headers, timeout=30) as client:
-            while not stop.is_set():
-                queue = client.get(NEXT)
-                if queue.status_code != 200:
-                    refused.append(queue.status_code)
+    Two of them share a display, as two windows on one screen's address do.
+    """
+
+    def __init__(self, api: Api, codes: Sequence[str]) -> None:
+        self.acknowledged: list[str] = []
+        self.reads = 0
+        self.refused: list[int] = []
+        self.api = api
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(2 * len(codes))
+        self._running = [self._threads.submit(self._play, code) for code in [*codes, *codes]]
+
+    def _play(self, code: str) -> None:
+        headers = self.api.http.headers
+        with httpx.Client(base_url=self.api.url, headers=headers, timeout=30) as client:
+            while not self._stop.is_set():
+                queue = client.get(f"/api/displays/{code}/next")
+                if self._is_refused(queue):
                     continue
+                self.reads += 1
                 entry = queue.json()["videos"][0]["entry"]
-                answer = client.post(PLAYED, json={"entry": entry})
-                if answer.is_success:
-                    acknowledged.append(entry)
-                else:
-                    refused.append(answer.status_code)
-                    assert answer.headers["retry-after"] == "1"
-                    stop.wait(0.05)
+                body = {"entry": entry}
+                while self._is_refused(client.post(f"/api/displays/{code}/played", json=body)):
+                    if self._stop.is_set():
+                        return
+                self.acknowledged.append(entry)
 
-    player = threading.Thread(target=play)
-    player.start()
-    wait_until(lambda: len(acknowledged) >= 3)
-    servers.postgres.stop()
-    wait_until(lambda: len(refused) >= 3)
-    assert api.http.get(NEXT).status_code == 200
-    assert _status(api) == "not ready"
-    assert api.refusal("{ terms { nodes { term } } }")["extensions"]["code"] == "UNAVAILABLE"
-    before = len(acknowledged)
-    servers.start_postgres()
-    wait_until(lambda: len(acknowledged) >= before + 3)
-    stop.set()
-    player.join(30)
-    assert set(refused) == {503}
-    with servers.engine.connect() as connection:
-        plays = connection.scalars(text("SELECT timeline_video_id::text FROM video_history")).all()
-    assert len(plays) == len(set(plays))
-    assert set(acknowledged) <= set(plays)
+    def _is_refused(self, response: httpx.Response) -> bool:
+        if response.is_success:
+            return False
+        self.refused.append(response.status_code)
+        assert response.headers.get("retry-after") == "1", response.text
+        self._stop.wait(0.05)
+        return True
+
+    def go_on(self) -> None:
+        """Wait until each display must have been read and played again."""
+        plays, reads = len(self.acknowledged), self.reads
+        wait_until(lambda: len(self.acknowledged) >= plays + 20 and self.reads >= reads + 20)
+
+    def stop(self) -> None:
+        """Let each finish its call."""
+        self._stop.set()
+        for player in self._running:
+            player.result(60)
+        self._threads.shutdown()
+
+
+CODES = ("AWAY01", "AWAY02", "AWAY03")
+
+
+@pytest.fixture
+def players(servers: Servers) -> Iterator[Players]:
+    """Six players of three displays, all at once."""
+    add_posts(servers.engine, "cat", 60)
+    settings = servers.settings.model_copy(update={"api_calls_per_second": 100_000})
+    with serving(settings, Listening(free_port())) as url:
+        api = Api(url, token_of(servers.engine, Role.ADMIN))
+        for code in CODES:
+            make_display(api, code, newest("cat", 40))
+        players = Players(api, CODES)
+        yield players
+        players.stop()
+        api.close()
+
+
+_PLAYS = "SELECT timeline_video_id::text FROM video_history"
+_HEADS = "SELECT id, current_timeline_video_id::text FROM displays"
+
+
+def _nothing_is_lost(servers: Servers, players: Players) -> None:
+    """What was acknowledged is recorded once, and readers are where Postgres is."""
+    players.stop()
+    api = players.api
     wait_until(lambda: _status(api) == "ready")
+    plays = [row[0] for row in run(servers.engine, _PLAYS)]
+    heads = dict(run(servers.engine, _HEADS))
+    assert len(plays) == len(set(plays))
+    assert set(players.acknowledged) <= set(plays)
+    for code, head in heads.items():
+        queue = api.http.get(f"/api/displays/{code}/next").json()
+        assert queue["videos"][0]["entry"] == head
+    with create_redis_client(servers.redis.url) as redis:
+        problems = check_timeline_cache(servers.engine, redis)
+        assert problems == {code: [] for code in CODES}
+
+
+def test_redis_stopped_and_started_under_load(servers: Servers, players: Players) -> None:
+    players.go_on()
+    for end in (servers.redis.stop, servers.kill_redis):
+        end()
+        players.go_on()
+        servers.start_redis()
+        players.go_on()
+    _nothing_is_lost(servers, players)
+    # Redis is speed alone: nobody was sent away.
+    assert players.refused == []
+
+
+def test_postgres_stopped_and_started_under_load(servers: Servers, players: Players) -> None:
+    api = players.api
+    for _ in range(2):
+        players.go_on()
+        servers.postgres.stop()
+        before = len(players.refused)
+        wait_until(lambda: len(players.refused) >= before + 20)  # noqa: B023  # called at once
+        assert api.http.get(NEXT).status_code == 200
+        assert _status(api) == "not ready"
+        assert api.refusal("{ terms { nodes { term } } }")["extensions"]["code"] == "UNAVAILABLE"
+        servers.start_postgres()
+    players.go_on()
+    _nothing_is_lost(servers, players)
+    assert set(players.refused) == {503}
 
 
 def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> None:
