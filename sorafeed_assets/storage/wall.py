@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, or_, select, text, tuple_
 
 from sorafeed_assets.domain.search import like_pattern
+from sorafeed_assets.storage.count_jobs import PROBLEM
 from sorafeed_assets.storage.tables import displays
 
 
@@ -108,8 +109,8 @@ FROM timeline_builds WHERE display_id = ANY(CAST(:ids AS text[]))
 ORDER BY display_id, id DESC
 """)
 
-_TERMS: Final = text("""
-SELECT t.term, t.is_watched, t.counted_at, j.problem, j.attempts
+_TERMS: Final = text(f"""
+SELECT t.term, t.is_watched, t.counted_at, {PROBLEM} AS problem, j.attempts
 FROM search_terms t LEFT JOIN count_jobs j ON j.term = t.term
 WHERE t.term > :after AND t.term LIKE :pattern
 ORDER BY t.term LIMIT :size
