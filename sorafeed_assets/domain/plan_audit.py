@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from sorafeed_assets.domain.errors import PlanAuditError
 from sorafeed_assets.domain.plan_record import PlanInputs
 from sorafeed_assets.domain.playlists import Block
 from sorafeed_assets.domain.timelines import LoopInputs, LoopPlan, Schedule, Tier
+
+STAYS: Final = "; the display stays on its last good build, repopulate it again"
+"""What follows from a broken rule."""
 
 
 def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
@@ -31,9 +34,7 @@ def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
 
 
 def _refuse(plan: LoopPlan, problem: str) -> NoReturn:
-    raise PlanAuditError(
-        f"loop {plan.loop} {problem}; the display stays on its last good build, repopulate it again"
-    )
+    raise PlanAuditError(f"loop {plan.loop} {problem}{STAYS}")
 
 
 def _audit_places(plan: LoopPlan, blocks: Sequence[Block]) -> None:

@@ -11,14 +11,17 @@ from typing import Any, Final
 from redis import Redis
 from sqlalchemy import Engine
 
+from sorafeed_assets.storage.playback import playback_states
 from sorafeed_assets.storage.redis import (
     ADMIN_KEY,
     COUNT_KEYS,
+    PLAYBACK_KEYS,
     TIMELINE_KEYS,
     changed_keys,
     count_key,
     display_tag,
     matching_keys,
+    playback_key,
     read_with_ttl,
     redis_errors,
     timeline_key,
@@ -35,6 +38,7 @@ from sorafeed_assets.storage.snapshots import (
 
 COUNTS_TAG: Final = "counts"
 """The name that a change of any total is told under."""
+_KEYS_OF_A_DISPLAY: Final = (timeline_key, playback_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,9 @@ def write_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> CacheWrite:
 def write_timeline_cache(
     engine: Engine, redis: Redis, display_ids: Collection[str] | None = None, *, ttl: int
 ) -> dict[str, str]:
-    """Write what plays next on these displays, or on all; per display the data version.
+    """Write what plays next on these displays, or on all, and how; per display the data version.
 
+    The version is of what plays next: how it is played belongs to whoever operates the display.
     Keys of displays that do not exist are removed: of the named ones, or, without names, of any.
 
     Raises:
@@ -77,11 +82,13 @@ def write_timeline_cache(
         lock_snapshots(connection)
         found = timeline_snapshots(connection, display_ids)
         texts = {display_id: canonical_json(value) for display_id, value in found.items()}
+        states = playback_states(connection, display_ids)
         values = {timeline_key(display_id): value for display_id, value in texts.items()}
+        values |= {playback_key(display_id): state for display_id, state in states.items()}
         known = (
-            matching_keys(redis, TIMELINE_KEYS)
+            matching_keys(redis, TIMELINE_KEYS) | matching_keys(redis, PLAYBACK_KEYS)
             if display_ids is None
-            else {timeline_key(display_id) for display_id in display_ids}
+            else {key(display_id) for display_id in display_ids for key in _KEYS_OF_A_DISPLAY}
         )
         gone = known - values.keys()
         tags = {_tag(key) for key in changed_keys(redis, values) | gone}

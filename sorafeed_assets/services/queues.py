@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
 from sorafeed_assets.domain.playlists import Block, Playlist, check_playlist, playlist_version
 from sorafeed_assets.services.candidates import CandidateBook
-from sorafeed_assets.storage.queues import Depth, load_depths
+from sorafeed_assets.storage.queues import Depth, load_depths, load_differing
 from sorafeed_assets.storage.timelines import (
     Build,
     DisplayRow,
@@ -25,12 +25,15 @@ _LOW: Final = 3
 # One match is enough to know that there is a next loop; a few more, for some may be stale.
 _FEW: Final = 10
 
-_WITH_PLAYLIST: Final = "SELECT display_id FROM playlists WHERE is_active ORDER BY display_id"
-
 _BUILT_VERSIONS: Final = """
 SELECT d.id, b.id AS build_id, b.playlist_id, b.playlist_version
 FROM displays AS d
 JOIN timeline_builds AS b ON b.id = d.active_build_id
+WHERE d.id = ANY(:ids)
+"""
+
+_PLAN_PROBLEMS: Final = """
+SELECT id, plan_problem FROM displays WHERE plan_problem IS NOT NULL ORDER BY id
 """
 
 
@@ -144,18 +147,18 @@ def _has_match(connection: Connection, book: CandidateBook, block: Block) -> boo
             book.extend(connection, [query])
 
 
-def stale_displays(engine: Engine) -> dict[str, str]:
-    """Displays whose build does not play their active playlist's version.
+def stale_displays(engine: Engine, display_ids: Collection[str] | None = None) -> dict[str, str]:
+    """Those of some displays, or of all, whose build does not play their active playlist's version.
 
     The value tells apart what is wanted in place of what: the version and the build that plays,
     or "none" for a display that has a build but no active playlist any more.
     """
     with engine.connect() as connection:
-        active = list(connection.execute(text(_WITH_PLAYLIST)).scalars())
-        playlists = load_active_playlists(connection, active)
+        differing = load_differing(connection, display_ids)
+        playlists = load_active_playlists(connection, differing)
         built = {
             row.id: (row.playlist_id, row.playlist_version, row.build_id)
-            for row in connection.execute(text(_BUILT_VERSIONS))
+            for row in connection.execute(text(_BUILT_VERSIONS), {"ids": differing})
         }
     stale = dict.fromkeys(built.keys() - playlists.keys(), "none")
     for display_id, playlist in playlists.items():
@@ -164,6 +167,13 @@ def stale_displays(engine: Engine) -> dict[str, str]:
         if version != [playlist.id, wanted]:
             stale[display_id] = f"{wanted} in place of build {build}"
     return dict(sorted(stale.items()))
+
+
+def plan_problems(engine: Engine) -> dict[str, str]:
+    """Displays whose playlist could not be planned when that was last tried, and why."""
+    with engine.connect() as connection:
+        rows = connection.execute(text(_PLAN_PROBLEMS))
+        return {row.id: row.plan_problem for row in rows}
 
 
 def timeline_view(engine: Engine, display_id: str) -> TimelineView:

@@ -47,6 +47,7 @@ class DisplayRecord:
     is_shown: bool
     queued: int
     dry_searches: list[str] | None
+    plan_problem: str | None
 
 
 @dataclass(frozen=True, slots=True)

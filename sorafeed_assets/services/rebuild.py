@@ -12,6 +12,7 @@ from sorafeed_assets.domain.playlists import Playlist
 from sorafeed_assets.services.candidates import CandidateBook
 from sorafeed_assets.services.planning import Planned, Task, plan_displays, plays_on, start_of
 from sorafeed_assets.services.publishing import Published, Target, clear, publish
+from sorafeed_assets.storage import timeline_writes as writes
 from sorafeed_assets.storage import timelines as stored
 
 
@@ -103,7 +104,25 @@ def rebuild_from(
         outcomes[display_id] = BuildOutcome(
             display_id, None, None, None, None, changed, 0, 0, planned=0, queued=0
         )
+    _keep_problems(connection, snapshot, outcomes)
     return outcomes
+
+
+def _keep_problems(connection: Connection, snapshot: Snapshot, outcomes: Outcomes) -> None:
+    """Store why displays could not be planned, where that is not what is stored."""
+    problems = {
+        display_id: str(outcome) if isinstance(outcome, SorafeedError) else None
+        for display_id, outcome in outcomes.items()
+        if display_id in snapshot.displays
+    }
+    writes.set_plan_problems(
+        connection,
+        {
+            display_id: problem
+            for display_id, problem in problems.items()
+            if problem != snapshot.displays[display_id].plan_problem
+        },
+    )
 
 
 def outcome_of(target: Target, published: Published) -> BuildOutcome:

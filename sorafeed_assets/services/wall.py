@@ -16,11 +16,15 @@ from sorafeed_assets.domain.errors import NotFoundError, SorafeedError, Unavaila
 from sorafeed_assets.domain.playlists import BlockDraft
 from sorafeed_assets.services import playlists, terms
 from sorafeed_assets.services.advancing import Advance
-from sorafeed_assets.services.caches import write_timeline_cache
+from sorafeed_assets.services.caches import (
+    write_admin_snapshot,
+    write_count_cache,
+    write_timeline_cache,
+)
 from sorafeed_assets.services.count_jobs import Priority, ask_for_counts
 from sorafeed_assets.services.timelines import TimelineService
 from sorafeed_assets.storage import playback
-from sorafeed_assets.storage.redis import display_tag, playback_key, redis_errors, tell
+from sorafeed_assets.storage.redis import display_tag, redis_errors, tell
 
 WALL_TAG: Final = "displays"
 """The name under which displays coming, going and being renamed is told."""
@@ -182,6 +186,22 @@ class Wall:
             self._publish(waiting)
         return len(self._unwritten)
 
+    def rewrite_snapshots(self) -> None:
+        """Write every snapshot anew: what Redis kept through a restart may be old.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+        """
+        waiting = set(self._unwritten)
+        write_timeline_cache(self._engine, self._redis, ttl=self._ttl)
+        write_count_cache(self._engine, self._redis, ttl=self._ttl)
+        write_admin_snapshot(self._engine, self._redis, ttl=self._ttl)
+        self._unwritten.difference_update(waiting)
+
+    def tell_all(self) -> None:
+        """Let every process forget what it holds: changes may have been missed."""
+        self._tell(["all"])
+
     def _settle(self, display_id: str, playlist_id: UUID | None = None) -> Change:
         playlists.activate_pending(self._engine, [display_id])
         outcome = self._timelines.repopulate([display_id])[display_id]
@@ -204,8 +224,6 @@ class Wall:
             if display_ids:
                 write_timeline_cache(self._engine, self._redis, display_ids, ttl=self._ttl)
             with redis_errors(self._redis):
-                for display_id in display_ids:
-                    self._write_playback(display_id)
                 tell(self._redis, tags)
         except UnavailableError as error:
             _log.warning("snapshots of %s wait: %s", json.dumps(list(display_ids)), error)
@@ -220,14 +238,6 @@ class Wall:
             tell_others(self._redis, tags)
         finally:
             self._on_change(tags)
-
-    def _write_playback(self, display_id: str) -> None:
-        with self._engine.connect() as connection:
-            state = playback.playback_state(connection, display_id)
-        if state is None:
-            self._redis.delete(playback_key(display_id))
-        else:
-            self._redis.set(playback_key(display_id), state, ex=self._ttl)
 
 
 def tell_others(redis: Redis, tags: Collection[str]) -> None:

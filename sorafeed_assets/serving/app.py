@@ -103,10 +103,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _warm(runtime: Runtime) -> None:
-    """Have the heaviest read in memory, and hear of changes, before anybody is told to come."""
+    """Have the heaviest read in memory and Redis written anew before anybody is told to come."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CHANNEL_SECONDS):
-            while not runtime.listener.is_connected:
+            while not runtime.snapshots_are_current:
                 await asyncio.sleep(0.02)
     while True:
         try:

@@ -1,6 +1,6 @@
 """The admin page and the player: their first paint, rendered here, and parts of it anew."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -129,8 +129,7 @@ async def wall_answer(runtime: Runtime, *, is_admin: bool) -> Answer:
 
 def _render_wall(runtime: Runtime, tags: set[str], *, is_admin: bool) -> bytes:
     tags.update((WALL_TAG, COUNTS_TAG))
-    window = runtime.settings.window
-    cards = [views.card(each, window) for each in runtime.readings.displays().values()]
+    cards = _read_cards(runtime, None)
     tags.update(display_tag(card.code) for card in cards)
     failed = failed_counts(runtime.engine)
     return _wall_body(
@@ -162,10 +161,16 @@ async def cards(request: Request) -> Response:
         raise UnauthenticatedError("sign in again")
     principal.must_read()
     codes = request.query_params.get("ids", "").split(",")[:_MOST_CARDS]
-    found = await runtime.run(lambda: runtime.readings.displays(codes))
-    window = runtime.settings.window
-    shown = [_card(views.card(each, window)) for each in found.values()]
+    shown = await runtime.run(lambda: [_card(each) for each in _read_cards(runtime, codes)])
     return HTMLResponse(_render("cards.html", cards=shown))
+
+
+def _read_cards(runtime: Runtime, codes: Collection[str] | None) -> list[views.Card]:
+    """The cards of some displays, or of all."""
+    stale = stale_displays(runtime.engine, codes)
+    found = runtime.readings.displays(codes)
+    window = runtime.settings.window
+    return [views.card(each, window, is_stale=each.id in stale) for each in found.values()]
 
 
 async def display(request: Request) -> Response:
@@ -206,11 +211,12 @@ def _read_display(runtime: Runtime, code: str, *, is_admin: bool) -> dict[str, o
     totals = reads.totals({block.term for block in blocks if block.term})
     seen = reads.seen([block.id for block in blocks])
     posts = reads.posts(views.video_ids(view, _AHEAD))
-    shown = views.card(record, runtime.settings.window)
+    is_stale = code in stale_displays(runtime.engine, [code])
+    shown = views.card(record, runtime.settings.window, is_stale=is_stale)
     return {
         "display": record,
         "card": shown,
-        "problems": [*shown.problems, *_plan_problem(runtime, code)],
+        "problems": shown.problems,
         "now": views.shown_pick(view.now, posts) if view and view.now else None,
         "next": [
             views.shown_pick(pick, posts)
@@ -228,14 +234,6 @@ def _read_display(runtime: Runtime, code: str, *, is_admin: bool) -> dict[str, o
         "max_count": MAX_VIDEO_COUNT,
         "max_search": MAX_QUERY_LENGTH,
     }
-
-
-def _plan_problem(runtime: Runtime, code: str) -> list[str]:
-    """Why the display does not play its playlist as it is."""
-    wanted = stale_displays(runtime.engine).get(code)
-    if wanted in {None, "none"}:
-        return []
-    return ["Its playlist was changed and is not planned yet; it plays on as before."]
 
 
 async def player(request: Request) -> Response:

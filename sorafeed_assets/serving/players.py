@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
 from sorafeed_assets.domain.playlists import check_display_code
 from sorafeed_assets.services.advancing import Advance
 from sorafeed_assets.services.wall import no_display
@@ -47,7 +47,10 @@ async def next_videos(request: Request) -> Response:
 
 
 async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
-    """The snapshot and the playback state: Redis in one round trip, else Postgres."""
+    """The snapshot and the playback state: Redis in one round trip, else Postgres.
+
+    Without Postgres what Redis kept through a restart is better than nothing.
+    """
     snapshot: str | None = None
     state: str | None = None
     try:
@@ -58,10 +61,16 @@ async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
         snapshot, state, _ = await pipeline.execute()
     except (RedisError, OSError):
         runtime.calls[code] = datetime.now(UTC)
-    if snapshot is not None and state is not None:
-        return snapshot, state
+    kept = None if snapshot is None or state is None else (snapshot, state)
+    if kept is not None and runtime.snapshots_are_current:
+        return kept
     runtime.metrics.fallbacks.inc()
-    return await runtime.run(lambda: _read_stored(runtime, code))
+    try:
+        return await runtime.run(lambda: _read_stored(runtime, code))
+    except UnavailableError:
+        if kept is None:
+            raise
+        return kept
 
 
 def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:

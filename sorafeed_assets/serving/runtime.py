@@ -16,10 +16,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from sorafeed_assets.domain.errors import SetupError, UnavailableError
+from sorafeed_assets.domain.errors import SetupError, SorafeedError, UnavailableError
 from sorafeed_assets.services.readings import Readings
 from sorafeed_assets.services.timelines import TimelineService
 from sorafeed_assets.services.wall import Wall
@@ -35,6 +35,7 @@ _THREADS: Final = 12
 _READ_SECONDS: Final = 5
 _CHANGE_SECONDS: Final = 60
 _REDIS_SECONDS: Final = 0.5
+_REWRITE_AGAIN_SECONDS: Final = 1.0
 MOST_EXPORTS: Final = 4
 
 _Result = TypeVar("_Result")
@@ -93,6 +94,10 @@ class Runtime:
         )
         self.listener = Listener(self._channel_redis, self._heard, self._channel)
         self.is_warm = False
+        # Whether what Redis has is what was written last.
+        self.snapshots_are_current = False
+        self._has_heard = False
+        self._rewriting: asyncio.Task[None] | None = None
         # Displays that called while Redis was away.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
@@ -170,9 +175,28 @@ class Runtime:
         _log.info("channel", connected=connected)
         self.answers.trust(trusted=connected)
         self.tokens.forget()
+        self.snapshots_are_current = False
+        if self._rewriting is not None:
+            self._rewriting.cancel()
         if connected:
             # Whatever was missed: pages read everything again.
             self.hub.tell(["all"])
+            self._rewriting = self._loop.create_task(self._rewrite(is_again=self._has_heard))
+        self._has_heard = True
+
+    async def _rewrite(self, *, is_again: bool) -> None:
+        """Redis came back with what it had saved, or with nothing."""
+        while True:
+            try:
+                await self.run(self.wall.rewrite_snapshots)
+                self.snapshots_are_current = True
+                if is_again:
+                    await self.run(self.wall.tell_all)
+            except (SorafeedError, SQLAlchemyError) as error:
+                _log.warning("snapshots may be old", problem=str(error))
+                await asyncio.sleep(_REWRITE_AGAIN_SECONDS)
+            else:
+                return
 
     async def close(self) -> None:
         """Let everybody go and give every connection back."""

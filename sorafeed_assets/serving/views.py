@@ -1,11 +1,13 @@
 """What the pages show: records in plain words."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from sorafeed_assets.domain.plan_audit import STAYS
 from sorafeed_assets.domain.timelines import Tier
 from sorafeed_assets.services.queues import TimelineView, ViewedPick
 from sorafeed_assets.services.readings import BlockRecord, DisplayRecord, PostRecord
@@ -17,6 +19,11 @@ REASONS: Final[Mapping[str, str]] = {
     Tier.REPLAY: "all matches were shown; this one longest ago",
     Tier.REPEAT: "the block asks for more than there are",
     Tier.KEPT: "was playing when the playlist changed",
+}
+_BLOCK_FIELD: Final = re.compile(r"blocks\[(\d+)\]\.search_term")
+_FIELDS: Final[Mapping[str, str]] = {
+    "blocks": "its list of blocks",
+    "block_order": "the order of its blocks",
 }
 _STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
 
@@ -65,8 +72,8 @@ class ShownBlock:
     is_dry: bool
 
 
-def card(record: DisplayRecord, window: int) -> Card:
-    """A display's card."""
+def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
+    """A display's card; ``is_stale`` when its plan is not of its playlist as it is."""
     return Card(
         code=record.id,
         name=record.name,
@@ -79,22 +86,40 @@ def card(record: DisplayRecord, window: int) -> Card:
         window=window,
         built_at=record.built_at,
         last_ping=record.last_ping,
-        problems=tuple(_problems(record)),
+        problems=tuple(_problems(record, is_stale=is_stale)),
     )
 
 
-def _problems(record: DisplayRecord) -> list[str]:
-    dry = record.dry_searches or []
-    problems = [f"No post matches “{search}”: its block is left out." for search in dry]
+def _problems(record: DisplayRecord, *, is_stale: bool) -> list[str]:
+    """The worst first: a card has room for two."""
+    problems: list[str] = []
+    meanwhile = "it plays on as before" if record.queued else "it has nothing to play"
     if record.active_playlist_id is None:
         problems.append("Has no playlist yet.")
-    elif record.built_playlist_id != record.active_playlist_id:
-        problems.append("Its playlist is not planned; it stays on the last good plan.")
+    elif record.plan_problem is not None:
+        why = _in_plain_words(record.plan_problem)
+        problems.append(f"Its playlist cannot be planned, so {meanwhile}: {why}.")
+    elif is_stale:
+        problems.append(f"Its playlist was changed and is not planned yet; {meanwhile}.")
     elif record.queued == 0:
         problems.append("Has nothing to play.")
+    dry = record.dry_searches or []
+    problems += [f"No post matches “{search}”: its block is left out." for search in dry]
     if record.status != "online" and record.last_ping is not None:
         problems.append(f"Has not called since {record.last_ping:%d %b, %H:%M} UTC.")
     return problems
+
+
+def _in_plain_words(problem: str) -> str:
+    """Why a plan failed, without the names that programs use."""
+    problem = problem.removesuffix(STAYS)
+    field, colon, rest = problem.partition(": ")
+    if not colon:
+        return problem
+    block = _BLOCK_FIELD.fullmatch(field)
+    if block is not None:
+        return f"the search of block {int(block[1]) + 1} {rest}"
+    return f"{_FIELDS[field]} {rest}" if field in _FIELDS else problem
 
 
 def stored_card(stored: Mapping[str, Any], window: int) -> Card:

@@ -7,21 +7,31 @@ from sqlalchemy import Connection, text
 
 MAX_ATTEMPTS: Final = 3
 
-# Whoever asks again, or more urgently, gets the better of both; a failed job starts again.
-_ADD: Final = text("""
-INSERT INTO count_jobs (term, priority)
+# A job that runs is not due before its lease ends: until then its last attempt may go well.
+_GIVEN_UP: Final = "(j.attempts >= :max AND j.run_after <= now())"
+
+PROBLEM: Final = """
+coalesce(j.problem, CASE WHEN j.attempts > 0 AND j.run_after <= now() THEN 'was interrupted' END)
+"""
+"""Why a job's last attempt failed; NULL while it runs."""
+
+# Whoever asks again, or more urgently, gets the better of both; a given up job starts again.
+_ADD: Final = text(f"""
+INSERT INTO count_jobs AS j (term, priority)
 SELECT t.term, :priority FROM search_terms t
 WHERE t.term = ANY(CAST(:terms AS text[])) AND t.counted_at IS NULL
 ON CONFLICT (term) DO UPDATE
-SET priority = greatest(count_jobs.priority, excluded.priority),
-    attempts = CASE WHEN count_jobs.attempts >= :max THEN 0 ELSE count_jobs.attempts END
-WHERE count_jobs.priority < excluded.priority OR count_jobs.attempts >= :max
+SET priority = greatest(j.priority, excluded.priority),
+    attempts = CASE WHEN {_GIVEN_UP} THEN 0 ELSE j.attempts END,
+    run_after = CASE WHEN {_GIVEN_UP} THEN now() ELSE j.run_after END,
+    problem = CASE WHEN {_GIVEN_UP} THEN NULL ELSE j.problem END
+WHERE j.priority < excluded.priority OR {_GIVEN_UP}
 """)
 
 # All of the highest priority that is due: one pass over the text counts many as fast as one.
 _CLAIM: Final = text("""
 UPDATE count_jobs SET attempts = attempts + 1,
-    run_after = now() + make_interval(secs => :lease), problem = 'was interrupted'
+    run_after = now() + make_interval(secs => :lease), problem = NULL
 WHERE term IN (
     SELECT term FROM count_jobs
     WHERE attempts < :max AND run_after <= now()
@@ -34,7 +44,8 @@ RETURNING term
 
 _FAILED: Final = text("""
 UPDATE count_jobs
-SET problem = :problem, run_after = now() + make_interval(secs => 2 ^ attempts)
+SET problem = :problem, run_after = CASE WHEN attempts >= :max THEN now()
+    ELSE now() + make_interval(secs => 2 ^ attempts) END
 WHERE term = ANY(CAST(:terms AS text[]))
 """)
 
@@ -45,8 +56,8 @@ WHERE t.term = j.term AND t.counted_at IS NOT NULL
 
 _UNCOUNTED: Final = text("SELECT term FROM search_terms WHERE counted_at IS NULL ORDER BY term")
 
-_PROBLEMS: Final = text("""
-SELECT term, problem FROM count_jobs WHERE attempts >= :max ORDER BY term
+_PROBLEMS: Final = text(f"""
+SELECT j.term, {PROBLEM} AS problem FROM count_jobs j WHERE {_GIVEN_UP} ORDER BY j.term
 """)
 
 
@@ -63,7 +74,8 @@ def claim_jobs(connection: Connection, lease_seconds: float) -> list[str]:
 
 def fail_jobs(connection: Connection, terms: Collection[str], problem: str) -> None:
     """Let jobs wait for their next attempt, if they have one left."""
-    connection.execute(_FAILED, {"terms": sorted(terms), "problem": problem})
+    values = {"terms": sorted(terms), "problem": problem, "max": MAX_ATTEMPTS}
+    connection.execute(_FAILED, values)
 
 
 def drop_done(connection: Connection) -> int:
@@ -77,5 +89,5 @@ def uncounted(connection: Connection) -> list[str]:
 
 
 def given_up(connection: Connection) -> dict[str, str]:
-    """Terms that could not be counted in three attempts, and why."""
+    """Terms that could not be counted in three attempts, which are over, and why."""
     return {row.term: row.problem for row in connection.execute(_PROBLEMS, {"max": MAX_ATTEMPTS})}

@@ -1,6 +1,6 @@
 """SQL of how displays play: their state, when they called last, what they show."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -14,9 +14,9 @@ WHERE id = :display_id AND (playback_state <> :state OR last_state_change IS NUL
 """)
 
 # A display plays until somebody says otherwise.
-_STATE: Final = text("""
-SELECT CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_state END
-FROM displays WHERE id = :display_id
+_STATES: Final = text("""
+SELECT id, CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_state END AS state
+FROM displays WHERE CAST(:ids AS text[]) IS NULL OR id = ANY(:ids)
 """)
 
 # A row that comes late does not take a later call back.
@@ -56,8 +56,13 @@ def set_playback_state(connection: Connection, display_id: str, state: str) -> b
 
 def playback_state(connection: Connection, display_id: str) -> str | None:
     """A display's playback state, None for an unknown display."""
-    found: str | None = connection.scalar(_STATE, {"display_id": display_id})
-    return found
+    return playback_states(connection, [display_id]).get(display_id)
+
+
+def playback_states(connection: Connection, ids: Collection[str] | None = None) -> dict[str, str]:
+    """The playback states of those of ``ids`` that exist, or of all displays."""
+    rows = connection.execute(_STATES, {"ids": None if ids is None else sorted(set(ids))})
+    return {row.id: row.state for row in rows}
 
 
 def record_calls(

@@ -26,6 +26,29 @@ CROSS JOIN LATERAL (
 ORDER BY d.id
 """
 
+# The version is made as `playlist_version` makes it: of a thousand playlists, only those that
+# differ have to be read.
+_DIFFERING: Final = """
+SELECT d.id
+FROM displays AS d
+LEFT JOIN playlists AS p ON p.display_id = d.id AND p.is_active
+LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
+LEFT JOIN (
+    SELECT k.playlist_id, left(encode(sha256(convert_to('[' || string_agg(
+        '["' || k.id || '",' || to_json(k.search_term) || ',' || k.video_count || ',"'
+        || k.fetch_mode || '","' || k.format || '",' || k.block_order || ']',
+        ',' ORDER BY k.block_order) || ']', 'UTF8')), 'hex'), 32) AS version
+    FROM playlist_blocks AS k
+    WHERE k.playlist_id IN (
+        SELECT id FROM playlists
+        WHERE is_active AND (CAST(:ids AS text[]) IS NULL OR display_id = ANY(:ids)))
+    GROUP BY k.playlist_id
+) AS now ON now.playlist_id = p.id
+WHERE (CAST(:ids AS text[]) IS NULL OR d.id = ANY(:ids))
+    AND (p.id, now.version) IS DISTINCT FROM (b.playlist_id, b.playlist_version)
+ORDER BY d.id
+"""
+
 _UNMATCHED_PICKS: Final = """
 SELECT k.n
 FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[]), CAST(:formats AS text[]))
@@ -51,6 +74,12 @@ class Depth(NamedTuple):
 def load_depths(connection: Connection, enough: int) -> list[Depth]:
     """Every display with an active playlist; plans are looked at below ``enough`` rows."""
     return [Depth(*row) for row in connection.execute(text(_DEPTHS), {"enough": enough})]
+
+
+def load_differing(connection: Connection, display_ids: Collection[str] | None) -> list[str]:
+    """Those of some displays, or of all, whose build is not of their active playlist as it is."""
+    asked = {"ids": None if display_ids is None else list(display_ids)}
+    return list(connection.scalars(text(_DIFFERING), asked))
 
 
 def wrong_formats(connection: Connection, picks: Collection[tuple[int, str, str]]) -> set[int]:

@@ -17,6 +17,7 @@ from sorafeed_assets.domain.search import Format
 
 COUNT_KEYS: Final = "sorafeed:count:*"
 TIMELINE_KEYS: Final = "sorafeed:timeline:*"
+PLAYBACK_KEYS: Final = "sorafeed:playback:*"
 ADMIN_KEY: Final = "sorafeed:admin:snapshot"
 SEEN_KEY: Final = "sorafeed:seen"
 CHANGES: Final = "sorafeed:changes"

@@ -153,6 +153,11 @@ displays = Table(
     Column("dedup_since", _MOMENT, nullable=False, server_default=func.now()),
     Column("loop_iteration", Integer, nullable=False, server_default=text("0")),
     Column("active_build_id", BigInteger),
+    Column(
+        "plan_problem",
+        Text,
+        comment="why its active playlist could not be planned when that was last tried",
+    ),
     CheckConstraint("id ~ '^[A-Z0-9]{6}$'", name="id_code"),
     CheckConstraint("btrim(name) <> ''", name="name_filled"),
     CheckConstraint("status IN ('online', 'offline')", name="status"),

@@ -1,7 +1,7 @@
 """Every write to builds and queues; only the timeline service calls these."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -90,6 +90,13 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id text, build_id bigint,
     playlist_id uuid, timeline_position integer, loop_iteration integer, fresh boolean)
 LEFT JOIN timeline_videos AS h ON h.display_id = r.id
     AND h.loop_iteration = r.loop_iteration AND h.timeline_position = r.timeline_position
+WHERE d.id = r.id
+"""
+
+_SET_PLAN_PROBLEMS: Final = """
+UPDATE displays AS d
+SET plan_problem = r.problem
+FROM unnest(CAST(:ids AS text[]), CAST(:problems AS text[])) AS r (id, problem)
 WHERE d.id = r.id
 """
 
@@ -223,6 +230,15 @@ def set_displays(connection: Connection, states: Sequence[DisplayState]) -> None
     """Point displays at their builds and the heads of their queues."""
     if states:
         connection.execute(text(_SET_DISPLAYS), {"rows": to_records(states)})
+
+
+def set_plan_problems(connection: Connection, problems: Mapping[str, str | None]) -> None:
+    """Keep why displays could not be planned; None for one that could."""
+    if problems:
+        connection.execute(
+            text(_SET_PLAN_PROBLEMS),
+            {"ids": list(problems), "problems": list(problems.values())},
+        )
 
 
 def count_loops(connection: Connection, finished: dict[UUID, int]) -> None:

@@ -34,7 +34,7 @@ FROM (
 
 _DISPLAYS: Final = """
 SELECT id, timeline_position, loop_iteration, active_build_id, current_playlist_id,
-    current_timeline_video_id, dedup_since
+    current_timeline_video_id, dedup_since, plan_problem
 FROM displays
 WHERE id = ANY(CAST(:display_ids AS text[]))
 ORDER BY id
@@ -97,6 +97,7 @@ class DisplayRow:
     current_playlist_id: UUID | None
     current_timeline_video_id: UUID | None
     dedup_since: datetime
+    plan_problem: str | None
 
 
 @dataclass(frozen=True, slots=True)

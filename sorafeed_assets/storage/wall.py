@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, or_, select, text, tuple_
 
 from sorafeed_assets.domain.search import like_pattern
+from sorafeed_assets.storage.count_jobs import PROBLEM
 from sorafeed_assets.storage.tables import displays
 
 
@@ -25,7 +26,7 @@ SELECT d.id, d.name, d.status, d.created_at, d.last_ping, d.is_muted,
        CASE WHEN d.last_state_change IS NULL THEN 'playing' ELSE d.playback_state END
            AS playback_state,
        d.loop_iteration, d.timeline_position, d.current_timeline_video_id, d.dedup_since,
-       d.active_build_id, b.created_at AS built_at,
+       d.active_build_id, d.plan_problem, b.created_at AS built_at,
        b.playlist_id AS built_playlist_id, p.id AS active_playlist_id,
        p.name AS active_playlist,
        h.video_id AS now_video_id, left(h.video_data ->> 'text', 120) AS now_text,
@@ -108,8 +109,8 @@ FROM timeline_builds WHERE display_id = ANY(CAST(:ids AS text[]))
 ORDER BY display_id, id DESC
 """)
 
-_TERMS: Final = text("""
-SELECT t.term, t.is_watched, t.counted_at, j.problem, j.attempts
+_TERMS: Final = text(f"""
+SELECT t.term, t.is_watched, t.counted_at, {PROBLEM} AS problem, j.attempts
 FROM search_terms t LEFT JOIN count_jobs j ON j.term = t.term
 WHERE t.term > :after AND t.term LIKE :pattern
 ORDER BY t.term LIMIT :size

@@ -1,6 +1,7 @@
 """`sorafeed up` as it serves: joined by other commands, killed, started again, stopped."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 
 from sorafeed_assets.storage.embedded import free_port
@@ -36,8 +38,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -> None:
-    port, said = free_port(), tmp_path / "said"
-    arguments = ("up", "--posts", "400", "--displays", "2", "--port", str(port))
+    port, api_port, said = free_port(), free_port(), tmp_path / "said"
+    ports = ("--port", str(port), "--api-port", str(api_port))
+    arguments = ("up", "--posts", "400", "--displays", "2", *ports)
     address = f"http://127.0.0.1:{port}"
 
     up = start(said, *arguments, "--data-dir", str(folder))
@@ -46,6 +49,8 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     with urlopen(f"{address}/server_info") as page:  # noqa: S310  # our own address
         assert "dagster_webserver_version" in page.read().decode()
 
+    link = _admin_link(said, api_port)
+    _opens_the_admin_page(link)
     _others_are_refused(folder, tmp_path, port)
     _others_join(folder, tmp_path)
     before = figures(answer("status", "--json", folder=folder))
@@ -55,10 +60,13 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     up.wait()
     left = processes_of(folder)
     assert any("dagster" in " ".join(process.cmdline()) for process in left)
-    again = start(said, *arguments[:1], *arguments[-2:], "--data-dir", str(folder))
+    again = start(said, "up", *ports, "--data-dir", str(folder))
     wait_until(lambda: address in said.read_text() or again.poll() is not None, "a second start")
     assert again.poll() is None, said.read_text()
     assert not [process for process in left if is_alive(process)]
+    # The link that was printed before is good for nothing, the new one is.
+    assert httpx.get(link).status_code == 401
+    _opens_the_admin_page(_admin_link(said, api_port))
     after = figures(answer("status", "--json", folder=folder))
     assert {key: after[key] for key in ("posts", "terms", "displays", "timelines")} == {
         key: before[key] for key in ("posts", "terms", "displays", "timelines")
@@ -91,6 +99,25 @@ def test_the_api_alone_is_joined_by_other_commands(folder: Path, tmp_path: Path)
     serve.send_signal(signal.SIGTERM)
     assert serve.wait(60) == 0
     assert processes_of(folder) == []
+
+
+def _admin_link(said: Path, api_port: int) -> str:
+    """The link to the admin page that `up` printed."""
+    (link,) = re.findall(r"^Admin page: +(\S+)$", said.read_text(), re.MULTILINE)
+    assert link.startswith(f"http://127.0.0.1:{api_port}/admin?token=")
+    return str(link)
+
+
+def _opens_the_admin_page(link: str) -> None:
+    """The token goes out of the address into a cookie, which is enough from then on."""
+    with httpx.Client() as browser:
+        entered = browser.get(link)
+        assert (entered.status_code, entered.headers["location"]) == (303, "/admin")
+        assert link.partition("token=")[2] in browser.cookies.values()
+        page = browser.get(link.partition("?")[0])
+        assert page.status_code == 200
+        # As an admin's, it may change the wall.
+        assert "Add a display" in page.text
 
 
 def _others_are_refused(folder: Path, tmp_path: Path, port: int) -> None:

@@ -3,10 +3,13 @@
 from datetime import date
 
 import dagster as dg
+from redis.client import PubSub
 from sqlalchemy import Engine
 
 from sorafeed_assets.defs.common import day_range_tags
 from sorafeed_assets.domain.automation import DayRange
+from sorafeed_assets.services.queues import plan_problems
+from sorafeed_assets.storage.redis import CHANGES
 from sorafeed_assets_tests.catalogue import run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster, bring_up_to_date
 from sorafeed_assets_tests.wall import add_display, add_playlist
@@ -59,6 +62,16 @@ def test_odd_posts(engine: Engine, dagster: Dagster) -> None:
     assert dagster.culprits("video_candidates:pools_equal_brute_force") == ""
 
 
+def _told(channel: PubSub) -> list[str]:
+    """What was told so far, but for displays whose queue changed."""
+    told: list[str] = []
+    channel.get_message(timeout=1)  # of having subscribed
+    while (message := channel.get_message(timeout=1)) is not None:
+        told += [message["data"]] if "AAAAA1" in message["data"] else []
+    channel.close()
+    return told
+
+
 def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> None:
     before = videos_of(engine, "AAAAA1")
     run(engine, "UPDATE playlist_blocks b SET search_term = :term FROM playlists p"
@@ -66,12 +79,18 @@ def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> N
         term="\x1c")  # fmt: skip
     run(engine, "UPDATE playlist_blocks b SET video_count = 2 FROM playlists p"
                 " WHERE p.id = b.playlist_id AND p.display_id = 'BBBBB2'")  # fmt: skip
+    channel = wall.connections.redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis has none
+    channel.subscribe(CHANGES)
     (rebuilt,) = wall.tick("playlists")
     assert rebuilt.success
     stale = wall.culprits("display_timelines:every_timeline_is_current")
     assert stale == "AAAAA1: its queue does not follow its active playlist"
     assert videos_of(engine, "AAAAA1") == before
     assert wall.culprits("display_timelines:queue_within_window") == ""
+    # The API's pages hear of it, though nothing else of the display changed.
+    assert _told(channel) == ['["display:AAAAA1"]']
+    why = "blocks[1].search_term: is empty; write the words to search for"
+    assert plan_problems(engine) == {"AAAAA1": why}
     # Terms are tracked for the others, and the unusable one is told.
     assert wall.run("refresh_counts", tags=day_range_tags(DayRange(DAY, DAY))).success
     made = wall.instance.get_latest_materialization_event(dg.AssetKey("search_terms"))

@@ -19,7 +19,8 @@ from sorafeed_assets.services.caches import (
 )
 from sorafeed_assets.services.playlists import create_display, delete_display
 from sorafeed_assets.storage.embedded import free_port
-from sorafeed_assets.storage.redis import create_redis_client
+from sorafeed_assets.storage.playback import set_playback_state
+from sorafeed_assets.storage.redis import CHANGES, create_redis_client
 from sorafeed_assets_tests.cache_data import store_counts, store_queue
 
 _TTL = 1000
@@ -94,7 +95,7 @@ def test_a_reader_never_sees_a_gap_or_a_mixture(engine: Engine, redis: Redis) ->
 
 def test_writers_at_once_leave_the_newest(engine: Engine, redis: Redis) -> None:
     store_counts(engine, {"cat": 0})
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(8) as pool:
         writes = []
         for number in range(1, 16):
             store_counts(engine, {"cat": number})
@@ -164,9 +165,28 @@ def test_displays_that_are_gone_leave_redis(engine: Engine, redis: Redis) -> Non
     delete_display(engine, "AAAAAA")
     delete_display(engine, "BBBBBB")
     assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {}
-    assert sorted(redis.keys("*")) == ["sorafeed:timeline:BBBBBB", "sorafeed:timeline:CCCCCC"]
+    assert sorted(redis.keys("*")) == _keys_of("BBBBBB", "CCCCCC")
     write_timeline_cache(engine, redis, None, ttl=_TTL)
-    assert redis.keys("*") == ["sorafeed:timeline:CCCCCC"]
+    assert sorted(redis.keys("*")) == _keys_of("CCCCCC")
+
+
+def _keys_of(*codes: str) -> list[str]:
+    return sorted(f"sorafeed:{kind}:{code}" for kind in ("playback", "timeline") for code in codes)
+
+
+def test_a_playback_state_is_written_over_an_older_one(engine: Engine, redis: Redis) -> None:
+    create_display(engine, "AAAAAA", "x")
+    versions = write_timeline_cache(engine, redis, None, ttl=_TTL)
+    assert redis.get("sorafeed:playback:AAAAAA") == "playing"
+    with engine.begin() as connection:
+        set_playback_state(connection, "AAAAAA", "paused")
+    with redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]  # redis has none
+        channel.subscribe(CHANGES)
+        assert write_timeline_cache(engine, redis, None, ttl=_TTL) == versions
+        told = [message for _ in range(2) if (message := channel.get_message(timeout=5))]
+    assert redis.get("sorafeed:playback:AAAAAA") == "paused"
+    assert redis.ttl("sorafeed:playback:AAAAAA") > 0
+    assert [message["data"] for message in told] == ['["display:AAAAAA"]']
 
 
 def test_the_timeline_check_tells_each_problem(engine: Engine, redis: Redis) -> None:

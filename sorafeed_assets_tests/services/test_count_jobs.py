@@ -15,6 +15,7 @@ from sorafeed_assets.services.count_jobs import (
     run_count_jobs,
 )
 from sorafeed_assets.services.counts import term_totals, uncounted_terms
+from sorafeed_assets.services.readings import Readings
 from sorafeed_assets.services.terms import watch_term
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.count_jobs import MAX_ATTEMPTS, claim_jobs
@@ -45,6 +46,12 @@ def _claim(engine: Engine) -> list[str]:
 def _attempts(engine: Engine) -> list[int]:
     with engine.connect() as connection:
         return list(connection.scalars(text("SELECT attempts FROM count_jobs ORDER BY term")))
+
+
+def _problem_told(engine: Engine) -> str | None:
+    """What readers of the terms are told."""
+    ((_, term),) = Readings(engine).terms(None, 10, None).rows
+    return term.problem
 
 
 def _count(engine: Engine, redis: Redis) -> int:
@@ -129,6 +136,37 @@ def test_asked_again_a_given_up_job_has_all_its_attempts(engine: Engine, redis: 
     _run(engine, _DUE)
     assert _count(engine, redis) == 1
     assert term_totals(engine)["cat", "mixed"] == 3
+
+
+def test_asked_again_a_given_up_job_runs_at_once(engine: Engine, redis: Redis) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _fail(engine, redis, MAX_ATTEMPTS)
+    ask_for_counts(engine, ["cat"], Priority.LATER)
+    assert _count(engine, redis) == 1
+
+
+def test_a_job_is_not_given_up_before_its_last_attempt_is_over(engine: Engine) -> None:
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        _run(engine, _DUE)
+        assert _claim(engine) == ["cat"]
+        assert _attempts(engine) == [attempt]
+        assert failed_counts(engine) == {}
+        assert _problem_told(engine) is None
+    # Whoever asks meanwhile does not have it done twice at once.
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    assert _claim(engine) == []
+    # Its worker is gone: the lease ends.
+    _run(engine, _DUE)
+    assert _claim(engine) == []
+    assert failed_counts(engine) == {"cat": "was interrupted"}
+    assert _problem_told(engine) == "was interrupted"
+    ask_for_counts(engine, ["cat"], Priority.LATER)
+    assert failed_counts(engine) == {}
+    assert _claim(engine) == ["cat"]
 
 
 def test_a_failure_while_posts_are_read_is_recorded(engine: Engine, redis: Redis) -> None:

@@ -16,6 +16,7 @@ from sorafeed_assets.services.queues import (
 )
 from sorafeed_assets.services.rebuild import Outcomes
 from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.storage.queues import load_differing
 from sorafeed_assets_tests.catalogue import (
     add_display,
     add_playlist,
@@ -120,6 +121,21 @@ def test_stale_displays(displays: Engine) -> None:
     version = getattr(outcomes[FULL], "playlist_version", None)
     assert stale[FULL].startswith(f"{version} in place of build ")
     assert stale_displays(displays) == {}
+
+
+def test_only_playlists_that_differ_are_read(displays: Engine) -> None:
+    """However odd a search is, SQL and Python give it the same version."""
+    searches = ['it\'s "so" \\o/', "tab\there", "\x01\x7f", "ДЖАЗ 🎷", "a/b <i>", "ﬁ\u2028ß"]
+    add_playlist(displays, NEW, [(search, 1) for search in searches])
+    TimelineService(displays).repopulate([NEW])
+    with displays.connect() as connection:
+        assert load_differing(connection, None) == []
+        run(
+            displays,
+            "UPDATE playlist_blocks SET search_term = 'x' WHERE search_term = 'a/b <i>'",
+        )
+        assert load_differing(connection, [FULL, NEW]) == [NEW]
+        assert load_differing(connection, [FULL]) == []
 
 
 def test_the_view_says_what_plays_and_why(displays: Engine) -> None:

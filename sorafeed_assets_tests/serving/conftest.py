@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -10,13 +11,14 @@ from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.embedded import free_port
-from sorafeed_assets_tests.serving.client import Api, token_of
+from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
 
 
 @pytest.fixture
 def server(settings: Settings) -> Iterator[str]:
-    """The address of a served API."""
+    """The address of a served API that is ready: what it does at its start is over."""
     with serving(settings, Listening(free_port())) as url:
+        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         yield url
 
 

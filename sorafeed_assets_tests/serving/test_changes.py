@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -178,11 +177,9 @@ def test_pages_hear_of_their_display_by_events(admin: Api, engine: Engine, serve
     listener.start()
     assert opened.wait(10)
     admin.ask('mutation { skip(displayId: "OTHER1") { videoId } }')
-    started = time.monotonic()
     admin.ask('mutation { skip(displayId: "MINE01") { videoId } }')
     listener.join(10)
     assert not listener.is_alive()
-    assert time.monotonic() - started < 10
     assert heard == ["[]", '["display:MINE01"]']
     player.close()
 

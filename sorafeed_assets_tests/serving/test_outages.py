@@ -1,19 +1,35 @@
 """Redis or Postgres away: reads go on where they can, and nothing marked played is lost."""
 
+import json
+import os
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 from sqlalchemy import Engine, text
 
+from sorafeed_assets.services.caches import check_timeline_cache
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets.storage.playback import set_playback_state
+from sorafeed_assets.storage.redis import (
+    ADMIN_KEY,
+    CHANGES,
+    create_redis_client,
+    playback_key,
+    timeline_key,
+)
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_posts
 
@@ -24,9 +40,9 @@ PLAYED = "/api/displays/AWAY01/played"
 class Servers:
     """Servers of one test that it stops and starts again on the same ports."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, persist: bool = False) -> None:
         self.postgres = EmbeddedPostgres(folder / "postgres", {"fsync": "off"})
-        self.redis = EmbeddedRedis(folder / "redis", persist=False)
+        self.redis = EmbeddedRedis(folder / "redis", persist=persist)
         self._ports = (free_port(), free_port())
         self.start_postgres()
         self.start_redis()
@@ -42,6 +58,12 @@ class Servers:
 
     def start_redis(self) -> None:
         self.redis.start(self._ports[1])
+
+    def kill_redis(self) -> None:
+        """End it with what it had saved, without a chance to save more."""
+        assert self.redis.pid is not None
+        os.kill(self.redis.pid, signal.SIGKILL)
+        wait_until(lambda: free_port(self._ports[1]) == self._ports[1])
 
     def stop(self) -> None:
         self.engine.dispose()
@@ -66,6 +88,14 @@ def api(servers: Servers) -> Iterator[Api]:
         make_display(client, "AWAY01", newest("cat", 40))
         yield client
         client.close()
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[Servers]:
+    """Servers whose Redis comes back from a kill with what it saved last."""
+    servers = Servers(tmp_path, persist=True)
+    yield servers
+    servers.stop()
 
 
 def _status(api: Api) -> str:
@@ -94,44 +124,187 @@ def test_without_redis_everything_works_and_is_written_when_it_is_back(
     wait_until(lambda: "state" in api.http.get(NEXT).json())
 
 
-def test_without_postgres_players_go_on_and_no_play_is_lost(servers: Servers, api: Api) -> None:
-    acknowledged: list[str] = []
-    refused: list[int] = []
-    stop = threading.Event()
+class Players:
+    """Players that never pause; each tells of a play until that is acknowledged.
 
-    def play() -> None:
-        """A player: it tells of a play until that is acknowledged."""
-        with httpx.Client(base_url=api.url, headers=api.http.headers, timeout=30) as client:
-            while not stop.is_set():
-                queue = client.get(NEXT)
-                if queue.status_code != 200:
-                    refused.append(queue.status_code)
+    Two of them share a display, as two windows on one screen's address do.
+    """
+
+    def __init__(self, api: Api, codes: Sequence[str]) -> None:
+        self.acknowledged: list[str] = []
+        self.reads = 0
+        self.refused: list[int] = []
+        self.api = api
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(2 * len(codes))
+        self._running = [self._threads.submit(self._play, code) for code in [*codes, *codes]]
+
+    def _play(self, code: str) -> None:
+        headers = self.api.http.headers
+        with httpx.Client(base_url=self.api.url, headers=headers, timeout=30) as client:
+            while not self._stop.is_set():
+                queue = client.get(f"/api/displays/{code}/next")
+                if self._is_refused(queue):
                     continue
+                self.reads += 1
                 entry = queue.json()["videos"][0]["entry"]
-                answer = client.post(PLAYED, json={"entry": entry})
-                if answer.is_success:
-                    acknowledged.append(entry)
-                else:
-                    refused.append(answer.status_code)
-                    assert answer.headers["retry-after"] == "1"
-                    stop.wait(0.05)
+                body = {"entry": entry}
+                while self._is_refused(client.post(f"/api/displays/{code}/played", json=body)):
+                    if self._stop.is_set():
+                        return
+                self.acknowledged.append(entry)
 
-    player = threading.Thread(target=play)
-    player.start()
-    wait_until(lambda: len(acknowledged) >= 3)
-    servers.postgres.stop()
-    wait_until(lambda: len(refused) >= 3)
-    assert api.http.get(NEXT).status_code == 200
-    assert _status(api) == "not ready"
-    assert api.refusal("{ terms { nodes { term } } }")["extensions"]["code"] == "UNAVAILABLE"
-    before = len(acknowledged)
-    servers.start_postgres()
-    wait_until(lambda: len(acknowledged) >= before + 3)
-    stop.set()
-    player.join(30)
-    assert set(refused) == {503}
-    with servers.engine.connect() as connection:
-        plays = connection.scalars(text("SELECT timeline_video_id::text FROM video_history")).all()
-    assert len(plays) == len(set(plays))
-    assert set(acknowledged) <= set(plays)
+    def _is_refused(self, response: httpx.Response) -> bool:
+        if response.is_success:
+            return False
+        self.refused.append(response.status_code)
+        assert response.headers.get("retry-after") == "1", response.text
+        self._stop.wait(0.05)
+        return True
+
+    def go_on(self) -> None:
+        """Wait until each display must have been read and played again."""
+        plays, reads = len(self.acknowledged), self.reads
+        wait_until(lambda: len(self.acknowledged) >= plays + 20 and self.reads >= reads + 20)
+
+    def stop(self) -> None:
+        """Let each finish its call."""
+        self._stop.set()
+        for player in self._running:
+            player.result(60)
+        self._threads.shutdown()
+
+
+CODES = ("AWAY01", "AWAY02", "AWAY03")
+
+
+@pytest.fixture
+def players(servers: Servers) -> Iterator[Players]:
+    """Six players of three displays, all at once."""
+    add_posts(servers.engine, "cat", 60)
+    settings = servers.settings.model_copy(update={"api_calls_per_second": 100_000})
+    with serving(settings, Listening(free_port())) as url:
+        api = Api(url, token_of(servers.engine, Role.ADMIN))
+        for code in CODES:
+            make_display(api, code, newest("cat", 40))
+        players = Players(api, CODES)
+        yield players
+        players.stop()
+        api.close()
+
+
+_PLAYS = "SELECT timeline_video_id::text FROM video_history"
+_HEADS = "SELECT id, current_timeline_video_id::text FROM displays"
+
+
+def _nothing_is_lost(servers: Servers, players: Players) -> None:
+    """What was acknowledged is recorded once, and readers are where Postgres is."""
+    players.stop()
+    api = players.api
     wait_until(lambda: _status(api) == "ready")
+    plays = [row[0] for row in run(servers.engine, _PLAYS)]
+    heads = dict(run(servers.engine, _HEADS))
+    assert len(plays) == len(set(plays))
+    assert set(players.acknowledged) <= set(plays)
+    for code, head in heads.items():
+        queue = api.http.get(f"/api/displays/{code}/next").json()
+        assert queue["videos"][0]["entry"] == head
+    with create_redis_client(servers.redis.url) as redis:
+        problems = check_timeline_cache(servers.engine, redis)
+        assert problems == {code: [] for code in CODES}
+
+
+def test_redis_stopped_and_started_under_load(servers: Servers, players: Players) -> None:
+    players.go_on()
+    for end in (servers.redis.stop, servers.kill_redis):
+        end()
+        players.go_on()
+        servers.start_redis()
+        players.go_on()
+    _nothing_is_lost(servers, players)
+    # Redis is speed alone: nobody was sent away.
+    assert players.refused == []
+
+
+def test_postgres_stopped_and_started_under_load(servers: Servers, players: Players) -> None:
+    api = players.api
+    for _ in range(2):
+        players.go_on()
+        servers.postgres.stop()
+        before = len(players.refused)
+        wait_until(lambda: len(players.refused) >= before + 20)  # noqa: B023  # called at once
+        assert api.http.get(NEXT).status_code == 200
+        assert _status(api) == "not ready"
+        assert api.refusal("{ terms { nodes { term } } }")["extensions"]["code"] == "UNAVAILABLE"
+        servers.start_postgres()
+    players.go_on()
+    _nothing_is_lost(servers, players)
+    assert set(players.refused) == {503}
+
+
+def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> None:
+    add_posts(forgetful.engine, "cat", 60)
+    token = token_of(forgetful.engine, Role.ADMIN)
+    with (
+        serving(forgetful.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        make_display(api, "AWAY01", newest("cat", 40))
+        make_display(api, "GONE01", newest("cat", 40))
+        old = api.http.get(NEXT).json()
+        with Redis.from_url(forgetful.redis.url) as redis:
+            redis.save()
+        api.http.post(PLAYED, json={"entry": old["videos"][0]["entry"]})
+        api.ask('mutation { pause(displayId: "AWAY01") { problem } }')
+        api.ask('mutation { deleteDisplay(id: "GONE01") { id } }')
+        forgetful.kill_redis()
+        wait_until(lambda: _status(api) == "degraded")
+        forgetful.start_redis()
+        with Redis.from_url(forgetful.redis.url, decode_responses=True) as redis:
+            # A player never sees what Redis brought back, not even before it is written over.
+            while redis.get(playback_key("AWAY01")) != "paused":
+                assert _told(api) == ("paused", 1)
+            wait_until(lambda: _status(api) == "ready")
+            assert _told(api) == ("paused", 1)
+            assert "Paused" in api.http.get("/admin/displays/AWAY01").text
+            assert json.loads(redis.get(timeline_key("AWAY01")) or "{}")["position"] == 1
+            assert redis.keys("*GONE01") == []
+            assert redis.exists(ADMIN_KEY)
+
+
+def _told(api: Api) -> tuple[str, int]:
+    body = api.http.get(NEXT).json()
+    return body["state"], body["position"]
+
+
+def test_what_redis_kept_is_written_anew_by_a_server_that_starts(forgetful: Servers) -> None:
+    add_posts(forgetful.engine, "cat", 60)
+    token = token_of(forgetful.engine, Role.ADMIN)
+    with (
+        serving(forgetful.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        make_display(api, "AWAY01", newest("cat", 40))
+    with forgetful.engine.begin() as connection:
+        set_playback_state(connection, "AWAY01", "paused")
+    with (
+        serving(forgetful.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        assert _told(api) == ("paused", 0)
+
+
+def test_all_processes_are_told_when_one_hears_again(servers: Servers, api: Api) -> None:
+    wait_until(lambda: _status(api) == "ready")
+    with Redis.from_url(servers.redis.url, decode_responses=True) as redis:
+        listeners = [str(client["id"]) for client in redis.client_list(_type="pubsub")]
+        with redis.pubsub(ignore_subscribe_messages=True) as channel:
+            channel.subscribe(CHANGES)
+            for listener in listeners:
+                redis.client_kill_filter(_id=listener)
+
+            def is_told() -> bool:
+                message = channel.get_message()
+                return message is not None and message["data"] == '["all"]'
+
+            wait_until(is_told)

@@ -1,7 +1,9 @@
-"""The pages' links into Dagster, what they preload, and the wall without PostgreSQL."""
+"""The pages: links into Dagster, what is loaded ahead, problems told, the wall without Postgres."""
 
+import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,16 +14,26 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.plan_audit import audit_schedule
+from sorafeed_assets.domain.plan_record import PlanInputs
+from sorafeed_assets.domain.timelines import Schedule
+from sorafeed_assets.services import planning
 from sorafeed_assets.services.caches import write_admin_snapshot
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.embedded import free_port
 from sorafeed_assets.storage.redis import create_redis_client
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.serving.test_outages import Servers
 from sorafeed_assets_tests.wall import add_display, add_posts
 
+REPLACE = """
+mutation ($id: ID!, $blocks: [BlockInput!]!) {
+  replaceBlocks(playlistId: $id, blocks: $blocks) { problem }
+}
+"""
 DAGSTER = "http://dagster.example:3000"
 
 
@@ -87,6 +99,91 @@ def test_pages_name_what_to_load_ahead(admin: Api, engine: Engine, path: str, st
     for file in re.findall(r"<([^>]+)>", link):
         assert admin.http.get(file).status_code == 200, file
         assert file in response.text or file == "/static/api.js"
+
+
+def _problems(api: Api, path: str, code: str) -> list[str]:
+    """What is told of one display, on whose own page there is no card."""
+    page, card, rest = api.http.get(path).text.partition(f'id="display-{code}"')
+    own = rest.partition("</li>")[0] if card else page
+    return re.findall(r'<p class="problem">(.*?)</p>', html.unescape(own))
+
+
+def _everywhere(api: Api, code: str) -> list[str]:
+    """The problems of a display, which every page tells alike."""
+    found = [
+        _problems(api, path, code)
+        for path in (
+            "/admin",
+            f"/admin/cards?ids={code}",
+            f"/admin/displays/{code}",
+            f"/admin/displays/{code}/parts",
+        )
+    ]
+    assert all(problems == found[0] for problems in found), found
+    return found[0]
+
+
+def _change_by_sql(admin: Api, engine: Engine, statement: str) -> None:
+    """What somebody writes there is planned by whoever sees it; nobody has told the pages."""
+    run(engine, statement)
+    admin.ask('mutation { renameDisplay(id: "PLAN01", name: "Hall") { problem } }')
+
+
+def test_a_playlist_that_cannot_be_planned_is_told_with_its_reason(
+    admin: Api, engine: Engine
+) -> None:
+    add_posts(engine, "cat", 12)
+    playlist = make_display(admin, "PLAN01", newest("cat", 3), newest("cat", 2))["playlist"]["id"]
+    assert _everywhere(admin, "PLAN01") == []
+    # Postgres takes it for a word.
+    blank = "UPDATE playlist_blocks SET search_term = E'\\x1c' WHERE block_order = 1"
+    _change_by_sql(admin, engine, blank)
+    assert _everywhere(admin, "PLAN01") == [
+        "Its playlist was changed and is not planned yet; it plays on as before."
+    ]
+    activate = f'mutation {{ activatePlaylist(id: "{playlist}") {{ problem }} }}'
+    assert "is empty" in admin.ask(activate)["activatePlaylist"]["problem"]
+    (problem,) = _everywhere(admin, "PLAN01")
+    assert problem == (
+        "Its playlist cannot be planned, so it plays on as before: the search of block 2 is empty;"
+        " write the words to search for."
+    )
+    _change_by_sql(admin, engine, "DELETE FROM playlist_blocks")
+    assert admin.ask(activate)["activatePlaylist"]["problem"]
+    (problem,) = _everywhere(admin, "PLAN01")
+    assert problem == (
+        "Its playlist cannot be planned, so it plays on as before: its list of blocks is empty; a"
+        " playlist needs at least one block."
+    )
+    mended = admin.ask(REPLACE, id=playlist, blocks=[newest("cat", 3)])
+    assert mended["replaceBlocks"] == {"problem": None}
+    assert _everywhere(admin, "PLAN01") == []
+
+
+def test_a_plan_that_fails_its_audit_is_told_with_its_reason(
+    admin: Api, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_posts(engine, "cat", 12)
+    made = make_display(admin, "PLAN01", newest("cat", 3))
+
+    def audit_less(schedule: Schedule, inputs: PlanInputs) -> None:
+        """The audit of a plan that lost its last pick."""
+        loops = (replace(schedule.loops[0], picks=schedule.loops[0].picks[:-1]),)
+        audit_schedule(Schedule(loops + schedule.loops[1:]), inputs)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(planning, "audit_schedule", audit_less)
+        answer = admin.ask(REPLACE, id=made["playlist"]["id"], blocks=[newest("cat", 5)])
+        make_display(admin, "PLAN02", newest("cat", 5))
+    assert "last good build" in answer["replaceBlocks"]["problem"]
+    (problem,) = _everywhere(admin, "PLAN01")
+    assert re.fullmatch(
+        r"Its playlist cannot be planned, so it plays on as before:"
+        r" loop 0 has 4 videos of block \S+, which wants 5\.",
+        problem,
+    )
+    (problem,) = _everywhere(admin, "PLAN02")
+    assert problem.startswith("Its playlist cannot be planned, so it has nothing to play: loop 0 ")
 
 
 def test_without_postgres_the_wall_is_as_it_was(tmp_path: Path) -> None:

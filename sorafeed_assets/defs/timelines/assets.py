@@ -1,6 +1,6 @@
 """`display_timelines`: the plan of a display stored, its queue published."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from sqlalchemy import Engine
@@ -19,8 +19,11 @@ from sorafeed_assets.defs.common import (
 from sorafeed_assets.defs.recording import PartitionResult, partition_results
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.services.queues import plan_problems
 from sorafeed_assets.services.rebuild import BuildOutcome
+from sorafeed_assets.services.wall import tell_others
 from sorafeed_assets.storage import tables
+from sorafeed_assets.storage.redis import display_tag
 
 
 def timeline_results(
@@ -57,6 +60,18 @@ def _timeline_result(
     )
 
 
+def repopulate(
+    connections: Connections, displays: Sequence[str]
+) -> tuple[dict[str, BuildOutcome], dict[str, SorafeedError]]:
+    """Rebuild displays, and let the API hear of those that cannot be planned, or can again."""
+    before = plan_problems(connections.engine).items()
+    outcomes = connections.timelines.repopulate(displays)
+    changed = {display for display, _ in before ^ plan_problems(connections.engine).items()}
+    if changed:
+        tell_others(connections.redis, [display_tag(display) for display in changed])
+    return split_outcomes(outcomes)
+
+
 def split_outcomes(
     results: Mapping[str, BuildOutcome | SorafeedError],
 ) -> tuple[dict[str, BuildOutcome], dict[str, SorafeedError]]:
@@ -87,7 +102,7 @@ def display_timelines(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The full order of a display's loop, and its first window in the live queue."""
     with plain_failures():
-        built, failed = split_outcomes(connections.timelines.repopulate(context.partition_keys))
+        built, failed = repopulate(connections, context.partition_keys)
         results = timeline_results(connections.engine, context.instance, built)
     if failed:
         seen = last_event(context.instance)

@@ -22,7 +22,7 @@ from sorafeed_assets.defs.recording import Recorder
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.assets import (
     failure_text,
-    split_outcomes,
+    repopulate,
     timeline_results,
 )
 from sorafeed_assets.defs.timelines.checks import TIMELINE_CHECKS
@@ -85,7 +85,7 @@ def _publish(
         activation_results(connections.engine, activations),
         changed={name for name, activation in activations.items() if activation.changed},
     )
-    built, failed = split_outcomes(connections.timelines.repopulate(displays))
+    built, failed = repopulate(connections, displays)
     results = timeline_results(connections.engine, recorder.instance, built)
     recorder.materialize(
         "display_timelines",

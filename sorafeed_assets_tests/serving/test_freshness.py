@@ -1,0 +1,142 @@
+"""How soon what one process wrote is known to another, and to the pages that it holds open.
+
+These moments are promised, so they are asserted: as medians, for a busy machine.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from queue import Queue
+from statistics import median
+from typing import Final
+
+import pytest
+from sqlalchemy import Engine
+
+from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.settings import Settings
+from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of
+from sorafeed_assets_tests.serving.processes import served
+from sorafeed_assets_tests.wall import add_posts
+
+WRITES: Final = 20
+NAME = '{ display(id: "FRESH1") { name } }'
+RENAME = 'mutation ($name: String!) { renameDisplay(id: "FRESH1", name: $name) { problem } }'
+SKIP = 'mutation { skip(displayId: "FRESH1") { videoId } }'
+
+
+@pytest.fixture
+def processes(settings: Settings, engine: Engine) -> Iterator[tuple[Api, Api]]:
+    """An admin of a process that writes, and one of a process that reads."""
+    add_posts(engine, "cat", 60)
+    token = token_of(engine, Role.ADMIN)
+    with ExitStack() as stack:
+        apis = []
+        for _ in range(2):
+            api = Api(stack.enter_context(served(settings)).url, token)
+            stack.callback(api.close)
+            apis.append(api)
+        writer, watcher = apis
+        make_display(writer, "FRESH1", newest("cat", 40))
+        yield writer, watcher
+
+
+def test_another_process_reads_a_change_within_100_ms(processes: tuple[Api, Api]) -> None:
+    writer, watcher = processes
+    late: list[float] = []
+    for number in range(WRITES):
+        name = f"name {number}"
+        # From here on the answer is in the watcher's memory, for five seconds.
+        assert watcher.ask(NAME)["display"]["name"] != name
+        writer.ask(RENAME, name=name)
+        written = time.monotonic()
+        while watcher.ask(NAME)["display"]["name"] != name:
+            assert time.monotonic() < written + 10
+            time.sleep(0.005)  # a token's calls are limited
+        late.append(time.monotonic() - written)
+    assert median(late) < 0.1, late
+
+
+class Page:
+    """A page that holds a stream of events open."""
+
+    def __init__(self, api: Api, path: str) -> None:
+        self._heard: Queue[tuple[float, str]] = Queue()
+        self._over = threading.Event()
+        self._opened = threading.Event()
+        self._listener = threading.Thread(target=self._listen, args=(api, path))
+        self._listener.start()
+        assert self._opened.wait(10)
+
+    def _listen(self, api: Api, path: str) -> None:
+        with api.http.stream("GET", path) as stream:
+            for line in stream.iter_lines():
+                if line == "event: open":
+                    self._opened.set()
+                if line.startswith("data: [") and line != "data: []":
+                    moment = time.monotonic()
+                    for tag in json.loads(line.removeprefix("data: ")):
+                        self._heard.put((moment, tag))
+                    if self._over.is_set():
+                        return
+
+    def hear(self, tag: str) -> float:
+        """When it is told of this."""
+        while True:
+            moment, told = self._heard.get(timeout=10)
+            if told == tag:
+                return moment
+
+    def forget(self) -> None:
+        """Let go what is about an earlier change, which is told more than once."""
+        time.sleep(0.1)
+        while not self._heard.empty():
+            self._heard.get()
+
+    def close_at_next(self) -> None:
+        """Go away with the next event."""
+        self._over.set()
+
+    def wait_closed(self) -> None:
+        """Wait until it is gone."""
+        self._listener.join(10)
+        assert not self._listener.is_alive()
+
+
+@pytest.mark.parametrize("path", ["/api/displays/FRESH1/events", "/api/events"])
+def test_a_page_hears_of_a_queue_change_within_a_second(
+    processes: tuple[Api, Api], path: str
+) -> None:
+    writer, watcher = processes
+    page = Page(watcher, path)
+    late: list[float] = []
+    for _ in range(WRITES // 2):
+        page.forget()
+        sent = time.monotonic()
+        writer.ask(SKIP)
+        late.append(page.hear("display:FRESH1") - sent)
+    page.close_at_next()
+    writer.ask(SKIP)
+    page.wait_closed()
+    assert median(late) < 1.0, late
+
+
+def test_the_admin_page_hears_of_every_kind_of_change(processes: tuple[Api, Api]) -> None:
+    writer, watcher = processes
+    page = Page(watcher, "/api/events")
+    for change, told in (
+        ('createDisplay(id: "OTHER1", name: "Other") { problem }', ["display:OTHER1", "displays"]),
+        ('pause(displayId: "OTHER1") { problem }', ["display:OTHER1"]),
+        ('watchTerm(search: "cat") { term }', ["terms"]),
+        ('deleteDisplay(id: "OTHER1") { id }', ["display:OTHER1", "displays"]),
+    ):
+        page.forget()
+        writer.ask(f"mutation {{ {change} }}")
+        for tag in told:
+            page.hear(tag)
+    page.forget()
+    page.close_at_next()
+    writer.ask(SKIP)
+    page.wait_closed()
