@@ -5,13 +5,13 @@ from alembic import op
 from sorafeed_assets.storage.migrations.concurrent import create_index_concurrently
 from sorafeed_assets.storage.migrations.script import run_script
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
     """Put another index in the place of the trigram index; rows written from now on hold texts."""
-    run_script("0006_search_index.sql")
+    run_script("0007_search_index.sql")
     create_index_concurrently(
         "sora_posts_search_idx",
         "sora_posts",
