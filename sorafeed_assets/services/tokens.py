@@ -92,6 +92,12 @@ def find_token(engine: Engine, secret: str) -> Token | None:
     return None if row is None else _token(dict(row))
 
 
+def tokens_version(engine: Engine) -> str:
+    """What tells whether any token is other than it was."""
+    with engine.connect() as connection:
+        return stored.tokens_version(connection)
+
+
 def list_tokens(engine: Engine) -> list[Token]:
     """All tokens in the order they were made."""
     with engine.connect() as connection:

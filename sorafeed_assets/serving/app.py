@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.count_jobs import run_count_jobs
+from sorafeed_assets.services.tokens import tokens_version
 from sorafeed_assets.serving import clips, export, health, pages, players
 from sorafeed_assets.serving.compression import Compression
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
@@ -30,6 +31,7 @@ from sorafeed_assets.settings import Settings
 _CALLS_EVERY: Final = 5.0
 _SILENCE: Final = 60.0
 _JOBS_EVERY: Final = 1.0
+_TOKENS_EVERY: Final = 2.0
 _CHANNEL_SECONDS: Final = 3.0
 
 _log: Final = structlog.get_logger(__name__)
@@ -46,6 +48,7 @@ def build_app(settings: Settings) -> Starlette:
             asyncio.create_task(_warm(runtime)),
             asyncio.create_task(_repeat(runtime, "calls", _CALLS_EVERY)),
             asyncio.create_task(_repeat(runtime, "jobs", _JOBS_EVERY)),
+            asyncio.create_task(_repeat(runtime, "tokens", _TOKENS_EVERY)),
         ]
         app.state.close_pages = runtime.hub.close
         try:
@@ -110,6 +113,7 @@ async def _warm(runtime: Runtime) -> None:
                 await asyncio.sleep(0.02)
     while True:
         try:
+            await _confirm_tokens(runtime)
             for is_admin in (True, False):
                 await pages.wall_answer(runtime, is_admin=is_admin)
         except SorafeedError as error:
@@ -122,7 +126,7 @@ async def _warm(runtime: Runtime) -> None:
 
 async def _repeat(runtime: Runtime, name: str, every: float) -> None:
     """Background work goes on whatever happened to its last round."""
-    work = {"calls": _note_calls, "jobs": _count}[name]
+    work = {"calls": _note_calls, "jobs": _count, "tokens": _confirm_tokens}[name]
     while True:
         await asyncio.sleep(every)
         try:
@@ -134,6 +138,13 @@ async def _repeat(runtime: Runtime, name: str, every: float) -> None:
 async def _note_calls(runtime: Runtime) -> None:
     await players.note_calls(runtime, _SILENCE)
     await runtime.run(runtime.wall.retry_unwritten)
+
+
+async def _confirm_tokens(runtime: Runtime) -> None:
+    """Ask once whether any token changed, instead of for each of a wall of players."""
+    asked_at = runtime.tokens.now()
+    version = await runtime.run(lambda: tokens_version(runtime.engine))
+    runtime.tokens.confirm(version, asked_at)
 
 
 async def _count(runtime: Runtime) -> None:

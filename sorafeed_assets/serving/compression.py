@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import brotli
@@ -59,6 +60,7 @@ class _Gzip:
 _PACKERS: Final[dict[str, Callable[[], _Packer]]] = {"zstd": _Zstd, "br": _Brotli, "gzip": _Gzip}
 
 
+@lru_cache(maxsize=500)
 def choose_coding(accepted: str) -> str | None:
     """The best of our codings that an Accept-Encoding header takes."""
     weights: dict[str, float] = {}

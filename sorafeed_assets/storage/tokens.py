@@ -18,6 +18,11 @@ SELECT id, role, display_id, name, created_at, expires_at, revoked_at
 FROM api_tokens WHERE token_hash = :token_hash
 """)
 
+# Another one whenever a token was added, changed or taken away.
+_VERSION: Final = text("""
+SELECT concat(count(*), ' ', sum(hashtextextended(CAST(t AS text), 0))) FROM api_tokens t
+""")
+
 _LIST: Final = text("""
 SELECT id, role, display_id, name, created_at, expires_at, revoked_at
 FROM api_tokens ORDER BY created_at, id
@@ -52,6 +57,11 @@ def insert_token(
 def find_token(connection: Connection, token_hash: str) -> RowMapping | None:
     """The token with this hash, whatever its state."""
     return connection.execute(_FIND, {"token_hash": token_hash}).mappings().one_or_none()
+
+
+def tokens_version(connection: Connection) -> str:
+    """What tells whether any token is other than it was."""
+    return str(connection.scalar(_VERSION))
 
 
 def list_tokens(connection: Connection) -> Sequence[RowMapping]:
