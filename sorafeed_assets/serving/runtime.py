@@ -27,6 +27,7 @@ from sorafeed_assets.serving.access import KnownTokens, RateLimit
 from sorafeed_assets.serving.answers import Answers
 from sorafeed_assets.serving.changes import Hub, Listener
 from sorafeed_assets.serving.metrics import Metrics
+from sorafeed_assets.serving.snapshots import Snapshots
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.redis import create_redis_client, playback_key, timeline_key
@@ -69,6 +70,7 @@ class Runtime:
             socket_timeout=_REDIS_SECONDS,
             retry=Retry(NoBackoff(), 1),
         )
+        self.snapshots = Snapshots(self.async_redis)
         self._channel_redis = AsyncRedis.from_url(
             str(settings.redis_url), decode_responses=True, socket_connect_timeout=_REDIS_SECONDS
         )
@@ -93,7 +95,7 @@ class Runtime:
         )
         self.listener = Listener(self._channel_redis, self._heard, self._channel)
         self.is_warm = False
-        # Displays that called while Redis was away.
+        # Displays that called, until that is written down.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
         self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")

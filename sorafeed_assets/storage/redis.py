@@ -18,7 +18,6 @@ from sorafeed_assets.domain.search import Format
 COUNT_KEYS: Final = "sorafeed:count:*"
 TIMELINE_KEYS: Final = "sorafeed:timeline:*"
 ADMIN_KEY: Final = "sorafeed:admin:snapshot"
-SEEN_KEY: Final = "sorafeed:seen"
 CHANGES: Final = "sorafeed:changes"
 """The channel on which every process hears what changed: a JSON list of tags."""
 
