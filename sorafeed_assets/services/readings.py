@@ -1,12 +1,12 @@
 """What the API reads: displays, playlists, blocks and plays as plain records, by page or batch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Row
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
@@ -21,8 +21,7 @@ _MAX_SEARCH: Final = 200
 _Record = TypeVar("_Record")
 
 
-@dataclass(frozen=True, slots=True)
-class DisplayRecord:
+class DisplayRecord(NamedTuple):
     """A display, what it plays, and how far ahead it is planned."""
 
     id: str
@@ -30,8 +29,8 @@ class DisplayRecord:
     status: str
     created_at: datetime
     last_ping: datetime | None
-    playback_state: str
     is_muted: bool
+    playback_state: str
     loop_iteration: int
     timeline_position: int
     current_timeline_video_id: UUID | None
@@ -45,11 +44,10 @@ class DisplayRecord:
     now_text: str | None
     is_shown: bool
     queued: int
-    dry_searches: list[str] | None
+    dry_searches: Sequence[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlaylistRecord:
+class PlaylistRecord(NamedTuple):
     """A playlist without its blocks."""
 
     id: UUID
@@ -63,8 +61,7 @@ class PlaylistRecord:
     total_videos: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlockRecord:
+class BlockRecord(NamedTuple):
     """A block and how often it was played."""
 
     id: UUID
@@ -172,13 +169,13 @@ class Readings:
             key = (_moment(str(key[0])), key[1])
         with self._engine.connect() as connection:
             codes = wall.display_page(connection, order, search, key, first + 1)
-            rows = {row["id"]: row for row in wall.load_displays(connection, codes[:first])}
+            rows = {row.id: row for row in wall.load_displays(connection, codes[:first])}
 
         def sort_key(code: str) -> tuple[str, ...]:
             if order is DisplayOrder.CODE:
                 return (code,)
             row = rows[code]
-            return (row["name"] if order is DisplayOrder.NAME else str(row["created_at"]), code)
+            return (row.name if order is DisplayOrder.NAME else str(row.created_at), code)
 
         there = [code for code in codes[:first] if code in rows]
         listed = [(of.cursor(sort_key(code)), code) for code in there]
@@ -193,13 +190,13 @@ class Readings:
         """Displays by code, in order; all without ids."""
         with self._engine.connect() as connection:
             rows = wall.load_displays(connection, ids)
-        return {row["id"]: DisplayRecord(**row) for row in rows}
+        return {record.id: record for record in _records(DisplayRecord, rows)}
 
     def playlists(self, ids: Collection[UUID]) -> dict[UUID, PlaylistRecord]:
         """Playlists by id."""
         with self._engine.connect() as connection:
             rows = wall.load_playlists(connection, ids)
-        return {row["id"]: PlaylistRecord(**row) for row in rows}
+        return {record.id: record for record in _records(PlaylistRecord, rows)}
 
     def playlists_of(
         self, display_ids: Collection[str], first: int, after: str | None = None
@@ -215,8 +212,8 @@ class Readings:
         with self._engine.connect() as connection:
             rows = wall.playlists_of(connection, display_ids, check_first(first) + 1, key)
         found: dict[str, list[PlaylistRecord]] = {display_id: [] for display_id in display_ids}
-        for row in rows:
-            found[row["display_id"]].append(PlaylistRecord(**row))
+        for record in _records(PlaylistRecord, rows):
+            found[record.display_id].append(record)
         return {
             display_id: Page(
                 [(_time_cursor(lists[display_id], r.created_at, r.id), r) for r in records[:first]],
@@ -230,8 +227,8 @@ class Readings:
         """The blocks of playlists, in order."""
         found: dict[UUID, list[BlockRecord]] = {playlist_id: [] for playlist_id in playlist_ids}
         with self._engine.connect() as connection:
-            for row in wall.blocks_of(connection, playlist_ids):
-                found[row["playlist_id"]].append(BlockRecord(**row))
+            for record in _records(BlockRecord, wall.blocks_of(connection, playlist_ids)):
+                found[record.playlist_id].append(record)
         return found
 
     def seen(self, block_ids: Collection[UUID]) -> dict[UUID, int]:
@@ -299,6 +296,11 @@ class Readings:
             if match.post_id in found
         ]
         return Page(listed, len(matches) > first, after is not None)
+
+
+def _records(kind: Callable[..., _Record], rows: Sequence[Row[Any]]) -> list[_Record]:
+    """Rows as records, which have the fields in the order of the columns."""
+    return [kind(*row) for row in rows]
 
 
 def _checked_search(search: str | None) -> str | None:

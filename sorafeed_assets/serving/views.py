@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from sorafeed_assets.domain.timelines import Tier
@@ -21,8 +21,7 @@ REASONS: Final[Mapping[str, str]] = {
 _STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(NamedTuple):
     """A display at a glance; ``problems`` are sentences."""
 
     code: str
@@ -35,7 +34,7 @@ class Card:
     queued: int
     window: int
     built_at: datetime | None
-    last_ping: datetime | None
+    has_called: bool
     problems: tuple[str, ...]
 
 
@@ -78,13 +77,13 @@ def card(record: DisplayRecord, window: int) -> Card:
         queued=record.queued,
         window=window,
         built_at=record.built_at,
-        last_ping=record.last_ping,
+        has_called=record.last_ping is not None,
         problems=tuple(_problems(record)),
     )
 
 
 def _problems(record: DisplayRecord) -> list[str]:
-    dry = record.dry_searches or []
+    dry = dict.fromkeys(record.dry_searches or ())
     problems = [f"No post matches “{search}”: its block is left out." for search in dry]
     if record.active_playlist_id is None:
         problems.append("Has no playlist yet.")
@@ -111,7 +110,7 @@ def stored_card(stored: Mapping[str, Any], window: int) -> Card:
         queued=int(stored["queued"]),
         window=window,
         built_at=None,
-        last_ping=None,
+        has_called=False,
         problems=(f"{dry} of its blocks match no post.",) if dry else (),
     )
 
