@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -78,10 +79,15 @@ class BlockRecord(NamedTuple):
     @property
     def term(self) -> str | None:
         """The normalized search; None where a row was written by hand and is no search."""
-        try:
-            return parse_query(self.search_term).term
-        except InvalidInputError:
-            return None
+        return _term(self.search_term)
+
+
+class CountedBlock(NamedTuple):
+    """A block, how many posts match if that is counted, and how many of them were shown."""
+
+    record: BlockRecord
+    total: int | None
+    seen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +164,8 @@ class Readings:
 
     def display_page(
         self, order: DisplayOrder, search: str | None, first: int, after: str | None
-    ) -> Page[str]:
-        """A page of display codes."""
+    ) -> Page[DisplayRecord]:
+        """A page of displays."""
         check_first(first)
         search = _checked_search(search)
         of = PageList("displays", order, search)
@@ -169,16 +175,17 @@ class Readings:
             key = (_moment(str(key[0])), key[1])
         with self._engine.connect() as connection:
             codes = wall.display_page(connection, order, search, key, first + 1)
-            rows = {row.id: row for row in wall.load_displays(connection, codes[:first])}
+            rows = wall.load_displays(connection, codes[:first])
+        records = {record.id: record for record in _records(DisplayRecord, rows)}
 
-        def sort_key(code: str) -> tuple[str, ...]:
+        def sort_key(record: DisplayRecord) -> tuple[str, ...]:
             if order is DisplayOrder.CODE:
-                return (code,)
-            row = rows[code]
-            return (row.name if order is DisplayOrder.NAME else str(row.created_at), code)
+                return (record.id,)
+            is_by_name = order is DisplayOrder.NAME
+            return (record.name if is_by_name else str(record.created_at), record.id)
 
-        there = [code for code in codes[:first] if code in rows]
-        listed = [(of.cursor(sort_key(code)), code) for code in there]
+        there = [records[code] for code in codes[:first] if code in records]
+        listed = [(of.cursor(sort_key(record)), record) for record in there]
         return Page(listed, len(codes) > first, after is not None)
 
     def count_displays(self) -> int:
@@ -230,6 +237,22 @@ class Readings:
             for record in _records(BlockRecord, wall.blocks_of(connection, playlist_ids)):
                 found[record.playlist_id].append(record)
         return found
+
+    def counted_blocks(self, playlist_ids: Collection[UUID]) -> dict[UUID, list[CountedBlock]]:
+        """The blocks of playlists with their counts, in order; three queries."""
+        found = self.blocks(playlist_ids)
+        blocks = [block for each in found.values() for block in each]
+        totals = self.totals({block.term for block in blocks if block.term})
+        seen = self.seen([block.id for block in blocks])
+        return {
+            playlist_id: [
+                CountedBlock(
+                    block, totals.get((block.term or "", block.format)), seen.get(block.id, 0)
+                )
+                for block in each
+            ]
+            for playlist_id, each in found.items()
+        }
 
     def seen(self, block_ids: Collection[UUID]) -> dict[UUID, int]:
         """How many different videos of each block its display has shown."""
@@ -296,6 +319,14 @@ class Readings:
             if match.post_id in found
         ]
         return Page(listed, len(matches) > first, after is not None)
+
+
+@lru_cache(maxsize=10_000)
+def _term(search: str) -> str | None:
+    try:
+        return parse_query(search).term
+    except InvalidInputError:
+        return None
 
 
 def _records(kind: Callable[..., _Record], rows: Sequence[Row[Any]]) -> list[_Record]:
