@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
-from sorafeed_assets.services.tokens import Token, find_token
+from sorafeed_assets.services.tokens import Token
 from sorafeed_assets.serving.access import (
     ForbiddenError,
     Principal,
@@ -210,7 +210,7 @@ async def _token(runtime: Runtime, secret: str, caller: str) -> Token | None:
         return token
     generation = runtime.tokens.generation
     try:
-        token = await runtime.run(lambda: find_token(runtime.engine, secret))
+        token = await runtime.stored_tokens.read(secret)
     except UnavailableError:
         # While Postgres is away, who was known a while ago still is.
         stale = runtime.tokens.stale(secret)

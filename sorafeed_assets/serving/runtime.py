@@ -22,12 +22,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
 from sorafeed_assets.services.readings import Readings
 from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.services.tokens import Token, find_tokens
 from sorafeed_assets.services.wall import Wall
 from sorafeed_assets.serving.access import KnownTokens, RateLimit
 from sorafeed_assets.serving.answers import Answers
 from sorafeed_assets.serving.changes import Hub, Listener
 from sorafeed_assets.serving.metrics import Metrics
-from sorafeed_assets.serving.snapshots import Snapshots
+from sorafeed_assets.serving.snapshots import snapshots_of
+from sorafeed_assets.serving.together import Together
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.redis import create_redis_client, playback_key, timeline_key
@@ -70,7 +72,7 @@ class Runtime:
             socket_timeout=_REDIS_SECONDS,
             retry=Retry(NoBackoff(), 1),
         )
-        self.snapshots = Snapshots(self.async_redis)
+        self.snapshots = snapshots_of(self.async_redis)
         self._channel_redis = AsyncRedis.from_url(
             str(settings.redis_url), decode_responses=True, socket_connect_timeout=_REDIS_SECONDS
         )
@@ -78,6 +80,7 @@ class Runtime:
         self.answers: Answers[Answer] = Answers(settings.api_answer_seconds)
         self.hub = Hub()
         self.tokens = KnownTokens()
+        self.stored_tokens = Together(self._find_tokens)
         rate = settings.api_calls_per_second
         self.rates = RateLimit(rate, 2 * rate)
         # Whoever shows no good token has much less to try with.
@@ -114,6 +117,9 @@ class Runtime:
         )
         self.metrics.count_queries(engine, use)
         return engine
+
+    async def _find_tokens(self, secrets: list[str]) -> dict[str, Token]:
+        return await self.run(lambda: find_tokens(self.engine, secrets))
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
         """Do blocking work in a thread.

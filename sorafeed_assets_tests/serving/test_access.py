@@ -11,6 +11,7 @@ from sorafeed_assets.services.tokens import (
     Role,
     create_token,
     find_token,
+    find_tokens,
     list_tokens,
     revoke_token,
     tokens_version,
@@ -200,3 +201,9 @@ def test_strangers_who_guess_are_slowed_down(connect: Connect) -> None:
     ]
     assert found[0] == 401
     assert 429 in found
+
+
+def test_many_tokens_are_found_at_once(engine: Engine) -> None:
+    made = dict(create_token(engine, Role.READER, f"number {n}") for n in range(3))
+    found = find_tokens(engine, [*made.values(), "sfd_unknown"])
+    assert {token.id: secret for secret, token in found.items()} == made
