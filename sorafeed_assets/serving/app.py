@@ -19,7 +19,6 @@ from starlette.staticfiles import StaticFiles
 
 from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.count_jobs import run_count_jobs
-from sorafeed_assets.services.tokens import tokens_version
 from sorafeed_assets.serving import clips, export, health, pages, players
 from sorafeed_assets.serving.compression import Compression
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
@@ -113,7 +112,7 @@ async def _warm(runtime: Runtime) -> None:
                 await asyncio.sleep(0.02)
     while True:
         try:
-            await _confirm_tokens(runtime)
+            await runtime.confirm_tokens()
             for is_admin in (True, False):
                 await pages.wall_answer(runtime, is_admin=is_admin)
         except SorafeedError as error:
@@ -126,7 +125,7 @@ async def _warm(runtime: Runtime) -> None:
 
 async def _repeat(runtime: Runtime, name: str, every: float) -> None:
     """Background work goes on whatever happened to its last round."""
-    work = {"calls": _note_calls, "jobs": _count, "tokens": _confirm_tokens}[name]
+    work = {"calls": _note_calls, "jobs": _count, "tokens": Runtime.confirm_tokens}[name]
     while True:
         await asyncio.sleep(every)
         try:
@@ -138,13 +137,6 @@ async def _repeat(runtime: Runtime, name: str, every: float) -> None:
 async def _note_calls(runtime: Runtime) -> None:
     await players.note_calls(runtime, _SILENCE)
     await runtime.run(runtime.wall.retry_unwritten)
-
-
-async def _confirm_tokens(runtime: Runtime) -> None:
-    """Ask once whether any token changed, instead of for each of a wall of players."""
-    asked_at = runtime.tokens.now()
-    version = await runtime.run(lambda: tokens_version(runtime.engine))
-    runtime.tokens.confirm(version, asked_at)
 
 
 async def _count(runtime: Runtime) -> None:

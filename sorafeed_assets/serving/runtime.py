@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
 from sorafeed_assets.services.readings import Readings
 from sorafeed_assets.services.timelines import TimelineService
-from sorafeed_assets.services.tokens import Token, find_tokens
+from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
 from sorafeed_assets.services.wall import Wall
 from sorafeed_assets.serving.access import KnownTokens, RateLimit
 from sorafeed_assets.serving.answers import Answers
@@ -117,6 +117,13 @@ class Runtime:
         )
         self.metrics.count_queries(engine, use)
         return engine
+
+    async def confirm_tokens(self) -> None:
+        """Ask once whether any token changed, instead of for each of a wall of players."""
+        asked_at = self.tokens.now()
+        # Not among the reads, which are counted for who asks something.
+        version = await self.run(lambda: tokens_version(self._change_engine))
+        self.tokens.confirm(version, asked_at)
 
     async def _find_tokens(self, secrets: list[str]) -> dict[str, Token]:
         return await self.run(lambda: find_tokens(self.engine, secrets))
