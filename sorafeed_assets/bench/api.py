@@ -186,9 +186,7 @@ def _check_same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
 
 
 def _paced(bench: Bench, calls: Sequence[Call], rate: float, seconds: float) -> list[float]:
-    # The first round opens connections and reads the tokens.
     with _process() as process:
-        process.submit(at_pace, calls, rate, len(calls) / rate).result()
         return process.submit(at_pace, calls, rate, seconds * bench.scale.effort).result()
 
 

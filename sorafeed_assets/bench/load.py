@@ -1,17 +1,23 @@
 """Calls over HTTP: as many as come back, or at a pace, each timed from when it was due."""
 
 import asyncio
+import gc
+import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
-
-import aiohttp
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from sorafeed_assets.bench.measuring import WrongResultError
 
 _CLIENTS: Final = 8
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+_TIMEOUT_SECONDS: Final = 60.0
+_HEAD_END: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_OK: Final = b"HTTP/1.1 200"
 
 _Result = TypeVar("_Result")
 
@@ -24,70 +30,176 @@ class Call:
     token: str | None = None
     body: bytes | None = None
 
+    def request(self) -> bytes:
+        """What goes over the wire."""
+        parts = urlsplit(self.url)
+        target = f"{parts.path or '/'}?{parts.query}".removesuffix("?")
+        lines = [
+            f"{'GET' if self.body is None else 'POST'} {target} HTTP/1.1",
+            f"host: {parts.netloc}",
+            "accept-encoding: identity",
+        ]
+        if self.token is not None:
+            lines.append(f"authorization: Bearer {self.token}")
+        if self.body is not None:
+            lines += ["content-type: application/json", f"content-length: {len(self.body)}"]
+        return "\r\n".join(lines).encode() + _HEAD_END + (self.body or b"")
+
+
+class _Connection(asyncio.Protocol):
+    """A connection that is kept: one request at a time, others wait for their turn.
+
+    A full client takes as long for a request as the server does, and shares its cores.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[bytes, asyncio.Future[bytes]]] = deque()
+        self._received = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(f"a connection is lost: {exc or 'the server closed it'}")
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head = self._received.find(_HEAD_END)
+        if head < 0:
+            return
+        length = _LENGTH.search(self._received, 0, head)
+        if length is None or not self._received.startswith(_OK):
+            self._fail(f"the answer is {bytes(self._received[:500])!r}")
+            return
+        start = head + len(_HEAD_END)
+        if len(self._received) < start + int(length[1]):
+            return
+        body = bytes(self._received[start:])
+        self._received.clear()
+        self._waiting.popleft()[1].set_result(body)
+        self._send()
+
+    def answer(self, request: bytes) -> "asyncio.Future[bytes]":
+        """Send a request; the body of its answer, in time."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if len(self._waiting) == 1:
+            self._send()
+        return future
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _send(self) -> None:
+        if self._waiting and self._transport is not None:
+            self._transport.write(self._waiting[0][0])
+
+    def _fail(self, problem: str) -> None:
+        for request, future in self._waiting:
+            if not future.done():
+                line = request.partition(b"\r\n")[0].decode()
+                future.set_exception(WrongResultError(f"{line}: {problem}"))
+
 
 def closed_loop(call: Call, seconds: float) -> float:
     """Answers a second to clients that each send the next request when they have an answer."""
 
-    async def work(session: aiohttp.ClientSession) -> float:
-        await _send(session, call)
-        started = time.perf_counter()
-        end = started + seconds
+    async def work() -> float:
+        request = call.request()
+        async with _connected([call] * _CLIENTS) as connections:
+            await connections[0].answer(request)
+            started = time.perf_counter()
+            end = started + seconds
 
-        async def client() -> int:
-            answered = 0
-            while time.perf_counter() < end:
-                await _send(session, call)
-                answered += 1
-            return answered
+            async def client(connection: _Connection) -> int:
+                answered = 0
+                while time.perf_counter() < end:
+                    await connection.answer(request)
+                    answered += 1
+                return answered
 
-        answered = sum(await asyncio.gather(*(client() for _ in range(_CLIENTS))))
-        return answered / (time.perf_counter() - started)
+            answered = sum(await asyncio.gather(*map(client, connections)))
+            return answered / (time.perf_counter() - started)
 
-    return asyncio.run(_with_session(work))
+    return _run(work(), seconds)
 
 
 def at_pace(calls: Sequence[Call], rate: float, seconds: float) -> list[float]:
     """Seconds that each answer took from when its request was due; ``rate`` requests a second.
 
-    The calls take turns. A slow answer makes no later request wait, so nothing hides behind it.
+    The calls take turns, each on a connection of its own. A slow answer makes no later request of
+    another wait, so nothing hides behind it. A round that is not timed opens the connections.
     """
 
-    async def work(session: aiohttp.ClientSession) -> list[float]:
-        started = time.perf_counter()
+    async def work() -> list[float]:
+        async with _connected(calls) as connections:
+            requests = [call.request() for call in calls]
+            await _paced(connections, requests, rate, len(calls))
+            gc.freeze()
+            return await _paced(connections, requests, rate, round(rate * seconds))
 
-        async def one(number: int) -> float:
-            due = started + number / rate
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            await _send(session, calls[number % len(calls)])
-            return time.perf_counter() - due
-
-        return list(await asyncio.gather(*(one(n) for n in range(round(rate * seconds)))))
-
-    return asyncio.run(_with_session(work, len(calls)))
+    return _run(work(), len(calls) / rate + seconds)
 
 
-async def _with_session(
-    work: Callable[[aiohttp.ClientSession], Awaitable[_Result]], connections: int = _CLIENTS
-) -> _Result:
-    connector = aiohttp.TCPConnector(limit=connections)
-    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
-        return await work(session)
+async def _paced(
+    connections: Sequence[_Connection], requests: Sequence[bytes], rate: float, count: int
+) -> list[float]:
+    taken = [0.0] * count
+    answers = []
+    started = time.perf_counter()
+    for number in range(count):
+        due = started + number / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        turn = number % len(connections)
+        answers.append(_timed(connections[turn].answer(requests[turn]), taken, number, due))
+    await asyncio.gather(*answers)
+    return taken
 
 
-async def _send(session: aiohttp.ClientSession, call: Call) -> bytes:
-    headers = {"accept-encoding": "identity"}
-    if call.token is not None:
-        headers["authorization"] = f"Bearer {call.token}"
-    if call.body is not None:
-        headers["content-type"] = "application/json"
-    method = "GET" if call.body is None else "POST"
-    async with session.request(method, call.url, data=call.body, headers=headers) as response:
-        body = await response.read()
-        if response.status != 200:
-            raise WrongResultError(f"{call.url} answers {response.status}: {body[:200]!r}")
-        return body
+def _timed(
+    answer: "asyncio.Future[bytes]", taken: list[float], number: int, due: float
+) -> "asyncio.Future[bytes]":
+    def note(_answer: object) -> None:
+        taken[number] = time.perf_counter() - due
+
+    answer.add_done_callback(note)
+    return answer
 
 
 def answer_of(call: Call) -> bytes:
     """The body of one answer."""
-    return asyncio.run(_with_session(lambda session: _send(session, call)))
+
+    async def work() -> bytes:
+        async with _connected([call]) as (connection,):
+            return await connection.answer(call.request())
+
+    return _run(work(), 0.0)
+
+
+@asynccontextmanager
+async def _connected(calls: Sequence[Call]) -> AsyncIterator[list[_Connection]]:
+    """A connection for each call."""
+    loop = asyncio.get_running_loop()
+    connections = []
+    try:
+        for call in calls:
+            parts = urlsplit(call.url)
+            host, port = parts.hostname or "", parts.port or 80
+            _, connection = await loop.create_connection(_Connection, host, port)
+            connections.append(connection)
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def _run(work: Coroutine[Any, Any, _Result], seconds: float) -> _Result:
+    async def in_time() -> _Result:
+        async with asyncio.timeout(seconds + _TIMEOUT_SECONDS):
+            return await work
+
+    return asyncio.run(in_time())

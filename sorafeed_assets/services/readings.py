@@ -1,12 +1,13 @@
 """What the API reads: displays, playlists, blocks and plays as plain records, by page or batch."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Row
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
@@ -22,8 +23,7 @@ _MAX_SEARCH: Final = 200
 _Record = TypeVar("_Record")
 
 
-@dataclass(frozen=True, slots=True)
-class DisplayRecord:
+class DisplayRecord(NamedTuple):
     """A display, what it plays, and how far ahead it is planned."""
 
     id: str
@@ -31,8 +31,8 @@ class DisplayRecord:
     status: str
     created_at: datetime
     last_ping: datetime | None
-    playback_state: str
     is_muted: bool
+    playback_state: str
     loop_iteration: int
     timeline_position: int
     current_timeline_video_id: UUID | None
@@ -46,12 +46,11 @@ class DisplayRecord:
     now_text: str | None
     is_shown: bool
     queued: int
-    dry_searches: list[str] | None
+    dry_searches: Sequence[str] | None
     plan_problem: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlaylistRecord:
+class PlaylistRecord(NamedTuple):
     """A playlist without its blocks."""
 
     id: UUID
@@ -65,8 +64,7 @@ class PlaylistRecord:
     total_videos: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlockRecord:
+class BlockRecord(NamedTuple):
     """A block and how often it was played."""
 
     id: UUID
@@ -83,10 +81,15 @@ class BlockRecord:
     @property
     def term(self) -> str | None:
         """The normalized search; None where a row was written by hand and is no search."""
-        try:
-            return parse_query(self.search_term).term
-        except InvalidInputError:
-            return None
+        return _term(self.search_term)
+
+
+class CountedBlock(NamedTuple):
+    """A block, how many posts match if that is counted, and how many of them were shown."""
+
+    record: BlockRecord
+    total: int | None
+    seen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,8 @@ class Readings:
 
     def display_page(
         self, order: DisplayOrder, search: str | None, first: int, after: str | None
-    ) -> Page[str]:
-        """A page of display codes."""
+    ) -> Page[DisplayRecord]:
+        """A page of displays."""
         check_first(first)
         search = _checked_search(search)
         of = PageList("displays", order, search)
@@ -174,16 +177,17 @@ class Readings:
             key = (_moment(str(key[0])), key[1])
         with self._engine.connect() as connection:
             codes = wall.display_page(connection, order, search, key, first + 1)
-            rows = {row["id"]: row for row in wall.load_displays(connection, codes[:first])}
+            rows = wall.load_displays(connection, codes[:first])
+        records = {record.id: record for record in _records(DisplayRecord, rows)}
 
-        def sort_key(code: str) -> tuple[str, ...]:
+        def sort_key(record: DisplayRecord) -> tuple[str, ...]:
             if order is DisplayOrder.CODE:
-                return (code,)
-            row = rows[code]
-            return (row["name"] if order is DisplayOrder.NAME else str(row["created_at"]), code)
+                return (record.id,)
+            is_by_name = order is DisplayOrder.NAME
+            return (record.name if is_by_name else str(record.created_at), record.id)
 
-        there = [code for code in codes[:first] if code in rows]
-        listed = [(of.cursor(sort_key(code)), code) for code in there]
+        there = [records[code] for code in codes[:first] if code in records]
+        listed = [(of.cursor(sort_key(record)), record) for record in there]
         return Page(listed, len(codes) > first, after is not None)
 
     def count_displays(self) -> int:
@@ -195,13 +199,13 @@ class Readings:
         """Displays by code, in order; all without ids."""
         with self._engine.connect() as connection:
             rows = wall.load_displays(connection, ids)
-        return {row["id"]: DisplayRecord(**row) for row in rows}
+        return {record.id: record for record in _records(DisplayRecord, rows)}
 
     def playlists(self, ids: Collection[UUID]) -> dict[UUID, PlaylistRecord]:
         """Playlists by id."""
         with self._engine.connect() as connection:
             rows = wall.load_playlists(connection, ids)
-        return {row["id"]: PlaylistRecord(**row) for row in rows}
+        return {record.id: record for record in _records(PlaylistRecord, rows)}
 
     def playlists_of(
         self, display_ids: Collection[str], first: int, after: str | None = None
@@ -217,8 +221,8 @@ class Readings:
         with self._engine.connect() as connection:
             rows = wall.playlists_of(connection, display_ids, check_first(first) + 1, key)
         found: dict[str, list[PlaylistRecord]] = {display_id: [] for display_id in display_ids}
-        for row in rows:
-            found[row["display_id"]].append(PlaylistRecord(**row))
+        for record in _records(PlaylistRecord, rows):
+            found[record.display_id].append(record)
         return {
             display_id: Page(
                 [(_time_cursor(lists[display_id], r.created_at, r.id), r) for r in records[:first]],
@@ -232,9 +236,25 @@ class Readings:
         """The blocks of playlists, in order."""
         found: dict[UUID, list[BlockRecord]] = {playlist_id: [] for playlist_id in playlist_ids}
         with self._engine.connect() as connection:
-            for row in wall.blocks_of(connection, playlist_ids):
-                found[row["playlist_id"]].append(BlockRecord(**row))
+            for record in _records(BlockRecord, wall.blocks_of(connection, playlist_ids)):
+                found[record.playlist_id].append(record)
         return found
+
+    def counted_blocks(self, playlist_ids: Collection[UUID]) -> dict[UUID, list[CountedBlock]]:
+        """The blocks of playlists with their counts, in order; three queries."""
+        found = self.blocks(playlist_ids)
+        blocks = [block for each in found.values() for block in each]
+        totals = self.totals({block.term for block in blocks if block.term})
+        seen = self.seen([block.id for block in blocks])
+        return {
+            playlist_id: [
+                CountedBlock(
+                    block, totals.get((block.term or "", block.format)), seen.get(block.id, 0)
+                )
+                for block in each
+            ]
+            for playlist_id, each in found.items()
+        }
 
     def seen(self, block_ids: Collection[UUID]) -> dict[UUID, int]:
         """How many different videos of each block its display has shown."""
@@ -301,6 +321,19 @@ class Readings:
             if match.post_id in found
         ]
         return Page(listed, len(matches) > first, after is not None)
+
+
+@lru_cache(maxsize=10_000)
+def _term(search: str) -> str | None:
+    try:
+        return parse_query(search).term
+    except InvalidInputError:
+        return None
+
+
+def _records(kind: Callable[..., _Record], rows: Sequence[Row[Any]]) -> list[_Record]:
+    """Rows as records, which have the fields in the order of the columns."""
+    return [kind(*row) for row in rows]
 
 
 def _checked_search(search: str | None) -> str | None:

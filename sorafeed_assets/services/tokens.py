@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -87,9 +88,21 @@ def create_token(
 
 def find_token(engine: Engine, secret: str) -> Token | None:
     """The token with this secret, also when it is expired or revoked."""
+    return find_tokens(engine, [secret]).get(secret)
+
+
+def find_tokens(engine: Engine, given: Collection[str]) -> dict[str, Token]:
+    """The tokens with the given secrets, also those that are expired or revoked."""
+    hashes = {hash_of(secret): secret for secret in given}
     with engine.connect() as connection:
-        row = stored.find_token(connection, hash_of(secret))
-    return None if row is None else _token(dict(row))
+        rows = [dict(row) for row in stored.find_tokens(connection, hashes)]
+    return {hashes[row.pop("token_hash")]: _token(row) for row in rows}
+
+
+def tokens_version(engine: Engine) -> str:
+    """What tells whether any token is other than it was."""
+    with engine.connect() as connection:
+        return stored.tokens_version(connection)
 
 
 def list_tokens(engine: Engine) -> list[Token]:

@@ -92,16 +92,23 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
 
 
 class KnownTokens:
-    """Tokens looked up a moment ago, good and bad; a revoked one is refused within 5 s."""
+    """Tokens looked up before, good and bad; one that was changed is looked up again within 5 s.
+
+    What was found is good for 5 s, and again for 5 s whenever the stored tokens prove the same.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, Token | None]] = OrderedDict()
+        self._version: str | None = None
+        self._confirmed_until = 0.0
+        self.generation = 0
+        """Grows when everything is forgotten: what was looked up before is not remembered."""
 
     def get(self, secret: str) -> tuple[bool, Token | None]:
-        """Whether the secret was looked up lately, and what was found."""
+        """Whether the secret was looked up, and what was found."""
         found = self._known.get(hash_of(secret))
-        if found is None or found[0] < self._clock():
+        if found is None or max(found[0], self._confirmed_until) < self._clock():
             return False, None
         return True, found[1]
 
@@ -110,17 +117,31 @@ class KnownTokens:
         found = self._known.get(hash_of(secret))
         return None if found is None else found[1]
 
-    def put(self, secret: str, token: Token | None) -> None:
-        """Remember what was found."""
+    def put(self, secret: str, token: Token | None, generation: int) -> None:
+        """Remember what was found; ``generation`` is of when it was asked for."""
+        if generation != self.generation:
+            return
         key = hash_of(secret)
         self._known[key] = (self._clock() + _KNOWN_SECONDS, token)
         self._known.move_to_end(key)
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
 
+    def confirm(self, version: str, asked_at: float) -> None:
+        """Go on with what is known if the stored tokens are of the version that they were."""
+        if version != self._version:
+            self.forget()
+            self._version = version
+        self._confirmed_until = asked_at + _KNOWN_SECONDS
+
+    def now(self) -> float:
+        """The time that ages are told by."""
+        return self._clock()
+
     def forget(self) -> None:
         """Look every token up again."""
         self._known.clear()
+        self.generation += 1
 
 
 def checked(token: Token | None) -> Token:

@@ -9,6 +9,8 @@ from typing import Final, Generic, TypeVar
 
 _LIFE_SECONDS: Final = 5.0
 _MOST: Final = 2_000
+# Asked for in the last part of its life, an answer is made anew while it is still good.
+_LAST_PART: Final = 0.3
 
 _Value = TypeVar("_Value")
 
@@ -72,19 +74,30 @@ class Answers(Generic[_Value]):
     async def get(self, key: str, compute: Callable[[set[str]], Awaitable[_Value]]) -> _Value:
         """The kept answer, or a new one; ``compute`` adds what it reads to the tags it gets."""
         kept = self._kept.get(key)
-        if kept is not None and kept[0] > self._clock():
+        left = 0.0 if kept is None else kept[0] - self._clock()
+        if kept is not None and left > 0:
             self.hits += 1
+            if left < self._life * _LAST_PART and key not in self._shared:
+                # Whoever keeps asking never waits. Should it fail, who asks next is told.
+                self._begin(key, compute).add_done_callback(_look_at)
             return kept[2]
         self.misses += 1
         computation = self._shared.get(key)
         if computation is None or computation.task is None:
-            computation = _Computation()
-            # A task of its own: it goes on when the one who asked first goes away.
-            computation.task = asyncio.create_task(self._compute(key, computation, compute))
-            self._running.add(computation)
-            if self._is_trusted:
-                self._shared[key] = computation
+            return await asyncio.shield(self._begin(key, compute))
         return await asyncio.shield(computation.task)
+
+    def _begin(
+        self, key: str, compute: Callable[[set[str]], Awaitable[_Value]]
+    ) -> "asyncio.Task[_Value]":
+        # A task of its own: it goes on when the one who asked first goes away.
+        computation: _Computation[_Value] = _Computation()
+        task = asyncio.create_task(self._compute(key, computation, compute))
+        computation.task = task
+        self._running.add(computation)
+        if self._is_trusted:
+            self._shared[key] = computation
+        return task
 
     async def _compute(
         self,
@@ -92,20 +105,21 @@ class Answers(Generic[_Value]):
         computation: _Computation[_Value],
         compute: Callable[[set[str]], Awaitable[_Value]],
     ) -> _Value:
+        begun = self._clock()
         try:
             value = await compute(computation.tags)
             overtaken = "all" in computation.dropped or computation.tags & computation.dropped
             if self._is_trusted and not overtaken:
-                self._keep(key, frozenset(computation.tags), value)
+                self._keep(key, frozenset(computation.tags), value, begun)
             return value
         finally:
             self._running.discard(computation)
             if self._shared.get(key) is computation:
                 del self._shared[key]
 
-    def _keep(self, key: str, tags: frozenset[str], value: _Value) -> None:
+    def _keep(self, key: str, tags: frozenset[str], value: _Value, begun: float) -> None:
         self._forget(key)
-        self._kept[key] = (self._clock() + self._life, tags, value)
+        self._kept[key] = (begun + self._life, tags, value)
         for tag in tags:
             self._by_tag.setdefault(tag, set()).add(key)
         while len(self._kept) > _MOST:
@@ -121,3 +135,9 @@ class Answers(Generic[_Value]):
                 keys.discard(key)
                 if not keys:
                     del self._by_tag[tag]
+
+
+def _look_at(task: "asyncio.Task[_Value]") -> None:
+    """An error that nobody waits for is no news."""
+    if not task.cancelled():
+        task.exception()

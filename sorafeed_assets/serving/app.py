@@ -30,6 +30,7 @@ from sorafeed_assets.settings import Settings
 _CALLS_EVERY: Final = 5.0
 _SILENCE: Final = 60.0
 _JOBS_EVERY: Final = 1.0
+_TOKENS_EVERY: Final = 2.0
 _CHANNEL_SECONDS: Final = 3.0
 
 _log: Final = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ def build_app(settings: Settings) -> Starlette:
             asyncio.create_task(_warm(runtime)),
             asyncio.create_task(_repeat(runtime, "calls", _CALLS_EVERY)),
             asyncio.create_task(_repeat(runtime, "jobs", _JOBS_EVERY)),
+            asyncio.create_task(_repeat(runtime, "tokens", _TOKENS_EVERY)),
         ]
         app.state.close_pages = runtime.hub.close
         try:
@@ -110,6 +112,7 @@ async def _warm(runtime: Runtime) -> None:
                 await asyncio.sleep(0.02)
     while True:
         try:
+            await runtime.confirm_tokens()
             for is_admin in (True, False):
                 await pages.wall_answer(runtime, is_admin=is_admin)
         except SorafeedError as error:
@@ -122,7 +125,7 @@ async def _warm(runtime: Runtime) -> None:
 
 async def _repeat(runtime: Runtime, name: str, every: float) -> None:
     """Background work goes on whatever happened to its last round."""
-    work = {"calls": _note_calls, "jobs": _count}[name]
+    work = {"calls": _note_calls, "jobs": _count, "tokens": Runtime.confirm_tokens}[name]
     while True:
         await asyncio.sleep(every)
         try:

@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import brotli
@@ -11,6 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LEAST: Final = 600
+_LARGE: Final = 50_000
+_MOST_PACKED: Final = 16
 _STATIC: Final = "/static/"
 _PARTIAL: Final = 206
 _NOT_MODIFIED: Final = 304
@@ -59,6 +62,14 @@ class _Gzip:
 _PACKERS: Final[dict[str, Callable[[], _Packer]]] = {"zstd": _Zstd, "br": _Brotli, "gzip": _Gzip}
 
 
+@lru_cache(maxsize=_MOST_PACKED)
+def _packed(coding: str, body: bytes) -> bytes:
+    """A large answer that is kept is compressed once; the same bytes are known by their hash."""
+    packer = _PACKERS[coding]()
+    return packer.add(body) + packer.end()
+
+
+@lru_cache(maxsize=500)
 def choose_coding(accepted: str) -> str | None:
     """The best of our codings that an Accept-Encoding header takes."""
     weights: dict[str, float] = {}
@@ -111,6 +122,7 @@ class _Sender:
         self._coding = coding
         self._start: Message | None = None
         self._packer: _Packer | None = None
+        self._is_whole = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -132,7 +144,10 @@ class _Sender:
             self._begin(start, len(data), is_whole=not more)
             await self._send(start)
         if self._packer is not None:
-            data = self._packer.add(data) + (b"" if more else self._packer.end())
+            if self._is_whole and len(data) >= _LARGE:
+                data = _packed(self._coding, data)
+            else:
+                data = self._packer.add(data) + (b"" if more else self._packer.end())
             if more and not data:
                 return
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
@@ -146,6 +161,7 @@ class _Sender:
         if not is_text or start["status"] == _PARTIAL or "content-encoding" in headers:
             return
         headers.add_vary_header("Accept-Encoding")
+        self._is_whole = is_whole
         if is_whole and size < _LEAST:
             return
         self._packer = _PACKERS[self._coding]()

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
-from sorafeed_assets.services.tokens import Token, find_token
+from sorafeed_assets.services.tokens import Token
 from sorafeed_assets.serving.access import (
     ForbiddenError,
     Principal,
@@ -47,6 +47,11 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 
+_USUAL_HEADERS: Final = [
+    (name.encode(), value.encode())
+    for name, value in {**SECURITY_HEADERS, "cache-control": "no-store"}.items()
+]
+
 _log: Final = structlog.get_logger("sorafeed.access")
 
 
@@ -70,11 +75,11 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("cache-control", "no-store")
+                headers = list(message["headers"])
+                given = {name for name, _ in headers}
+                headers += (each for each in _USUAL_HEADERS if each[0] not in given)
+                headers.append((b"x-request-id", request_id.encode()))
+                message = {**message, "headers": headers}
             await send(message)
 
         try:
@@ -203,8 +208,9 @@ async def _token(runtime: Runtime, secret: str, caller: str) -> Token | None:
     is_known, token = runtime.tokens.get(secret)
     if is_known:
         return token
+    generation = runtime.tokens.generation
     try:
-        token = await runtime.run(lambda: find_token(runtime.engine, secret))
+        token = await runtime.stored_tokens.read(secret)
     except UnavailableError:
         # While Postgres is away, who was known a while ago still is.
         stale = runtime.tokens.stale(secret)
@@ -213,7 +219,7 @@ async def _token(runtime: Runtime, secret: str, caller: str) -> Token | None:
         return stale
     if token is None:
         runtime.strangers.take(caller)
-    runtime.tokens.put(secret, token)
+    runtime.tokens.put(secret, token, generation)
     return token
 
 

@@ -1,13 +1,15 @@
 """The players' side: what plays next, what was played, and hearing of changes."""
 
+import contextlib
 import hashlib
 import json
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -21,12 +23,14 @@ from sorafeed_assets.serving.changes import Subscription
 from sorafeed_assets.serving.media import media_url
 from sorafeed_assets.serving.runtime import Runtime
 from sorafeed_assets.storage import playback
-from sorafeed_assets.storage.redis import SEEN_KEY, display_tag, playback_key, timeline_key
+from sorafeed_assets.storage.redis import display_tag
 from sorafeed_assets.storage.snapshots import canonical_json, timeline_snapshots
 
 _FEWEST: Final = 3
 _MOST: Final = 5
 _HEARTBEAT_SECONDS: Final = 15.0
+# Answers of as many players as one process should have; some 6 kB each.
+_KEPT: Final = 4_000
 
 
 async def next_videos(request: Request) -> Response:
@@ -34,16 +38,11 @@ async def next_videos(request: Request) -> Response:
     runtime, code = _display_of(request)
     count = _count(request.query_params.get("count"))
     snapshot, state = await _read(runtime, code)
-    etag = f'"{_etag(snapshot, state, count)}"'
+    etag, body = _playable(code, snapshot, state, count)
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if _knows(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    body = _playable(code, json.loads(snapshot), state, count)
-    return Response(
-        json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-        headers=headers,
-        media_type="application/json",
-    )
+    return Response(body, headers=headers, media_type="application/json")
 
 
 async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
@@ -51,17 +50,10 @@ async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
 
     Without Postgres what Redis kept through a restart is better than nothing.
     """
-    snapshot: str | None = None
-    state: str | None = None
-    try:
-        pipeline = runtime.async_redis.pipeline(transaction=False)
-        pipeline.get(timeline_key(code))
-        pipeline.get(playback_key(code))
-        pipeline.zadd(SEEN_KEY, {code: time.time()})
-        snapshot, state, _ = await pipeline.execute()
-    except (RedisError, OSError):
-        runtime.calls[code] = datetime.now(UTC)
-    kept = None if snapshot is None or state is None else (snapshot, state)
+    runtime.calls[code] = datetime.now(UTC)
+    kept: tuple[str, str] | None = None
+    with contextlib.suppress(RedisError, OSError):
+        kept = await runtime.snapshots.read(code)
     if kept is not None and runtime.snapshots_are_current:
         return kept
     runtime.metrics.fallbacks.inc()
@@ -83,15 +75,19 @@ def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
     return canonical_json(found), state
 
 
-def _playable(code: str, snapshot: dict[str, Any], state: str, count: int) -> dict[str, Any]:
-    return {
+@lru_cache(maxsize=_KEPT)
+def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
+    """The tag and the body of an answer: made anew only when Redis has something else."""
+    stored = orjson.loads(snapshot)
+    body = orjson.dumps({
         "display": code,
-        "build": snapshot["build"],
-        "loop": snapshot["loop"],
-        "position": snapshot["position"],
+        "build": stored["build"],
+        "loop": stored["loop"],
+        "position": stored["position"],
         "state": state,
-        "videos": [_video(row) for row in snapshot["videos"][:count]],
-    }
+        "videos": [_video(row) for row in stored["videos"][:count]],
+    })  # fmt: skip
+    return f'"{_etag(snapshot, state, count)}"', body
 
 
 def _video(row: dict[str, Any]) -> dict[str, Any]:
@@ -226,17 +222,11 @@ def _entry(body: dict[str, Any]) -> UUID:
 
 
 async def note_calls(runtime: Runtime, silence: float) -> None:
-    """Write calls from Redis and from here into Postgres; tell of who came or went."""
-    now = time.time()
+    """Write down who called; tell of who came or went."""
     calls, runtime.calls = runtime.calls, {}
     try:
-        seen: list[Any] = await runtime.async_redis.zrangebyscore(
-            SEEN_KEY, now - silence, "+inf", withscores=True
-        )
-        await runtime.async_redis.zremrangebyscore(SEEN_KEY, "-inf", now - silence)
-    except (RedisError, OSError):
-        seen = []
-    for code, at in seen:
-        called = datetime.fromtimestamp(float(at), UTC)
-        calls[str(code)] = max(called, calls.get(str(code), called))
-    await runtime.run(lambda: runtime.wall.note_calls(calls, silence))
+        await runtime.run(lambda: runtime.wall.note_calls(calls, silence))
+    except BaseException:
+        # They are written when PostgreSQL is back; who called meanwhile called later.
+        runtime.calls = {**calls, **runtime.calls}
+        raise

@@ -22,11 +22,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sorafeed_assets.domain.errors import SetupError, SorafeedError, UnavailableError
 from sorafeed_assets.services.readings import Readings
 from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
 from sorafeed_assets.services.wall import Wall
 from sorafeed_assets.serving.access import KnownTokens, RateLimit
 from sorafeed_assets.serving.answers import Answers
 from sorafeed_assets.serving.changes import Hub, Listener
 from sorafeed_assets.serving.metrics import Metrics
+from sorafeed_assets.serving.snapshots import snapshots_of
+from sorafeed_assets.serving.together import Together
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.redis import create_redis_client, playback_key, timeline_key
@@ -70,6 +73,7 @@ class Runtime:
             socket_timeout=_REDIS_SECONDS,
             retry=Retry(NoBackoff(), 1),
         )
+        self.snapshots = snapshots_of(self.async_redis)
         self._channel_redis = AsyncRedis.from_url(
             str(settings.redis_url), decode_responses=True, socket_connect_timeout=_REDIS_SECONDS
         )
@@ -77,6 +81,7 @@ class Runtime:
         self.answers: Answers[Answer] = Answers(settings.api_answer_seconds)
         self.hub = Hub()
         self.tokens = KnownTokens()
+        self.stored_tokens = Together(self._find_tokens)
         rate = settings.api_calls_per_second
         self.rates = RateLimit(rate, 2 * rate)
         # Whoever shows no good token has much less to try with.
@@ -98,7 +103,7 @@ class Runtime:
         self.snapshots_are_current = False
         self._has_heard = False
         self._rewriting: asyncio.Task[None] | None = None
-        # Displays that called while Redis was away.
+        # Displays that called, until that is written down.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
         self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")
@@ -117,6 +122,16 @@ class Runtime:
         )
         self.metrics.count_queries(engine, use)
         return engine
+
+    async def confirm_tokens(self) -> None:
+        """Ask once whether any token changed, instead of for each of a wall of players."""
+        asked_at = self.tokens.now()
+        # Not among the reads, which are counted for who asks something.
+        version = await self.run(lambda: tokens_version(self._change_engine))
+        self.tokens.confirm(version, asked_at)
+
+    async def _find_tokens(self, secrets: list[str]) -> dict[str, Token]:
+        return await self.run(lambda: find_tokens(self.engine, secrets))
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
         """Do blocking work in a thread.

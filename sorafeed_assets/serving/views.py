@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from sorafeed_assets.domain.plan_audit import STAYS
@@ -28,8 +28,7 @@ _FIELDS: Final[Mapping[str, str]] = {
 _STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(NamedTuple):
     """A display at a glance; ``problems`` are sentences."""
 
     code: str
@@ -42,7 +41,7 @@ class Card:
     queued: int
     window: int
     built_at: datetime | None
-    last_ping: datetime | None
+    has_called: bool
     problems: tuple[str, ...]
 
 
@@ -85,7 +84,7 @@ def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
         queued=record.queued,
         window=window,
         built_at=record.built_at,
-        last_ping=record.last_ping,
+        has_called=record.last_ping is not None,
         problems=tuple(_problems(record, is_stale=is_stale)),
     )
 
@@ -136,7 +135,7 @@ def stored_card(stored: Mapping[str, Any], window: int) -> Card:
         queued=int(stored["queued"]),
         window=window,
         built_at=None,
-        last_ping=None,
+        has_called=False,
         problems=(f"{dry} of its blocks match no post.",) if dry else (),
     )
 

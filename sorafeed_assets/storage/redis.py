@@ -19,7 +19,6 @@ COUNT_KEYS: Final = "sorafeed:count:*"
 TIMELINE_KEYS: Final = "sorafeed:timeline:*"
 PLAYBACK_KEYS: Final = "sorafeed:playback:*"
 ADMIN_KEY: Final = "sorafeed:admin:snapshot"
-SEEN_KEY: Final = "sorafeed:seen"
 CHANGES: Final = "sorafeed:changes"
 """The channel on which every process hears what changed: a JSON list of tags."""
 

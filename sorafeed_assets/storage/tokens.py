@@ -1,6 +1,6 @@
 """SQL of the API's tokens; what is stored is a hash."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -14,8 +14,13 @@ RETURNING id
 """)
 
 _FIND: Final = text("""
-SELECT id, role, display_id, name, created_at, expires_at, revoked_at
-FROM api_tokens WHERE token_hash = :token_hash
+SELECT token_hash, id, role, display_id, name, created_at, expires_at, revoked_at
+FROM api_tokens WHERE token_hash = ANY(CAST(:hashes AS text[]))
+""")
+
+# Another one whenever a token was added, changed or taken away.
+_VERSION: Final = text("""
+SELECT concat(count(*), ' ', sum(hashtextextended(CAST(t AS text), 0))) FROM api_tokens t
 """)
 
 _LIST: Final = text("""
@@ -49,9 +54,14 @@ def insert_token(
     return added
 
 
-def find_token(connection: Connection, token_hash: str) -> RowMapping | None:
-    """The token with this hash, whatever its state."""
-    return connection.execute(_FIND, {"token_hash": token_hash}).mappings().one_or_none()
+def find_tokens(connection: Connection, hashes: Collection[str]) -> Sequence[RowMapping]:
+    """The tokens with these hashes, whatever their state."""
+    return connection.execute(_FIND, {"hashes": list(hashes)}).mappings().all()
+
+
+def tokens_version(connection: Connection) -> str:
+    """What tells whether any token is other than it was."""
+    return str(connection.scalar(_VERSION))
 
 
 def list_tokens(connection: Connection) -> Sequence[RowMapping]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, or_, select, text, tuple_
+from sqlalchemy import Connection, Row, RowMapping, or_, select, text, tuple_
 
 from sorafeed_assets.domain.search import like_pattern
 from sorafeed_assets.storage.count_jobs import PROBLEM
@@ -32,11 +32,11 @@ SELECT d.id, d.name, d.status, d.created_at, d.last_ping, d.is_muted,
        h.video_id AS now_video_id, left(h.video_data ->> 'text', 120) AS now_text,
        coalesce(h.status = 'playing', false) AS is_shown,
        (SELECT count(*) FROM timeline_videos v WHERE v.display_id = d.id) AS queued,
-       CASE WHEN jsonb_array_length(b.dry_blocks) > 0 THEN
-           (SELECT array_agg(DISTINCT k.search_term) FROM playlist_blocks k
-            WHERE k.playlist_id = b.playlist_id
-              AND k.id::text IN (SELECT jsonb_array_elements_text(b.dry_blocks)))
-       END AS dry_searches
+       CASE WHEN jsonb_array_length(b.dry_blocks) > 0 THEN ARRAY(
+           SELECT k.search_term FROM playlist_blocks k
+           WHERE k.playlist_id = b.playlist_id AND b.dry_blocks ? k.id::text
+           ORDER BY k.block_order
+       ) END AS dry_searches
 FROM displays d
 LEFT JOIN timeline_builds b ON b.id = d.active_build_id
 LEFT JOIN playlists p ON p.display_id = d.id AND p.is_active
@@ -162,12 +162,10 @@ def display_page(
     return list(connection.scalars(statement))
 
 
-def load_displays(
-    connection: Connection, ids: Collection[str] | None = None
-) -> Sequence[RowMapping]:
+def load_displays(connection: Connection, ids: Collection[str] | None = None) -> Sequence[Row[Any]]:
     """Displays with what they play and how long their queue is; all without ids."""
     wanted = None if ids is None else sorted(set(ids))
-    return connection.execute(_LOAD_DISPLAYS, {"ids": wanted}).mappings().all()
+    return connection.execute(_LOAD_DISPLAYS, {"ids": wanted}).all()
 
 
 def count_displays(connection: Connection) -> int:
@@ -175,22 +173,22 @@ def count_displays(connection: Connection) -> int:
     return int(connection.scalar(_COUNT_DISPLAYS) or 0)
 
 
-def load_playlists(connection: Connection, ids: Collection[UUID]) -> Sequence[RowMapping]:
+def load_playlists(connection: Connection, ids: Collection[UUID]) -> Sequence[Row[Any]]:
     """Playlists by id, in no order."""
-    return connection.execute(_LOAD_PLAYLISTS, {"ids": list(ids)}).mappings().all()
+    return connection.execute(_LOAD_PLAYLISTS, {"ids": list(ids)}).all()
 
 
 def playlists_of(
     connection: Connection, display_ids: Collection[str], size: int, after: After = FIRST_PAGE
-) -> Sequence[RowMapping]:
+) -> Sequence[Row[Any]]:
     """The next playlists of each display, the newest first."""
     values = {"ids": sorted(display_ids), "size": size, "moment": after.moment, "after": after.id}
-    return connection.execute(_PLAYLISTS_OF, values).mappings().all()
+    return connection.execute(_PLAYLISTS_OF, values).all()
 
 
-def blocks_of(connection: Connection, playlist_ids: Collection[UUID]) -> Sequence[RowMapping]:
+def blocks_of(connection: Connection, playlist_ids: Collection[UUID]) -> Sequence[Row[Any]]:
     """The blocks of playlists, in order."""
-    return connection.execute(_BLOCKS_OF, {"ids": list(playlist_ids)}).mappings().all()
+    return connection.execute(_BLOCKS_OF, {"ids": list(playlist_ids)}).all()
 
 
 def seen_of(connection: Connection, block_ids: Collection[UUID]) -> dict[UUID, int]:

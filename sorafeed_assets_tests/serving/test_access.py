@@ -11,10 +11,13 @@ from sorafeed_assets.services.tokens import (
     Role,
     create_token,
     find_token,
+    find_tokens,
     list_tokens,
     revoke_token,
+    tokens_version,
 )
-from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of
+from sorafeed_assets.serving.access import KnownTokens
+from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_display, add_posts
 
 Connect = Callable[[str | None], Api]
@@ -86,6 +89,37 @@ def test_expired_and_revoked_tokens_are_refused(connect: Connect, engine: Engine
     assert "revoked" in revoked.json()["error"]["message"]
     with pytest.raises(NotFoundError):
         revoke_token(engine, token_id)
+
+
+def test_known_tokens_stay_known_while_the_stored_ones_are_the_same(engine: Engine) -> None:
+    token_id, secret = create_token(engine, Role.READER, "long")
+    clock = [100.0]
+    known = KnownTokens(lambda: clock[0])
+    known.confirm(tokens_version(engine), clock[0])
+    known.put(secret, find_token(engine, secret), known.generation)
+    for _ in range(3):
+        clock[0] += 4
+        known.confirm(tokens_version(engine), clock[0])
+        assert known.get(secret)[0]
+    clock[0] += 6
+    assert not known.get(secret)[0]
+    known.confirm(tokens_version(engine), clock[0])
+    generation, found = known.generation, find_token(engine, secret)
+    revoke_token(engine, token_id)
+    known.confirm(tokens_version(engine), clock[0])
+    assert not known.get(secret)[0]
+    # What was looked up before the change is not remembered after it.
+    known.put(secret, found, generation)
+    assert not known.get(secret)[0]
+    assert known.stale(secret) is None
+
+
+def test_a_token_changed_by_plain_sql_is_refused_soon(connect: Connect, engine: Engine) -> None:
+    api = connect(token_of(engine, Role.READER))
+    assert api.http.get("/graphql?query={__typename}").status_code == 200
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE api_tokens SET revoked_at = now()"))
+    wait_until(lambda: api.http.get("/graphql?query={__typename}").status_code == 401, 6)
 
 
 @pytest.mark.usefixtures("wall")
@@ -167,3 +201,9 @@ def test_strangers_who_guess_are_slowed_down(connect: Connect) -> None:
     ]
     assert found[0] == 401
     assert 429 in found
+
+
+def test_many_tokens_are_found_at_once(engine: Engine) -> None:
+    made = dict(create_token(engine, Role.READER, f"number {n}") for n in range(3))
+    found = find_tokens(engine, [*made.values(), "sfd_unknown"])
+    assert {token.id: secret for secret, token in found.items()} == made

@@ -238,6 +238,61 @@ def test_an_answer_is_dropped_by_its_tag_or_by_all(tags: list[str]) -> None:
     _run(work)
 
 
+def test_who_keeps_asking_never_waits_and_gets_nothing_old() -> None:
+    async def run() -> None:
+        now = [0.0]
+        answers: Answers[float] = Answers(5.0, lambda: now[0])
+        answers.trust(trusted=True)
+        computed = []
+
+        async def compute(tags: set[str]) -> float:
+            tags.add("a")
+            made = now[0]
+            await asyncio.sleep(0)
+            computed.append(made)
+            return made
+
+        await answers.get("key", compute)
+        for _ in range(40):
+            now[0] += 0.5
+            assert now[0] - await answers.get("key", compute) < 5
+            await asyncio.sleep(0.001)
+        assert answers.misses == 1
+        assert len(computed) == 6
+        # What is being made anew when it changes is not kept.
+        now[0] = computed[-1] + 4.5
+        await answers.get("key", compute)
+        answers.drop(["a"])
+        await asyncio.sleep(0.001)
+        now[0] += 0.1
+        assert await answers.get("key", compute) == now[0]
+
+    asyncio.run(run())
+
+
+def test_an_error_in_advance_is_told_to_who_asks_next() -> None:
+    async def run() -> None:
+        now = [0.0]
+        answers: Answers[str] = Answers(5.0, lambda: now[0])
+        answers.trust(trusted=True)
+
+        async def good(_tags: set[str]) -> str:
+            return "good"
+
+        async def bad(_tags: set[str]) -> str:
+            raise ValueError("away")
+
+        await answers.get("key", good)
+        now[0] = 4.0
+        assert await answers.get("key", bad) == "good"
+        await asyncio.sleep(0.001)
+        now[0] = 5.5
+        with pytest.raises(ValueError, match="away"):
+            await answers.get("key", bad)
+
+    asyncio.run(run())
+
+
 def test_nothing_is_kept_while_nobody_tells_of_changes() -> None:
     async def work(answers: Answers[str]) -> None:
         made = iter("123")

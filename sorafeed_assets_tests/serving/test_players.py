@@ -101,15 +101,11 @@ def test_only_the_head_begins(player: Api) -> None:
     assert player.http.get(NEXT).json()["videos"][0]["status"] == "playing"
 
 
-def test_a_display_is_online_by_its_last_call(
-    player: Api, admin: Api, engine: Engine, settings: Settings
-) -> None:
+def test_a_display_is_online_by_its_last_call(player: Api, admin: Api, engine: Engine) -> None:
     online = '{ display(id: "PLAY01") { isOnline lastSeen } }'
     assert admin.ask(online)["display"] == {"isOnline": False, "lastSeen": None}
     player.http.get(NEXT)
     wait_until(lambda: bool(admin.ask(online)["display"]["isOnline"]))
-    with Redis.from_url(str(settings.redis_url)) as redis:
-        redis.delete("sorafeed:seen")
     with engine.begin() as connection:
         connection.execute(text("UPDATE displays SET last_ping = now() - interval '2 minutes'"))
     wait_until(lambda: not admin.ask(online)["display"]["isOnline"])

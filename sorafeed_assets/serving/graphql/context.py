@@ -1,6 +1,6 @@
 """What one GraphQL request knows: who asks, batches of reads, and what the answer is made from."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -11,8 +11,8 @@ from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.services.caches import COUNTS_TAG
 from sorafeed_assets.services.queues import TimelineView, timeline_views
 from sorafeed_assets.services.readings import (
-    BlockRecord,
     BuildRecord,
+    CountedBlock,
     DisplayRecord,
     Page,
     PlaylistRecord,
@@ -36,9 +36,10 @@ class Context:
         reads = runtime.readings
         self.displays: DataLoader[str, DisplayRecord | None] = self._loader(reads.displays)
         self.playlists: DataLoader[UUID, PlaylistRecord | None] = self._loader(reads.playlists)
-        self.blocks: DataLoader[UUID, list[BlockRecord] | None] = self._loader(reads.blocks)
+        self._blocks: DataLoader[UUID, list[CountedBlock] | None] = self._loader(
+            reads.counted_blocks
+        )
         self.builds: DataLoader[str, list[BuildRecord] | None] = self._loader(reads.builds)
-        self.seen: DataLoader[UUID, int | None] = self._loader(reads.seen)
         self.posts: DataLoader[str, PostRecord | None] = self._loader(reads.posts)
         self.views: DataLoader[str, TimelineView | None] = self._loader(
             lambda ids: timeline_views(runtime.engine, ids)
@@ -67,12 +68,10 @@ class Context:
         self.tags.add(COUNTS_TAG)
         return self._totals.load(term)
 
-    async def totals(self, terms: Sequence[str | None]) -> list[dict[str, int] | None]:
-        """The totals of terms, per format; None for what is no search or not counted."""
+    def blocks(self, playlist_id: UUID) -> Awaitable[list[CountedBlock] | None]:
+        """The blocks of a playlist with their counts, read for many playlists at once."""
         self.tags.add(COUNTS_TAG)
-        known = sorted({term for term in terms if term is not None})
-        found = dict(zip(known, await self._totals.load_many(known), strict=True))
-        return [None if term is None else found[term] for term in terms]
+        return self._blocks.load(playlist_id)
 
     def playlists_of(self, display_id: str, first: int) -> Awaitable[Page[PlaylistRecord] | None]:
         """The first playlists of a display, read for many displays at once."""
@@ -87,8 +86,8 @@ class Context:
 
     def forget(self) -> None:
         """Read everything anew: a mutation has changed it."""
-        loaders: list[DataLoader[Any, Any]] = [self.displays, self.playlists, self.blocks]
-        loaders += [self.builds, self.seen, self.posts, self.views, self._totals]
+        loaders: list[DataLoader[Any, Any]] = [self.displays, self.playlists, self._blocks]
+        loaders += [self.builds, self.posts, self.views, self._totals]
         loaders += self._pages.values()
         for loader in loaders:
             loader.clear_all()

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
@@ -181,4 +182,9 @@ def _response(
 
 
 def _encoded(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Half of a surrogate pair, which JSON can ask for: orjson refuses it, and here it is "?".
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")

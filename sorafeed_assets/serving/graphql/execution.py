@@ -29,6 +29,7 @@ from sorafeed_assets.domain.errors import (
 from sorafeed_assets.serving.access import ForbiddenError, UnauthenticatedError
 from sorafeed_assets.serving.graphql.context import Context
 from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, QueryTooLargeError, check_size
+from sorafeed_assets.serving.graphql.plain import PlainFirst
 
 _TIME_SECONDS: Final = 15.0
 _MOST_DOCUMENTS: Final = 500
@@ -135,6 +136,7 @@ class Executor:
                     context_value=context,
                     variable_values=dict(request.variables),
                     operation_name=request.operation_name,
+                    execution_context_class=PlainFirst,
                 )
                 result = outcome if isinstance(outcome, ExecutionResult) else await outcome
         except TimeoutError:

@@ -56,15 +56,10 @@ class Query:
         context.tags.add(WALL_TAG)
         reads = context.runtime.readings
         page = await context.runtime.run(lambda: reads.display_page(order_by, search, first, after))
-        records = await context.displays.load_many([code for _, code in page.rows])
-        for _, code in page.rows:
-            context.touch(code)
+        for _, record in page.rows:
+            context.touch(record.id)
         return DisplayConnection(
-            edges=[
-                Edge(cursor=cursor, node=Display.of(record))
-                for (cursor, _), record in zip(page.rows, records, strict=True)
-                if record is not None
-            ],
+            edges=[Edge(cursor=cursor, node=Display.of(record)) for cursor, record in page.rows],
             page_info=info_of(page),
             is_searched=bool(search and search.strip()),
         )

@@ -1,6 +1,5 @@
 """The nouns of the API. Each knows how to read itself, in batches."""
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
@@ -236,17 +235,8 @@ class Playlist:
 
     @strawberry.field
     async def blocks(self, info: Info) -> list[Block]:
-        # Read for all blocks at once: a thousand fields that wait each for itself cost more.
-        context = info.context
-        records = await context.blocks.load(self.record.id) or []
-        totals, seen = await asyncio.gather(
-            context.totals([record.term for record in records]),
-            context.seen.load_many([record.id for record in records]),
-        )
-        return [
-            _block(record, (total or {}).get(record.format), shown or 0)
-            for record, total, shown in zip(records, totals, seen, strict=True)
-        ]
+        # With their counts: a thousand fields that wait each for itself cost more.
+        return [_block(*each) for each in await info.context.blocks(self.record.id) or []]
 
     @classmethod
     def of(cls, record: PlaylistRecord) -> "Playlist":
