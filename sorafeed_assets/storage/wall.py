@@ -26,7 +26,7 @@ SELECT d.id, d.name, d.status, d.created_at, d.last_ping, d.is_muted,
        CASE WHEN d.last_state_change IS NULL THEN 'playing' ELSE d.playback_state END
            AS playback_state,
        d.loop_iteration, d.timeline_position, d.current_timeline_video_id, d.dedup_since,
-       d.active_build_id, d.plan_problem, b.created_at AS built_at,
+       d.active_build_id, b.created_at AS built_at,
        b.playlist_id AS built_playlist_id, p.id AS active_playlist_id,
        p.name AS active_playlist,
        h.video_id AS now_video_id, left(h.video_data ->> 'text', 120) AS now_text,
@@ -36,7 +36,8 @@ SELECT d.id, d.name, d.status, d.created_at, d.last_ping, d.is_muted,
            SELECT k.search_term FROM playlist_blocks k
            WHERE k.playlist_id = b.playlist_id AND b.dry_blocks ? k.id::text
            ORDER BY k.block_order
-       ) END AS dry_searches
+       ) END AS dry_searches,
+       d.plan_problem
 FROM displays d
 LEFT JOIN timeline_builds b ON b.id = d.active_build_id
 LEFT JOIN playlists p ON p.display_id = d.id AND p.is_active
