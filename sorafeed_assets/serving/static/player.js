@@ -340,8 +340,7 @@ const sound = document.querySelector("[data-mute]");
 function toggleSound() {
   const muted = !front.muted;
   for (const screen of screens) screen.muted = muted;
-  sound.setAttribute("aria-pressed", String(muted));
-  sound.textContent = muted ? "Sound" : "Mute";
+  sound.textContent = muted ? "Unmute" : "Mute";
 }
 function toggleFull() {
   if (document.fullscreenElement) document.exitFullscreen();
