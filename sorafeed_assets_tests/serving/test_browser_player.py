@@ -15,9 +15,17 @@ from sorafeed_assets_tests.serving.browsing import (
     add_demo_posts,
     data,
     needs_browser,
+    shows,
     until,
 )
-from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
+from sorafeed_assets_tests.serving.client import (
+    CREATE_PLAYLIST,
+    Api,
+    make_display,
+    newest,
+    token_of,
+    wait_until,
+)
 
 pytestmark = needs_browser
 
@@ -27,6 +35,13 @@ _LONGEST_GAP = 200.0  # milliseconds; a few frames on a busy machine
 _TIME = "document.querySelector('video.front').currentTime"
 
 
+# All videos that are shown, as long as the page stays.
+_KEEP = """() => {
+  const { dataset } = document.body;
+  window.videos = [dataset.video];
+  const note = () => window.videos.at(-1) === dataset.video || window.videos.push(dataset.video);
+  new MutationObserver(note).observe(document.body, { attributeFilter: ["data-video"] });
+}"""
 # What is on top in the middle of the page, frame by frame, and what waits behind it.
 _WATCH = """() => {
   const pen = new OffscreenCanvas(16, 16).getContext("2d", { willReadFrequently: true });
@@ -99,6 +114,50 @@ def test_pause_skip_and_play_on_the_page_reach_the_player(page: Page, site: Site
     expect(player.get_by_text("It goes on when somebody lets it play")).to_be_visible()
 
 
+def test_an_edit_on_the_page_changes_what_plays_next(page: Page, site: Site) -> None:
+    add_demo_posts(site.engine, "hen", 20)
+    add_demo_posts(site.engine, "ram", 20)
+    make_display(site.admin, "EDIT02", newest("hen", 10), newest("hen 2", 1), newest("hen 3", 1))
+    player = page.context.new_page()
+    site.play(player, "EDIT02")
+    player.evaluate(_KEEP)
+    site.enter(page, "displays/EDIT02")
+    page.evaluate("window.stays = true")
+    rows = page.locator("[data-block]")
+    rows.nth(1).get_by_role("button", name="Remove this block").click()
+    rows.nth(0).get_by_label("Videos").fill("4")
+    page.get_by_role("button", name="Add a block").click()
+    page.keyboard.type("ram")
+    rows.nth(2).get_by_label("Videos").fill("3")
+    rows.nth(2).get_by_label("Which").select_option("NEWEST")
+    expect(rows.nth(2).locator("[data-total]")).to_have_text("20 posts")
+    rows.nth(2).locator("[data-grip]").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowUp")
+    page.get_by_role("button", name="Save", exact=True).click()
+    shows(page, "Saved; the display follows")
+    active = page.locator(".playlists li.active")
+    expect(active).to_contain_text("active")
+    expect(active).to_contain_text("3 blocks, 8 videos a loop")
+    expect(page.locator("[data-part=stage]")).to_contain_text("“ram”")
+    # What was on screen stays to its end; then the new first block plays.
+    until(player, "document.body.dataset.video === 'ram3'")
+    shown = player.evaluate("window.videos")
+    hens = [f"hen{number}" for number in range(1, len(shown) - 2)]
+    assert shown == [*hens, "ram1", "ram2", "ram3"]
+    assert (shown[-4], False) in _plays(site, "EDIT02")
+    assert page.evaluate("window.stays")
+
+    # Another playlist, chosen elsewhere, is the one to edit now.
+    blocks = [newest("ram", 9)]
+    site.admin.ask(CREATE_PLAYLIST, display="EDIT02", name="Night", blocks=blocks)
+    expect(active).to_contain_text("Night")
+    expect(rows).to_have_count(1)
+    expect(rows.get_by_label("Videos")).to_have_value("9")
+    until(player, "document.body.dataset.video === 'ram2'")
+    assert player.evaluate("window.videos")[: len(shown)] == shown
+
+
 def test_one_video_follows_another_without_a_gap(page: Page, site: Site) -> None:
     add_demo_posts(site.engine, "elk", 20)
     make_display(site.admin, "FLOW01", newest("elk", 20))
@@ -150,28 +209,45 @@ def test_a_broken_file_is_left_after_a_moment(page: Page, site: Site) -> None:
     assert _plays(site, "BROKE1")[-3:] == [("bug3", True), ("bug2", False), ("bug1", True)]
 
 
-def test_the_player_goes_on_while_the_server_is_away(
+def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     page: Page, web: Settings, engine: Engine
 ) -> None:
     add_demo_posts(engine, "cat", 20)
     port = free_port()
+    admin_page = page.context.new_page()
     with serving(web, Listening(port)) as url:
         admin = Api(url, token_of(engine, Role.ADMIN))
+        site = Site(url, engine, admin)
         make_display(admin, "AWAY01", newest("cat", 20))
-        page.goto(f"{url}/player/AWAY01?token={token_of(engine, Role.DISPLAY, 'AWAY01')}")
-        until(page, "document.body.dataset.view === 'playing'")
+        site.play(page, "AWAY01")
+        page.evaluate(_KEEP)
+        site.enter(admin_page, "displays/AWAY01")
         until(page, f"{_CLIPS}.length >= 2")
-        admin.close()
     before = int(data(page, "shown"))
     until(page, "n => Number(document.body.dataset.shown) >= n + 2", before)
     assert data(page, "away") == "1"
-    told = page.evaluate(f"{_OUTBOX}.map(p => p.entry)")
+    page.mouse.move(5, 5)
+    expect(page.get_by_text("The server is away; playing what is here")).to_be_visible()
+    expect(admin_page.get_by_text("The server is away; this page waits for it")).to_be_visible()
+    # What was played meanwhile is kept to be told.
+    told = page.evaluate(f"{_OUTBOX}.map(play => play.entry)")
     assert len(told) >= 1
     with serving(web, Listening(port)):
         until(page, "document.body.dataset.away === '0'")
         until(page, f"{_OUTBOX}.length === 0")
-        with engine.connect() as connection:
-            recorded = set(
-                connection.scalars(text("SELECT timeline_video_id::text FROM video_history"))
-            )
-    assert set(told) <= recorded
+        expect(admin_page.get_by_text("The server is away")).to_be_hidden()
+        # It hears of changes again, and never stopped.
+        admin.ask('mutation { skip(displayId: "AWAY01") { videoId } }')
+        wait_until(lambda: any(was_skipped for _, was_skipped in _plays(site, "AWAY01")))
+        head = admin.ask('{ display(id: "AWAY01") { queue { videoId } } }')["display"]["queue"][0]
+        until(page, "head => window.videos.includes(head)", head["videoId"])
+        plays = [video for video, _ in reversed(_plays(site, "AWAY01"))]
+        admin.close()
+    with engine.connect() as connection:
+        recorded = list(
+            connection.scalars(text("SELECT timeline_video_id::text FROM video_history"))
+        )
+    # Each play is there, once, in the order in which it was shown.
+    assert set(told) <= set(recorded)
+    assert len(recorded) == len(set(recorded))
+    assert plays == [f"cat{number}" for number in range(1, len(plays) + 1)]
