@@ -1,18 +1,21 @@
 """What the tests in a real browser share: a served site, and asking a page until it is so."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import pytest
+from playwright.sync_api import Browser, Dialog, Page
 from playwright.sync_api import Error as PageError
-from playwright.sync_api import Page
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
+STEP: Final = 20_000
 
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed; on Debian: apt-get install chromium"
@@ -37,6 +40,24 @@ class Site:
         """Open a display's player, and wait until it plays."""
         page.goto(f"{self.url}/player/{code}?token={token_of(self.engine, Role.DISPLAY, code)}")
         until(page, "document.body.dataset.view === 'playing'")
+
+
+@contextmanager
+def watched_page(browser: Browser, *, bypass_csp: bool = False) -> Iterator[Page]:
+    """A page on which any error of a script fails the test, and so does any dialog."""
+    wrong: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        wrong.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=bypass_csp)
+    context.set_default_timeout(STEP)
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("dialog", refuse)
+    yield context.new_page()
+    context.close()
+    assert wrong == []
 
 
 def add_demo_posts(engine: Engine, words: str, count: int) -> None:

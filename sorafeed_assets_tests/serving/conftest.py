@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from redis import Redis
 from sqlalchemy import Engine
 
@@ -16,10 +16,8 @@ from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
-from sorafeed_assets_tests.serving.browsing import CHROMIUM, Site
+from sorafeed_assets_tests.serving.browsing import CHROMIUM, Site, watched_page
 from sorafeed_assets_tests.serving.client import Api, token_of
-
-_STEP = 20_000
 
 
 @pytest.fixture
@@ -69,20 +67,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page on which any error of a script fails the test, and so does any dialog."""
-    wrong: list[str] = []
-
-    def refuse(dialog: Dialog) -> None:
-        wrong.append(f"a dialog: {dialog.message}")
-        dialog.dismiss()
-
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(_STEP)
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-    context.on("dialog", refuse)
-    yield context.new_page()
-    context.close()
-    assert wrong == []
+    """A watched page."""
+    with watched_page(browser) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
