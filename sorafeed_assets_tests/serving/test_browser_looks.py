@@ -296,14 +296,14 @@ def test_a_wall_is_filled_and_read_from_afar(opened: Opened, wall: Site) -> None
         assert main is not None
         assert main["width"] > 0.95 * _WALL[0]
         smallest = min(text["size"] for text in page.evaluate(_TEXTS))
-        assert smallest > 20
+        assert smallest > 19
     assert page.evaluate(_CUT) == []
     wall.play(page, "LOOK01")
     page.mouse.move(5, 5)
     _fits(page)
     video = page.locator("video.front").bounding_box()
     assert video == {"x": 0, "y": 0, "width": _WALL[0], "height": _WALL[1]}
-    assert min(text["size"] for text in page.evaluate(_TEXTS)) > 20
+    assert min(text["size"] for text in page.evaluate(_TEXTS)) > 19
 
 
 def _walk(page: Page) -> None:
