@@ -79,7 +79,7 @@ def data(page: Page, name: str) -> str:
     return str(page.evaluate(f"document.body.dataset.{name} ?? ''"))
 
 
-def until(page: Page, expression: str, value: object = None) -> None:
+def until(page: Page, expression: str, value: object = None, seconds: float = 30.0) -> None:
     """Poll from here: the pages' own policy lets no script evaluate text."""
 
     def is_so() -> bool:
@@ -92,7 +92,7 @@ def until(page: Page, expression: str, value: object = None) -> None:
                 raise
             return False
 
-    wait_until(is_so)
+    wait_until(is_so, seconds)
 
 
 def shows(page: Page, words: str) -> None:

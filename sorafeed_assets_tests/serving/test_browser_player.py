@@ -85,13 +85,14 @@ def test_pause_skip_and_play_on_the_page_reach_the_player(page: Page, site: Site
     stage.get_by_role("button", name="Pause").click()
     expect(stage).to_contain_text("Paused")
     until(player, "document.body.dataset.view === 'paused'")
+    player.evaluate(_KEEP)
     shown, moment = data(player, "video"), player.evaluate(_TIME)
     player.wait_for_timeout(400)
     assert player.evaluate(_TIME) == moment
 
-    # While it is paused only the skip can bring another video.
+    # While it is paused only the skip can bring another video; asking by itself takes longer.
     stage.get_by_role("button", name="Skip").click()
-    until(player, "was => document.body.dataset.video !== was", shown)
+    until(player, "was => document.body.dataset.video !== was", shown, seconds=10)
     assert _plays(site, "PRESS1")[0] == (shown, True)
     second = data(player, "video")
     assert second == f"cat{int(shown.removeprefix('cat')) + 1}"
@@ -102,9 +103,8 @@ def test_pause_skip_and_play_on_the_page_reach_the_player(page: Page, site: Site
 
     stage.get_by_role("button", name="Play", exact=True).click()
     expect(stage).to_contain_text("Playing")
-    until(player, f"moment => document.body.dataset.view === 'playing' && {_TIME} > moment", 0.3)
-    assert data(player, "video") == second
     until(player, "was => document.body.dataset.video !== was", second)
+    assert player.evaluate("window.videos.slice(0, 2)") == [shown, second]
     wait_until(lambda: (second, False) in _plays(site, "PRESS1"))
 
     stage.get_by_role("button", name="Stop").click()
@@ -231,7 +231,7 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     expect(admin_page.get_by_text("The server is away; this page waits for it")).to_be_visible()
     # What was played meanwhile is kept to be told.
     told = page.evaluate(f"{_OUTBOX}.map(play => play.entry)")
-    assert len(told) >= 1
+    assert len(told) >= 2
     with serving(web, Listening(port)):
         until(page, "document.body.dataset.away === '0'")
         until(page, f"{_OUTBOX}.length === 0")
