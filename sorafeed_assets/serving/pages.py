@@ -188,12 +188,12 @@ async def display(request: Request) -> Response:
 
 
 async def parts(request: Request) -> Response:
-    """What changes while one looks at a display: what plays, the plan, the history."""
+    """What changes while one looks at a display: what plays, the plan, history, playlists."""
     runtime, principal = _asked(request)
     if principal is None:
         raise UnauthenticatedError("sign in again")
     values = await _display_values(runtime, principal, request.path_params["code"])
-    return HTMLResponse(_render("parts.html", **values))
+    return HTMLResponse(_render("fresh.html", **values))
 
 
 async def _display_values(runtime: Runtime, principal: Principal, code: str) -> dict[str, object]:

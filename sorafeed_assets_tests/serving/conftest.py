@@ -1,16 +1,23 @@
 """A served API for each test: the real server on a port, on a database of the test's own."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from redis import Redis
 from sqlalchemy import Engine
 
 from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.serving.clips import make_clip
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.embedded import free_port
+from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from sorafeed_assets_tests.serving.browsing import CHROMIUM, Site, watched_page
 from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
 
 
@@ -45,3 +52,66 @@ def admin(connect: Callable[[str | None], Api], engine: Engine) -> Api:
 def reader(connect: Callable[[str | None], Api], engine: Engine) -> Api:
     """A client with a reader's token."""
     return connect(token_of(engine, Role.READER))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once."""
+    with sync_playwright() as playwright:
+        # As root in a container there is no sandbox; nothing but our own pages is opened.
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A watched page."""
+    with watched_page(browser) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All clips, drawn once: one stands for all, so that tests spend no time on drawing."""
+    folder = tmp_path_factory.mktemp("clips")
+    make_clip(folder / "first.webm", "wide", 0)
+    for shape in ("wide", "tall"):
+        for number in range(6):
+            shutil.copy(folder / "first.webm", folder / f"{shape}-{number}.webm")
+    return folder
+
+
+@pytest.fixture
+def web(settings: Settings, clips: Path) -> Settings:
+    """Settings whose clips are there already."""
+    shutil.copytree(clips, settings.data_dir / "clips" / "1")
+    return settings
+
+
+@pytest.fixture(scope="module")
+def site(
+    postgres: EmbeddedPostgres,
+    redis_server: EmbeddedRedis,
+    template_database: str,
+    clips: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """One server and database for a module; each test has displays and words of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(clips, folder / "clips" / "1")
+    url = postgres.create_database(folder.name, template_database)
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    settings = Settings.model_validate(
+        {"database_url": url, "redis_url": redis_server.url, "data_dir": folder}
+    )
+    engine = create_database_engine(url, settings)
+    with serving(settings, Listening(free_port())) as address:
+        admin = Api(address, token_of(engine, Role.ADMIN))
+        yield Site(address, engine, admin)
+        admin.close()
+    engine.dispose()

@@ -23,8 +23,8 @@ let stored = JSON.stringify(blocks());
 async function refreshParts() {
   const content = await fragment(`/admin/displays/${code}/parts`);
   for (const fresh of content.querySelectorAll("[data-part]")) {
-    const old = parts.querySelector(`[data-part="${fresh.dataset.part}"]`);
-    const doing = old.contains(document.activeElement) && document.activeElement.dataset.do;
+    const old = document.querySelector(`[data-part="${fresh.dataset.part}"]`);
+    const focused = old.contains(document.activeElement) && document.activeElement;
     const preview = old.querySelector("[data-preview]");
     const next = fresh.querySelector("[data-preview]");
     const scrolled = old.querySelector("ol")?.scrollTop ?? 0;
@@ -32,9 +32,21 @@ async function refreshParts() {
     old.replaceWith(fresh);
     const ordered = fresh.querySelector("ol");
     if (ordered) ordered.scrollTop = scrolled;
-    if (doing) (fresh.querySelector(`[data-do="${doing}"]`) ?? fresh.querySelector("[data-do]"))?.focus();
+    if (focused) again(fresh, focused)?.focus();
   }
   preview();
+  const { active } = document.querySelector("[data-part=playlists]").dataset;
+  // Another playlist was made active elsewhere: that is the one to edit, unless this one is being edited.
+  if (active !== playlist && !isEdited() && !document.querySelector("dialog[open]")) leave();
+}
+
+// The control of a fresh part that does what the focused one did.
+function again(fresh, focused) {
+  for (const name of ["data-do", "data-activate", "data-delete-playlist"]) {
+    if (!focused.hasAttribute(name)) continue;
+    return fresh.querySelector(`[${name}="${focused.getAttribute(name)}"]`) ?? fresh.querySelector(`[${name}]`);
+  }
+  return null;
 }
 
 function preview() {
@@ -73,8 +85,12 @@ function blocks() {
   }));
 }
 
+function isEdited() {
+  return JSON.stringify(blocks()) !== stored;
+}
+
 function edited() {
-  const changed = JSON.stringify(blocks()) !== stored;
+  const changed = isEdited();
   none.hidden = list.children.length > 0;
   for (const button of editor.querySelectorAll("[data-save], [data-save-new]")) {
     button.disabled = !changed || !list.children.length;
@@ -234,7 +250,7 @@ editor.addEventListener("submit", (event) => {
 editor.querySelector("[data-save-new]")?.addEventListener("click", () => save(true));
 editor.querySelector("[data-add]")?.addEventListener("click", addBlock);
 addEventListener("beforeunload", (event) => {
-  if (JSON.stringify(blocks()) !== stored) event.preventDefault();
+  if (isEdited()) event.preventDefault();
 });
 
 // Playlists

@@ -203,7 +203,8 @@ async function go(video) {
     if (!loaded.has(next.video)) return;
     const back = screens.find((screen) => screen !== front);
     if (back.dataset.video !== next.video) show(back, next);
-    back.currentTime = 0;
+    // A seek, even to where it is, throws away what is ready.
+    if (back.currentTime) back.currentTime = 0;
     back.muted = front.muted;
     await ready(back);
     if (state === "playing") await back.play();
@@ -339,8 +340,7 @@ const sound = document.querySelector("[data-mute]");
 function toggleSound() {
   const muted = !front.muted;
   for (const screen of screens) screen.muted = muted;
-  sound.setAttribute("aria-pressed", String(muted));
-  sound.textContent = muted ? "Sound" : "Mute";
+  sound.textContent = muted ? "Unmute" : "Mute";
 }
 function toggleFull() {
   if (document.fullscreenElement) document.exitFullscreen();

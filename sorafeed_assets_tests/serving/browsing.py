@@ -1,0 +1,100 @@
+"""What the tests in a real browser share: a served site, and asking a page until it is so."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Dialog, Page
+from playwright.sync_api import Error as PageError
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.services.tokens import Role
+from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
+
+CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
+STEP: Final = 20_000
+
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed; on Debian: apt-get install chromium"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A served API with its database, and an admin's client."""
+
+    url: str
+    engine: Engine
+    admin: Api
+
+    def enter(self, page: Page, path: str = "") -> None:
+        """Sign in as an admin, and open a page below ``/admin``."""
+        page.goto(f"{self.url}/admin?token={token_of(self.engine, Role.ADMIN)}")
+        if path:
+            page.goto(f"{self.url}/admin/{path}")
+
+    def play(self, page: Page, code: str) -> None:
+        """Open a display's player, and wait until it plays."""
+        page.goto(f"{self.url}/player/{code}?token={token_of(self.engine, Role.DISPLAY, code)}")
+        until(page, "document.body.dataset.view === 'playing'")
+
+
+@contextmanager
+def watched_page(browser: Browser, *, bypass_csp: bool = False) -> Iterator[Page]:
+    """A page on which any error of a script fails the test, and so does any dialog."""
+    wrong: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        wrong.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=bypass_csp)
+    context.set_default_timeout(STEP)
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("dialog", refuse)
+    yield context.new_page()
+    context.close()
+    assert wrong == []
+
+
+def add_demo_posts(engine: Engine, words: str, count: int) -> None:
+    """Posts at the demo's addresses, which the API plays from its clips."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sora_posts (id, text, posted_at, video_url, width, height)"
+                " SELECT :words || n, 'A ' || :words || ' ' || n, now() - n * interval '1 min',"
+                " 'https://videos.example.invalid/' || n || '/md.mp4', 640, 352"
+                " FROM generate_series(1, :count) n"
+            ),
+            {"words": words, "count": count},
+        )
+
+
+def data(page: Page, name: str) -> str:
+    """What the player's page says of itself."""
+    return str(page.evaluate(f"document.body.dataset.{name} ?? ''"))
+
+
+def until(page: Page, expression: str, value: object = None, seconds: float = 30.0) -> None:
+    """Poll from here: the pages' own policy lets no script evaluate text."""
+
+    def is_so() -> bool:
+        page.wait_for_timeout(40)
+        try:
+            return bool(page.evaluate(expression, value))
+        except PageError as error:
+            # The page that was asked gives way to the next one, which is asked instead.
+            if "Execution context was destroyed" not in str(error):
+                raise
+            return False
+
+    wait_until(is_so, seconds)
+
+
+def shows(page: Page, words: str) -> None:
+    """Wait until a page shows these words."""
+    until(page, "words => document.body.innerText.includes(words)", words)
