@@ -54,9 +54,9 @@ def reader(connect: Callable[[str | None], Api], engine: Engine) -> Api:
     return connect(token_of(engine, Role.READER))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
+    """Chromium, for a module: other modules need the event loop that driving it occupies."""
     with sync_playwright() as playwright:
         # As root in a container there is no sandbox; nothing but our own pages is opened.
         found = playwright.chromium.launch(
