@@ -1,11 +1,11 @@
-"""Counting: one pass over text for all terms, and the first K of an order."""
+"""Counting: which texts match which terms, and counts by format."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from sorafeed_assets.domain.automaton import Rows, build_automaton, find, grouped
+from sorafeed_assets.domain.text_search import Rows, build_automaton, find, grouped
 from sorafeed_assets.domain.search import Format, SearchQuery, SizeClass
 
 # The order in which shapes are numbered in arrays.

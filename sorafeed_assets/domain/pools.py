@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from sorafeed_assets.domain.automaton import Rows
+from sorafeed_assets.domain.text_search import Rows
+from sorafeed_assets.domain.compiled import compiled
 from sorafeed_assets.domain.counting import SHAPES
 
 NEWEST: Final = "newest"
@@ -116,7 +116,7 @@ class PoolGatherer:
         """Offer (number of a term, row) pairs; ``ids`` and the arrays are read at a row."""
         for pool, order in ((NEWEST, -posted_at), (RANDOM, hashes)):
             gathered = self._gathered[pool]
-            good = _reaching(numbers, rows, shapes, order, gathered.limits)
+            good = _reaching(numbers, rows, shapes, order, gathered.limits, len(SHAPES))
             if not len(good):
                 continue
             kept = rows[good]
@@ -145,13 +145,15 @@ class PoolGatherer:
                 )
 
 
-@njit(cache=True)
-def _reaching(numbers: Rows, rows: Rows, shapes: Rows, order: Rows, limits: Rows) -> Rows:
+@compiled
+def _reaching(
+    numbers: Rows, rows: Rows, shapes: Rows, order: Rows, limits: Rows, kinds: int
+) -> Rows:
     """Which of the (number of a term, row) pairs come before the limit of their pool."""
     good = np.empty(len(rows), dtype=np.int64)
     size = 0
     for pair in range(len(rows)):
         row = rows[pair]
         good[size] = pair
-        size += order[row] <= limits[numbers[pair] * len(SHAPES) + shapes[row]]
+        size += order[row] <= limits[numbers[pair] * kinds + shapes[row]]
     return good[:size]

@@ -18,7 +18,7 @@ from sorafeed_assets.storage.matches import (
     read_pools,
     stale_matches,
 )
-from sorafeed_assets.storage.pages import read_among, read_page
+from sorafeed_assets.storage.catalogue_pages import read_among, read_page
 
 # A pool that does not suffice is read again with the page that follows it.
 _POOL_AND_NEXT_PAGE: Final = 3

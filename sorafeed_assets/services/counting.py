@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.automaton import Rows
+from sorafeed_assets.domain.text_search import Rows
 from sorafeed_assets.domain.counting import SHAPES, TermMatcher, counts_by_format, join_texts
 from sorafeed_assets.domain.pools import POOLS, PoolGatherer
 from sorafeed_assets.domain.search import SearchQuery

@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from threading import Lock
 from typing import Final
 from uuid import UUID
 
 from redis import Redis
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.domain.errors import NotFoundError, SorafeedError, UnavailableError
 from sorafeed_assets.domain.playlists import BlockDraft
@@ -29,6 +31,7 @@ from sorafeed_assets.storage.redis import display_tag, redis_errors, tell
 WALL_TAG: Final = "displays"
 """The name under which displays coming, going and being renamed is told."""
 TERMS_TAG: Final = "terms"
+TOKENS_TAG: Final = "tokens"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ class Wall:
         self._timelines = timelines
         self._ttl = ttl
         self._on_change = on_change
-        self._unwritten: set[str] = set()
+        self._waiting = _Waiting()
 
     def create_display(self, display_id: str | None, name: str) -> str:
         """Add a display; its code."""
@@ -92,7 +95,8 @@ class Wall:
         """Delete a display; its plays stay."""
         playlists.delete_display(self._engine, display_id)
         self._follow_terms()
-        self._publish([display_id], WALL_TAG)
+        # Its tokens are gone with it.
+        self._publish([display_id], WALL_TAG, TOKENS_TAG)
 
     def create_playlist(self, display_id: str, name: str, drafts: Sequence[BlockDraft]) -> Change:
         """Add a playlist, which plays at once."""
@@ -181,10 +185,10 @@ class Wall:
 
     def retry_unwritten(self) -> int:
         """Write the snapshots that Redis did not take; how many displays still wait."""
-        waiting = sorted(self._unwritten)
-        if waiting:
-            self._publish(waiting)
-        return len(self._unwritten)
+        displays, tags = self._waiting.take()
+        if displays or tags:
+            self._publish(sorted(displays), *sorted(tags))
+        return len(self._waiting.displays)
 
     def rewrite_snapshots(self) -> None:
         """Write every snapshot anew: what Redis kept through a restart may be old.
@@ -192,11 +196,15 @@ class Wall:
         Raises:
             UnavailableError: Redis does not answer.
         """
-        waiting = set(self._unwritten)
-        write_timeline_cache(self._engine, self._redis, ttl=self._ttl)
-        write_count_cache(self._engine, self._redis, ttl=self._ttl)
-        write_admin_snapshot(self._engine, self._redis, ttl=self._ttl)
-        self._unwritten.difference_update(waiting)
+        displays, tags = self._waiting.take()
+        try:
+            write_timeline_cache(self._engine, self._redis, ttl=self._ttl)
+            write_count_cache(self._engine, self._redis, ttl=self._ttl)
+            write_admin_snapshot(self._engine, self._redis, ttl=self._ttl)
+        except BaseException:
+            self._waiting.add(displays, tags)
+            raise
+        self._waiting.add((), [*tags, *map(display_tag, displays)])
 
     def tell_all(self) -> None:
         """Let every process forget what it holds: changes may have been missed."""
@@ -225,11 +233,10 @@ class Wall:
                 write_timeline_cache(self._engine, self._redis, display_ids, ttl=self._ttl)
             with redis_errors(self._redis):
                 tell(self._redis, tags)
-        except UnavailableError as error:
+        except (UnavailableError, SQLAlchemyError) as error:
+            # The change itself is stored, so it succeeded.
             _log.warning("snapshots of %s wait: %s", json.dumps(list(display_ids)), error)
-            self._unwritten.update(display_ids)
-        else:
-            self._unwritten.difference_update(display_ids)
+            self._waiting.add(display_ids, more)
         finally:
             self._on_change(tags)
 
@@ -238,6 +245,27 @@ class Wall:
             tell_others(self._redis, tags)
         finally:
             self._on_change(tags)
+
+
+class _Waiting:
+    """What is stored but could not be written to Redis or told; for many threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.displays: set[str] = set()
+        self._tags: set[str] = set()
+
+    def add(self, displays: Collection[str], tags: Collection[str]) -> None:
+        with self._lock:
+            self.displays.update(displays)
+            self._tags.update(tags)
+
+    def take(self) -> tuple[set[str], set[str]]:
+        """All of it; it waits no more."""
+        with self._lock:
+            taken = self.displays, self._tags
+            self.displays, self._tags = set(), set()
+            return taken
 
 
 def tell_others(redis: Redis, tags: Collection[str]) -> None:

@@ -53,10 +53,8 @@ class Answers(Generic[_Value]):
     def trust(self, *, trusted: bool) -> None:
         """Keep answers, or drop all and keep none: changes are not heard any more."""
         self._is_trusted = trusted and self._life > 0
-        if not self._is_trusted:
-            self._kept.clear()
-            self._by_tag.clear()
-            self._shared.clear()
+        # Nor is what was begun in between kept: a change may have gone unheard.
+        self.drop(["all"])
 
     def drop(self, tags: Collection[str]) -> None:
         """Forget every answer that was made from one of these; "all" is every answer."""

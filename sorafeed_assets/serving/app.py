@@ -105,7 +105,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _warm(runtime: Runtime) -> None:
-    """Have the heaviest read in memory and Redis written anew before anybody is told to come."""
+    """Have the heaviest read in memory before anybody is told to come.
+
+    Redis is written anew too; should that take longer, players read PostgreSQL meanwhile.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CHANNEL_SECONDS):
             while not runtime.snapshots_are_current:
@@ -115,7 +118,7 @@ async def _warm(runtime: Runtime) -> None:
             await runtime.confirm_tokens()
             for is_admin in (True, False):
                 await pages.wall_answer(runtime, is_admin=is_admin)
-        except SorafeedError as error:
+        except (SorafeedError, SQLAlchemyError, psycopg.Error, OSError) as error:
             _log.warning("cold", problem=str(error))
             await asyncio.sleep(1.0)
         else:

@@ -28,11 +28,12 @@ async def readyz(request: Request) -> Response:
         "postgres": postgres,
         "redis": redis,
         "channel": "ok" if runtime.listener.is_connected else "lost",
+        "snapshots": "ok" if runtime.snapshots_are_current else "old",
         "cache": "warm" if runtime.is_warm else "cold",
     }
     ready = postgres == "ok" and runtime.is_warm
     status = "ready" if ready else "not ready"
-    if ready and (redis != "ok" or not runtime.listener.is_connected):
+    if ready and (redis != "ok" or not runtime.snapshots_are_current):
         status = "degraded"
     return JSONResponse({"status": status, **checks}, status_code=200 if ready else 503)
 

@@ -51,18 +51,24 @@ async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
     Without Postgres what Redis kept through a restart is better than nothing.
     """
     runtime.calls[code] = datetime.now(UTC)
-    kept: tuple[str, str] | None = None
-    with contextlib.suppress(RedisError, OSError):
-        kept = await runtime.snapshots.read(code)
-    if kept is not None and runtime.snapshots_are_current:
-        return kept
+    if runtime.snapshots_are_current:
+        kept = await _kept(runtime, code)
+        if kept is not None and runtime.snapshots_are_current:
+            return kept
     runtime.metrics.fallbacks.inc()
     try:
         return await runtime.run(lambda: _read_stored(runtime, code))
     except UnavailableError:
+        kept = await _kept(runtime, code)
         if kept is None:
             raise
         return kept
+
+
+async def _kept(runtime: Runtime, code: str) -> tuple[str, str] | None:
+    with contextlib.suppress(RedisError, OSError):
+        return await runtime.snapshots.read(code)
+    return None
 
 
 def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
@@ -71,7 +77,8 @@ def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
         state = playback.playback_state(connection, code)
     if found is None or state is None:
         raise no_display(code)
-    runtime.fill(code, canonical_json(found), state)
+    if runtime.snapshots_are_current:
+        runtime.fill(code, canonical_json(found), state)
     return canonical_json(found), state
 
 

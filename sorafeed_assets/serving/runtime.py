@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 import structlog
+import psycopg
 from psycopg import Connection
 from psycopg.errors import QueryCanceled
 from redis.asyncio import Redis as AsyncRedis
@@ -207,7 +208,7 @@ class Runtime:
                 self.snapshots_are_current = True
                 if is_again:
                     await self.run(self.wall.tell_all)
-            except (SorafeedError, SQLAlchemyError) as error:
+            except (SorafeedError, SQLAlchemyError, psycopg.Error, RedisError, OSError) as error:
                 _log.warning("snapshots may be old", problem=str(error))
                 await asyncio.sleep(_REWRITE_AGAIN_SECONDS)
             else:

@@ -135,7 +135,7 @@ def stored_card(stored: Mapping[str, Any], window: int) -> Card:
         queued=int(stored["queued"]),
         window=window,
         built_at=None,
-        has_called=False,
+        has_called=True,
         problems=(f"{dry} of its blocks match no post.",) if dry else (),
     )
 

@@ -147,7 +147,7 @@ class PoolKey:
 
 
 def stage_candidates(connection: Connection, candidates: Iterable[Candidate]) -> int:
-    """Put candidates where `drop_changed` and `merge_staged` take them; how many."""
+    """Put candidates where all that drops or merges looks for them; how many."""
     connection.execute(text("DROP TABLE IF EXISTS staged_candidates"))
     connection.execute(text(_STAGE))
     staged = copy_rows(connection, "staged_candidates", Candidate._fields, candidates)

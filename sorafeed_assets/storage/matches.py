@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.playlists import FetchMode
-from sorafeed_assets.domain.search import Format, SearchQuery, like_pattern
+from sorafeed_assets.domain.search import Format, SearchQuery
+from sorafeed_assets.storage.matching import match_parameters
 
 # Both sides of ILIKE are columns here, so the locale of the match rule has to be said.
 _STALE_MATCHES: Final = """
@@ -135,9 +136,5 @@ def stale_matches(
 
 
 def search_parameters(query: MatchQuery) -> dict[str, object]:
-    """The parameters of the match rule: ``phrase``, ``exclusions`` and ``format``."""
-    return {
-        "phrase": like_pattern(query.query.phrase),
-        "exclusions": [like_pattern(word) for word in query.query.exclusions],
-        "format": query.format.value,
-    }
+    """The parameters of the match rule, and ``format``."""
+    return {**match_parameters(query.query), "format": query.format.value}

@@ -19,11 +19,12 @@ SELECT id, CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_stat
 FROM displays WHERE CAST(:ids AS text[]) IS NULL OR id = ANY(:ids)
 """)
 
-# A row that comes late does not take a later call back.
+# A row that comes late does not take a later call back; one that is being changed is noted with
+# the next call, so that this waits for nobody.
 _SEEN: Final = text("""
 WITH before AS (
     SELECT d.id, d.status FROM displays d
-    WHERE d.id = ANY(CAST(:ids AS text[])) ORDER BY d.id FOR NO KEY UPDATE
+    WHERE d.id = ANY(CAST(:ids AS text[])) ORDER BY d.id FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE displays d
 SET last_ping = greatest(d.last_ping, s.at),

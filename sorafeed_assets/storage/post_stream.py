@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.automaton import Rows
+from sorafeed_assets.domain.text_search import Rows
 
 _CHUNK_BYTES: Final = 16 * 2**20
 # Signature, flags and the length of a header extension that is not there.

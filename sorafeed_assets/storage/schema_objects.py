@@ -1,4 +1,7 @@
-"""What the schema has besides tables and indexes: extension, outbox triggers, the view."""
+"""What the schema has besides tables and indexes: extension, slices, outbox triggers, the view.
+
+The migrations have their own copies; a test compares what both make.
+"""
 
 from typing import Final
 
@@ -6,7 +9,7 @@ EXTENSIONS: Final = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
 
 # The slices that a post is in, for the search index: of the random order a 256th (0), the 128th
 # around it (1) and so on to one half (7), of the newest order a day (20), two days (21) and so on.
-# A slice is numbered along its order; storage.pages reads them.
+# A slice is numbered along its order; storage.catalogue_pages reads them.
 SLICES: Final = """
 CREATE FUNCTION search_slices(id_hash bigint, posted_at timestamptz) RETURNS bigint[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -217,6 +217,28 @@ def test_what_was_begun_before_a_change_is_not_kept() -> None:
     _run(work)
 
 
+def test_what_was_begun_while_nobody_told_of_changes_is_not_kept() -> None:
+    async def work(answers: Answers[str]) -> None:
+        gate = asyncio.Event()
+
+        async def slow(_tags: set[str]) -> str:
+            await gate.wait()
+            return "old"
+
+        async def new(_tags: set[str]) -> str:
+            return "new"
+
+        answers.trust(trusted=False)
+        asked = asyncio.create_task(answers.get("key", slow))
+        await asyncio.sleep(0)
+        answers.trust(trusted=True)
+        gate.set()
+        assert await asked == "old"
+        assert await answers.get("key", new) == "new"
+
+    _run(work)
+
+
 @pytest.mark.parametrize("tags", [["a"], ["all"]])
 def test_an_answer_is_dropped_by_its_tag_or_by_all(tags: list[str]) -> None:
     async def work(answers: Answers[str]) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.playlists import FetchMode
 from sorafeed_assets.domain.search import Format, parse_query
 from sorafeed_assets.storage.matches import MatchQuery, read_pools, stale_matches
-from sorafeed_assets.storage.pages import read_page
+from sorafeed_assets.storage.catalogue_pages import read_page
 from sorafeed_assets_tests.catalogue import add_posts, fill_pools, run
 
 ORDERS = {FetchMode.NEWEST: "posted_at DESC, id DESC", FetchMode.RANDOM: "id_hash, id"}
@@ -91,3 +91,22 @@ def test_stale_matches(catalogue: Engine) -> None:
             (tall, "cats-0000"),
             (wide, "dogs-0001"),
         }
+
+
+def test_many_posts_of_one_midnight_are_read_on_from_a_slice(engine: Engine) -> None:
+    run(
+        engine,
+        "INSERT INTO sora_posts (id, creator_id, text, posted_at, video_url)"
+        " SELECT 'm-' || lpad(n::text, 5, '0'), 'c1',"
+        " CASE WHEN n % 500 = 0 THEN 'a cat' ELSE 'a dog' END,"
+        " timestamptz '2026-01-20 00:00+00' - greatest(0, n - 6000) * interval '3 hours',"
+        " 'https://videos.example/a.mp4' FROM generate_series(1, 8000) AS n",
+    )
+    with engine.connect() as connection:
+        page = read_page(connection, ask("cat", FetchMode.NEWEST), 50)
+    wanted = run(
+        engine,
+        f"SELECT id FROM sora_posts WHERE text = 'a cat' ORDER BY {ORDERS[FetchMode.NEWEST]}",
+    )
+    assert [match.post_id for match in page] == [row.id for row in wanted]
+    assert len(wanted) == 16

@@ -24,6 +24,7 @@ async function refreshParts() {
   const content = await fragment(`/admin/displays/${code}/parts`);
   for (const fresh of content.querySelectorAll("[data-part]")) {
     const old = document.querySelector(`[data-part="${fresh.dataset.part}"]`);
+    if (!old) continue;
     const focused = old.contains(document.activeElement) && document.activeElement;
     const preview = old.querySelector("[data-preview]");
     const next = fresh.querySelector("[data-preview]");

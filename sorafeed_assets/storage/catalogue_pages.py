@@ -7,7 +7,7 @@ sorted by chance and no row is skipped: a page continues after the last row of t
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from math import ceil, floor, log2
+from math import ceil, log2
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -27,14 +27,16 @@ class _Order:
         by: the order.
         opposite: its reverse.
         after: what comes behind a place.
-        position: a number that grows along the order.
-        slices: what its slices are numbered from: a slice is a whole number of positions.
-        end: asks for the position of the last post.
+        slice: the number of the finest slice that a post is in, which grows along the order.
+        position: the same with its fraction, to estimate by.
+        slices: what these are numbered from in the search index.
+        end: asks for the slice behind the last post.
     """
 
     by: str
     opposite: str
     after: str
+    slice: str
     position: str
     slices: int
     end: str
@@ -46,34 +48,37 @@ _ORDERS: Final = {
         by="posted_at DESC, id DESC",
         opposite="posted_at, id",
         after="(posted_at, id) < (CAST(:after AS timestamptz), :after_id)",
+        slice="date '2099-12-31' - (posted_at AT TIME ZONE 'UTC')::date",
         position="extract(epoch FROM timestamptz '2100-01-01 00:00+00' - posted_at) / 86400",
         slices=20,
-        end="SELECT extract(epoch FROM timestamptz '2100-01-01 00:00+00' - min(posted_at)) / 86400"
+        end="SELECT date '2099-12-31' - (min(posted_at) AT TIME ZONE 'UTC')::date + 1"
         " FROM sora_posts",
     ),
     FetchMode.RANDOM: _Order(
         by="id_hash, id",
         opposite="id_hash DESC, id DESC",
         after="(id_hash, id) > (:after, :after_id)",
+        slice="id_hash >> 56",
         position="id_hash / 72057594037927936.0",
         slices=0,
         end="SELECT 128",
     ),
 }
 
-# Some posts in order, whether they match or not: which match, and the first and last of them.
+# Some posts in order, whether they match or not: which match, and the last of them.
 _WALK: Final = {
     mode: f"""
 WITH walked AS MATERIALIZED (
-    SELECT id, id_hash, posted_at, {order.position} AS position, ({_MATCHES}) IS TRUE AS is_match
+    SELECT id, id_hash, posted_at, {order.slice} AS slice, {order.position} AS position,
+        ({_MATCHES}) IS TRUE AS is_match
     FROM sora_posts WHERE {order.after} ORDER BY {order.by} LIMIT :entries
 ), ends AS (
-    SELECT count(*) AS entries, min(position) AS first, max(position) AS last FROM walked
+    SELECT count(*) AS entries, max(position) - min(position) AS covered FROM walked
 )
-(SELECT entries, first, last, true AS is_match, id, id_hash, CAST(posted_at AS text) AS moment
+(SELECT entries, covered, slice, false AS is_last, id, id_hash, CAST(posted_at AS text) AS moment
  FROM walked, ends WHERE is_match ORDER BY {order.by})
 UNION ALL
-(SELECT entries, first, last, false, id, id_hash, CAST(posted_at AS text)
+(SELECT entries, covered, slice, true, id, id_hash, CAST(posted_at AS text)
  FROM walked, ends ORDER BY {order.opposite} LIMIT 1)
 """
     for mode, order in _ORDERS.items()
@@ -142,7 +147,7 @@ class _Page:
         self._mode = query.fetch_mode
         self._size = size
         self._place = place
-        self._position = 0.0
+        self._slice = 0
         self._covered = 0.0
         self.matches: list[Match] = []
 
@@ -151,13 +156,14 @@ class _Page:
         walked, entries = 0, max(_FIRST_LOOK, self._size)
         while True:
             rows = self._ask(_WALK[self._mode], entries=entries)
-            self.matches += [Match(*row[4:]) for row in rows if row.is_match]
-            if not rows or rows[-1].entries < entries or self._missing <= 0:
+            self.matches += [Match(*row[4:]) for row in rows if not row.is_last]
+            last = next((row for row in rows if row.is_last), None)
+            if last is None or last.entries < entries or self._missing <= 0:
                 return True
             walked += entries
-            self._place = _place(self._query, Match(*rows[-1][4:]))
-            self._position = float(rows[-1].last)
-            self._covered += float(rows[-1].last - rows[-1].first)
+            self._place = _place(self._query, Match(*last[4:]))
+            self._slice = last.slice
+            self._covered += float(last.covered)
             if self._missing * walked > _LONGEST_WALK * len(self.matches):
                 return False
             entries = ceil(self._missing * walked / len(self.matches)) + _FIRST_LOOK
@@ -165,9 +171,9 @@ class _Page:
     def search(self) -> None:
         """Search slices, each as wide as it should need to be, or all that is left at once."""
         order = _ORDERS[self._mode]
-        end = float(self._connection.execute(text(order.end)).scalar_one())
+        end = self._connection.execute(text(order.end)).scalar_one()
         while self._missing > 0:
-            left = end - self._position
+            left = end - self._slice
             found = len(self.matches)
             width = _SPARE * self._missing * self._covered / found if found else left
             level = max(0, ceil(log2(width))) if width > 0 else 0
@@ -175,15 +181,15 @@ class _Page:
                 rows = self._ask(_EVERYWHERE[self._mode], size=self._missing)
                 self.matches += [Match(*row) for row in rows]
                 return
-            number = floor(self._position) >> level
+            number = self._slice >> level
             of_level = (order.slices + level) * _NUMBERED + number
             rows = self._ask(_IN_SLICE[self._mode], size=self._missing, slice=of_level)
             self.matches += [Match(*row) for row in rows]
             if rows:
                 self._place = _place(self._query, self.matches[-1])
-            following = float((number + 1) << level)
-            self._covered += following - self._position
-            self._position = following
+            following = (number + 1) << level
+            self._covered += following - self._slice
+            self._slice = following
 
     @property
     def _missing(self) -> int:

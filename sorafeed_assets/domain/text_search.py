@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from sorafeed_assets.domain.compiled import compiled
+from sorafeed_assets.domain.errors import InvalidInputError
 
 Rows = NDArray[np.int64]
 
@@ -49,12 +51,19 @@ def grouped(lists: Sequence[Sequence[int]]) -> Grouped:
 
 
 def build_automaton(words: Sequence[bytes]) -> Automaton:
-    """The machine of these words; none of them is empty, no two are equal."""
+    """The machine of these words; none of them is empty, no two are equal.
+
+    Raises:
+        InvalidInputError: they are too many for one machine: some hundred megabytes of words.
+    """
     columns = np.zeros(256, dtype=np.uint8)
     # UTF-8 never uses some bytes, so the columns do not run out.
     used = sorted(set().union(*words))
     columns[used] = np.arange(1, len(used) + 1)
     children, word_at = _trie(words)
+    width = len(used) + 3
+    if 2 * width * len(children) >= 2**32:
+        raise InvalidInputError("terms", "are too many to look for at once; track fewer")
     following = np.zeros((len(children), len(used) + 1), dtype=np.int64)
     fallback = np.zeros(len(children), dtype=np.int64)
     shorter = np.zeros(len(children), dtype=np.int64)
@@ -66,7 +75,6 @@ def build_automaton(words: Sequence[bytes]) -> Automaton:
             shorter[child] = behind if word_at[behind] else shorter[behind]
             following[state, columns[byte]] = child
     ends = (word_at > 0) | (shorter > 0)
-    width = len(used) + 3
     table = np.column_stack((2 * width * following + ends[following], word_at, width * shorter))
     return Automaton(columns, table.astype(np.uint32).ravel(), len(used) + 1, len(words))
 
@@ -91,7 +99,7 @@ def _trie(words: Sequence[bytes]) -> tuple[list[dict[int, int]], Rows]:
     return children, word_at
 
 
-@njit(cache=True)
+@compiled
 def _words_of(
     automaton: Automaton, text: NDArray[np.uint8], row: int, seen: Rows, hits: Rows
 ) -> int:
@@ -116,7 +124,7 @@ def _words_of(
     return found
 
 
-@njit(cache=True)
+@compiled
 def _has_any(words_of: Grouped, query: int, row: int, seen: Rows) -> bool:
     """Whether the text has one of a query's words."""
     for at in range(words_of.begins[query], words_of.begins[query + 1]):
@@ -125,7 +133,7 @@ def _has_any(words_of: Grouped, query: int, row: int, seen: Rows) -> bool:
     return False
 
 
-@njit(cache=True)
+@compiled
 def find(
     automaton: Automaton,
     queries_of: Grouped,
