@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from sorafeed_assets.domain.text_search import Rows, build_automaton, find, grouped
 from sorafeed_assets.domain.search import Format, SearchQuery, SizeClass
+from sorafeed_assets.domain.text_search import Rows, build_automaton, find, grouped
 
 # The order in which shapes are numbered in arrays.
 SHAPES: Final = (SizeClass.WIDE, SizeClass.TALL, SizeClass.OTHER)

@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sorafeed_assets.domain.text_search import Rows
 from sorafeed_assets.domain.compiled import compiled
 from sorafeed_assets.domain.counting import SHAPES
+from sorafeed_assets.domain.text_search import Rows
 
 NEWEST: Final = "newest"
 RANDOM: Final = "random"

@@ -11,14 +11,15 @@ from sorafeed_assets.domain.play_order import Page, Shuffled, make_page, shuffle
 from sorafeed_assets.domain.playlists import Block, FetchMode
 from sorafeed_assets.domain.search import SearchQuery
 from sorafeed_assets.domain.timelines import Candidates
+from sorafeed_assets.services.searching import read_pages
 from sorafeed_assets.services.waiting import WaitingPosts
+from sorafeed_assets.storage.catalogue_pages import read_among
 from sorafeed_assets.storage.matches import (
     Match,
     MatchQuery,
     read_pools,
     stale_matches,
 )
-from sorafeed_assets.storage.catalogue_pages import read_among, read_page
 
 # A pool that does not suffice is read again with the page that follows it.
 _POOL_AND_NEXT_PAGE: Final = 3
@@ -91,13 +92,13 @@ class CandidateBook:
             pool = pools.get(query)
             if pool is None:
                 self._entries[query] = _Entry(self._pool_size)
-                self.extend(connection, [query])
                 continue
             entry = self._entries[query] = _Entry(_POOL_AND_NEXT_PAGE * self._pool_size)
             entry.append(pool.ids, pool.hashes, query.fetch_mode)
             entry.has_all = pool.has_all
             if len(pool.ids) == self._pool_size:
                 entry.bound = (pool.hashes[-1], pool.ids[-1])
+        self.extend(connection, [query for query in missing if query not in pools])
 
     def candidates(self, display_id: str, block: Block, loop: int) -> Candidates:
         """The block's candidates in play order, as far as they are read."""
@@ -111,13 +112,13 @@ class CandidateBook:
     def extend(self, connection: Connection, queries: Collection[MatchQuery]) -> None:
         """Read the next page of each query out of the catalogue."""
         whole = self._complete_pools(connection, queries)
-        for query in queries:
+        for query, matches in whole.items():
+            self._entries[query].complete = True
+            self._replace_pool(self._entries[query], matches, query.fetch_mode)
+        searched = [query for query in queries if query not in whole]
+        wanted = [(q, self._entries[q].next_size, self._entries[q].last) for q in searched]
+        for query, matches in zip(searched, read_pages(connection, wanted), strict=True):
             entry = self._entries[query]
-            if query in whole:
-                entry.complete = True
-                self._replace_pool(entry, whole[query], query.fetch_mode)
-                continue
-            matches = read_page(connection, query, entry.next_size, entry.last)
             entry.complete = len(matches) < entry.next_size
             if entry.last is None:
                 self._replace_pool(entry, matches, query.fetch_mode)

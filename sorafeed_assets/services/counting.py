@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.text_search import Rows
 from sorafeed_assets.domain.counting import SHAPES, TermMatcher, counts_by_format, join_texts
 from sorafeed_assets.domain.pools import POOLS, PoolGatherer
 from sorafeed_assets.domain.search import SearchQuery
+from sorafeed_assets.domain.text_search import Rows
 from sorafeed_assets.storage import candidates as pools
 from sorafeed_assets.storage import counts, estimates, outbox
 from sorafeed_assets.storage.post_stream import stream_day

@@ -14,8 +14,8 @@ from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.domain.playlists import FetchMode, check_storable
 from sorafeed_assets.domain.search import Format, parse_query
 from sorafeed_assets.storage import wall
-from sorafeed_assets.storage.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalogue_pages import read_page
+from sorafeed_assets.storage.matches import Match, MatchQuery
 from sorafeed_assets.storage.wall import After, DisplayOrder
 
 _MAX_SEARCH: Final = 200

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-import structlog
 import psycopg
+import structlog
 from psycopg import Connection
 from psycopg.errors import QueryCanceled
 from redis.asyncio import Redis as AsyncRedis

@@ -5,8 +5,8 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.playlists import FetchMode
 from sorafeed_assets.domain.search import Format, parse_query
-from sorafeed_assets.storage.matches import MatchQuery, read_pools, stale_matches
 from sorafeed_assets.storage.catalogue_pages import read_page
+from sorafeed_assets.storage.matches import MatchQuery, read_pools, stale_matches
 from sorafeed_assets_tests.catalogue import add_posts, fill_pools, run
 
 ORDERS = {FetchMode.NEWEST: "posted_at DESC, id DESC", FetchMode.RANDOM: "id_hash, id"}

@@ -16,11 +16,11 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage import post_stream, wall
 from sorafeed_assets.storage.advances import load_head, load_play
 from sorafeed_assets.storage.bulk_load import analyze, indexes_built_after
+from sorafeed_assets.storage.catalogue_pages import read_among, read_page
 from sorafeed_assets.storage.database import create_database_engine
 from sorafeed_assets.storage.embedded import EmbeddedPostgres
 from sorafeed_assets.storage.estimates import count_term_by_day
 from sorafeed_assets.storage.matches import Match, MatchQuery, read_pools, stale_matches
-from sorafeed_assets.storage.catalogue_pages import read_among, read_page
 from sorafeed_assets.storage.queues import load_depths, wrong_formats
 from sorafeed_assets.storage.snapshots import timeline_snapshots
 from sorafeed_assets.storage.timelines import load_plays, load_queues
