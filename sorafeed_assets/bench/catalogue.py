@@ -49,6 +49,12 @@ _KEEP: Final = (
 )
 _TIDY: Final = "VACUUM (ANALYZE) catalog_changes, video_counts_daily, video_candidates"
 
+_WARM: Final = (
+    "CREATE EXTENSION IF NOT EXISTS pg_prewarm",
+    "SELECT pg_prewarm('sora_posts')",
+    "SELECT pg_prewarm(i.indexrelid) FROM pg_index i WHERE i.indrelid = 'sora_posts'::regclass",
+)
+
 _KEEP_TERMS: Final = "DELETE FROM search_terms WHERE term <> ALL(:terms)"
 _ADD_TERMS: Final = text(
     "INSERT INTO search_terms (term, phrase, exclusions, is_watched)"
@@ -186,6 +192,13 @@ def _tidy(engine: Engine) -> None:
     """What autovacuum does within a minute."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(_TIDY))
+
+
+def warm(engine: Engine) -> None:
+    """Have the posts and what searches read in memory, for both sides, as it is in use."""
+    with engine.begin() as connection:
+        for statement in _WARM:
+            connection.execute(text(statement))
 
 
 def new_posts(count: int, seed: int) -> Iterator[Post]:

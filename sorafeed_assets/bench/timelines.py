@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.bench import current_way
+from sorafeed_assets.bench import catalogue, current_way
 from sorafeed_assets.bench.catalogue import Bench
 from sorafeed_assets.bench.measuring import (
     Row,
@@ -68,6 +68,7 @@ def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
     """
     engine = bench.catalogue(posts)
     [display] = make_displays(engine, 1)
+    catalogue.warm(engine)
     cold, cold_current = _measure(bench, engine, display, "First timelines", _new_terms(bench))
     known = [term for term in bench_terms(bench.scale.terms, bench.scale.seed) if " -" not in term]
     warm, warm_current = _measure(

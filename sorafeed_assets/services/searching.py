@@ -21,7 +21,8 @@ def read_pages(connection: Connection, wanted: Sequence[Wanted]) -> list[list[Ma
     makes no difference that some go through another connection.
     """
     pages: dict[int, list[Match]] = {}
-    waiting = deque(enumerate(wanted))
+    # Short phrases first: most posts look like them, and a long search must not begin last.
+    waiting = deque(sorted(enumerate(wanted), key=lambda one: len(one[1][0].query.phrase)))
 
     def read(through: Connection) -> None:
         while waiting:
