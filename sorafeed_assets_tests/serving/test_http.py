@@ -253,7 +253,8 @@ def test_health_names_each_dependency(reader: Api, server: str) -> None:
         ready = stranger.get("/readyz")
     assert ready.status_code == 200
     assert ready.json() == {
-        "status": "ready", "postgres": "ok", "redis": "ok", "channel": "ok", "cache": "warm",
+        "status": "ready", "postgres": "ok", "redis": "ok", "channel": "ok", "snapshots": "ok",
+        "cache": "warm",
     }  # fmt: skip
     figures = reader.http.get("/metrics").text
     for name in ("requests_total", "database_queries_total", "answers_from_memory", "displays"):
