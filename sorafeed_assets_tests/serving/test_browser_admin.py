@@ -63,6 +63,7 @@ def test_the_editor_works_by_keyboard_and_by_dragging(page: Page, site: Site) ->
     make_display(site.admin, "EDIT01", newest("owl", 1), newest("owl 2", 2), newest("owl 3", 3))
     site.enter(page)
     page.get_by_role("link", name="Display EDIT01").click()
+    page.wait_for_url(f"{site.url}/admin/displays/EDIT01")  # and until its script has run
     searches = "[...document.querySelectorAll('[data-block] [name=search]')].map(i => i.value)"
     page.locator("[data-grip]").first.focus()
     page.keyboard.press("ArrowDown")
