@@ -54,7 +54,7 @@ def build_automaton(words: Sequence[bytes]) -> Automaton:
     """The machine of these words; none of them is empty, no two are equal.
 
     Raises:
-        InvalidInputError: they are too many for one machine: some hundred megabytes of words.
+        InvalidInputError: they are too many for one machine: some ten megabytes of words.
     """
     columns = np.zeros(256, dtype=np.uint8)
     # UTF-8 never uses some bytes, so the columns do not run out.

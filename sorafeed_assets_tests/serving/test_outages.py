@@ -29,6 +29,7 @@ from sorafeed_assets.storage.redis import (
     playback_key,
     timeline_key,
 )
+from sorafeed_assets.storage.snapshots import lock_snapshots
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_posts
@@ -259,11 +260,17 @@ def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> N
         api.ask('mutation { deleteDisplay(id: "GONE01") { id } }')
         forgetful.kill_redis()
         wait_until(lambda: _status(api) == "degraded")
-        forgetful.start_redis()
-        with Redis.from_url(forgetful.redis.url, decode_responses=True) as redis:
+        with (
+            forgetful.engine.begin() as connection,
+            Redis.from_url(forgetful.redis.url, decode_responses=True) as redis,
+        ):
             # A player never sees what Redis brought back, not even before it is written over.
-            while redis.get(playback_key("AWAY01")) != "paused":
-                assert _told(api) == ("paused", 1)
+            lock_snapshots(connection)
+            forgetful.start_redis()
+            wait_until(lambda: api.http.get("/readyz").json()["channel"] == "ok")
+            assert redis.get(playback_key("AWAY01")) == "playing"
+            assert _told(api) == ("paused", 1)
+        with Redis.from_url(forgetful.redis.url, decode_responses=True) as redis:
             wait_until(lambda: _status(api) == "ready")
             assert _told(api) == ("paused", 1)
             assert "Paused" in api.http.get("/admin/displays/AWAY01").text
