@@ -10,10 +10,10 @@ from psycopg import sql
 from redis import Redis
 from sqlalchemy import Engine
 
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis
-from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.migrate import migrate
 
 _TEMPLATE = "sorafeed_template"
 # Tests need speed, not survival of a power cut.

@@ -27,8 +27,8 @@ from sorafeed_assets.bench.measuring import (
     row,
 )
 from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
-from sorafeed_assets.domain.demo_playlists import bench_terms
-from sorafeed_assets.services.caches import write_admin_snapshot, write_count_cache
+from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.services.cache.write import write_admin_snapshot, write_count_cache
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
 from sorafeed_assets.settings import Settings
 

@@ -13,18 +13,18 @@ from sqlalchemy import Engine, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sorafeed_assets.bench.measuring import Progress
-from sorafeed_assets.domain.demo_catalog import Post, generate_day
-from sorafeed_assets.domain.demo_playlists import bench_terms
-from sorafeed_assets.domain.search import parse_query
-from sorafeed_assets.services.counts import count_posts, refresh_days
-from sorafeed_assets.services.seeding import seed_catalog
-from sorafeed_assets.services.totals import refresh_totals
+from sorafeed_assets.demo import load as seeding
+from sorafeed_assets.demo.catalogue import Post, generate_day
+from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.demo.seed import seed_catalog
+from sorafeed_assets.domain.catalog.search import parse_query
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
+from sorafeed_assets.services.counts.reads import count_posts, refresh_days
+from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage import seeding
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis
-from sorafeed_assets.storage.migrate import migrate
-from sorafeed_assets.storage.redis import create_redis_client
+from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.migrate import migrate
 
 LAST_DAY: Final = date(2026, 3, 1)
 _FIRST_DAY: Final = date(2026, 1, 1)

@@ -17,20 +17,20 @@ from sorafeed_assets.bench.measuring import (
     row,
     seconds,
 )
-from sorafeed_assets.domain.demo_playlists import bench_terms
-from sorafeed_assets.domain.search import Format
-from sorafeed_assets.services.caches import write_admin_snapshot, write_count_cache
-from sorafeed_assets.services.counts import (
+from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.services.cache.write import write_admin_snapshot, write_count_cache
+from sorafeed_assets.services.counts.pools import refresh_candidates, sample_pools
+from sorafeed_assets.services.counts.reads import (
     counted_days,
     counts_versions,
     recount_days,
     refresh_days,
     term_totals,
 )
-from sorafeed_assets.services.pools import refresh_candidates, sample_pools
-from sorafeed_assets.services.totals import refresh_totals
+from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.post_stream import stream_day
+from sorafeed_assets.storage.catalog.stream import stream_day
 
 _SAMPLED_TERMS: Final = 5
 _SAMPLED_SHARE: Final = 20

@@ -11,8 +11,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 
-from sorafeed_assets.domain.playlists import BlockDraft, FetchMode
-from sorafeed_assets.domain.search import Format, SearchQuery, like_pattern, parse_query
+from sorafeed_assets.domain.catalog.search import Format, SearchQuery, like_pattern, parse_query
+from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
 
 _COUNTS_AT_ONCE: Final = 2
 _TRIES: Final = 3

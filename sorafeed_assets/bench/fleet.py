@@ -25,21 +25,21 @@ from sorafeed_assets.bench.measuring import (
 )
 from sorafeed_assets.bench.timelines import service_of
 from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
-from sorafeed_assets.domain.demo_playlists import bench_terms
+from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.domain.search import Format, parse_query
-from sorafeed_assets.services.cache_reader import CacheReader
-from sorafeed_assets.services.caches import (
+from sorafeed_assets.services.cache.read import CacheReader
+from sorafeed_assets.services.cache.write import (
     check_timeline_cache,
     write_count_cache,
     write_timeline_cache,
 )
-from sorafeed_assets.services.playlists import activate_pending
-from sorafeed_assets.services.timeline_checks import check_plans, check_queues
-from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.services.playlists.editing import activate_pending
+from sorafeed_assets.services.timelines.checks import check_plans, check_queues
+from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.redis import create_redis_client
+from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.postgres.engine import create_database_engine
 
 _WRITERS: Final = 8
 _ADVANCES: Final = 100

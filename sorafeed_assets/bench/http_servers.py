@@ -16,8 +16,8 @@ from typing import Final
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.embedded import free_port
 
 _POSTGRAPHILE: Final = "postgraphile@4.14.1"
 _START_SECONDS: Final = 60.0

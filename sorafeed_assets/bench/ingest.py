@@ -14,10 +14,10 @@ from sorafeed_assets.bench.counts import refresh_hour
 from sorafeed_assets.bench.measuring import Row, Target, alternate, row, seconds
 from sorafeed_assets.bench.timelines import service_of
 from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
-from sorafeed_assets.domain.demo_catalog import Post
-from sorafeed_assets.domain.demo_playlists import bench_terms
-from sorafeed_assets.services.playlists import activate_pending
-from sorafeed_assets.storage import seeding
+from sorafeed_assets.demo import load as seeding
+from sorafeed_assets.demo.catalogue import Post
+from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.services.playlists.editing import activate_pending
 
 _BATCH: Final = 100
 _BATCHES: Final = 150

@@ -18,13 +18,13 @@ from sorafeed_assets.bench.measuring import (
     seconds,
 )
 from sorafeed_assets.bench.wall import make_displays, new_playlists, playlist_of
-from sorafeed_assets.domain.demo_playlists import bench_terms
+from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.domain.playlists import BlockDraft
-from sorafeed_assets.domain.search import Format, parse_query
-from sorafeed_assets.services.playlists import activate_pending
-from sorafeed_assets.services.timelines import TimelineService
-from sorafeed_assets.storage.matching import MATCHES, match_parameters
+from sorafeed_assets.domain.playlists.playlist import BlockDraft
+from sorafeed_assets.services.playlists.editing import activate_pending
+from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
 
 _NEW_TERMS_SEED: Final = 7_000
 _COLD_ROUNDS: Final = 30

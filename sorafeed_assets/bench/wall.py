@@ -6,10 +6,10 @@ from typing import Final
 
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.domain.demo_playlists import REAL_PLAYLIST, display_code
-from sorafeed_assets.domain.playlists import BlockDraft, FetchMode
-from sorafeed_assets.domain.search import Format
-from sorafeed_assets.storage import seeding
+from sorafeed_assets.demo import load as seeding
+from sorafeed_assets.demo.playlists import REAL_PLAYLIST, display_code
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
 
 # What a benchmark left behind, so that each round starts alike.
 _CLEAR: Final = (

@@ -2,7 +2,8 @@
 
 import typer
 
-from sorafeed_assets.cli import catalog, serving, system, wall
+from sorafeed_assets.cli import catalog, serving, system
+from sorafeed_assets.cli import displays as wall
 from sorafeed_assets.cli.bench import bench
 
 app = typer.Typer(

@@ -8,10 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from sorafeed_assets.cli.common import Bars, DataDir, console, database
-from sorafeed_assets.domain.search import Format
-from sorafeed_assets.services.counts import term_totals
-from sorafeed_assets.services.seeding import seed_catalog
-from sorafeed_assets.services.terms import tracked_terms
+from sorafeed_assets.demo.seed import seed_catalog
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.services.counts.reads import term_totals
+from sorafeed_assets.services.counts.terms import tracked_terms
 
 counts = typer.Typer(help="Counts per search and format.", no_args_is_help=True)
 

@@ -21,8 +21,8 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.settings import Settings, load_settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.migrate import migrate
 
 console = Console()
 errors = Console(stderr=True)

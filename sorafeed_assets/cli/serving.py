@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sorafeed_assets.cli.common import DataDir, console, database, engine_of, errors, settings_of
+from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
@@ -18,8 +19,8 @@ from sorafeed_assets.services.tokens import Role, create_token, list_tokens, rev
 from sorafeed_assets.serving.server import Listening, log_as_json
 from sorafeed_assets.serving.server import serve as serve_api
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.migrate import migrate
-from sorafeed_assets.storage.redis import create_redis_client, tell
+from sorafeed_assets.storage.cache.redis import create_redis_client, tell
+from sorafeed_assets.storage.postgres.migrate import migrate
 
 tokens = typer.Typer(help="Who may use the API.", no_args_is_help=True)
 
@@ -51,7 +52,7 @@ def serve(
         log_as_json()
         serve_api(
             settings,
-            Listening(port, host, tls_certificate, tls_key),
+            Listening(port, host, tls_certificate, tls_key, clips.routes()),
             on_ready=lambda: errors.print(f"API: {scheme}://{host}:{port}/admin", highlight=False),
         )
 

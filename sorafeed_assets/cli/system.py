@@ -20,10 +20,10 @@ from sorafeed_assets.cli.common import (
     settings_of,
 )
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.demo.start import load_demo
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.dagster_home import end_interrupted_runs, environment, open_instance
-from sorafeed_assets.launch.demo import load_demo
 from sorafeed_assets.launch.materialize import Report, materialize_all
 from sorafeed_assets.launch.processes import end_descendants
 from sorafeed_assets.launch.servers import embedded, owned_folder, publish, servers
@@ -37,7 +37,7 @@ from sorafeed_assets.launch.up import (
 )
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.migrate import migrate
+from sorafeed_assets.storage.postgres.migrate import migrate
 
 _INTERRUPTED: Final = 130  # what shells say of a program that Ctrl-C ended
 _DEMO: Final = "sorafeed up"

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sorafeed_assets.domain.automation import DayRange
 from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
-from sorafeed_assets.storage.previews import Preview, preview_displays, preview_table
+from sorafeed_assets.storage.samples import Preview, preview_displays, preview_table
 
 OWNERS: Final = ["team:data-engineering"]
 RETRIES: Final = dg.RetryPolicy(

@@ -7,10 +7,10 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.redis import create_redis_client
+from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.postgres.engine import create_database_engine
 
 Progress = Callable[[str, int, int], None]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from sorafeed_assets.launch import data_folder
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.launch.processes import end_left_overs
 from sorafeed_assets.settings import Settings, load_settings
-from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis
 
 _POSTGRES_PORT: Final = 54320
 _REDIS_PORT: Final = 63790

@@ -10,9 +10,9 @@ from sorafeed_assets.defs.counts.checks import COUNT_CHECKS
 from sorafeed_assets.defs.playlists.checks import ACTIVATION_CHECKS
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.checks import TIMELINE_CHECKS
-from sorafeed_assets.services.counts import counts_status
-from sorafeed_assets.services.playlists import list_displays
-from sorafeed_assets.services.queues import queue_status
+from sorafeed_assets.services.counts.reads import counts_status
+from sorafeed_assets.services.playlists.editing import list_displays
+from sorafeed_assets.services.timelines.queues import queue_status
 
 ALL_CHECKS = (
     *COUNT_CHECKS,

@@ -14,11 +14,12 @@ from typing import Final, TypeVar
 
 import yaml
 
+from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.dagster_home import environment
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.launch.processes import Child
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.embedded import free_port
 
 DEFAULT_PORT: Final = 3000
 DEFAULT_API_PORT: Final = 3080
@@ -142,7 +143,7 @@ def serve(
             *("-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)),
         ],
         "dagster daemon": [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
-        "api": [sys.executable, "-m", "sorafeed_assets.serving", str(api_port)],
+        "api": [sys.executable, "-m", "sorafeed_assets.serving", str(api_port), clips.__name__],
     }
     ports = {"dagster code server": code_port, "dagster web server": port, "api": api_port}
     interface = f"http://127.0.0.1:{port}"

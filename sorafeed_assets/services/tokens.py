@@ -12,9 +12,9 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
-from sorafeed_assets.domain.playlists import check_display_code, check_name
+from sorafeed_assets.domain.playlists.playlist import check_display_code, check_name
 from sorafeed_assets.storage import tokens as stored
-from sorafeed_assets.storage.playlists import display_ids
+from sorafeed_assets.storage.playlists.rows import display_ids
 
 _PREFIX: Final = "sfd_"
 

@@ -1,5 +1,9 @@
-"""`python -m sorafeed_assets.serving PORT`: the API as a child of `sorafeed up`."""
+"""`python -m sorafeed_assets.serving PORT [MODULE …]`: the API as a child of `sorafeed up`.
 
+Each MODULE has a function ``routes()``; what it returns is answered besides the API's own routes.
+"""
+
+import importlib
 import sys
 
 from sorafeed_assets.domain.errors import SorafeedError
@@ -8,10 +12,12 @@ from sorafeed_assets.settings import load_settings
 
 
 def main() -> None:
-    """Serve on the port given, with the settings of the environment."""
+    """Serve on the given port, with the settings of the environment."""
     log_as_json()
+    port, *modules = sys.argv[1:]
+    routes = [route for name in modules for route in importlib.import_module(name).routes()]
     try:
-        serve(load_settings(), Listening(int(sys.argv[1])), on_ready=lambda: None)
+        serve(load_settings(), Listening(int(port), routes=routes), on_ready=lambda: None)
     except SorafeedError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(1)

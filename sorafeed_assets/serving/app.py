@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,16 +14,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.services.count_jobs import run_count_jobs
-from sorafeed_assets.serving import clips, export, health, pages, players
-from sorafeed_assets.serving.compression import Compression
+from sorafeed_assets.services.counts.jobs import run_count_jobs
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
-from sorafeed_assets.serving.middleware import Access, BodyLimit, Requests
-from sorafeed_assets.serving.refusals import on_sorafeed_error, refusal
+from sorafeed_assets.serving.http import health
+from sorafeed_assets.serving.http.compression import Compression
+from sorafeed_assets.serving.http.errors import on_sorafeed_error, refusal
+from sorafeed_assets.serving.http.middleware import Access, BodyLimit, Requests
+from sorafeed_assets.serving.pages import routes as pages
+from sorafeed_assets.serving.players import export
+from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.serving.runtime import Runtime
 from sorafeed_assets.settings import Settings
 
@@ -36,7 +39,7 @@ _CHANNEL_SECONDS: Final = 3.0
 _log: Final = structlog.get_logger(__name__)
 
 
-def build_app(settings: Settings) -> Starlette:
+def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """The API, the players' side and the admin page on the servers of ``settings``."""
 
     @contextlib.asynccontextmanager
@@ -60,6 +63,7 @@ def build_app(settings: Settings) -> Starlette:
 
     return Starlette(
         routes=[
+            *extra_routes,
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
             Route("/metrics", health.metrics),
@@ -70,7 +74,6 @@ def build_app(settings: Settings) -> Starlette:
             Route("/api/displays/{code}/events", players.events),
             Route("/api/events", players.events),
             Route("/api/posts.ndjson", export.export_posts),
-            Route("/clips/{name}", clips.clip),
             Route("/", pages.home),
             Route("/admin", pages.wall),
             Route("/admin/cards", pages.cards),
@@ -79,7 +82,7 @@ def build_app(settings: Settings) -> Starlette:
             Route("/admin/displays/{code}", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
             Route("/player/{code}", pages.player),
-            Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+            Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),
         ],
         middleware=[
             Middleware(Requests),

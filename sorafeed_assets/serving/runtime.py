@@ -21,19 +21,19 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sorafeed_assets.domain.errors import SetupError, SorafeedError, UnavailableError
-from sorafeed_assets.services.readings import Readings
-from sorafeed_assets.services.timelines import TimelineService
+from sorafeed_assets.services.commands import Wall
+from sorafeed_assets.services.queries import Readings
+from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
-from sorafeed_assets.services.wall import Wall
-from sorafeed_assets.serving.access import KnownTokens, RateLimit
-from sorafeed_assets.serving.answers import Answers
-from sorafeed_assets.serving.changes import Hub, Listener
-from sorafeed_assets.serving.metrics import Metrics
-from sorafeed_assets.serving.snapshots import snapshots_of
-from sorafeed_assets.serving.together import Together
+from sorafeed_assets.serving.access.access import KnownTokens, RateLimit
+from sorafeed_assets.serving.http.metrics import Metrics
+from sorafeed_assets.serving.live.batching import Together
+from sorafeed_assets.serving.live.changes import Hub, Listener
+from sorafeed_assets.serving.live.response_cache import Answers
+from sorafeed_assets.serving.live.snapshots import snapshots_of
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.redis import create_redis_client, playback_key, timeline_key
+from sorafeed_assets.storage.cache.redis import create_redis_client, playback_key, timeline_key
+from sorafeed_assets.storage.postgres.engine import create_database_engine
 
 _THREADS: Final = 12
 _READ_SECONDS: Final = 5
@@ -109,7 +109,6 @@ class Runtime:
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
         self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")
         self._loop = asyncio.get_running_loop()
-        self.clips = asyncio.Lock()
         self.exports = asyncio.Semaphore(MOST_EXPORTS)
         self._job_connections: set[Connection[object]] = set()
         event.listen(self.job_engine, "checkout", lambda c, *_: self._job_connections.add(c))

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.serving.app import build_app
@@ -35,12 +36,16 @@ _OBJECTS_BEFORE_COLLECTION: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where to listen; with a certificate by TLS, which browsers need for HTTP/2."""
+    """Where to listen; with a certificate by TLS, which browsers need for HTTP/2.
+
+    ``routes`` are answered besides the application's own.
+    """
 
     port: int
     host: str = "127.0.0.1"
     certificate: Path | None = None
     key: Path | None = None
+    routes: Sequence[BaseRoute] = ()
 
 
 def log_as_json() -> None:
@@ -73,7 +78,7 @@ def serve(settings: Settings, listening: Listening, on_ready: Callable[[], None]
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await _serve(build_app(settings), listening, ready, stop)
+        await _serve(build_app(settings, listening.routes), listening, ready, stop)
 
     _run(run())
 
@@ -142,7 +147,8 @@ def serving(settings: Settings, listening: Listening) -> Iterator[str]:
 
     async def run() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        await _serve(build_app(settings), listening, lambda: started.set_result((loop, stop)), stop)
+        app = build_app(settings, listening.routes)
+        await _serve(app, listening, lambda: started.set_result((loop, stop)), stop)
 
     def work() -> None:
         try:

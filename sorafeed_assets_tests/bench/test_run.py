@@ -10,7 +10,7 @@ from sorafeed_assets.bench.catalogue import Scale, add_posts, open_bench, rewind
 from sorafeed_assets.bench.measuring import WrongResultError
 from sorafeed_assets.bench.run import Benchmark, run
 from sorafeed_assets.domain.errors import InvalidInputError
-from sorafeed_assets.services.counts import count_posts, pending_changes, term_totals
+from sorafeed_assets.services.counts.reads import count_posts, pending_changes, term_totals
 from sorafeed_assets.settings import Settings
 
 SCALE = Scale(posts=20_000, terms=24, displays=12, rounds=2, new_posts=200, effort=0.02)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
+from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.cli.running import (
     call,

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import httpx
 import pytest
 
-from sorafeed_assets.storage.embedded import free_port
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets_tests.cli.running import (
     answer,
     environment,

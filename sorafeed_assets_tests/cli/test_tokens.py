@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.services.tokens import Role, list_tokens
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.embedded import free_port
 from sorafeed_assets_tests.cli.running import answer, refusal
 from sorafeed_assets_tests.serving.client import Api, wait_until
 from sorafeed_assets_tests.wall import add_display

@@ -10,16 +10,16 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.caches import (
+from sorafeed_assets.services.cache.write import (
     write_admin_snapshot,
     write_count_cache,
     write_timeline_cache,
 )
-from sorafeed_assets.services.counts import refresh_days
-from sorafeed_assets.services.playlists import activate_pending, list_displays
-from sorafeed_assets.services.pools import refresh_candidates
-from sorafeed_assets.services.terms import sync_search_terms
-from sorafeed_assets.services.totals import refresh_totals
+from sorafeed_assets.services.counts.pools import refresh_candidates
+from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.terms import sync_search_terms
+from sorafeed_assets.services.counts.totals import refresh_totals
+from sorafeed_assets.services.playlists.editing import activate_pending, list_displays
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Engine
 
-from sorafeed_assets.domain.playlists import BlockDraft, FetchMode
-from sorafeed_assets.services.wall import Wall
+from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.services.commands import Wall
 from sorafeed_assets_tests.catalogue import queue_of
 from sorafeed_assets_tests.defs.conftest import Dagster
 

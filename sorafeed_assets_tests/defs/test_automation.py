@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from sorafeed_assets.defs import requests
 from sorafeed_assets.domain.automation import INSERTS_WORTH_A_REFRESH
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.domain.playlists import BlockDraft, FetchMode
-from sorafeed_assets.services import timelines
-from sorafeed_assets.services.playlists import replace_blocks
-from sorafeed_assets.services.queues import stale_displays
+from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.services.playlists.editing import replace_blocks
+from sorafeed_assets.services.timelines import service as timelines
+from sorafeed_assets.services.timelines.queues import stale_displays
 from sorafeed_assets_tests.catalogue import queue_of, run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.defs.recording import recorded_before, recorded_versions
 from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.embedded import EmbeddedPostgres
 from sorafeed_assets_tests.catalogue import run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster
 

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.defs.common import day_range_tags
 from sorafeed_assets.domain.automation import DayRange
-from sorafeed_assets.services.queues import plan_problems
-from sorafeed_assets.storage.redis import CHANGES
+from sorafeed_assets.services.timelines.queues import plan_problems
+from sorafeed_assets.storage.cache.redis import CHANGES
 from sorafeed_assets_tests.catalogue import run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster, bring_up_to_date
 from sorafeed_assets_tests.wall import add_display, add_playlist

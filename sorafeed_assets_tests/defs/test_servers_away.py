@@ -10,12 +10,12 @@ from sqlalchemy import Connection, Engine, event
 
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services import counting
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
+from sorafeed_assets.services.counts import refresh as counting
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis
-from sorafeed_assets.storage.migrate import migrate
-from sorafeed_assets.storage.post_stream import Chunk, stream_day
+from sorafeed_assets.storage.catalog.stream import Chunk, stream_day
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets_tests.catalogue import run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster, bring_up_to_date
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts

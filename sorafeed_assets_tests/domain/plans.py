@@ -5,15 +5,10 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from sorafeed_assets.domain.plan_record import PlanInputs
-from sorafeed_assets.domain.playlists import Block, FetchMode
-from sorafeed_assets.domain.search import Format
-from sorafeed_assets.domain.timelines import (
-    Candidates,
-    ScheduleResult,
-    Start,
-    plan_schedule,
-)
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.playlists.playlist import Block, FetchMode
+from sorafeed_assets.domain.timelines.plan import Candidates, ScheduleResult, Start, plan_schedule
+from sorafeed_assets.domain.timelines.record import PlanInputs
 
 Catalogue = Mapping[str, Sequence[str]]
 """By search term: the matches in play order."""

@@ -9,7 +9,7 @@ import pytest
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.data_folder import Runtime
-from sorafeed_assets.storage.embedded import EmbeddedPostgres
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
 
 RUNTIME = Runtime(1, "postgresql://a/b", "postgresql+psycopg2://a/c", "redis://a/0")
 

@@ -11,12 +11,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from redis import Redis
 from sqlalchemy import Engine
 
+from sorafeed_assets.demo.clips import make_clip
+from sorafeed_assets.demo.clips import routes as clip_routes
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from sorafeed_assets.services.tokens import Role
-from sorafeed_assets.serving.clips import make_clip
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets_tests.serving.browsing import CHROMIUM, Site, watched_page
 from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
 
@@ -24,7 +25,7 @@ from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
 @pytest.fixture
 def server(settings: Settings) -> Iterator[str]:
     """The address of a served API that is ready: what it does at its start is over."""
-    with serving(settings, Listening(free_port())) as url:
+    with serving(settings, Listening(free_port(), routes=clip_routes())) as url:
         wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         yield url
 
@@ -110,7 +111,7 @@ def site(
         {"database_url": url, "redis_url": redis_server.url, "data_dir": folder}
     )
     engine = create_database_engine(url, settings)
-    with serving(settings, Listening(free_port())) as address:
+    with serving(settings, Listening(free_port(), routes=clip_routes())) as address:
         admin = Api(address, token_of(engine, Role.ADMIN))
         yield Site(address, engine, admin)
         admin.close()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.embedded import free_port
 from sorafeed_assets_tests.cli.running import environment
 from sorafeed_assets_tests.serving.client import wait_until
 

@@ -14,22 +14,22 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.services.caches import check_timeline_cache
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from sorafeed_assets.services.cache.write import check_timeline_cache
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
-from sorafeed_assets.storage.migrate import migrate
-from sorafeed_assets.storage.playback import set_playback_state
-from sorafeed_assets.storage.redis import (
+from sorafeed_assets.storage.cache.redis import (
     ADMIN_KEY,
     CHANGES,
     create_redis_client,
     playback_key,
     timeline_key,
 )
-from sorafeed_assets.storage.snapshots import lock_snapshots
+from sorafeed_assets.storage.cache.snapshots import lock_snapshots
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.migrate import migrate
+from sorafeed_assets.storage.timelines.playback import set_playback_state
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_posts

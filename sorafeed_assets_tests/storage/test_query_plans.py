@@ -10,20 +10,21 @@ import pytest
 from psycopg import sql
 from sqlalchemy import Connection, Engine, event, text
 
-from sorafeed_assets.domain.playlists import FetchMode
-from sorafeed_assets.domain.search import Format, parse_query
+from sorafeed_assets.domain.catalog.search import Format, parse_query
+from sorafeed_assets.domain.playlists.playlist import FetchMode
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage import post_stream, wall
-from sorafeed_assets.storage.advances import load_head, load_play
-from sorafeed_assets.storage.bulk_load import analyze, indexes_built_after
-from sorafeed_assets.storage.catalogue_pages import read_among, read_page
-from sorafeed_assets.storage.database import create_database_engine
-from sorafeed_assets.storage.embedded import EmbeddedPostgres
-from sorafeed_assets.storage.estimates import count_term_by_day
-from sorafeed_assets.storage.matches import Match, MatchQuery, read_pools, stale_matches
-from sorafeed_assets.storage.queues import load_depths, wrong_formats
-from sorafeed_assets.storage.snapshots import timeline_snapshots
-from sorafeed_assets.storage.timelines import load_plays, load_queues
+from sorafeed_assets.storage import lists as wall
+from sorafeed_assets.storage.cache.snapshots import timeline_snapshots
+from sorafeed_assets.storage.catalog import stream as post_stream
+from sorafeed_assets.storage.catalog.estimates import count_term_by_day
+from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pools, stale_matches
+from sorafeed_assets.storage.catalog.pages import read_among, read_page
+from sorafeed_assets.storage.postgres.bulk_load import analyze, indexes_built_after
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.timelines.advance import load_head, load_play
+from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats
+from sorafeed_assets.storage.timelines.reads import load_plays, load_queues
 from sorafeed_assets_tests.catalogue import run
 
 # In 20, 2,000 and 20,000 posts.

@@ -25,7 +25,7 @@ from sorafeed_assets.defs.recording import (
     recorded_versions,
 )
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.caches import (
+from sorafeed_assets.services.cache.write import (
     read_admin_snapshot,
     write_admin_snapshot,
     write_count_cache,

@@ -7,9 +7,9 @@ import dagster as dg
 from sorafeed_assets.defs.checking import Check
 from sorafeed_assets.defs.common import check_result
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.caches import check_count_cache, check_timeline_cache
-from sorafeed_assets.services.counts import term_totals
-from sorafeed_assets.services.playlists import list_displays
+from sorafeed_assets.services.cache.write import check_count_cache, check_timeline_cache
+from sorafeed_assets.services.counts.reads import term_totals
+from sorafeed_assets.services.playlists.editing import list_displays
 
 
 def _count_cache_equals_view(connections: Connections) -> dg.AssetCheckResult:

@@ -7,8 +7,8 @@ import dagster as dg
 
 from sorafeed_assets.defs.common import OWNERS, plain_failures, table_metadata, version_tags
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.counts import day_versions
-from sorafeed_assets.storage.tables import sora_posts
+from sorafeed_assets.services.counts.reads import day_versions
+from sorafeed_assets.storage.postgres.tables import sora_posts
 
 NO_POSTS = "none"
 

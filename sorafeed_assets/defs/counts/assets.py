@@ -26,20 +26,20 @@ from sorafeed_assets.defs.common import (
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.automation import days_outside
 from sorafeed_assets.domain.digest import content_digest
-from sorafeed_assets.services.counts import (
+from sorafeed_assets.services.commands import TERMS_TAG, tell_others
+from sorafeed_assets.services.counts.pools import refresh_candidates
+from sorafeed_assets.services.counts.reads import (
     counted_days,
     counts_versions,
     day_versions,
     dirty_days,
     refresh_days,
 )
-from sorafeed_assets.services.pools import refresh_candidates
-from sorafeed_assets.services.terms import TermsSync, sync_search_terms
-from sorafeed_assets.services.totals import refresh_totals
-from sorafeed_assets.services.wall import TERMS_TAG, tell_others
-from sorafeed_assets.storage import tables
+from sorafeed_assets.services.counts.terms import TermsSync, sync_search_terms
+from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.storage.frames import read_frame
-from sorafeed_assets.storage.previews import Preview
+from sorafeed_assets.storage.postgres import tables
+from sorafeed_assets.storage.samples import Preview
 
 
 def terms_version(engine: Engine) -> str:

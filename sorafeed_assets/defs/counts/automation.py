@@ -20,7 +20,7 @@ from sorafeed_assets.domain.automation import (
     refresh_is_due,
 )
 from sorafeed_assets.domain.digest import content_digest
-from sorafeed_assets.services.counts import (
+from sorafeed_assets.services.counts.reads import (
     counted_days,
     day_versions,
     dirty_days,

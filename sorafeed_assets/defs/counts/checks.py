@@ -8,9 +8,9 @@ import dagster as dg
 from sorafeed_assets.defs.checking import Check
 from sorafeed_assets.defs.common import check_result
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.counts import sample_recount, stale_counts, term_totals
-from sorafeed_assets.services.pools import sample_pools
-from sorafeed_assets.services.totals import totals_are_behind
+from sorafeed_assets.services.counts.pools import sample_pools
+from sorafeed_assets.services.counts.reads import sample_recount, stale_counts, term_totals
+from sorafeed_assets.services.counts.totals import totals_are_behind
 
 _SAMPLE: Final = 5
 _OLDEST_HOURS: Final = 3

@@ -17,8 +17,12 @@ from sorafeed_assets.defs.common import (
 )
 from sorafeed_assets.defs.recording import PartitionResult, partition_results
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.playlists import Activation, activate_pending, playlist_versions
-from sorafeed_assets.storage import tables
+from sorafeed_assets.services.playlists.editing import (
+    Activation,
+    activate_pending,
+    playlist_versions,
+)
+from sorafeed_assets.storage.postgres import tables
 
 
 @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]  # Dagster left it so

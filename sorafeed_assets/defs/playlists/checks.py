@@ -7,7 +7,7 @@ import dagster as dg
 from sorafeed_assets.defs.checking import Check
 from sorafeed_assets.defs.common import check_result
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.playlists import check_activation
+from sorafeed_assets.services.playlists.editing import check_activation
 
 
 def _one_active_playlist(connections: Connections) -> dg.AssetCheckResult:

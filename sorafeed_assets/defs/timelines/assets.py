@@ -19,11 +19,11 @@ from sorafeed_assets.defs.common import (
 from sorafeed_assets.defs.recording import PartitionResult, partition_results
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.services.queues import plan_problems
-from sorafeed_assets.services.rebuild import BuildOutcome
-from sorafeed_assets.services.wall import tell_others
-from sorafeed_assets.storage import tables
-from sorafeed_assets.storage.redis import display_tag
+from sorafeed_assets.services.commands import tell_others
+from sorafeed_assets.services.timelines.queues import plan_problems
+from sorafeed_assets.services.timelines.rebuild import BuildOutcome
+from sorafeed_assets.storage.cache.redis import display_tag
+from sorafeed_assets.storage.postgres import tables
 
 
 def timeline_results(

@@ -14,13 +14,13 @@ from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.rebuild import JOB_NAME
 from sorafeed_assets.domain.automation import changed_versions, partition_change
 from sorafeed_assets.domain.digest import content_digest
-from sorafeed_assets.services.playlists import (
+from sorafeed_assets.services.playlists.editing import (
     NO_PLAYLIST,
     list_displays,
     pending_activations,
     playlist_versions,
 )
-from sorafeed_assets.services.queues import low_displays, stale_displays
+from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 
 # A queue may run low again and again for the same reason.
 _LOW_AGAIN: Final = timedelta(minutes=1)

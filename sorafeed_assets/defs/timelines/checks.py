@@ -8,9 +8,9 @@ import dagster as dg
 from sorafeed_assets.defs.checking import Check
 from sorafeed_assets.defs.common import check_result
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.playlists import list_displays
-from sorafeed_assets.services.queues import stale_displays
-from sorafeed_assets.services.timeline_checks import check_plans, check_queues, check_replans
+from sorafeed_assets.services.playlists.editing import list_displays
+from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
+from sorafeed_assets.services.timelines.queues import stale_displays
 
 
 def _displays(connections: Connections) -> list[str]:

@@ -28,8 +28,12 @@ from sorafeed_assets.defs.timelines.assets import (
 from sorafeed_assets.defs.timelines.checks import TIMELINE_CHECKS
 from sorafeed_assets.domain.automation import partition_change
 from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
-from sorafeed_assets.services.caches import write_admin_snapshot, write_timeline_cache
-from sorafeed_assets.services.playlists import activate_pending, list_displays, playlist_versions
+from sorafeed_assets.services.cache.write import write_admin_snapshot, write_timeline_cache
+from sorafeed_assets.services.playlists.editing import (
+    activate_pending,
+    list_displays,
+    playlist_versions,
+)
 
 JOB_NAME = "rebuild_displays"
 

@@ -8,9 +8,8 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from sorafeed_assets.domain.errors import InvalidInputError
-from sorafeed_assets.services.caches import COUNTS_TAG
-from sorafeed_assets.services.queues import TimelineView, timeline_views
-from sorafeed_assets.services.readings import (
+from sorafeed_assets.services.cache.write import COUNTS_TAG
+from sorafeed_assets.services.queries import (
     BuildRecord,
     CountedBlock,
     DisplayRecord,
@@ -18,9 +17,10 @@ from sorafeed_assets.services.readings import (
     PlaylistRecord,
     PostRecord,
 )
-from sorafeed_assets.serving.access import Principal
+from sorafeed_assets.services.timelines.queues import TimelineView, timeline_views
+from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.runtime import Runtime
-from sorafeed_assets.storage.redis import display_tag
+from sorafeed_assets.storage.cache.redis import display_tag
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")

@@ -6,9 +6,9 @@ import strawberry
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
-from sorafeed_assets.services.queues import ViewedPick
-from sorafeed_assets.services.readings import DisplayRecord, Page
-from sorafeed_assets.services.wall import PlaybackState
+from sorafeed_assets.services.commands import PlaybackState
+from sorafeed_assets.services.queries import DisplayRecord, Page
+from sorafeed_assets.services.timelines.queues import ViewedPick
 from sorafeed_assets.serving.graphql.context import Info
 from sorafeed_assets.serving.graphql.lists import connection
 from sorafeed_assets.serving.graphql.types import (

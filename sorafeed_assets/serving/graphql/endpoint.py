@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from sorafeed_assets.serving.access import Principal
+from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.graphql.context import Context
 from sorafeed_assets.serving.graphql.execution import Executor, RefusedError, Request
 from sorafeed_assets.serving.graphql.schema import build_schema, executable

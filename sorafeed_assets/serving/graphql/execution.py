@@ -26,10 +26,10 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
-from sorafeed_assets.serving.access import ForbiddenError, UnauthenticatedError
+from sorafeed_assets.serving.access.access import ForbiddenError, UnauthenticatedError
 from sorafeed_assets.serving.graphql.context import Context
+from sorafeed_assets.serving.graphql.fast_fields import PlainFirst
 from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, QueryTooLargeError, check_size
-from sorafeed_assets.serving.graphql.plain import PlainFirst
 
 _TIME_SECONDS: Final = 15.0
 _MOST_DOCUMENTS: Final = 500

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import strawberry
 
+from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
-from sorafeed_assets.domain.playlist_csv import parse_playlist_csv
-from sorafeed_assets.domain.playlists import BlockDraft, FetchMode, draft_block
-from sorafeed_assets.domain.search import Format
-from sorafeed_assets.services.wall import Change, PlaybackState
+from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
+from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
+from sorafeed_assets.services.commands import Change, PlaybackState
 from sorafeed_assets.serving.graphql.context import Context, Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display
 from sorafeed_assets.serving.graphql.types import Playlist

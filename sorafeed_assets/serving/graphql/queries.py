@@ -2,10 +2,10 @@
 
 import strawberry
 
-from sorafeed_assets.domain.search import Format
-from sorafeed_assets.services.caches import COUNTS_TAG
-from sorafeed_assets.services.previews import preview_count
-from sorafeed_assets.services.wall import TERMS_TAG, WALL_TAG
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.services.cache.write import COUNTS_TAG
+from sorafeed_assets.services.commands import TERMS_TAG, WALL_TAG
+from sorafeed_assets.services.counts.typeahead import preview_count
 from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display, load_display
 from sorafeed_assets.serving.graphql.lists import connection, info_of
@@ -20,7 +20,7 @@ from sorafeed_assets.serving.graphql.types import (
     Post,
     Term,
 )
-from sorafeed_assets.storage.wall import DisplayOrder
+from sorafeed_assets.storage.lists import DisplayOrder
 
 
 @strawberry.type(description="A page of displays.")

@@ -5,8 +5,8 @@ from graphql import GraphQLSchema
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
+from sorafeed_assets.serving.graphql.fast_fields import mark_plain_fields
 from sorafeed_assets.serving.graphql.mutations import Mutation
-from sorafeed_assets.serving.graphql.plain import mark_plain_fields
 from sorafeed_assets.serving.graphql.queries import Query
 
 

@@ -5,11 +5,11 @@ from typing import Annotated, Generic, TypeVar
 
 import strawberry
 
-from sorafeed_assets.domain.playlists import FetchMode
-from sorafeed_assets.domain.search import Format
-from sorafeed_assets.services.previews import Exactness
-from sorafeed_assets.services.queues import ViewedPick
-from sorafeed_assets.services.readings import (
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.playlists.playlist import FetchMode
+from sorafeed_assets.services.commands import PlaybackState
+from sorafeed_assets.services.counts.typeahead import Exactness
+from sorafeed_assets.services.queries import (
     BlockRecord,
     BuildRecord,
     PlaylistRecord,
@@ -17,10 +17,10 @@ from sorafeed_assets.services.readings import (
     PostRecord,
     TermRecord,
 )
-from sorafeed_assets.services.wall import PlaybackState
+from sorafeed_assets.services.timelines.queues import ViewedPick
 from sorafeed_assets.serving.graphql.context import Info
-from sorafeed_assets.serving.media import media_url, page_url
-from sorafeed_assets.storage.wall import DisplayOrder
+from sorafeed_assets.serving.players.media import media_url, page_url
+from sorafeed_assets.storage.lists import DisplayOrder
 
 # The rules' own enumerations, made known to the schema where they are.
 strawberry.enum(Format, description="Which shapes of video.")

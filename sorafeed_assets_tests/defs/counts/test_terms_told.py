@@ -8,10 +8,10 @@ from pydantic import RedisDsn
 
 from sorafeed_assets.defs.counts.assets import follow_terms, search_terms
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.wall import TERMS_TAG
+from sorafeed_assets.launch.embedded import free_port
+from sorafeed_assets.services.commands import TERMS_TAG
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.embedded import free_port
-from sorafeed_assets.storage.redis import CHANGES
+from sorafeed_assets.storage.cache.redis import CHANGES
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import add_display, add_playlist
 

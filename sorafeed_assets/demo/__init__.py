@@ -1,0 +1,1 @@
+"""The demo: a generated catalogue, texts, playlists and clips. Nothing of the engine imports it."""

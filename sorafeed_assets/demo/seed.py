@@ -1,0 +1,149 @@
+"""Filling an empty system with the demo catalogue and demo displays; again is harmless."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.demo import load as sql
+from sorafeed_assets.demo.catalogue import (
+    CATALOG_DAYS,
+    creators_for,
+    generate_creators,
+    generate_day,
+    post_ids,
+    posts_of_day,
+)
+from sorafeed_assets.demo.playlists import MAX_DISPLAYS, demo_playlist, display_code
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.storage.postgres.bulk_load import analyze, indexes_built_after
+
+_CREATORS_AT_ONCE: Final = 50_000
+# From here on, building the indexes once costs less than keeping them up row by row.
+_LARGE: Final = 50_000
+# Enough to tell, nearly always, whether a day was loaded.
+_SAMPLE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSummary:
+    """What seeding found to be loaded: ``posts`` over ``days``, ``inserted`` of them just now."""
+
+    posts: int
+    days: int
+    inserted: int
+    seconds: float
+
+
+def seed_catalog(
+    engine: Engine,
+    *,
+    posts: int,
+    seed: int = 1,
+    until: date,
+    first_day: date,
+    days: int = CATALOG_DAYS,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_indexes: Callable[[int, int], None] | None = None,
+) -> SeedSummary:
+    """Load the demo posts of the ``days`` days up to and including ``until``.
+
+    A day's share does not depend on ``until``, so a later day adds its own and keeps the others;
+    days before ``first_day`` are left out. One transaction a day; what exists is not touched.
+    A large load into an empty catalogue builds the indexes last. ``on_progress`` is told the
+    posts done and the posts in all, ``on_indexes`` the same of indexes.
+
+    Raises:
+        InvalidInputError: no posts, no days, a negative seed, or ``until`` before ``first_day``.
+    """
+    _check_at_least("posts", posts, 1)
+    _check_at_least("days", days, 1)
+    _check_at_least("seed", seed, 0)
+    if until < first_day:
+        raise InvalidInputError(
+            "until", f"is {until}, before the first catalog day {first_day}; choose a later day"
+        )
+    started = time.monotonic()
+    wanted = [until - timedelta(days=back) for back in reversed(range(days))]
+    shares = {day: posts_of_day(day, posts, days) for day in wanted if day >= first_day}
+    total = sum(shares.values())
+    _seed_creators(engine, creators_for(max(shares.values())), seed)
+    done = inserted = 0
+    is_large = total >= _LARGE
+    with indexes_built_after(engine, on_indexes) if is_large else nullcontext():
+        for day, count in shares.items():
+            inserted += _seed_day(engine, day, count, seed)
+            done += count
+            if on_progress is not None:
+                on_progress(done, total)
+    if is_large and inserted:
+        analyze(engine)
+    return SeedSummary(total, len(shares), inserted, time.monotonic() - started)
+
+
+def _seed_day(engine: Engine, day: date, count: int, seed: int) -> int:
+    with engine.begin() as connection:
+        sql.lock_seeding(connection)
+        ids = post_ids(day, count, seed)
+        if not sql.count_existing_posts(connection, ids[:_SAMPLE]):
+            inserted = sql.copy_posts(connection, generate_day(day, count, seed))
+            if inserted is not None:
+                return inserted
+        elif sql.count_existing_posts(connection, ids) == count:
+            return 0
+        return sql.merge_posts(connection, generate_day(day, count, seed))
+
+
+def _seed_creators(engine: Engine, count: int, seed: int) -> None:
+    for first in range(0, count, _CREATORS_AT_ONCE):
+        batch = list(generate_creators(first, min(_CREATORS_AT_ONCE, count - first), seed))
+        with engine.begin() as connection:
+            sql.lock_seeding(connection)
+            ids = [creator.id for creator in batch]
+            if sql.count_existing_creators(connection, ids) < len(ids):
+                sql.merge_creators(connection, batch)
+
+
+def seed_displays(engine: Engine, *, displays: int, seed: int = 1) -> int:
+    """Add demo displays 1 to ``displays`` with a playlist each; how many were missing.
+
+    Displays that exist are not touched. Nothing is activated.
+
+    Raises:
+        InvalidInputError: more than 10,000 displays, or negative numbers.
+    """
+    _check_at_least("displays", displays, 0)
+    _check_at_least("seed", seed, 0)
+    if displays > MAX_DISPLAYS:
+        raise InvalidInputError("displays", f"is {displays}; at most {MAX_DISPLAYS} are possible")
+    numbers = {display_code(number): number for number in range(1, displays + 1)}
+    with engine.begin() as connection:
+        sql.lock_seeding(connection)
+        names = [f"Demo display {number}" for number in numbers.values()]
+        added = sql.insert_displays(connection, list(numbers), names)
+        drafts = [demo_playlist(numbers[code], seed) for code in added]
+        if added:
+            sql.insert_playlists(
+                connection,
+                [
+                    (code, "Demo playlist", len(blocks), sum(b.video_count for b in blocks))
+                    for code, blocks in zip(added, drafts, strict=True)
+                ],
+                [
+                    [
+                        (b.search_term, b.video_count, b.fetch_mode.value, b.format.value, order)
+                        for order, b in enumerate(blocks)
+                    ]
+                    for blocks in drafts
+                ],
+            )
+    return len(added)
+
+
+def _check_at_least(field: str, value: int, least: int) -> None:
+    if value < least:
+        raise InvalidInputError(field, f"is {value}; it must be at least {least}")

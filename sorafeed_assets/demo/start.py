@@ -1,0 +1,37 @@
+"""The demo: a catalogue and displays to see everything working on."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.demo.seed import seed_catalog, seed_displays
+from sorafeed_assets.services.counts.reads import count_posts
+from sorafeed_assets.services.playlists.editing import list_displays
+from sorafeed_assets.settings import Settings
+
+DEFAULT_POSTS = 20_000
+DEFAULT_DISPLAYS = 12
+
+
+def load_demo(
+    engine: Engine,
+    settings: Settings,
+    *,
+    posts: int | None,
+    displays: int | None,
+    on_progress: Callable[[str, int, int], None],
+) -> None:
+    """Load the demo into an empty database; what is there already stays, and is added to only
+    when a number is asked for.
+    """
+    if posts != 0 and (posts is not None or count_posts(engine) == 0):
+        seed_catalog(
+            engine,
+            posts=DEFAULT_POSTS if posts is None else posts,
+            until=datetime.now(UTC).date(),
+            first_day=settings.catalog_first_day,
+            on_progress=lambda done, total: on_progress("Loading posts", done, total),
+        )
+    if displays != 0 and (displays is not None or not list_displays(engine)):
+        seed_displays(engine, displays=DEFAULT_DISPLAYS if displays is None else displays)

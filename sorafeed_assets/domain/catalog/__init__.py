@@ -1,0 +1,1 @@
+"""What matches: searches, their text, and the compiled automaton. No I/O."""

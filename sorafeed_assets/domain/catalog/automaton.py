@@ -1,0 +1,174 @@
+"""Finding many words in many texts in one pass, as machine code.
+
+Aho and Corasick, "Efficient string matching" (1975). The algorithm is here, and not a library's,
+because a library gives a Python object per hit, which costs ten times the search itself.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorafeed_assets.domain.catalog.compiled import compiled
+from sorafeed_assets.domain.errors import InvalidInputError
+
+Rows = NDArray[np.int64]
+
+
+class Automaton(NamedTuple):
+    """The words as one machine, in flat arrays.
+
+    Attributes:
+        columns: byte → its column in ``table``; bytes that are in no word share column 0.
+        table: a row per state. Where a byte leads is kept as twice the place where the next
+            state's row begins, plus one where a word ends there: a step is then one addition.
+            Behind the columns of bytes come the word that is all of this state, plus one or 0,
+            and the place of the longest shorter state that is a word, or 0.
+        word_column: where in a row the word is.
+        words: how many there are.
+    """
+
+    columns: NDArray[np.uint8]
+    table: NDArray[np.uint32]
+    word_column: int
+    words: int
+
+
+class Grouped(NamedTuple):
+    """Lists of numbers, one behind the other: list ``i`` is ``values[begins[i]:begins[i + 1]]``."""
+
+    begins: Rows
+    values: Rows
+
+
+def grouped(lists: Sequence[Sequence[int]]) -> Grouped:
+    """Lists as flat arrays."""
+    begins = np.zeros(len(lists) + 1, dtype=np.int64)
+    np.cumsum([len(one) for one in lists], out=begins[1:])
+    values = np.array([value for one in lists for value in one], dtype=np.int64)
+    return Grouped(begins, values)
+
+
+def build_automaton(words: Sequence[bytes]) -> Automaton:
+    """The machine of these words; none of them is empty, no two are equal.
+
+    Raises:
+        InvalidInputError: they are too many for one machine: some ten megabytes of words.
+    """
+    columns = np.zeros(256, dtype=np.uint8)
+    # UTF-8 never uses some bytes, so the columns do not run out.
+    used = sorted(set().union(*words))
+    columns[used] = np.arange(1, len(used) + 1)
+    children, word_at = _trie(words)
+    width = len(used) + 3
+    if 2 * width * len(children) >= 2**32:
+        raise InvalidInputError("terms", "are too many to look for at once; track fewer")
+    following = np.zeros((len(children), len(used) + 1), dtype=np.int64)
+    fallback = np.zeros(len(children), dtype=np.int64)
+    shorter = np.zeros(len(children), dtype=np.int64)
+    for state, by_byte in enumerate(children):
+        if state:
+            following[state] = following[fallback[state]]
+        for byte, child in by_byte.items():
+            fallback[child] = behind = following[state, columns[byte]]
+            shorter[child] = behind if word_at[behind] else shorter[behind]
+            following[state, columns[byte]] = child
+    ends = (word_at > 0) | (shorter > 0)
+    table = np.column_stack((2 * width * following + ends[following], word_at, width * shorter))
+    return Automaton(columns, table.astype(np.uint32).ravel(), len(used) + 1, len(words))
+
+
+def _trie(words: Sequence[bytes]) -> tuple[list[dict[int, int]], Rows]:
+    """Per state its children by byte, and the number of the word that it is, from 1, or 0.
+
+    The states nearest to the root come first: they are the busiest, and lie together in memory.
+    """
+    children: list[dict[int, int]] = [{}]
+    at = np.zeros(len(words), dtype=np.int64)
+    for depth in range(max(map(len, words), default=0)):
+        for number, word in enumerate(words):
+            if depth < len(word):
+                known = children[at[number]]
+                if word[depth] not in known:
+                    known[word[depth]] = len(children)
+                    children.append({})
+                at[number] = known[word[depth]]
+    word_at = np.zeros(len(children), dtype=np.int64)
+    word_at[at] = np.arange(1, len(words) + 1)
+    return children, word_at
+
+
+@compiled
+def _words_of(
+    automaton: Automaton, text: NDArray[np.uint8], row: int, seen: Rows, hits: Rows
+) -> int:
+    """Put the words of a text into ``hits``, each once; how many they are."""
+    columns, table, word_column, _ = automaton
+    found = 0
+    state = np.uint32(0)
+    for byte in text:
+        state = table[(state >> 1) + columns[byte]]
+        if not state & 1:
+            continue
+        at = state >> 1
+        while at:
+            word = np.int64(table[at + word_column]) - 1
+            if word >= 0:
+                if seen[word] == row:
+                    break  # and so are all that end within it
+                seen[word] = row
+                hits[found] = word
+                found += 1
+            at = table[at + word_column + 1]
+    return found
+
+
+@compiled
+def _has_any(words_of: Grouped, query: int, row: int, seen: Rows) -> bool:
+    """Whether the text has one of a query's words."""
+    for at in range(words_of.begins[query], words_of.begins[query + 1]):
+        if seen[words_of.values[at]] == row:
+            return True
+    return False
+
+
+@compiled
+def find(
+    automaton: Automaton,
+    queries_of: Grouped,
+    exclusions_of: Grouped,
+    cells: NDArray[np.uint8],
+    starts: Rows,
+    ends: Rows,
+) -> tuple[Rows, Rows]:
+    """Which texts match which queries: (numbers of queries, numbers of texts), in parallel.
+
+    Args:
+        automaton: the phrases and the exclusions of all queries.
+        queries_of: word → the queries whose phrase it is.
+        exclusions_of: query → the words that must not be in the text.
+        cells: bytes that have the texts somewhere, and anything between.
+        starts: where each text begins in ``cells``.
+        ends: where each text ends.
+    """
+    queries = np.empty(1024, dtype=np.int64)
+    rows = np.empty(1024, dtype=np.int64)
+    size = 0
+    # A word counts once a text: here is the last text that had it.
+    seen = np.full(automaton.words, -1, dtype=np.int64)
+    hits = np.empty(automaton.words, dtype=np.int64)
+    for row in range(len(starts)):
+        found = _words_of(automaton, cells[starts[row] : ends[row]], row, seen, hits)
+        for word in hits[:found]:
+            for at in range(queries_of.begins[word], queries_of.begins[word + 1]):
+                query = queries_of.values[at]
+                if _has_any(exclusions_of, query, row, seen):
+                    continue
+                if size == len(queries):
+                    queries = np.concatenate((queries, np.empty(size, dtype=np.int64)))
+                    rows = np.concatenate((rows, np.empty(size, dtype=np.int64)))
+                queries[size] = query
+                rows[size] = row
+                size += 1
+    return queries[:size], rows[:size]

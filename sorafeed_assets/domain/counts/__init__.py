@@ -1,0 +1,1 @@
+"""Counting texts and gathering candidate pools. No I/O."""

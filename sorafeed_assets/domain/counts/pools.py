@@ -1,0 +1,159 @@
+"""Gathering candidates in passing: bounded memory, however many posts match."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorafeed_assets.domain.catalog.automaton import Rows
+from sorafeed_assets.domain.catalog.compiled import compiled
+from sorafeed_assets.domain.counts.counting import SHAPES
+
+NEWEST: Final = "newest"
+RANDOM: Final = "random"
+POOLS: Final = (NEWEST, RANDOM)
+
+# Sorting what was gathered is worth it from this many posts on.
+_MANY: Final = 200_000
+_NO_LIMIT: Final = np.iinfo(np.int64).max
+
+
+class Candidate(NamedTuple):
+    """One post for one term's pool; ``posted_at`` in microseconds since 2000-01-01 UTC."""
+
+    term: str
+    size_class: str
+    pool: str
+    post_id: str
+    posted_at: int
+    id_hash: int
+
+
+class _Posts(NamedTuple):
+    """Parallel arrays: which of the pools, the place in its order, and the post."""
+
+    keys: Rows
+    order: Rows
+    ids: NDArray[np.object_]
+    posted_at: Rows
+    hashes: Rows
+
+    def take(self, index: Any) -> "_Posts":
+        return _Posts(*(column[index] for column in self))
+
+
+class _Gathered:
+    """The best posts so far of all pools of one order; ``limits`` is what a new one must reach."""
+
+    def __init__(self, pools: int, size: int, limits: Rows | None = None) -> None:
+        self._size = size
+        self.limits = np.full(pools, _NO_LIMIT, dtype=np.int64) if limits is None else limits
+        self._parts: list[_Posts] = []
+        self._pending = 0
+        self._kept = 0
+
+    def add(self, posts: _Posts) -> None:
+        self._parts.append(posts)
+        self._pending += len(posts.keys)
+        if self._pending > max(_MANY, self._kept):
+            self.best()
+
+    def best(self) -> _Posts | None:
+        """The first K of each pool, and all that tie with the last of them."""
+        if not self._parts:
+            return None
+        posts = _Posts(*(np.concatenate(columns) for columns in zip(*self._parts, strict=True)))
+        posts = posts.take(np.lexsort((posts.order, posts.keys)))
+        begins = np.flatnonzero(np.diff(posts.keys, prepend=-1))
+        lengths = np.diff(begins, append=len(posts.keys))
+        full = lengths >= self._size
+        last = begins[full] + self._size - 1
+        keys = posts.keys[last]
+        self.limits[keys] = np.minimum(self.limits[keys], posts.order[last])
+        best = posts.take(posts.order <= self.limits[posts.keys])
+        self._parts = [best]
+        self._kept, self._pending = len(best.keys), 0
+        return best
+
+
+class PoolGatherer:
+    """Keeps, per term, shape and pool, a superset of the first K: all that tie are kept too.
+
+    Args:
+        terms: the terms by the numbers that `add` is given.
+        size: K.
+        bounds: (term, shape, pool) → the last order value that is of any use, where there is one:
+            microseconds for ``newest``, the hash for ``random``.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[str],
+        size: int,
+        bounds: Mapping[tuple[str, str, str], int] | None = None,
+    ) -> None:
+        self._terms = terms
+        pools = len(terms) * len(SHAPES)
+        self._gathered = {pool: _Gathered(pools, size) for pool in POOLS}
+        numbers = {term: number for number, term in enumerate(terms)}
+        shapes = {shape.value: number for number, shape in enumerate(SHAPES)}
+        for (term, shape, pool), bound in (bounds or {}).items():
+            if term in numbers:
+                key = numbers[term] * len(SHAPES) + shapes[shape]
+                self._gathered[pool].limits[key] = -bound if pool == NEWEST else bound
+
+    def add(
+        self,
+        numbers: Rows,
+        rows: Rows,
+        *,
+        shapes: Rows,
+        posted_at: Rows,
+        hashes: Rows,
+        ids: Callable[[int], str],
+    ) -> None:
+        """Offer (number of a term, row) pairs; ``ids`` and the arrays are read at a row."""
+        for pool, order in ((NEWEST, -posted_at), (RANDOM, hashes)):
+            gathered = self._gathered[pool]
+            good = _reaching(numbers, rows, shapes, order, gathered.limits, len(SHAPES))
+            if not len(good):
+                continue
+            kept = rows[good]
+            unique, inverse = np.unique(kept, return_inverse=True)
+            names = np.array([ids(row) for row in unique.tolist()], dtype=object)[inverse]
+            keys = numbers[good] * len(SHAPES) + shapes[kept]
+            gathered.add(_Posts(keys, order[kept], names, posted_at[kept], hashes[kept]))
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Everything gathered; some of it may be beyond the first K."""
+        for pool, gathered in self._gathered.items():
+            posts = gathered.best()
+            if posts is None:
+                continue
+            terms, shapes = np.divmod(posts.keys, len(SHAPES))
+            for term, shape, post_id, posted_at, id_hash in zip(
+                terms.tolist(),
+                shapes.tolist(),
+                posts.ids.tolist(),
+                posts.posted_at.tolist(),
+                posts.hashes.tolist(),
+                strict=True,
+            ):
+                yield Candidate(
+                    self._terms[term], SHAPES[shape].value, pool, post_id, posted_at, id_hash
+                )
+
+
+@compiled
+def _reaching(
+    numbers: Rows, rows: Rows, shapes: Rows, order: Rows, limits: Rows, kinds: int
+) -> Rows:
+    """Which of the (number of a term, row) pairs come before the limit of their pool."""
+    good = np.empty(len(rows), dtype=np.int64)
+    size = 0
+    for pair in range(len(rows)):
+        row = rows[pair]
+        good[size] = pair
+        size += order[row] <= limits[numbers[pair] * kinds + shapes[row]]
+    return good[:size]

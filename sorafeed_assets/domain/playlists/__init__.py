@@ -1,0 +1,1 @@
+"""Playlists and blocks: what is valid, which is active, how a CSV reads. No I/O."""

@@ -1,0 +1,87 @@
+"""Playlists as CSV files: what a person exports from a spreadsheet, checked line by line."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Final
+
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
+
+_REQUIRED: Final = ("search_term", "video_count")
+_COLUMNS: Final = (*_REQUIRED, "fetch_mode", "format")
+
+
+def parse_playlist_csv(text: str) -> tuple[BlockDraft, ...]:
+    """The blocks of a CSV file with the columns search_term, video_count, fetch_mode, format.
+
+    The first line names the columns, in any order; the last two are optional, and an empty cell
+    of theirs means the default. A byte order mark and blank lines are ignored.
+
+    Raises:
+        InvalidInputError: naming the line, and the field where there is one: ``line 3, format``.
+    """
+    rows = _rows(text.removeprefix("\ufeff"))
+    line, header = next(rows, (1, []))
+    columns = _columns(line, header)
+    drafts: list[BlockDraft] = []
+    for line, cells in rows:
+        if len(cells) != len(columns):
+            raise InvalidInputError(
+                f"line {line}",
+                f"has {len(cells)} fields, the header has {len(columns)};"
+                " put quotes around a field with commas",
+            )
+        drafts.append(_draft(len(drafts), line, dict(zip(columns, cells, strict=True))))
+    if not drafts:
+        raise InvalidInputError("csv", "has no blocks; write one line for each block")
+    return tuple(drafts)
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines that say something, each with the number of the line it begins on."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise InvalidInputError(f"line {line}", f"is no CSV: {error}") from error
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _columns(line: int, header: list[str]) -> list[str]:
+    columns = [name.strip() for name in header]
+    for name in columns:
+        if name not in _COLUMNS:
+            raise InvalidInputError(
+                f"line {line}", f"has an unknown column {name!r}; use {', '.join(_COLUMNS)}"
+            )
+        if columns.count(name) > 1:
+            raise InvalidInputError(f"line {line}", f"has the column {name} twice; remove one")
+    missing = [name for name in _REQUIRED if name not in columns]
+    if missing:
+        raise InvalidInputError(
+            f"line {line}",
+            f"lacks the column {missing[0]}; the first line names the columns, for example"
+            f" {','.join(_COLUMNS)}",
+        )
+    return columns
+
+
+def _draft(index: int, line: int, cells: dict[str, str]) -> BlockDraft:
+    try:
+        return draft_block(
+            index,
+            cells["search_term"],
+            cells["video_count"],
+            cells.get("fetch_mode", "").strip() or FetchMode.RANDOM,
+            cells.get("format", "").strip() or Format.MIXED,
+        )
+    except InvalidInputError as error:
+        field = error.field.rpartition(".")[2]
+        raise InvalidInputError(f"line {line}, {field}", error.problem) from None

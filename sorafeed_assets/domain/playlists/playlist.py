@@ -1,0 +1,222 @@
+"""Playlists and their blocks: what is valid, which one is active, what changes playback."""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, TypeVar
+from uuid import UUID
+
+from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
+from sorafeed_assets.domain.errors import InvalidInputError
+
+MAX_VIDEO_COUNT: Final = 500
+MAX_NAME_LENGTH: Final = 200
+
+_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_DISPLAY_CODE: Final = re.compile(r"[A-Z0-9]{6}", re.ASCII)
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class FetchMode(StrEnum):
+    """How a block picks among its matches."""
+
+    NEWEST = "newest"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One line of a playlist."""
+
+    id: UUID
+    search_term: str
+    video_count: int
+    fetch_mode: FetchMode
+    format: Format
+    block_order: int
+
+    @property
+    def query(self) -> SearchQuery:
+        """The parsed search term; raises InvalidInputError where rows were written by hand."""
+        return parse_query(self.search_term, f"blocks[{self.block_order}].search_term")
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """A playlist as stored; ``blocks`` are in block order."""
+
+    id: UUID
+    display_id: str
+    name: str
+    created_at: datetime
+    is_active: bool
+    is_new: bool
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDraft:
+    """A block as someone asks for it, before it is stored."""
+
+    search_term: str
+    video_count: int
+    fetch_mode: FetchMode = FetchMode.RANDOM
+    format: Format = Format.MIXED
+
+
+def draft_block(
+    index: int,
+    search_term: str,
+    video_count: object,
+    fetch_mode: str = FetchMode.RANDOM,
+    format_: str = Format.MIXED,
+) -> BlockDraft:
+    """Check the fields of one asked-for block.
+
+    Raises:
+        InvalidInputError: naming the field, as ``blocks[index].field``.
+    """
+    at = f"blocks[{index}]"
+    check_storable(search_term, f"{at}.search_term")
+    parse_query(search_term, f"{at}.search_term")
+    return BlockDraft(
+        " ".join(search_term.split()),
+        _video_count(video_count, f"{at}.video_count"),
+        _choice(FetchMode, fetch_mode, f"{at}.fetch_mode"),
+        _choice(Format, format_, f"{at}.format"),
+    )
+
+
+def _video_count(value: object, field: str) -> int:
+    # int() alone would also take True, 2.5, "1_0" and digits of other scripts.
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
+        count = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        count = value
+    else:
+        raise InvalidInputError(field, f"is {value!r}; write a whole number")
+    if not 1 <= count <= MAX_VIDEO_COUNT:
+        raise InvalidInputError(field, f"is {count}; it must be 1 to {MAX_VIDEO_COUNT}")
+    return count
+
+
+def check_storable(value: str, field: str) -> None:
+    """Refuse text that no UTF-8 database can store.
+
+    Raises:
+        InvalidInputError: naming ``field``, when it has a NUL or half of a surrogate pair.
+    """
+    if "\x00" in value:
+        raise InvalidInputError(field, "has a NUL character; remove it")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise InvalidInputError(field, "is no valid Unicode text; remove the broken character")
+
+
+def check_name(name: str, field: str = "name") -> str:
+    """The name of a display or playlist, trimmed.
+
+    Raises:
+        InvalidInputError: naming ``field``, when it is blank, too long or not storable.
+    """
+    check_storable(name, field)
+    trimmed = name.strip()
+    if not trimmed:
+        raise InvalidInputError(field, "is blank; write a name")
+    if len(trimmed) > MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            field, f"has {len(trimmed)} characters; at most {MAX_NAME_LENGTH} are allowed"
+        )
+    return trimmed
+
+
+def check_display_code(code: str, field: str = "display_id") -> str:
+    """The code of a display, as it is.
+
+    Raises:
+        InvalidInputError: naming ``field``, unless it is 6 characters from A-Z and 0-9.
+    """
+    if not _DISPLAY_CODE.fullmatch(code):
+        raise InvalidInputError(field, f"is {code!r}; it must be 6 characters from A-Z and 0-9")
+    return code
+
+
+def _choice(kind: type[_Choice], value: str, field: str) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(kind)
+        raise InvalidInputError(field, f"is {value!r}; it must be one of {allowed}") from None
+
+
+def check_playlist(playlist: Playlist) -> None:
+    """Refuse a stored playlist that cannot be planned (rows can be written by plain SQL).
+
+    Raises:
+        InvalidInputError: naming the field.
+    """
+    if not playlist.blocks:
+        raise InvalidInputError("blocks", "is empty; a playlist needs at least one block")
+    orders = [block.block_order for block in playlist.blocks]
+    if len(set(orders)) != len(orders):
+        raise InvalidInputError("block_order", f"repeats in {orders}; number each block once")
+    for block in playlist.blocks:
+        parse_query(block.search_term, f"blocks[{block.block_order}].search_term")
+
+
+def playlist_version(blocks: Sequence[Block]) -> str:
+    """The fingerprint of what affects playback: the blocks in order and their fields."""
+    canonical = json.dumps(
+        [
+            [str(b.id), b.search_term, b.video_count, b.fetch_mode, b.format, b.block_order]
+            for b in sorted(blocks, key=lambda b: b.block_order)
+        ],
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def choose_active(playlists: Iterable[Playlist]) -> Playlist | None:
+    """Which of one display's playlists should be active.
+
+    The newest by (created_at, id) wins as long as no decision has been made about it
+    (``is_new``); after that a choice made by hand stays until a newer one is created.
+    """
+    ordered = sorted(playlists, key=lambda p: (p.created_at, p.id))
+    if not ordered:
+        return None
+    newest = ordered[-1]
+    if newest.is_new:
+        return newest
+    return next((p for p in ordered if p.is_active), newest)
+
+
+def keep_blocks(blocks: Sequence[Block], drafts: Sequence[BlockDraft]) -> list[Block | None]:
+    """Which stored block each draft continues, None for a new one.
+
+    A draft continues a block with equal fields, and continued blocks keep their order. The
+    common beginning and end come first, so that an edit re-plans nothing before it.
+    """
+    old = [BlockDraft(b.search_term, b.video_count, b.fetch_mode, b.format) for b in blocks]
+    new = list(drafts)
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    rest = shorter - head
+    tail = next((i for i in range(rest) if old[-1 - i] != new[-1 - i]), rest)
+    kept: list[Block | None] = [None] * len(new)
+    kept[:head] = blocks[:head]
+    if tail:
+        kept[-tail:] = blocks[-tail:]
+    middle = difflib.SequenceMatcher(
+        None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False
+    )
+    for match in middle.get_matching_blocks():
+        for i in range(match.size):
+            kept[head + match.b + i] = blocks[head + match.a + i]
+    return kept

@@ -1,0 +1,105 @@
+"""The audit of a schedule: the rules of a plan, checked apart from the code that plans."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final, NoReturn
+
+from sorafeed_assets.domain.errors import PlanAuditError
+from sorafeed_assets.domain.playlists.playlist import Block
+from sorafeed_assets.domain.timelines.plan import LoopInputs, LoopPlan, Schedule, Tier
+from sorafeed_assets.domain.timelines.record import PlanInputs
+
+STAYS: Final = "; the display stays on its last good build, repopulate it again"
+"""What follows from a broken rule."""
+
+
+def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
+    """Hold a schedule against the rules and its inputs.
+
+    Raises:
+        PlanAuditError: naming the loop, the position or block, and the broken rule.
+    """
+    if [plan.loop for plan in schedule.loops] != [source.loop for source in inputs.loops]:
+        raise PlanAuditError("the plan's loops are not those of its inputs; plan again")
+    for plan, source in zip(schedule.loops, inputs.loops, strict=True):
+        if plan.picks[: len(source.kept)] != source.kept:
+            _refuse(plan, "does not begin with the picks that were kept")
+        _audit_places(plan, inputs.blocks)
+        _audit_counts(plan, inputs.blocks)
+        _audit_tiers(plan, source)
+    for one, other in pairwise(schedule.loops):
+        if other.loop != one.loop + 1:
+            _refuse(other, f"follows loop {one.loop}")
+
+
+def _refuse(plan: LoopPlan, problem: str) -> NoReturn:
+    raise PlanAuditError(f"loop {plan.loop} {problem}{STAYS}")
+
+
+def _audit_places(plan: LoopPlan, blocks: Sequence[Block]) -> None:
+    """Positions and block positions count from 0, and blocks follow their order."""
+    order = {block.id: index for index, block in enumerate(blocks)}
+    placed = Counter[int]()
+    current = 0
+    for position, pick in enumerate(plan.picks):
+        if pick.position != position:
+            _refuse(plan, f"has position {pick.position} where {position} belongs")
+        if pick.tier is Tier.KEPT:
+            continue
+        index = order.get(pick.block_id)
+        if index is None:
+            _refuse(plan, f"position {position} is of block {pick.block_id}, not of the playlist")
+        if index < current:
+            _refuse(plan, f"position {position} is of block {pick.block_id}, which was over")
+        if pick.block_position != placed[index]:
+            _refuse(plan, f"position {position} is out of order in block {pick.block_id}")
+        placed[index] += 1
+        current = index
+
+
+def _audit_counts(plan: LoopPlan, blocks: Sequence[Block]) -> None:
+    counts = Counter(pick.block_id for pick in plan.picks if pick.tier is not Tier.KEPT)
+    for block in blocks:
+        have, wanted = counts[block.id], block.video_count
+        if have > wanted or (have < wanted and block.id not in plan.dry_blocks):
+            _refuse(plan, f"has {have} videos of block {block.id}, which wants {wanted}")
+
+
+def _audit_tiers(plan: LoopPlan, source: LoopInputs) -> None:
+    """A pick is a match, and no video comes again while an unused one was there."""
+    matches = {block: list(found.ids) for block, found in source.candidates.items()}
+    known = {block: set(ids) for block, ids in matches.items()}
+    used = {pick.post_id for pick in source.kept}
+    for pick in plan.picks[len(source.kept) :]:
+        at = f"position {pick.position}"
+        if pick.post_id not in known.get(pick.block_id, ()):
+            _refuse(plan, f"{at} plays {pick.post_id}, no match of block {pick.block_id}")
+        if pick.tier is Tier.NEW:
+            if pick.post_id in used or pick.post_id in source.plays:
+                _refuse(plan, f"{at} calls {pick.post_id} new, but it was played or planned")
+        else:
+            if not source.candidates[pick.block_id].complete:
+                _refuse(plan, f"{at} comes again before all matches were read")
+            _audit_again(plan, pick.position, used, matches[pick.block_id], source)
+        used.add(pick.post_id)
+
+
+def _audit_again(
+    plan: LoopPlan, position: int, used: set[str], matches: Sequence[str], source: LoopInputs
+) -> None:
+    pick = plan.picks[position]
+    unused = [post for post in matches if post not in used]
+    unplayed = [post for post in unused if post not in source.plays]
+    if unplayed:
+        _refuse(plan, f"position {position} comes again while {unplayed[0]} was never played")
+    if pick.tier is Tier.REPLAY:
+        longest_ago = min((source.plays[post] for post in unused), default=None)
+        if pick.post_id not in unused or source.plays[pick.post_id] != longest_ago:
+            _refuse(plan, f"position {position} is not the least recently played match")
+    elif pick.tier is Tier.REPEAT:
+        last = {p.post_id: p.position for p in plan.picks[:position]}
+        if unused or pick.post_id != min(matches, key=lambda post: last[post]):
+            _refuse(plan, f"position {position} repeats a video that is not the furthest back")
+    else:
+        _refuse(plan, f"position {position} is kept, but was not playing")

@@ -1,0 +1,297 @@
+"""What plays next: how one loop of a display is planned, and the loops that follow it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from uuid import UUID
+
+from sorafeed_assets.domain.playlists.playlist import Block
+
+
+class Tier(StrEnum):
+    """Why a pick was made."""
+
+    NEW = "new"
+    """Not played since the display's dedup_since."""
+    REPLAY = "replay"
+    """Every match was played; this one least recently."""
+    REPEAT = "repeat"
+    """The block wants more than exist; this one is furthest back in the plan."""
+    KEPT = "kept"
+    """It was playing when an edit took its place away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One position of a loop; ``block_position`` counts within the block, from 0."""
+
+    position: int
+    block_id: UUID
+    block_position: int
+    post_id: str
+    tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPlan:
+    """The full order of one loop, and the blocks that had no match to fill it with."""
+
+    loop: int
+    picks: tuple[Pick, ...]
+    dry_blocks: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The current loop, and the next ones as far as the window reaches past its end."""
+
+    loops: tuple[LoopPlan, ...]
+
+    def since(self, loop: int) -> "Schedule":
+        """Without the loops before ``loop``."""
+        return Schedule(tuple(plan for plan in self.loops if plan.loop >= loop))
+
+    def ahead(self, loop: int, position: int) -> list[tuple[int, Pick]]:
+        """Every (loop, pick) from that position on."""
+        return [
+            (plan.loop, pick)
+            for plan in self.loops
+            for pick in plan.picks
+            if (plan.loop, pick.position) >= (loop, position)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A block's matches in play order; not ``complete`` when more of them were not read."""
+
+    ids: Iterable[str]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoopInputs:
+    """What a loop was planned from: only the candidates and plays that the planning looked at."""
+
+    loop: int
+    kept: tuple[Pick, ...]
+    candidates: Mapping[UUID, Candidates]
+    plays: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanResult:
+    """A loop's plan; not to be used while blocks are ``wanting``: read more for them first."""
+
+    plan: LoopPlan
+    wanting: frozenset[UUID]
+    inputs: LoopInputs
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where planning begins: the loop, the head's position in it, and the picks that stay."""
+
+    loop: int = 0
+    position: int = 0
+    kept: tuple[Pick, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleResult:
+    """A schedule, its head, its inputs, and the blocks to read more for before it is used."""
+
+    schedule: Schedule
+    loop: int
+    position: int
+    wanting: frozenset[UUID]
+    inputs: tuple[LoopInputs, ...]
+
+
+@dataclass(slots=True)
+class _Filling:
+    """A loop while it is being filled; ``last`` is each post's last position."""
+
+    plays: Mapping[str, int]
+    picks: list[Pick]
+    last: dict[str, int]
+    dry: list[UUID] = field(default_factory=list)
+    wanting: set[UUID] = field(default_factory=set)
+    considered: dict[UUID, Candidates] = field(default_factory=dict)
+
+    def add(self, block: Block, block_position: int, post_id: str, tier: Tier) -> None:
+        self.last[post_id] = len(self.picks)
+        self.picks.append(Pick(len(self.picks), block.id, block_position, post_id, tier))
+
+
+def plan_loop(
+    blocks: Sequence[Block],
+    candidates: Mapping[UUID, Candidates],
+    plays: Mapping[str, int],
+    loop: int,
+    kept: Sequence[Pick] = (),
+) -> PlanResult:
+    """Fill the blocks in order, after the picks that are ``kept``.
+
+    Args:
+        blocks: in block order.
+        candidates: by block id.
+        plays: when each post was last played since dedup_since, as any ascending number.
+        loop: which pass through the playlist this is.
+        kept: the first picks of the loop. Blocks before the last of them are over.
+    """
+    order = {block.id: index for index, block in enumerate(blocks)}
+    counts = dict.fromkeys(order, 0)
+    current = 0
+    for pick in kept:
+        if pick.tier is not Tier.KEPT:
+            counts[pick.block_id] += 1
+            current = max(current, order[pick.block_id])
+    filling = _Filling(plays, list(kept), {pick.post_id: pick.position for pick in kept})
+    for index, block in enumerate(blocks):
+        have = counts[block.id]
+        if have >= block.video_count:
+            continue
+        if index < current:
+            filling.dry.append(block.id)
+        else:
+            _fill(filling, block, have, candidates[block.id])
+    seen = {post for source in filling.considered.values() for post in source.ids}
+    inputs = LoopInputs(
+        loop,
+        tuple(kept),
+        filling.considered,
+        {post: plays[post] for post in sorted(seen & plays.keys())},
+    )
+    plan = LoopPlan(loop, tuple(filling.picks), tuple(filling.dry))
+    return PlanResult(plan, frozenset(filling.wanting), inputs)
+
+
+def _fill(filling: _Filling, block: Block, have: int, source: Candidates) -> None:
+    plays, last, read = filling.plays, filling.last, list[str]()
+    filling.considered[block.id] = Candidates(read, source.complete)
+    for post in source.ids:
+        read.append(post)
+        if post not in last and post not in plays:
+            filling.add(block, have, post, Tier.NEW)
+            have += 1
+            if have == block.video_count:
+                return
+    if not source.complete:
+        filling.wanting.add(block.id)
+    elif not read:
+        filling.dry.append(block.id)
+    else:
+        _fill_again(filling, block, have, read)
+
+
+def _fill_again(filling: _Filling, block: Block, have: int, matches: Sequence[str]) -> None:
+    """Fill a block whose every match was played or is in the plan."""
+    missing = block.video_count - have
+    waiting = [post for post in matches if post not in filling.last]
+    # Stable: posts played at the same moment stay in play order.
+    waiting.sort(key=filling.plays.__getitem__)
+    for post in waiting[:missing]:
+        filling.add(block, have, post, Tier.REPLAY)
+        have += 1
+    if have == block.video_count:
+        return
+    # Each one used goes to the end of the line, so the line itself repeats.
+    line = sorted(matches, key=filling.last.__getitem__)
+    for turn in range(block.video_count - have):
+        filling.add(block, have + turn, line[turn % len(line)], Tier.REPEAT)
+
+
+def plan_schedule(
+    blocks: Sequence[Block],
+    candidates_for: Callable[[Block, int], Candidates],
+    plays: Mapping[str, int],
+    start: Start,
+    window: int,
+) -> ScheduleResult:
+    """Plan the loop of ``start``, and the next ones until ``window`` picks lie ahead.
+
+    When nothing of that loop lies ahead, its successor becomes the current one. The remaining
+    picks of a loop count as plays, in their order, for the loops after it.
+    """
+
+    def plan(loop: int, kept: tuple[Pick, ...]) -> PlanResult:
+        sources = {block.id: candidates_for(block, loop) for block in blocks}
+        return plan_loop(blocks, sources, played, loop, kept)
+
+    played = dict(plays)
+    loop, position = start.loop, start.position
+    results = [plan(loop, start.kept)]
+    wanting = set(results[0].wanting)
+    if results[0].plan.picks and position >= len(results[0].plan.picks):
+        loop, position = loop + 1, 0
+        results = [plan(loop, ())]
+        wanting |= results[0].wanting
+    remaining = results[0].plan.picks[position:]
+    ahead = len(remaining)
+    while remaining and ahead < window:
+        later = max(played.values(), default=0) + 1
+        played.update({pick.post_id: later + turn for turn, pick in enumerate(remaining)})
+        following = plan(results[-1].plan.loop + 1, ())
+        wanting |= following.wanting
+        remaining = following.plan.picks
+        ahead += len(remaining)
+        if remaining:
+            results.append(following)
+    return ScheduleResult(
+        Schedule(tuple(result.plan for result in results)),
+        loop,
+        min(position, len(results[0].plan.picks)),
+        frozenset(wanting),
+        tuple(result.inputs for result in results),
+    )
+
+
+def keep_played(
+    stored: LoopPlan,
+    before: Sequence[Block],
+    now: Sequence[Block],
+    position: int,
+    *,
+    playing: bool,
+) -> Start:
+    """What stays of the current loop when the same playlist is planned again.
+
+    Everything up to the head stays, and the head too while it is playing, unless a block before
+    it changed: then the picks before that block stay, and the playing video goes on after them.
+
+    Args:
+        stored: the loop as it was planned.
+        before: the blocks it was planned from.
+        now: the blocks as they are.
+        position: the head's position in the loop.
+        playing: whether the head is being shown.
+    """
+    position = min(position, len(stored.picks))
+    shown = position + 1 if playing and position < len(stored.picks) else position
+    unchanged = _unchanged_picks(stored, before, now)
+    if shown <= unchanged:
+        return Start(stored.loop, position, stored.picks[:shown])
+    kept = list(stored.picks[:unchanged])
+    if shown > position:
+        head = stored.picks[position]
+        kept.append(replace(head, position=unchanged, tier=Tier.KEPT))
+    return Start(stored.loop, unchanged, tuple(kept))
+
+
+def _unchanged_picks(stored: LoopPlan, before: Sequence[Block], now: Sequence[Block]) -> int:
+    """How many picks precede the first block that changed."""
+    same = 0
+    while same < min(len(before), len(now)) and _plays_same(before[same], now[same]):
+        same += 1
+    if same == len(before) == len(now):
+        return len(stored.picks)
+    unchanged = {block.id for block in before[:same]}
+    for pick in stored.picks:
+        if pick.tier is not Tier.KEPT and pick.block_id not in unchanged:
+            return pick.position
+    return len(stored.picks)
+
+
+def _plays_same(one: Block, other: Block) -> bool:
+    return replace(one, block_order=0) == replace(other, block_order=0)

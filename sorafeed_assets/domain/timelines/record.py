@@ -1,0 +1,179 @@
+"""Plans and their inputs as stored: JSON both ways, the content hash, and planning again."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.playlists.playlist import Block, FetchMode
+from sorafeed_assets.domain.timelines.plan import (
+    Candidates,
+    LoopInputs,
+    LoopPlan,
+    Pick,
+    Schedule,
+    Tier,
+    plan_loop,
+)
+
+_HASH_LENGTH: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """Everything that a stored schedule was made from."""
+
+    playlist_version: str
+    blocks: tuple[Block, ...]
+    loops: tuple[LoopInputs, ...]
+
+
+def content_hash(schedule: Schedule, playlist_version: str) -> str:
+    """The digest of a schedule and of the playlist version it plays."""
+    content = [playlist_version, schedule_to_json(schedule)]
+    canonical = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def replan(inputs: PlanInputs) -> str:
+    """The content hash of planning again from stored inputs: equal, or the rules changed."""
+    plans = [
+        plan_loop(inputs.blocks, source.candidates, source.plays, source.loop, source.kept).plan
+        for source in inputs.loops
+    ]
+    return content_hash(Schedule(tuple(plans)), inputs.playlist_version)
+
+
+def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as stored in ``timeline_builds.plan``; a pick's place in its list is its position.
+
+    ``{"loops": [{"loop", "picks": [{"block_id", "block_position", "video_id", "tier"}],
+    "dry_blocks": [id]}]}``
+    """
+    return {
+        "loops": [
+            {
+                "loop": plan.loop,
+                "picks": _picks_to_json(plan.picks),
+                "dry_blocks": [str(block_id) for block_id in plan.dry_blocks],
+            }
+            for plan in schedule.loops
+        ]
+    }
+
+
+def schedule_from_json(stored: Mapping[str, Any]) -> Schedule:
+    """What `schedule_to_json` wrote."""
+    return Schedule(
+        tuple(
+            LoopPlan(
+                plan["loop"],
+                _picks_from_json(plan["picks"]),
+                tuple(UUID(block_id) for block_id in plan["dry_blocks"]),
+            )
+            for plan in stored["loops"]
+        )
+    )
+
+
+def picks_ahead(
+    stored: Mapping[str, Any], loop: int, position: int, limit: int
+) -> list[tuple[int, Pick]]:
+    """The first ``limit`` of `Schedule.ahead`, without reading all of a stored schedule."""
+    ahead: list[tuple[int, Pick]] = []
+    for plan in stored["loops"]:
+        if plan["loop"] < loop:
+            continue
+        first = position if plan["loop"] == loop else 0
+        for place, pick in enumerate(plan["picks"][first : first + limit - len(ahead)], first):
+            ahead.append((plan["loop"], _pick_from_json(place, pick)))
+    return ahead
+
+
+def inputs_to_json(inputs: PlanInputs) -> dict[str, Any]:
+    """Inputs as stored in ``timeline_builds.inputs``."""
+    return {
+        "playlist_version": inputs.playlist_version,
+        "blocks": [
+            {
+                "id": str(block.id),
+                "search_term": block.search_term,
+                "video_count": block.video_count,
+                "fetch_mode": block.fetch_mode,
+                "format": block.format,
+                "block_order": block.block_order,
+            }
+            for block in inputs.blocks
+        ],
+        "loops": [
+            {
+                "loop": loop.loop,
+                "kept": _picks_to_json(loop.kept),
+                "candidates": {
+                    str(block_id): {"video_ids": list(source.ids), "complete": source.complete}
+                    for block_id, source in loop.candidates.items()
+                },
+                "plays": dict(loop.plays),
+            }
+            for loop in inputs.loops
+        ],
+    }
+
+
+def inputs_from_json(stored: Mapping[str, Any]) -> PlanInputs:
+    """What `inputs_to_json` wrote."""
+    return PlanInputs(
+        stored["playlist_version"],
+        tuple(
+            Block(
+                UUID(block["id"]),
+                block["search_term"],
+                block["video_count"],
+                FetchMode(block["fetch_mode"]),
+                Format(block["format"]),
+                block["block_order"],
+            )
+            for block in stored["blocks"]
+        ),
+        tuple(
+            LoopInputs(
+                loop["loop"],
+                _picks_from_json(loop["kept"]),
+                {
+                    UUID(block_id): Candidates(tuple(source["video_ids"]), source["complete"])
+                    for block_id, source in loop["candidates"].items()
+                },
+                loop["plays"],
+            )
+            for loop in stored["loops"]
+        ),
+    )
+
+
+def _picks_to_json(picks: Sequence[Pick]) -> list[dict[str, Any]]:
+    return [
+        {
+            "block_id": str(pick.block_id),
+            "block_position": pick.block_position,
+            "video_id": pick.post_id,
+            "tier": pick.tier,
+        }
+        for pick in picks
+    ]
+
+
+def _picks_from_json(stored: Sequence[Mapping[str, Any]]) -> tuple[Pick, ...]:
+    return tuple(_pick_from_json(position, pick) for position, pick in enumerate(stored))
+
+
+def _pick_from_json(position: int, pick: Mapping[str, Any]) -> Pick:
+    return Pick(
+        position,
+        UUID(pick["block_id"]),
+        pick["block_position"],
+        pick["video_id"],
+        Tier(pick["tier"]),
+    )

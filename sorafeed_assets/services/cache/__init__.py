@@ -1,0 +1,1 @@
+"""Snapshots in Redis: writing, checking and reading them."""

@@ -1,0 +1,1 @@
+"""Tracked terms, counts, totals, pools and the jobs that count."""

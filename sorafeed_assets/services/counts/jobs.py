@@ -1,0 +1,64 @@
+"""Counting what somebody waits for: a queue with priorities and three attempts."""
+
+from collections.abc import Collection
+from enum import IntEnum
+from typing import Final
+
+import psycopg
+from redis import Redis
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.services.cache.write import write_count_cache
+from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.totals import refresh_totals
+from sorafeed_assets.storage.counts import jobs as stored
+
+_LEASE_SECONDS: Final = 900.0
+
+
+class Priority(IntEnum):
+    """How urgent a count is."""
+
+    LATER = 0
+    PLAYED = 5
+    LOOKED_AT = 10
+
+
+def ask_for_counts(engine: Engine, terms: Collection[str] | None, priority: Priority) -> None:
+    """Queue the counts of tracked terms that have none; without names, of all of these."""
+    with engine.begin() as connection:
+        wanted = stored.uncounted(connection) if terms is None else terms
+        if wanted:
+            stored.add_jobs(connection, wanted, int(priority))
+
+
+def run_count_jobs(engine: Engine, redis: Redis, *, pool_size: int, ttl: int) -> int:
+    """Do the most urgent jobs that are due; how many terms were counted.
+
+    A failure is recorded with the jobs, which are tried again, three times in all.
+    """
+    with engine.begin() as connection:
+        stored.drop_done(connection)
+        terms = stored.claim_jobs(connection, _LEASE_SECONDS)
+    if not terms:
+        return 0
+    try:
+        # No days are named: new terms are counted over the whole catalogue, and only they.
+        counted = refresh_days(engine, (), pool_size=pool_size).terms_counted
+        refresh_totals(engine)
+        write_count_cache(engine, redis, ttl=ttl)
+    except (SorafeedError, SQLAlchemyError, psycopg.Error) as error:
+        with engine.begin() as connection:
+            stored.fail_jobs(connection, terms, str(error).splitlines()[0])
+        raise
+    with engine.begin() as connection:
+        stored.drop_done(connection)
+    return counted
+
+
+def failed_counts(engine: Engine) -> dict[str, str]:
+    """Terms that could not be counted, and why."""
+    with engine.connect() as connection:
+        return stored.given_up(connection)

@@ -1,0 +1,85 @@
+"""Candidate pools as a whole: brought to their size, fingerprinted, compared with direct queries.
+
+Counting keeps the pools as posts come, change and go; see `services.counting`.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.domain.automation import rotating_sample
+from sorafeed_assets.domain.catalog.search import SizeClass, parse_query
+from sorafeed_assets.domain.counts.pools import POOLS
+from sorafeed_assets.storage.catalog.outbox import pending_posts
+from sorafeed_assets.storage.counts import daily as counts
+from sorafeed_assets.storage.counts import pools
+from sorafeed_assets.storage.postgres.engine import snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatesRefresh:
+    """Terms whose pools were brought to size, rows in all pools, and a digest of them."""
+
+    terms_changed: int
+    rows: int
+    data_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSample:
+    """Whether one pool holds what a direct query gives."""
+
+    term: str
+    size_class: str
+    pool: str
+    is_equal: bool
+
+
+def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
+    """Refill pools that hold less than they could, and cut those over ``pool_size``."""
+    changed: set[str] = set()
+    with snapshot(engine) as connection:
+        counts.lock_counts(connection)
+        sizes = pools.pool_sizes(connection)
+        for (term, shape), matching in sorted(pools.matching_by_shape(connection).items()):
+            for pool in POOLS:
+                key = pools.PoolKey(term, shape, pool)
+                if sizes.get(key, 0) < min(pool_size, matching):
+                    pools.refill_pool(connection, key, parse_query(term), pool_size)
+                    changed.add(term)
+        changed |= {key.term for key, posts in sizes.items() if posts > pool_size}
+        if changed:
+            pools.trim_pools(connection, pool_size)
+        rows = sum(pools.pool_sizes(connection).values()) if changed else sum(sizes.values())
+        _, version = pools.pools_version(connection)
+    return CandidatesRefresh(len(changed), rows, version)
+
+
+def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> list[PoolSample]:
+    """Compare the pools of some terms with direct queries, others for each ``seed``.
+
+    Posts whose changes wait are left out on both sides.
+    """
+    with snapshot(engine) as connection:
+        waiting = pending_posts(connection)
+        counted = sorted({term for term, _ in pools.matching_by_shape(connection)})
+        keys = [
+            pools.PoolKey(term, shape.value, pool)
+            for term in rotating_sample(counted, seed=seed, size=size)
+            for shape in SizeClass
+            for pool in POOLS
+        ]
+        samples = []
+        for key in keys:
+            held = pools.pool_posts(connection, key)
+            stored = held - waiting
+            # Each waiting post may hide one of the first, or stand in for one.
+            first = pools.first_matching(
+                connection, key, parse_query(key.term), pool_size + len(waiting)
+            )
+            expected = [post for post in first if post not in waiting]
+            is_full = len(held) == pool_size
+            wanted = expected[: len(stored)] if is_full else expected
+            is_equal = len(held) <= pool_size and stored == set(wanted)
+            samples.append(PoolSample(key.term, key.size_class, key.pool, is_equal))
+        return samples

@@ -1,0 +1,325 @@
+"""One refresh of counts and pools, inside one transaction."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import Connection
+
+from sorafeed_assets.domain.catalog.automaton import Rows
+from sorafeed_assets.domain.catalog.search import SearchQuery
+from sorafeed_assets.domain.counts.counting import SHAPES, TermMatcher, counts_by_format, join_texts
+from sorafeed_assets.domain.counts.pools import POOLS, PoolGatherer
+from sorafeed_assets.storage.catalog import estimates, outbox
+from sorafeed_assets.storage.catalog.stream import stream_day
+from sorafeed_assets.storage.counts import daily as counts
+from sorafeed_assets.storage.counts import pools
+
+Progress = Callable[[int, int], None]
+
+# Fewer changes than this are always cheaper to apply than a day is to read.
+_FEW_CHANGES: Final = 1_000
+# A pass streams, differences are held in memory: not more than this of one day, or of several.
+_MANY_CHANGES: Final = 50_000
+_CHANGES_AT_ONCE: Final = 20_000
+# Reading text out and matching it costs about this much of what the planner says of reading it.
+_PASS_FACTOR: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class CountsRefresh:
+    """What a refresh did.
+
+    Attributes:
+        days: days whose changes were applied, in order.
+        recounted_days: those of them that were counted from their text.
+        changes: outbox rows taken.
+        posts_read: posts whose text was read by passes.
+        terms_counted: terms that have a count since this refresh.
+        rows_written: rows of daily counts inserted, changed or removed.
+        pools_changed: candidate pools that got or lost a post.
+    """
+
+    days: tuple[date, ...]
+    recounted_days: tuple[date, ...]
+    changes: int
+    posts_read: int
+    terms_counted: int
+    rows_written: int
+    pools_changed: int
+    seconds: float
+
+    def metadata(self) -> dict[str, int | float]:
+        """The figures, for plotting."""
+        return {
+            name: len(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    query: SearchQuery
+    is_counted: bool
+
+
+class CountsRun:
+    """A refresh within the transaction of ``connection``, which must be REPEATABLE READ."""
+
+    def __init__(
+        self, connection: Connection, pool_size: int, on_progress: Progress | None
+    ) -> None:
+        self._connection = connection
+        self._size = pool_size
+        self._on_progress = on_progress or (lambda _done, _total: None)
+        self._advanced: dict[date, tuple[int, int]] = {}
+        self._refills: set[pools.PoolKey] = set()
+        self._touched: set[pools.PoolKey] = set()
+        self._refills_losses = False
+        self._posts_read = 0
+        self._rows_written = 0
+
+    def refresh(self, days: Collection[date] | None, *, recount: bool) -> CountsRefresh:
+        """Do all of it."""
+        started = time.perf_counter()
+        counts.lock_counts(self._connection)
+        terms = [
+            _Term(SearchQuery(row.phrase, tuple(row.exclusions)), row.is_counted)
+            for row in counts.read_terms(self._connection)
+        ]
+        known = counts.known_days(self._connection)
+        new = [term.query for term in terms if not term.is_counted]
+        asked = set(known) if days is None else set(days) & set(known)
+        pending = {
+            day.catalog_day: day
+            for day in outbox.pending_days(self._connection)
+            if new or day.catalog_day in asked
+        }
+        scratch = {day for day, waiting in pending.items() if _is_worth_a_pass(waiting)}
+        scratch |= asked if recount else set()
+        by_difference = sorted(set(pending) - scratch)
+        self._apply_differences([t.query for t in terms if t.is_counted], by_difference, pending)
+        self._count_from_text(terms, known, scratch, pending)
+        self._mend_pools({term.query.term: term.query for term in terms})
+        counts.advance_days(self._connection, self._advanced)
+        counts.mark_counted(self._connection, [query.term for query in new])
+        return CountsRefresh(
+            days=tuple(sorted(self._advanced)),
+            recounted_days=tuple(sorted(scratch)),
+            changes=sum(day.changes for day in pending.values()),
+            posts_read=self._posts_read,
+            terms_counted=len(new),
+            rows_written=self._rows_written,
+            pools_changed=len(self._touched | self._refills),
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    def _apply_differences(
+        self,
+        queries: Sequence[SearchQuery],
+        days: Sequence[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> None:
+        """Take the days' changes, some thousands at a time: their texts are held in memory."""
+        matcher = TermMatcher(queries)
+        batches = list(_in_batches(days, pending))
+        # A post that changed its day may be taken out by one batch and put back by no other.
+        self._refills_losses = len(batches) > 1
+        for some in batches:
+            self._apply_batch(matcher, queries, some, pending)
+
+    def _apply_batch(
+        self,
+        matcher: TermMatcher,
+        queries: Sequence[SearchQuery],
+        days: Sequence[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> None:
+        posts = outbox.consume(self._connection, days)
+        bounds = pools.pool_bounds(self._connection, self._size)
+        gatherer = PoolGatherer([query.term for query in queries], self._size, bounds)
+        rows: list[tuple[str, str, date, int]] = []
+        for day in days:
+            of_day: list[Any] = [post for post in posts if post.catalog_day == day]
+            before = [post for post in of_day if post.was_there]
+            after = [post for post in of_day if post.is_there]
+            gone = matcher.match(*join_texts([post.old_text for post in before]))
+            come = matcher.match(*join_texts([post.text for post in after]))
+            shapes = _column([post.shape for post in after])
+            gatherer.add(
+                *come,
+                shapes=shapes,
+                posted_at=_column([post.posted_at for post in after]),
+                hashes=_column([post.id_hash for post in after]),
+                ids=[post.post_id for post in after].__getitem__,
+            )
+            tally = _tally(queries, *come, shapes)
+            tally -= _tally(queries, *gone, _column([post.old_shape for post in before]))
+            rows.extend(_count_rows(queries, day, tally))
+            waiting = pending[day]
+            posts_now = (waiting.post_count or 0) + len(after) - len(before)
+            self._advanced[day] = (waiting.changes, posts_now)
+        counts.stage(self._connection, rows)
+        self._rows_written += counts.apply_differences(self._connection)
+        self._pool_differences(gatherer, [post.post_id for post in posts if post.was_there])
+
+    def _pool_differences(self, gatherer: PoolGatherer, changed: Sequence[str]) -> None:
+        gathered = pools.stage_candidates(self._connection, gatherer.candidates())
+        if changed:
+            self._note_losses(pools.drop_changed(self._connection, changed))
+        if gathered:
+            self._touched |= pools.merge_staged(self._connection)
+
+    def _note_losses(self, lost: Sequence[pools.PoolKey]) -> None:
+        """A pool that was full may have had more behind it; one that was not held every match."""
+        if not lost:
+            return
+        losses = Counter(lost)
+        self._touched |= losses.keys()
+        left = pools.pool_sizes(self._connection)
+        self._refills |= {
+            key
+            for key, posts in losses.items()
+            if self._refills_losses or left.get(key, 0) + posts >= self._size
+        }
+
+    def _count_from_text(
+        self,
+        terms: Sequence[_Term],
+        known: Sequence[date],
+        scratch: set[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> None:
+        new = [term.query for term in terms if not term.is_counted]
+        if not scratch and not new:
+            return
+        others = sorted(set(known) - scratch)
+        by_query = bool(new and others) and self._queries_are_cheaper(new)
+        rows: list[tuple[str, str, date, int]] = []
+        if by_query:
+            rows.extend(self._count_by_query(new))
+        queries = [t.query for t in terms if t.is_counted or not by_query]
+        passes = [(day, queries) for day in sorted(scratch, reverse=True)]
+        if new and not by_query:
+            passes += [(day, new) for day in reversed(others)]
+        everything = [term.query.term for term in terms]
+        gatherer = PoolGatherer(everything, self._size)
+        rows.extend(self._pass(passes, gatherer, everything, scratch, pending))
+        counts.stage(self._connection, rows)
+        self._rows_written += counts.replace(self._connection, scratch, everything)
+        pools.stage_candidates(self._connection, gatherer.candidates())
+        if scratch and others:
+            self._note_losses(pools.drop_days(self._connection, scratch))
+        elif scratch:
+            self._touched |= set(pools.drop_all(self._connection))
+        self._touched |= pools.merge_staged(self._connection)
+        if scratch:
+            outbox.discard(self._connection, scratch)
+
+    def _queries_are_cheaper(self, queries: Sequence[SearchQuery]) -> bool:
+        limit = _PASS_FACTOR * estimates.cost_of_reading_all(self._connection)
+        cost = 0.0
+        for query in queries:
+            cost += estimates.cost_of_counting(self._connection, query)
+            if cost > limit:
+                return False
+        return True
+
+    def _count_by_query(
+        self, queries: Sequence[SearchQuery]
+    ) -> Iterator[tuple[str, str, date, int]]:
+        for number, query in enumerate(queries):
+            for day, *shapes in estimates.count_term_by_day(self._connection, query):
+                yield from _count_rows([query], day, np.array([shapes]))
+            self._refills |= {
+                pools.PoolKey(query.term, shape.value, pool) for shape in SHAPES for pool in POOLS
+            }
+            self._on_progress(number + 1, len(queries))
+
+    def _pass(
+        self,
+        passes: Sequence[tuple[date, Sequence[SearchQuery]]],
+        gatherer: PoolGatherer,
+        terms: Sequence[str],
+        scratch: set[date],
+        pending: dict[date, outbox.PendingDay],
+    ) -> Iterator[tuple[str, str, date, int]]:
+        """Read the text of days, each for its queries; the newest day first fills the pools."""
+        number_of = {term: number for number, term in enumerate(terms)}
+        matchers: dict[int, tuple[TermMatcher, Rows]] = {}
+        for number, (day, queries) in enumerate(passes):
+            if id(queries) not in matchers:
+                numbers = _column([number_of[query.term] for query in queries])
+                matchers[id(queries)] = (TermMatcher(queries), numbers)
+            matcher, numbers = matchers[id(queries)]
+            tally = np.zeros((len(queries), len(SHAPES)), dtype=np.int64)
+            posts = 0
+            for chunk in stream_day(self._connection, day):
+                posts += len(chunk)
+                found, rows = matcher.match(chunk.data, chunk.starts, chunk.ends)
+                tally += _tally(queries, found, rows, chunk.shapes)
+                gatherer.add(
+                    numbers[found],
+                    rows,
+                    shapes=chunk.shapes,
+                    posted_at=chunk.posted_at,
+                    hashes=chunk.hashes,
+                    ids=chunk.post_id,
+                )
+            yield from _count_rows(queries, day, tally)
+            self._posts_read += posts
+            if day in scratch:
+                changes = pending[day].changes if day in pending else 0
+                self._advanced[day] = (changes, posts)
+            self._on_progress(number + 1, len(passes))
+
+    def _mend_pools(self, queries: dict[str, SearchQuery]) -> None:
+        for key in sorted(self._refills):
+            pools.refill_pool(self._connection, key, queries[key.term], self._size)
+        if self._touched or self._refills:
+            pools.trim_pools(self._connection, self._size)
+
+
+def _is_worth_a_pass(day: outbox.PendingDay) -> bool:
+    if day.post_count is None or day.changes > _MANY_CHANGES:
+        return True
+    return day.changes > max(_FEW_CHANGES, day.post_count // 2)
+
+
+def _in_batches(
+    days: Sequence[date], pending: dict[date, outbox.PendingDay]
+) -> Iterator[list[date]]:
+    """Neighbouring days of together not too many changes; at least one day at a time."""
+    batch: list[date] = []
+    changes = 0
+    for day in days:
+        if batch and changes + pending[day].changes > _CHANGES_AT_ONCE:
+            yield batch
+            batch, changes = [], 0
+        batch.append(day)
+        changes += pending[day].changes
+    if batch:
+        yield batch
+
+
+def _column(values: Sequence[int]) -> Rows:
+    return np.array(values, dtype=np.int64)
+
+
+def _tally(queries: Sequence[SearchQuery], found: Rows, rows: Rows, shapes: Rows) -> Rows:
+    """How many of the (query, row) pairs are of each query and shape."""
+    counted = np.bincount(found * len(SHAPES) + shapes[rows], minlength=len(queries) * len(SHAPES))
+    return counted.reshape(-1, len(SHAPES)).astype(np.int64)
+
+
+def _count_rows(
+    queries: Sequence[SearchQuery], day: date, tally: Any
+) -> Iterator[tuple[str, str, date, int]]:
+    for query, by_shape in zip(queries, tally.tolist(), strict=True):
+        for format_, count in counts_by_format(by_shape).items():
+            if count:
+                yield query.term, format_.value, day, count

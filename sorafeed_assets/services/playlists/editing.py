@@ -1,0 +1,308 @@
+"""Displays and playlists: making, editing and activating them."""
+
+import secrets
+import string
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.playlists.playlist import (
+    BlockDraft,
+    Playlist,
+    check_display_code,
+    check_name,
+    choose_active,
+    keep_blocks,
+    playlist_version,
+)
+from sorafeed_assets.storage.playlists import rows as sql
+
+NO_PLAYLIST: Final = "none"
+
+_CODE_LETTERS: Final = string.ascii_uppercase + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySummary:
+    """A display as lists show it."""
+
+    id: str
+    name: str
+    status: str
+    active_playlist: str | None
+    playlists: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistSummary:
+    """A playlist as lists show it; ``videos`` is what one loop asks for."""
+
+    id: UUID
+    display_id: str
+    name: str
+    is_active: bool
+    blocks: int
+    videos: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What one display plays; ``changed`` when another playlist became the active one."""
+
+    display_id: str
+    playlist_id: UUID | None
+    version: str | None
+    changed: bool
+
+
+def create_display(engine: Engine, display_id: str | None, name: str) -> str:
+    """Add a display; its code, drawn at random when none is given.
+
+    Raises:
+        InvalidInputError: a bad code, a code that is taken, or a blank name.
+    """
+    name = check_name(name)
+    if display_id is not None:
+        check_display_code(display_id)
+    with engine.begin() as connection:
+        while True:
+            code = display_id or "".join(secrets.choice(_CODE_LETTERS) for _ in range(6))
+            if sql.insert_display(connection, code, name):
+                return code
+            if display_id is not None:
+                raise InvalidInputError("display_id", f"{code} is taken; choose another code")
+
+
+def rename_display(engine: Engine, display_id: str, name: str) -> None:
+    """Give a display another name.
+
+    Raises:
+        InvalidInputError: a blank name.
+        NotFoundError: there is no such display.
+    """
+    name = check_name(name)
+    with engine.begin() as connection:
+        if not sql.rename_display(connection, display_id, name):
+            raise _no_display(display_id)
+
+
+def display_of(engine: Engine, playlist_id: UUID) -> str:
+    """The display that a playlist belongs to.
+
+    Raises:
+        NotFoundError: there is no such playlist.
+    """
+    with engine.connect() as connection:
+        display_id = sql.playlist_display(connection, playlist_id)
+    if display_id is None:
+        raise _no_playlist(playlist_id)
+    return display_id
+
+
+def delete_display(engine: Engine, display_id: str) -> None:
+    """Delete a display with its playlists and queue; its plays stay.
+
+    Raises:
+        NotFoundError: there is no such display.
+    """
+    with engine.begin() as connection:
+        _lock(connection, display_id)
+        sql.delete_display(connection, display_id)
+
+
+def list_displays(engine: Engine) -> list[DisplaySummary]:
+    """All displays, by code."""
+    with engine.connect() as connection:
+        return [DisplaySummary(**row) for row in sql.list_displays(connection)]
+
+
+def create_playlist(
+    engine: Engine, display_id: str, name: str, drafts: Sequence[BlockDraft]
+) -> UUID:
+    """Add a playlist; `activate_pending` then makes it the display's active one.
+
+    Raises:
+        InvalidInputError: a blank name or no blocks.
+        NotFoundError: there is no such display.
+    """
+    name = check_name(name)
+    _check_drafts(drafts)
+    with engine.begin() as connection:
+        _lock(connection, display_id)
+        playlist_id = sql.insert_playlist(connection, display_id, name)
+        sql.write_blocks(connection, playlist_id, drafts, [None] * len(drafts))
+    return playlist_id
+
+
+def replace_blocks(engine: Engine, playlist_id: UUID, drafts: Sequence[BlockDraft]) -> bool:
+    """Give a playlist other blocks; True when that changed something.
+
+    Blocks with equal fields keep their ids, so that they keep their shuffle.
+
+    Raises:
+        InvalidInputError: no blocks.
+        NotFoundError: there is no such playlist.
+    """
+    _check_drafts(drafts)
+    with engine.begin() as connection:
+        playlist = _locked_playlist(connection, playlist_id)
+        kept = keep_blocks(playlist.blocks, drafts)
+        if len(drafts) == len(playlist.blocks) and None not in kept:
+            return False
+        sql.write_blocks(connection, playlist_id, drafts, kept)
+        return True
+
+
+def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
+    """Give a playlist another name, which changes nothing that plays.
+
+    Raises:
+        InvalidInputError: a blank name.
+        NotFoundError: there is no such playlist.
+    """
+    name = check_name(name)
+    with engine.begin() as connection:
+        if not sql.rename_playlist(connection, playlist_id, name):
+            raise _no_playlist(playlist_id)
+
+
+def delete_playlist(engine: Engine, playlist_id: UUID) -> None:
+    """Delete a playlist with its queue; its plays stay.
+
+    Raises:
+        NotFoundError: there is no such playlist.
+    """
+    with engine.begin() as connection:
+        playlist = _locked_playlist(connection, playlist_id)
+        sql.delete_playlist(connection, playlist.display_id, playlist_id)
+
+
+def list_playlists(engine: Engine, display_id: str | None = None) -> list[PlaylistSummary]:
+    """The playlists of one display, or all, in the order they were made.
+
+    Raises:
+        NotFoundError: there is no such display.
+    """
+    with engine.connect() as connection:
+        if display_id is not None and not sql.display_ids(connection, [display_id]):
+            raise _no_display(display_id)
+        return [PlaylistSummary(**row) for row in sql.list_playlists(connection, display_id)]
+
+
+def activate_pending(
+    engine: Engine, display_ids: Collection[str] | None = None
+) -> dict[str, Activation]:
+    """Make the right playlist of each display active, in one transaction.
+
+    Answers for those of ``display_ids`` that exist, or all, by code. Where nothing is to be
+    decided, nothing is locked or written.
+    """
+    with engine.begin() as connection:
+        changed = _decide(connection, sql.undecided_displays(connection, display_ids))
+        active = {
+            playlist.display_id: playlist
+            for playlist in sql.load_playlists(connection, display_ids, active_only=True)
+        }
+        return {
+            display_id: _activation(
+                display_id, active.get(display_id), changed=display_id in changed
+            )
+            for display_id in sql.display_ids(connection, display_ids)
+        }
+
+
+def _decide(connection: Connection, undecided: Collection[str]) -> set[str]:
+    """Lock these displays, look again, and write; those whose active playlist changed."""
+    if not undecided:
+        return set()
+    locked = sql.lock_displays(connection, undecided)
+    chosen: dict[str, Playlist] = {}
+    for display_id, group in groupby(
+        sql.load_playlists(connection, locked), key=lambda playlist: playlist.display_id
+    ):
+        choice = choose_active(group)
+        if choice is not None:
+            chosen[display_id] = choice
+    if not chosen:
+        return set()
+    sql.set_active(connection, chosen.keys(), [playlist.id for playlist in chosen.values()])
+    return {display_id for display_id, playlist in chosen.items() if not playlist.is_active}
+
+
+def _activation(display_id: str, active: Playlist | None, *, changed: bool) -> Activation:
+    if active is None:
+        return Activation(display_id, None, None, changed)
+    return Activation(display_id, active.id, playlist_version(active.blocks), changed)
+
+
+def activate_by_hand(engine: Engine, playlist_id: UUID) -> Activation:
+    """Make a playlist the active one; it stays so until a newer one is created.
+
+    Raises:
+        NotFoundError: there is no such playlist.
+    """
+    with engine.begin() as connection:
+        playlist = _locked_playlist(connection, playlist_id)
+        sql.set_active(connection, [playlist.display_id], [playlist.id])
+        return _activation(playlist.display_id, playlist, changed=not playlist.is_active)
+
+
+def playlist_versions(engine: Engine, display_ids: Collection[str] | None = None) -> dict[str, str]:
+    """Per existing display ``{playlist id}:{version}`` of its active playlist, or ``none``."""
+    with engine.connect() as connection:
+        versions = dict.fromkeys(sql.display_ids(connection, display_ids), NO_PLAYLIST)
+        for playlist in sql.load_playlists(connection, display_ids, active_only=True):
+            versions[playlist.display_id] = f"{playlist.id}:{playlist_version(playlist.blocks)}"
+    return versions
+
+
+def pending_activations(engine: Engine) -> set[str]:
+    """The displays where `activate_pending` would write something."""
+    with engine.connect() as connection:
+        return set(sql.undecided_displays(connection))
+
+
+def check_activation(engine: Engine) -> dict[str, str]:
+    """What is wrong with which playlist is active, per display; reads only."""
+    with engine.connect() as connection:
+        many = sql.several_active(connection)
+    waiting = pending_activations(engine)
+    return {
+        **dict.fromkeys(waiting, "a newer playlist waits to be activated, or none is active"),
+        **dict.fromkeys(many, "has several active playlists"),
+    }
+
+
+def _check_drafts(drafts: Sequence[BlockDraft]) -> None:
+    if not drafts:
+        raise InvalidInputError("blocks", "is empty; a playlist needs at least one block")
+
+
+def _lock(connection: Connection, display_id: str) -> None:
+    if not sql.lock_displays(connection, [display_id]):
+        raise _no_display(display_id)
+
+
+def _locked_playlist(connection: Connection, playlist_id: UUID) -> Playlist:
+    display_id = sql.playlist_display(connection, playlist_id)
+    if display_id is not None and sql.lock_displays(connection, [display_id]):
+        for playlist in sql.load_playlists(connection, [display_id]):
+            if playlist.id == playlist_id:
+                return playlist
+    raise _no_playlist(playlist_id)
+
+
+def _no_display(display_id: str) -> NotFoundError:
+    return NotFoundError(f"display {display_id} does not exist; check its code, or create it first")
+
+
+def _no_playlist(playlist_id: UUID) -> NotFoundError:
+    return NotFoundError(f"playlist {playlist_id} does not exist; it may have been deleted")

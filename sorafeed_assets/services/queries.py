@@ -1,0 +1,361 @@
+"""What the API reads: displays, playlists, blocks and plays as plain records, by page or batch."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Engine, Row
+
+from sorafeed_assets.domain.catalog.search import Format, parse_query
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.paging import PageList, check_first
+from sorafeed_assets.domain.playlists.playlist import FetchMode, check_storable
+from sorafeed_assets.storage import lists as wall
+from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
+from sorafeed_assets.storage.catalog.pages import read_page
+from sorafeed_assets.storage.lists import After, DisplayOrder
+
+_MAX_SEARCH: Final = 200
+
+_Record = TypeVar("_Record")
+
+
+class DisplayRecord(NamedTuple):
+    """A display, what it plays, and how far ahead it is planned."""
+
+    id: str
+    name: str
+    status: str
+    created_at: datetime
+    last_ping: datetime | None
+    is_muted: bool
+    playback_state: str
+    loop_iteration: int
+    timeline_position: int
+    current_timeline_video_id: UUID | None
+    dedup_since: datetime
+    active_build_id: int | None
+    built_at: datetime | None
+    built_playlist_id: UUID | None
+    active_playlist_id: UUID | None
+    active_playlist: str | None
+    now_video_id: str | None
+    now_text: str | None
+    is_shown: bool
+    queued: int
+    dry_searches: Sequence[str] | None
+    plan_problem: str | None
+
+
+class PlaylistRecord(NamedTuple):
+    """A playlist without its blocks."""
+
+    id: UUID
+    display_id: str
+    name: str
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    loop_count: int
+    total_blocks: int
+    total_videos: int
+
+
+class BlockRecord(NamedTuple):
+    """A block and how often it was played."""
+
+    id: UUID
+    playlist_id: UUID
+    display_id: str
+    search_term: str
+    video_count: int
+    fetch_mode: str
+    format: str
+    block_order: int
+    times_played: int
+    last_played_at: datetime | None
+
+    @property
+    def term(self) -> str | None:
+        """The normalized search; None where a row was written by hand and is no search."""
+        return _term(self.search_term)
+
+
+class CountedBlock(NamedTuple):
+    """A block, how many posts match if that is counted, and how many of them were shown."""
+
+    record: BlockRecord
+    total: int | None
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayRecord:
+    """A video that was shown; its text is None when the post is gone."""
+
+    id: UUID
+    video_id: str
+    block_id: UUID | None
+    loop_iteration: int
+    played_at: datetime
+    was_skipped: bool
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRecord:
+    """A stored plan, without its picks."""
+
+    id: int
+    display_id: str
+    playlist_id: UUID
+    playlist_version: str
+    loop_iteration: int
+    created_at: datetime
+    content_hash: str
+    dry: int
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class TermRecord:
+    """A tracked term; ``problem`` says why it could not be counted."""
+
+    term: str
+    is_watched: bool
+    counted_at: datetime | None
+    problem: str | None
+    attempts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PostRecord:
+    """A post of the catalogue."""
+
+    id: str
+    text: str | None
+    posted_at: datetime
+    permalink: str | None
+    video_url: str | None
+    video_url_md: str | None
+    thumbnail_url: str | None
+    gif_url: str | None
+    width: int | None
+    height: int | None
+    username: str | None
+    display_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Record]):
+    """Rows of a list with their cursors, and whether more follow."""
+
+    rows: list[tuple[str, _Record]]
+    has_next: bool
+    has_previous: bool
+
+
+class Readings:
+    """Reads for the API; every method is one query, or two, however many ids it gets."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def display_page(
+        self, order: DisplayOrder, search: str | None, first: int, after: str | None
+    ) -> Page[DisplayRecord]:
+        """A page of displays."""
+        check_first(first)
+        search = _checked_search(search)
+        of = PageList("displays", order, search)
+        kinds: tuple[type[str], ...] = (str,) if order is DisplayOrder.CODE else (str, str)
+        key: Sequence[object] | None = None if after is None else of.key(after, *kinds)
+        if key is not None and order is DisplayOrder.NEWEST:
+            key = (_moment(str(key[0])), key[1])
+        with self._engine.connect() as connection:
+            codes = wall.display_page(connection, order, search, key, first + 1)
+            rows = wall.load_displays(connection, codes[:first])
+        records = {record.id: record for record in _records(DisplayRecord, rows)}
+
+        def sort_key(record: DisplayRecord) -> tuple[str, ...]:
+            if order is DisplayOrder.CODE:
+                return (record.id,)
+            is_by_name = order is DisplayOrder.NAME
+            return (record.name if is_by_name else str(record.created_at), record.id)
+
+        there = [records[code] for code in codes[:first] if code in records]
+        listed = [(of.cursor(sort_key(record)), record) for record in there]
+        return Page(listed, len(codes) > first, after is not None)
+
+    def count_displays(self) -> int:
+        """How many displays there are."""
+        with self._engine.connect() as connection:
+            return wall.count_displays(connection)
+
+    def displays(self, ids: Collection[str] | None = None) -> dict[str, DisplayRecord]:
+        """Displays by code, in order; all without ids."""
+        with self._engine.connect() as connection:
+            rows = wall.load_displays(connection, ids)
+        return {record.id: record for record in _records(DisplayRecord, rows)}
+
+    def playlists(self, ids: Collection[UUID]) -> dict[UUID, PlaylistRecord]:
+        """Playlists by id."""
+        with self._engine.connect() as connection:
+            rows = wall.load_playlists(connection, ids)
+        return {record.id: record for record in _records(PlaylistRecord, rows)}
+
+    def playlists_of(
+        self, display_ids: Collection[str], first: int, after: str | None = None
+    ) -> dict[str, Page[PlaylistRecord]]:
+        """A page of playlists of each display, the newest first."""
+        lists = {display_id: PageList("playlists", display_id) for display_id in display_ids}
+        # A cursor is of one display's list; with several displays there is none.
+        key = wall.FIRST_PAGE
+        if after is not None:
+            if len(lists) != 1:
+                raise InvalidInputError("after", "goes with one display; ask for that display")
+            key = _time_key(next(iter(lists.values())), after)
+        with self._engine.connect() as connection:
+            rows = wall.playlists_of(connection, display_ids, check_first(first) + 1, key)
+        found: dict[str, list[PlaylistRecord]] = {display_id: [] for display_id in display_ids}
+        for record in _records(PlaylistRecord, rows):
+            found[record.display_id].append(record)
+        return {
+            display_id: Page(
+                [(_time_cursor(lists[display_id], r.created_at, r.id), r) for r in records[:first]],
+                len(records) > first,
+                after is not None,
+            )
+            for display_id, records in found.items()
+        }
+
+    def blocks(self, playlist_ids: Collection[UUID]) -> dict[UUID, list[BlockRecord]]:
+        """The blocks of playlists, in order."""
+        found: dict[UUID, list[BlockRecord]] = {playlist_id: [] for playlist_id in playlist_ids}
+        with self._engine.connect() as connection:
+            for record in _records(BlockRecord, wall.blocks_of(connection, playlist_ids)):
+                found[record.playlist_id].append(record)
+        return found
+
+    def counted_blocks(self, playlist_ids: Collection[UUID]) -> dict[UUID, list[CountedBlock]]:
+        """The blocks of playlists with their counts, in order; three queries."""
+        found = self.blocks(playlist_ids)
+        blocks = [block for each in found.values() for block in each]
+        totals = self.totals({block.term for block in blocks if block.term})
+        seen = self.seen([block.id for block in blocks])
+        return {
+            playlist_id: [
+                CountedBlock(
+                    block, totals.get((block.term or "", block.format)), seen.get(block.id, 0)
+                )
+                for block in each
+            ]
+            for playlist_id, each in found.items()
+        }
+
+    def seen(self, block_ids: Collection[UUID]) -> dict[UUID, int]:
+        """How many different videos of each block its display has shown."""
+        with self._engine.connect() as connection:
+            return wall.seen_of(connection, block_ids)
+
+    def totals(self, terms: Collection[str]) -> dict[tuple[str, str], int]:
+        """(term, format) → how many posts match."""
+        with self._engine.connect() as connection:
+            return wall.totals_of(connection, terms)
+
+    def plays(self, display_id: str, first: int, after: str | None) -> Page[PlayRecord]:
+        """A page of what a display showed, the last first."""
+        of = PageList("plays", display_id)
+        key = wall.FIRST_PAGE if after is None else _time_key(of, after)
+        with self._engine.connect() as connection:
+            rows = wall.plays_of(connection, display_id, check_first(first) + 1, key)
+        records = [PlayRecord(**row) for row in rows]
+        listed = [(_time_cursor(of, play.played_at, play.id), play) for play in records[:first]]
+        return Page(listed, len(records) > first, after is not None)
+
+    def builds(self, display_ids: Collection[str]) -> dict[str, list[BuildRecord]]:
+        """The builds that are kept of each display, the newest first."""
+        found: dict[str, list[BuildRecord]] = {display_id: [] for display_id in display_ids}
+        with self._engine.connect() as connection:
+            for row in wall.builds_of(connection, display_ids):
+                found[row["display_id"]].append(BuildRecord(**row))
+        return found
+
+    def terms(self, search: str | None, first: int, after: str | None) -> Page[TermRecord]:
+        """A page of tracked terms, in order."""
+        search = _checked_search(search)
+        of = PageList("terms", search)
+        start = "" if after is None else str(of.key(after, str)[0])
+        with self._engine.connect() as connection:
+            rows = wall.terms_page(connection, search or "", start, check_first(first) + 1)
+        records = [TermRecord(**row) for row in rows]
+        listed = [(of.cursor([record.term]), record) for record in records[:first]]
+        return Page(listed, len(records) > first, after is not None)
+
+    def posts(self, ids: Collection[str]) -> dict[str, PostRecord]:
+        """Posts by id."""
+        with self._engine.connect() as connection:
+            found = wall.load_posts(connection, ids)
+        return {post_id: PostRecord(**row) for post_id, row in found.items()}
+
+    def matching_posts(
+        self, search: str, format_: Format, first: int, after: str | None
+    ) -> Page[PostRecord]:
+        """A page of the posts that match a search, the newest first."""
+        query = parse_query(search, "search")
+        of = PageList("posts", query.term, format_)
+        start = None
+        if after is not None:
+            posted_at, post_id = of.key(after, str, str)
+            start = Match(str(post_id), 0, str(posted_at))
+        asked = MatchQuery(query, format_, FetchMode.NEWEST)
+        with self._engine.connect() as connection:
+            matches = read_page(connection, asked, check_first(first) + 1, start)
+            found = wall.load_posts(connection, [match.post_id for match in matches[:first]])
+        listed = [
+            (of.cursor([match.posted_at, match.post_id]), PostRecord(**found[match.post_id]))
+            for match in matches[:first]
+            if match.post_id in found
+        ]
+        return Page(listed, len(matches) > first, after is not None)
+
+
+@lru_cache(maxsize=10_000)
+def _term(search: str) -> str | None:
+    try:
+        return parse_query(search).term
+    except InvalidInputError:
+        return None
+
+
+def _records(kind: Callable[..., _Record], rows: Sequence[Row[Any]]) -> list[_Record]:
+    """Rows as records, which have the fields in the order of the columns."""
+    return [kind(*row) for row in rows]
+
+
+def _checked_search(search: str | None) -> str | None:
+    if search is None or not search.strip():
+        return None
+    check_storable(search, "search")
+    if len(search) > _MAX_SEARCH:
+        raise InvalidInputError("search", f"has over {_MAX_SEARCH} characters; write fewer")
+    return search.strip()
+
+
+def _time_cursor(of: PageList, moment: datetime, row_id: UUID) -> str:
+    return of.cursor([moment.isoformat(), str(row_id)])
+
+
+def _time_key(of: PageList, cursor: str) -> After:
+    moment, row_id = of.key(cursor, str, str)
+    return After(_moment(str(moment)), UUID(str(row_id)))
+
+
+def _moment(written: str) -> datetime:
+    try:
+        return datetime.fromisoformat(written)
+    except ValueError:
+        raise InvalidInputError("after", "is no cursor; use an endCursor of this list") from None

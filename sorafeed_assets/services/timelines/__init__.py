@@ -1,0 +1,1 @@
+"""Planning and publishing timelines, advancing queues, and their checks."""

@@ -1,0 +1,142 @@
+"""Planning many displays at once: plan, read more where a plan wants it, verify, audit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.domain.playlists.playlist import Playlist, check_playlist, playlist_version
+from sorafeed_assets.domain.timelines.audit import audit_schedule
+from sorafeed_assets.domain.timelines.plan import (
+    ScheduleResult,
+    Start,
+    Tier,
+    keep_played,
+    plan_schedule,
+)
+from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash
+from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.storage.catalog.matches import MatchQuery
+from sorafeed_assets.storage.timelines.reads import Build, DisplayRow, QueueRow
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A display to plan: its active playlist, where the plan starts, and what it has played."""
+
+    display_id: str
+    playlist: Playlist
+    start: Start
+    plays: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An audited plan of one display."""
+
+    task: Task
+    result: ScheduleResult
+    inputs: PlanInputs
+    content_hash: str
+
+
+def plays_on(build: Build | None, playlist: Playlist) -> bool:
+    """Whether the build plays this playlist, in this or an earlier version."""
+    return build is not None and build.playlist_id == playlist.id
+
+
+def start_of(
+    display: DisplayRow, playlist: Playlist, build: Build | None, queue: Sequence[QueueRow]
+) -> Start:
+    """Where to start planning: anew for a new playlist, else with what stays of the loop."""
+    if build is None or not plays_on(build, playlist):
+        return Start()
+    current = build.schedule.since(display.loop_iteration).loops
+    if not current or current[0].loop != display.loop_iteration:
+        return Start(display.loop_iteration)
+    head = (display.loop_iteration, display.timeline_position)
+    playing = any(
+        (row.loop_iteration, row.timeline_position) == head and row.status == "playing"
+        for row in queue
+    )
+    return keep_played(current[0], build.inputs.blocks, playlist.blocks, head[1], playing=playing)
+
+
+def plan_displays(
+    connection: Connection, book: CandidateBook, tasks: Sequence[Task], window: int
+) -> dict[str, Planned | SorafeedError]:
+    """Plan each task; a display whose playlist cannot be planned gets its error instead."""
+    planned: dict[str, Planned | SorafeedError] = {}
+    valid: list[Task] = []
+    queries: list[MatchQuery] = []
+    for task in tasks:
+        try:
+            check_playlist(task.playlist)
+            queries += [book.query_of(block) for block in task.playlist.blocks]
+            valid.append(task)
+        except SorafeedError as error:
+            planned[task.display_id] = error
+    book.prepare(connection, queries)
+    for task, result in _results(connection, book, valid, window):
+        version = playlist_version(task.playlist.blocks)
+        inputs = PlanInputs(version, task.playlist.blocks, result.inputs)
+        try:
+            audit_schedule(result.schedule, inputs)
+        except SorafeedError as error:
+            planned[task.display_id] = error
+        else:
+            hashed = content_hash(result.schedule, version)
+            planned[task.display_id] = Planned(task, result, inputs, hashed)
+    return planned
+
+
+def _results(
+    connection: Connection, book: CandidateBook, tasks: Sequence[Task], window: int
+) -> list[tuple[Task, ScheduleResult]]:
+    """Plan until no plan wants more candidates and every pick is still a match."""
+    done: list[tuple[Task, ScheduleResult]] = []
+    pending = list(tasks)
+    while pending:
+        wanting: set[MatchQuery] = set()
+        again: list[Task] = []
+        ready: list[tuple[Task, ScheduleResult, set[tuple[MatchQuery, str]]]] = []
+        for task in pending:
+            result = _plan(book, task, window)
+            if result.wanting:
+                again.append(task)
+                wanting |= {
+                    book.query_of(b) for b in task.playlist.blocks if b.id in result.wanting
+                }
+            else:
+                ready.append((task, result, _picks(book, task, result)))
+        stale = book.drop_stale(connection, set().union(*(picks for _, _, picks in ready)))
+        for task, result, picks in ready:
+            if picks.isdisjoint(stale):
+                done.append((task, result))
+            else:
+                again.append(task)
+        book.extend(connection, wanting)
+        pending = again
+    return done
+
+
+def _plan(book: CandidateBook, task: Task, window: int) -> ScheduleResult:
+    return plan_schedule(
+        task.playlist.blocks,
+        lambda block, loop: book.candidates(task.display_id, block, loop),
+        task.plays,
+        task.start,
+        window,
+    )
+
+
+def _picks(book: CandidateBook, task: Task, result: ScheduleResult) -> set[tuple[MatchQuery, str]]:
+    """What the plan picked itself, as (query, post id)."""
+    queries = {block.id: book.query_of(block) for block in task.playlist.blocks}
+    return {
+        (queries[pick.block_id], pick.post_id)
+        for plan, source in zip(result.schedule.loops, result.inputs, strict=True)
+        for pick in plan.picks[len(source.kept) :]
+        if pick.tier is not Tier.KEPT
+    }

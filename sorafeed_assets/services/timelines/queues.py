@@ -1,0 +1,240 @@
+"""How the queues stand: which are low, which plans are stale, what a display plays next."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
+from sorafeed_assets.domain.playlists.playlist import (
+    Block,
+    Playlist,
+    check_playlist,
+    playlist_version,
+)
+from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.storage.timelines.queues import Depth, load_depths, load_differing
+from sorafeed_assets.storage.timelines.reads import (
+    Build,
+    DisplayRow,
+    QueueRow,
+    load_active_playlists,
+    load_builds,
+    load_displays,
+    load_queues,
+)
+
+_LOW: Final = 3
+# One match is enough to know that there is a next loop; a few more, for some may be stale.
+_FEW: Final = 10
+
+_BUILT_VERSIONS: Final = """
+SELECT d.id, b.id AS build_id, b.playlist_id, b.playlist_version
+FROM displays AS d
+JOIN timeline_builds AS b ON b.id = d.active_build_id
+WHERE d.id = ANY(:ids)
+"""
+
+_PLAN_PROBLEMS: Final = """
+SELECT id, plan_problem FROM displays WHERE plan_problem IS NOT NULL ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """How many displays with an active playlist have a full, a low and a dry queue.
+
+    A dry display has nothing to play; a low one has, but its queue is short of it, or its plan
+    ran out. A display that is neither is counted in ``complete``, even while its window is not
+    quite full.
+    """
+
+    complete: int
+    low: int
+    dry: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedPick:
+    """One position of a plan, for people: ``tier`` is the reason it was picked."""
+
+    loop: int
+    position: int
+    video_id: str
+    block_id: UUID
+    search_term: str
+    tier: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineView:
+    """What a display plays: now, next in its queue, then by its plan."""
+
+    display_id: str
+    playlist_id: UUID | None
+    build_id: int | None
+    loop: int
+    position: int
+    now: ViewedPick | None
+    next: tuple[ViewedPick, ...]
+    planned: tuple[ViewedPick, ...]
+    dry_blocks: Mapping[UUID, str]
+
+
+def low_displays(engine: Engine, *, low: int = _LOW) -> list[str]:
+    """Displays with fewer than ``low`` videos queued though there are more to play.
+
+    Either their plan could give more, or it ran out before its next loop was prepared. ``low``
+    is at most the window: so far every plan reaches that can.
+    """
+    with engine.connect() as connection:
+        depths = load_depths(connection, low)
+        lows = _lows(connection, depths, low)
+    return [depth.display_id for depth in depths if depth.display_id in lows]
+
+
+def queue_status(engine: Engine, window: int) -> QueueStatus:
+    """The queues of all displays with an active playlist, counted."""
+    low = min(_LOW, window)
+    with engine.connect() as connection:
+        depths = load_depths(connection, low)
+        lows = _lows(connection, depths, low)
+    rest = [depth for depth in depths if depth.display_id not in lows]
+    dry = sum(depth.is_built and depth.ahead == 0 and depth.queued == 0 for depth in rest)
+    short = len(lows) + sum(not depth.is_built for depth in rest)
+    return QueueStatus(len(depths) - dry - short, short, dry)
+
+
+def _lows(connection: Connection, depths: Sequence[Depth], low: int) -> set[str]:
+    """Which displays are low; the catalogue is asked only about plans that ran out."""
+    lows = {d.display_id for d in depths if d.ahead is not None and d.queued < min(low, d.ahead)}
+    ended = [
+        depth.display_id
+        for depth in depths
+        if depth.display_id not in lows
+        and depth.has_picks
+        and depth.ahead is not None
+        and depth.ahead < low
+    ]
+    if not ended:
+        return lows
+    # A plan may also end because nothing matches any more: planning again would not help it.
+    book = CandidateBook(_FEW)
+    playlists = load_active_playlists(connection, ended)
+    return lows | {n for n, plays in playlists.items() if _goes_on(connection, book, plays)}
+
+
+def _goes_on(connection: Connection, book: CandidateBook, playlist: Playlist) -> bool:
+    """Whether a next loop of the playlist would have a video."""
+    try:
+        check_playlist(playlist)
+    except SorafeedError:
+        return False
+    return any(_has_match(connection, book, block) for block in playlist.blocks)
+
+
+def _has_match(connection: Connection, book: CandidateBook, block: Block) -> bool:
+    query = book.query_of(block)
+    book.prepare(connection, [query])
+    while True:
+        # Of which display and loop makes only the order.
+        found = book.candidates("", block, 0)
+        post_id = next(iter(found.ids), None)
+        if post_id is not None:
+            if not book.drop_stale(connection, {(query, post_id)}):
+                return True
+        elif found.complete:
+            return False
+        else:
+            book.extend(connection, [query])
+
+
+def stale_displays(engine: Engine, display_ids: Collection[str] | None = None) -> dict[str, str]:
+    """Those of some displays, or of all, whose build does not play their active playlist's version.
+
+    The value tells apart what is wanted in place of what: the version and the build that plays,
+    or "none" for a display that has a build but no active playlist any more.
+    """
+    with engine.connect() as connection:
+        differing = load_differing(connection, display_ids)
+        playlists = load_active_playlists(connection, differing)
+        built = {
+            row.id: (row.playlist_id, row.playlist_version, row.build_id)
+            for row in connection.execute(text(_BUILT_VERSIONS), {"ids": differing})
+        }
+    stale = dict.fromkeys(built.keys() - playlists.keys(), "none")
+    for display_id, playlist in playlists.items():
+        wanted = playlist_version(playlist.blocks)
+        *version, build = built.get(display_id, (None, None, None))
+        if version != [playlist.id, wanted]:
+            stale[display_id] = f"{wanted} in place of build {build}"
+    return dict(sorted(stale.items()))
+
+
+def plan_problems(engine: Engine) -> dict[str, str]:
+    """Displays whose playlist could not be planned when that was last tried, and why."""
+    with engine.connect() as connection:
+        rows = connection.execute(text(_PLAN_PROBLEMS))
+        return {row.id: row.plan_problem for row in rows}
+
+
+def timeline_view(engine: Engine, display_id: str) -> TimelineView:
+    """What a display plays now, next and later, and why.
+
+    Raises:
+        NotFoundError: there is no such display.
+    """
+    found = timeline_views(engine, [display_id]).get(display_id)
+    if found is None:
+        raise NotFoundError(f"there is no display {display_id}")
+    return found
+
+
+def timeline_views(engine: Engine, display_ids: Collection[str]) -> dict[str, TimelineView]:
+    """What displays play now, next and later, and why; unknown displays are missing."""
+    with engine.connect() as connection:
+        displays = load_displays(connection, display_ids)
+        builds = load_builds(connection, display_ids)
+        queues = load_queues(connection, display_ids)
+    return {
+        display_id: _view(display, builds.get(display_id), queues.get(display_id, []))
+        for display_id, display in displays.items()
+    }
+
+
+def _view(display: DisplayRow, build: Build | None, queue: Sequence[QueueRow]) -> TimelineView:
+    loop, position = display.loop_iteration, display.timeline_position
+    if build is None:
+        return TimelineView(display.id, None, None, loop, position, None, (), (), {})
+    terms = {block.id: block.search_term for block in build.inputs.blocks}
+    status = {(row.loop_iteration, row.timeline_position): row.status for row in queue}
+    picks = [
+        ViewedPick(
+            at,
+            pick.position,
+            pick.post_id,
+            pick.block_id,
+            terms.get(pick.block_id, "(a removed block)"),
+            pick.tier,
+            status.get((at, pick.position), "planned"),
+        )
+        for at, pick in build.schedule.ahead(loop, position)
+    ]
+    now = picks[0] if picks and picks[0].status == "playing" else None
+    later = picks[1:] if now else picks
+    current = build.schedule.since(loop).loops
+    dry = current[0].dry_blocks if current else ()
+    return TimelineView(
+        display.id,
+        build.playlist_id,
+        build.id,
+        loop,
+        position,
+        now,
+        tuple(pick for pick in later if pick.status != "planned"),
+        tuple(pick for pick in later if pick.status == "planned"),
+        {block_id: terms[block_id] for block_id in dry},
+    )

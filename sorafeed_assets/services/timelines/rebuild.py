@@ -1,0 +1,205 @@
+"""Building the timelines of some displays, in the transaction of the caller."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
+from sorafeed_assets.domain.playlists.playlist import Playlist
+from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.planning import (
+    Planned,
+    Task,
+    plan_displays,
+    plays_on,
+    start_of,
+)
+from sorafeed_assets.services.timelines.publishing import Published, Target, clear, publish
+from sorafeed_assets.storage.timelines import reads as stored
+from sorafeed_assets.storage.timelines import writes
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOutcome:
+    """What a display's timeline is now; without an active playlist there is no build.
+
+    ``planned`` and ``tiers`` count the picks of the plan, ``queued`` the rows of the queue.
+    """
+
+    display_id: str
+    build_id: int | None
+    playlist_id: UUID | None
+    playlist_version: str | None
+    content_hash: str | None
+    changed: bool
+    loop: int
+    position: int
+    planned: int
+    queued: int
+    dry_blocks: tuple[UUID, ...] = ()
+    tiers: Mapping[str, int] = field(default_factory=dict)
+
+
+Outcomes = dict[str, BuildOutcome | SorafeedError]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is stored about some displays, read under their locks."""
+
+    displays: Mapping[str, stored.DisplayRow]
+    playlists: Mapping[str, Playlist]
+    builds: Mapping[str, stored.Build]
+    queues: Mapping[str, list[stored.QueueRow]]
+
+
+def read_snapshot(connection: Connection, display_ids: Sequence[str]) -> Snapshot:
+    """Lock the displays, then read what is stored about them."""
+    stored.lock_displays(connection, display_ids)
+    return Snapshot(
+        stored.load_displays(connection, display_ids),
+        stored.load_active_playlists(connection, display_ids),
+        stored.load_builds(connection, display_ids),
+        stored.load_queues(connection, display_ids),
+    )
+
+
+def rebuild(
+    connection: Connection, book: CandidateBook, display_ids: Sequence[str], window: int
+) -> Outcomes:
+    """Plan displays anew, and write what differs from what is stored.
+
+    Raises:
+        OvertakenError: roll back, and try again with a new book.
+    """
+    return rebuild_from(
+        connection, book, read_snapshot(connection, display_ids), display_ids, window
+    )
+
+
+def rebuild_from(
+    connection: Connection,
+    book: CandidateBook,
+    snapshot: Snapshot,
+    display_ids: Sequence[str],
+    window: int,
+) -> Outcomes:
+    """`rebuild` for displays whose snapshot was read in this transaction."""
+    planned = plan_displays(connection, book, _tasks(connection, snapshot, display_ids), window)
+    outcomes: Outcomes = {}
+    targets: list[Target] = []
+    idle: list[stored.DisplayRow] = []
+    for display_id in display_ids:
+        display = snapshot.displays.get(display_id)
+        plan = planned.get(display_id)
+        if display is None:
+            outcomes[display_id] = NotFoundError(f"there is no display {display_id}")
+        elif plan is None:
+            idle.append(display)
+        elif isinstance(plan, Planned):
+            targets.append(_target(display, plan, snapshot.builds.get(display_id)))
+        else:
+            outcomes[display_id] = plan
+    published = publish(connection, targets, snapshot.queues, window)
+    for target in targets:
+        outcomes[target.display.id] = outcome_of(target, published[target.display.id])
+    for display_id, changed in clear(connection, idle, snapshot.queues):
+        outcomes[display_id] = BuildOutcome(
+            display_id, None, None, None, None, changed, 0, 0, planned=0, queued=0
+        )
+    _keep_problems(connection, snapshot, outcomes)
+    return outcomes
+
+
+def _keep_problems(connection: Connection, snapshot: Snapshot, outcomes: Outcomes) -> None:
+    """Store why displays could not be planned, where that is not what is stored."""
+    problems = {
+        display_id: str(outcome) if isinstance(outcome, SorafeedError) else None
+        for display_id, outcome in outcomes.items()
+        if display_id in snapshot.displays
+    }
+    writes.set_plan_problems(
+        connection,
+        {
+            display_id: problem
+            for display_id, problem in problems.items()
+            if problem != snapshot.displays[display_id].plan_problem
+        },
+    )
+
+
+def outcome_of(target: Target, published: Published) -> BuildOutcome:
+    """What is to be told about a display whose timeline is in place."""
+    picks = [pick for plan in target.schedule.loops for pick in plan.picks]
+    return BuildOutcome(
+        target.display.id,
+        published.build_id,
+        target.playlist_id,
+        target.playlist_version,
+        target.content_hash,
+        published.changed,
+        target.loop,
+        target.position,
+        len(picks),
+        published.queued,
+        target.schedule.loops[0].dry_blocks if target.schedule.loops else (),
+        Counter(pick.tier.value for pick in picks),
+    )
+
+
+def _tasks(connection: Connection, snapshot: Snapshot, display_ids: Sequence[str]) -> list[Task]:
+    active = {
+        display_id: snapshot.playlists[display_id]
+        for display_id in display_ids
+        if display_id in snapshot.playlists and display_id in snapshot.displays
+    }
+    # What a display played before a new playlist does not count for it.
+    going_on = [
+        display_id
+        for display_id, playlist in active.items()
+        if plays_on(snapshot.builds.get(display_id), playlist)
+    ]
+    plays = stored.load_plays(connection, going_on)
+    return [
+        Task(
+            display_id,
+            playlist,
+            start_of(
+                snapshot.displays[display_id],
+                playlist,
+                snapshot.builds.get(display_id),
+                snapshot.queues.get(display_id, []),
+            ),
+            plays.get(display_id, {}),
+        )
+        for display_id, playlist in active.items()
+    ]
+
+
+def _target(display: stored.DisplayRow, plan: Planned, build: stored.Build | None) -> Target:
+    """An equal plan that is stored already goes on: same inputs, no writes."""
+    schedule, inputs, content_hash = plan.result.schedule, plan.inputs, plan.content_hash
+    build_id = None
+    same_playlist = plays_on(build, plan.task.playlist)
+    if (
+        build is not None
+        and same_playlist
+        and build.playlist_version == inputs.playlist_version
+        and build.schedule.since(plan.result.loop) == schedule
+    ):
+        build_id, inputs, content_hash = build.id, build.inputs, build.content_hash
+    return Target(
+        display,
+        plan.task.playlist.id,
+        inputs.playlist_version,
+        schedule,
+        inputs,
+        content_hash,
+        plan.result.loop,
+        plan.result.position,
+        build_id,
+        new_playlist=not same_playlist,
+    )

@@ -1,0 +1,228 @@
+"""The timeline service: the one owner of every write to the queues."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from psycopg.errors import ForeignKeyViolation
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from sorafeed_assets.domain.errors import (
+    InvalidInputError,
+    SorafeedError,
+    UnavailableError,
+)
+from sorafeed_assets.services.timelines.advancing import Advance, answer_again, move_on
+from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.planning import plays_on
+from sorafeed_assets.services.timelines.publishing import OvertakenError, Target, publish
+from sorafeed_assets.services.timelines.rebuild import (
+    BuildOutcome,
+    Outcomes,
+    outcome_of,
+    read_snapshot,
+    rebuild,
+    rebuild_from,
+)
+from sorafeed_assets.storage.timelines import reads as stored
+from sorafeed_assets.storage.timelines import writes
+
+_log: Final = logging.getLogger(__name__)
+
+# Displays wait for each other while one transaction builds them: not too many at once.
+_CHUNK: Final = 100
+_ATTEMPTS: Final = 5
+
+
+class TimelineService:
+    """Plans timelines, publishes them as queues and moves them on.
+
+    Args:
+        engine: the database.
+        window: how many positions are queued ahead, at most 10.
+        candidates_per_pool: how many candidates of a query are read first.
+    """
+
+    def __init__(self, engine: Engine, *, window: int = 5, candidates_per_pool: int = 500) -> None:
+        self._engine = engine
+        self._window = window
+        self._pool_size = candidates_per_pool
+
+    def repopulate(self, display_ids: Collection[str]) -> Outcomes:
+        """Plan displays anew and bring their queues in line; equal plans write nothing.
+
+        An unknown display, or a playlist that cannot be planned, is answered with its error;
+        the display stays on its last good build, and all others go on.
+        """
+
+        def work(connection: Connection, book: CandidateBook, chunk: Sequence[str]) -> Outcomes:
+            return rebuild(connection, book, chunk, self._window)
+
+        return self._in_chunks(display_ids, work)
+
+    def top_up(self, display_ids: Collection[str]) -> Outcomes:
+        """Fill short queues from the stored plans; plan where these do not reach far enough."""
+
+        def work(connection: Connection, book: CandidateBook, chunk: Sequence[str]) -> Outcomes:
+            return self._top_up(connection, book, chunk)
+
+        return self._in_chunks(display_ids, work)
+
+    def start_fresh(self, display_id: str) -> BuildOutcome:
+        """Let every video of a display count as new again. Its plays stay recorded.
+
+        Raises:
+            NotFoundError: there is no such display.
+            SorafeedError: its playlist cannot be planned; nothing has changed.
+        """
+
+        def work(connection: Connection, book: CandidateBook, chunk: Sequence[str]) -> Outcomes:
+            stored.lock_displays(connection, chunk)
+            for each in chunk:
+                writes.start_fresh(connection, each)
+            outcomes = rebuild(connection, book, chunk, self._window)
+            for outcome in outcomes.values():
+                if isinstance(outcome, SorafeedError):
+                    raise outcome
+            return outcomes
+
+        outcome = self._in_chunks([display_id], work)[display_id]
+        if isinstance(outcome, SorafeedError):
+            raise outcome
+        return outcome
+
+    def begin(self, display_id: str, timeline_video_id: UUID) -> bool:
+        """Record that the head of a queue is being shown; False when this row is not the head.
+
+        What is being shown goes on when its playlist is edited.
+        """
+        with self._engine.begin() as connection:
+            stored.lock_displays(connection, [display_id])
+            return writes.begin_head(connection, display_id, timeline_video_id)
+
+    def advance(
+        self,
+        display_id: str,
+        timeline_video_id: UUID,
+        *,
+        skipped: bool = False,
+        at: datetime | None = None,
+    ) -> Advance:
+        """Record that a queued video was played, and go on to the next one.
+
+        Rows before it leave the queue too, as skipped plays if they were being shown. A row that
+        was advanced before gets the same answer again, without a write.
+
+        Args:
+            display_id: whose queue it is.
+            timeline_video_id: the row of the queue.
+            skipped: whether the video was left before its end.
+            at: when it was played, now unless told.
+
+        Raises:
+            InvalidInputError: ``at`` has no time zone.
+            NotFoundError: the display, or the row in its queue, does not exist.
+        """
+        if at is not None and at.tzinfo is None:
+            raise InvalidInputError("at", f"is {at.isoformat()}; add its time zone")
+        with self._engine.begin() as connection:
+            answer, is_short = move_on(
+                connection, display_id, timeline_video_id, self._window, skipped=skipped, at=at
+            )
+            if is_short:
+                self._plan_on(connection, display_id)
+                answer = answer_again(connection, display_id, timeline_video_id)
+            return answer
+
+    def _plan_on(self, connection: Connection, display_id: str) -> None:
+        """Plan further; if that fails the play stays recorded, and the queue is just shorter."""
+        try:
+            with connection.begin_nested():
+                book = CandidateBook(self._pool_size)
+                outcome = rebuild(connection, book, [display_id], self._window)[display_id]
+                writes.mark_playing(connection, display_id)
+        except (SorafeedError, SQLAlchemyError) as error:
+            _log.warning("display %s advanced, but planning on failed: %s", display_id, error)
+        else:
+            if isinstance(outcome, SorafeedError):
+                _log.warning("display %s advanced without a new plan: %s", display_id, outcome)
+
+    def _top_up(
+        self, connection: Connection, book: CandidateBook, chunk: Sequence[str]
+    ) -> Outcomes:
+        snapshot = read_snapshot(connection, chunk)
+        targets: list[Target] = []
+        rest: list[str] = []
+        for display_id in chunk:
+            build, playlist = snapshot.builds.get(display_id), snapshot.playlists.get(display_id)
+            display = snapshot.displays.get(display_id)
+            if (
+                display is not None
+                and build is not None
+                and playlist is not None
+                and plays_on(build, playlist)
+                and _reaches(build, display, self._window)
+            ):
+                targets.append(_stored_target(display, build))
+            else:
+                rest.append(display_id)
+        published = publish(connection, targets, snapshot.queues, self._window)
+        outcomes: Outcomes = {
+            target.display.id: outcome_of(target, published[target.display.id])
+            for target in targets
+        }
+        return outcomes | rebuild_from(connection, book, snapshot, rest, self._window)
+
+    def _in_chunks(
+        self,
+        display_ids: Collection[str],
+        work: Callable[[Connection, CandidateBook, Sequence[str]], Outcomes],
+    ) -> Outcomes:
+        ordered = sorted(set(display_ids))
+        outcomes: Outcomes = {}
+        book = CandidateBook(self._pool_size)
+        for start in range(0, len(ordered), _CHUNK):
+            chunk = ordered[start : start + _CHUNK]
+            for attempt in range(_ATTEMPTS):
+                try:
+                    with self._engine.begin() as connection:
+                        outcomes |= work(connection, book, chunk)
+                    break
+                except (OvertakenError, IntegrityError) as error:
+                    if not _was_overtaken(error):
+                        raise
+                    book = CandidateBook(self._pool_size)
+                    if attempt + 1 == _ATTEMPTS:
+                        raise UnavailableError(
+                            "posts or playlists are deleted faster than they can be queued;"
+                            " repopulate again"
+                        ) from error
+        return outcomes
+
+
+def _was_overtaken(error: OvertakenError | IntegrityError) -> bool:
+    """Whether something that a plan needs was deleted meanwhile."""
+    return isinstance(error, OvertakenError) or isinstance(error.orig, ForeignKeyViolation)
+
+
+def _reaches(build: stored.Build, display: stored.DisplayRow, window: int) -> bool:
+    ahead = build.schedule.ahead(display.loop_iteration, display.timeline_position)
+    return len(ahead) >= window
+
+
+def _stored_target(display: stored.DisplayRow, build: stored.Build) -> Target:
+    return Target(
+        display,
+        build.playlist_id,
+        build.playlist_version,
+        build.schedule.since(display.loop_iteration),
+        build.inputs,
+        build.content_hash,
+        display.loop_iteration,
+        display.timeline_position,
+        build.id,
+        new_playlist=False,
+    )

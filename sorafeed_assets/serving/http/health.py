@@ -1,0 +1,81 @@
+"""Whether this process lives, is ready, and how it is doing."""
+
+import asyncio
+from typing import Any
+
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sorafeed_assets.domain.errors import UnavailableError
+from sorafeed_assets.services.counts.jobs import failed_counts
+from sorafeed_assets.services.timelines.queues import queue_status
+from sorafeed_assets.serving.access.access import Principal
+from sorafeed_assets.serving.runtime import Runtime
+
+
+async def healthz(_request: Request) -> Response:
+    """The process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """Each dependency by name. Without Redis all is slower; without Postgres nothing changes."""
+    runtime: Runtime = request.app.state.runtime
+    postgres, redis = await asyncio.gather(_postgres(runtime), _redis(runtime))
+    checks: dict[str, Any] = {
+        "postgres": postgres,
+        "redis": redis,
+        "channel": "ok" if runtime.listener.is_connected else "lost",
+        "snapshots": "ok" if runtime.snapshots_are_current else "old",
+        "cache": "warm" if runtime.is_warm else "cold",
+    }
+    ready = postgres == "ok" and runtime.is_warm
+    status = "ready" if ready else "not ready"
+    if ready and (redis != "ok" or not runtime.snapshots_are_current):
+        status = "degraded"
+    return JSONResponse({"status": status, **checks}, status_code=200 if ready else 503)
+
+
+async def _postgres(runtime: Runtime) -> str:
+    def ask() -> None:
+        with runtime.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    try:
+        await asyncio.wait_for(runtime.run(ask), 2.0)
+    except (UnavailableError, TimeoutError):
+        return "does not answer"
+    return "ok"
+
+
+async def _redis(runtime: Runtime) -> str:
+    try:
+        await runtime.async_redis.ping()
+    except (RedisError, OSError):
+        return "does not answer"
+    return "ok"
+
+
+async def metrics(request: Request) -> Response:
+    """The figures for Prometheus; for a reader's or an admin's token."""
+    principal: Principal = request.state.principal
+    principal.must_read()
+    runtime: Runtime = request.app.state.runtime
+    figures = runtime.metrics
+    figures.cache_hits.set(runtime.answers.hits)
+    figures.cache_misses.set(runtime.answers.misses)
+    figures.pages.set(len(runtime.hub))
+    figures.trusted.set(runtime.listener.is_connected)
+    try:
+        window = runtime.settings.window
+        queues = await runtime.run(lambda: queue_status(runtime.engine, window))
+        failed = await runtime.run(lambda: failed_counts(runtime.engine))
+    except UnavailableError:
+        figures.displays.clear()
+    else:
+        figures.jobs_failed.set(len(failed))
+        for name in ("complete", "low", "dry"):
+            figures.displays.labels(name).set(getattr(queues, name))
+    return Response(figures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

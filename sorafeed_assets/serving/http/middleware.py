@@ -1,0 +1,229 @@
+"""What every request goes through: an id, headers, a log line, its limits, and who asks."""
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
+from sorafeed_assets.services.tokens import Token
+from sorafeed_assets.serving.access.access import (
+    ForbiddenError,
+    Principal,
+    UnauthenticatedError,
+    checked,
+    is_same_origin,
+    secrets_of,
+)
+from sorafeed_assets.serving.http.errors import refusal, refused
+from sorafeed_assets.serving.runtime import Runtime
+
+MAX_BODY: Final = 1_000_000
+# Read and thrown away, so that whoever still sends hears the refusal.
+_DISCARDED: Final = 16_000_000
+_OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
+# Pages answer strangers themselves, with a form for the token.
+_PAGES: Final = ("/admin", "/player/")
+_HOME: Final = "/"
+_OF_DISPLAY: Final = re.compile(r"/(?:api/displays|player)/([A-Z0-9]{6})(?:/|$)", re.ASCII)
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:;"
+        " media-src 'self' https: blob:; connect-src 'self' https:; font-src 'self';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+_USUAL_HEADERS: Final = [
+    (name.encode(), value.encode())
+    for name, value in {**SECURITY_HEADERS, "cache-control": "no-store"}.items()
+]
+
+_log: Final = structlog.get_logger("sorafeed.access")
+
+
+class Requests:
+    """Outermost: the request's id, security headers, figures, one log line, no traceback sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message["headers"])
+                given = {name for name, _ in headers}
+                headers += (each for each in _USUAL_HEADERS if each[0] not in given)
+                headers.append((b"x-request-id", request_id.encode()))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:  # noqa: BLE001  # nothing of it may reach the client
+            _log.error("failed", request_id=request_id, exc_info=error)
+            if not status:
+                message = f"something went wrong here; request {request_id} in the log"
+                response = refusal(500, "INTERNAL", message, request_id)
+                await response(scope, receive, send_with_headers)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "none")
+            runtime: Runtime = scope["app"].state.runtime
+            runtime.metrics.requests.labels(route, str(status)).inc()
+            runtime.metrics.seconds.labels(route).observe(seconds)
+            _log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+            )
+
+
+class BodyLimit:
+    """Refuses bodies that are too large, by what they say and by what they are."""
+
+    def __init__(self, app: ASGIApp, most: int = MAX_BODY) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http" or scope["method"] in _SAFE:
+            await self._app(scope, receive, send)
+            return
+        parts: list[bytes] = []
+        size = 0
+        said = Headers(scope=scope).get("content-length", "0")
+        is_large = said.isdigit() and int(said[:12]) > self._most
+        has_more = True
+        while has_more and not is_large:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            is_large = size > self._most
+            has_more = message.get("more_body", False)
+        if is_large:
+            if has_more:
+                await _discard(receive)
+            text = f"the body is over {self._most:,} bytes; send less"
+            request_id = scope["state"]["request_id"]
+            await refusal(413, "BODY_TOO_LARGE", text, request_id)(scope, receive, send)
+            return
+        body: list[Message] = [
+            {"type": "http.request", "body": b"".join(parts), "more_body": False}
+        ]
+
+        async def receive_again() -> Message:
+            return body.pop() if body else await receive()
+
+        await self._app(scope, receive_again, send)
+
+
+async def _discard(receive: Receive) -> None:
+    discarded = 0
+    while discarded < _DISCARDED:
+        message = await receive()
+        discarded += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
+
+
+class Access:
+    """Finds out who asks, and how often they may."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with its principal."""
+        path: str = scope.get("path", "")
+        if scope["type"] != "http" or path.startswith(_OPEN):
+            await self._app(scope, receive, send)
+            return
+        runtime: Runtime = scope["app"].state.runtime
+        headers = Headers(scope=scope)
+        caller = (scope.get("client") or ("?", 0))[0]
+        try:
+            try:
+                principal = await _principal(runtime, headers, path, caller)
+            except UnauthenticatedError:
+                if path != _HOME and not path.startswith(_PAGES):
+                    runtime.strangers.take(caller)
+                    raise
+                principal = None
+            if principal is not None:
+                runtime.rates.take(str(principal.token.id))
+                _refuse_forged(scope, headers, principal)
+        except SorafeedError as error:
+            await refused(error, scope["state"]["request_id"])(scope, receive, send)
+            return
+        scope["state"]["principal"] = principal
+        await self._app(scope, receive, send)
+
+
+async def _principal(runtime: Runtime, headers: Headers, path: str, caller: str) -> Principal:
+    of_display = _OF_DISPLAY.match(path)
+    display_id = of_display and of_display[1]
+    refusal_found = UnauthenticatedError(
+        "a token is needed: send Authorization: Bearer TOKEN; see `sorafeed tokens`"
+    )
+    for secret, by_cookie in secrets_of(headers, display_id):
+        try:
+            return Principal(checked(await _token(runtime, secret, caller)), by_cookie)
+        except UnauthenticatedError as error:
+            refusal_found = error
+    raise refusal_found
+
+
+async def _token(runtime: Runtime, secret: str, caller: str) -> Token | None:
+    is_known, token = runtime.tokens.get(secret)
+    if is_known:
+        return token
+    generation = runtime.tokens.generation
+    try:
+        token = await runtime.stored_tokens.read(secret)
+    except UnavailableError:
+        # While Postgres is away, who was known a while ago still is.
+        stale = runtime.tokens.stale(secret)
+        if stale is None:
+            raise
+        return stale
+    if token is None:
+        runtime.strangers.take(caller)
+    runtime.tokens.put(secret, token, generation)
+    return token
+
+
+def _refuse_forged(scope: Scope, headers: Headers, principal: Principal) -> None:
+    """A browser adds cookies to what other sites send: only our own pages may change things."""
+    if principal.by_cookie and scope["method"] not in _SAFE and not is_same_origin(headers):
+        raise ForbiddenError("this was sent by a page of another site; nothing was changed")

@@ -1,0 +1,1 @@
+"""What one process keeps and hears: response cache, batched reads, the change channel."""

@@ -1,0 +1,153 @@
+"""Hearing of changes: from Redis to this process, and from here to connected pages."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from sorafeed_assets.storage.cache.redis import CHANGES
+
+_SILENCE_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 0.25
+_WAITING: Final = 64
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class Subscription:
+    """One connected page: the tags it wants to hear of (None: all), and those it has to hear."""
+
+    def __init__(self, tags: Collection[str] | None) -> None:
+        self._wanted = None if tags is None else frozenset(tags)
+        self._queue: asyncio.Queue[list[str] | None] = asyncio.Queue(_WAITING)
+
+    def offer(self, tags: Collection[str]) -> None:
+        """Pass on what is wanted; a page that does not keep up reads everything again."""
+        heard = sorted(tags if self._wanted is None else self._wanted & set(tags))
+        if not heard:
+            return
+        if self._queue.full():
+            while not self._queue.empty():
+                self._queue.get_nowait()
+            heard = ["all"]
+        self._queue.put_nowait(heard)
+
+    def end(self) -> None:
+        """Let the page go."""
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    async def next(self, seconds: float) -> list[str] | None:
+        """The next tags, an empty list after ``seconds`` of silence, None at the end."""
+        try:
+            return await asyncio.wait_for(self._queue.get(), seconds)
+        except TimeoutError:
+            return []
+
+
+class Hub:
+    """All connected pages of this process."""
+
+    def __init__(self) -> None:
+        self._subscriptions: set[Subscription] = set()
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    @contextlib.contextmanager
+    def subscribe(self, tags: Collection[str] | None) -> Iterator[Subscription]:
+        """A subscription for as long as the block lasts."""
+        subscription = Subscription(tags)
+        if self._is_closed:
+            subscription.end()
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def tell(self, tags: Collection[str]) -> None:
+        """Pass tags on to every page that wants them."""
+        for subscription in self._subscriptions:
+            subscription.offer(tags)
+
+    def close(self) -> None:
+        """Let all pages go; new ones are let go at once."""
+        self._is_closed = True
+        for subscription in self._subscriptions:
+            subscription.end()
+
+
+class Listener:
+    """Follows the channel of changes, and knows when it lost it.
+
+    Args:
+        redis: a client of this listener's own event loop.
+        on_change: called with the tags of every change.
+        on_state: called with True when the channel is heard, False when it is lost.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        on_change: Callable[[list[str]], None],
+        on_state: Callable[[bool], None],
+    ) -> None:
+        self._redis = redis
+        self._on_change = on_change
+        self._on_state = on_state
+        self.is_connected = False
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            try:
+                async with contextlib.aclosing(self._messages()) as messages:
+                    async for tags in messages:
+                        self._on_change(tags)
+            except (RedisError, OSError) as error:
+                if self.is_connected:
+                    _log.warning("channel lost", problem=str(error))
+            finally:
+                self._set_connected(connected=False)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _messages(self) -> AsyncGenerator[list[str]]:
+        async with self._redis.pubsub() as channel:
+            await channel.subscribe(CHANGES)
+            answered = True
+            while True:
+                message = await channel.get_message(timeout=_SILENCE_SECONDS)
+                if message is None:
+                    # Silence may be a dead connection: no answer to this and it is.
+                    if not answered:
+                        raise ConnectionResetError("the channel does not answer")
+                    answered = False
+                    await channel.ping()
+                    continue
+                answered = True
+                if message["type"] == "subscribe":
+                    self._set_connected(connected=True)
+                elif message["type"] == "message":
+                    yield _tags(message["data"])
+
+    def _set_connected(self, *, connected: bool) -> None:
+        if connected != self.is_connected:
+            self.is_connected = connected
+            self._on_state(connected)
+
+
+def _tags(data: object) -> list[str]:
+    """What somebody else wrote there means that anything may have changed."""
+    try:
+        tags = json.loads(str(data))
+    except ValueError:
+        return ["all"]
+    return [str(tag) for tag in tags] if isinstance(tags, list) else ["all"]

@@ -1,0 +1,24 @@
+"""What players ask Redis for."""
+
+from redis.asyncio import Redis
+
+from sorafeed_assets.serving.live.batching import Together
+from sorafeed_assets.storage.cache.redis import playback_key, timeline_key
+
+Stored = tuple[str, str]
+"""A display's snapshot and its playback state."""
+
+
+def snapshots_of(redis: Redis) -> Together[Stored]:
+    """Reads of what is stored by display; what Redis lacks a part of is not found."""
+
+    async def read(ids: list[str]) -> dict[str, Stored]:
+        values = await redis.mget([*map(timeline_key, ids), *map(playback_key, ids)])
+        parts = zip(ids, values[: len(ids)], values[len(ids) :], strict=True)
+        return {
+            display_id: (str(snapshot), str(state))
+            for display_id, snapshot, state in parts
+            if snapshot is not None and state is not None
+        }
+
+    return Together(read)

@@ -1,0 +1,316 @@
+"""The admin page and the player: their first paint, rendered here, and parts of it anew."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
+from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
+from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
+from sorafeed_assets.services.cache.read import CacheReader
+from sorafeed_assets.services.cache.write import COUNTS_TAG
+from sorafeed_assets.services.commands import WALL_TAG, no_display
+from sorafeed_assets.services.counts.jobs import failed_counts
+from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
+from sorafeed_assets.services.tokens import Role, find_token
+from sorafeed_assets.serving.access.access import (
+    ADMIN_COOKIE,
+    Principal,
+    UnauthenticatedError,
+    checked,
+    player_cookie,
+)
+from sorafeed_assets.serving.pages import views
+from sorafeed_assets.serving.runtime import Answer, Runtime
+from sorafeed_assets.storage.cache.redis import display_tag
+
+_FOLDER: Final = Path(__file__).parent
+_MOST_CARDS: Final = 200
+_AHEAD: Final = 24
+_HISTORY: Final = 30
+_WEEK: Final = 7 * 86_400
+_PRELOADS: Final = (
+    "</static/admin.css>; rel=preload; as=style, </static/api.js>; rel=modulepreload,"
+    " </static/{}.js>; rel=modulepreload"
+)
+
+
+@cache
+def _templates() -> Environment:
+    # Escaping is on for every template: text of posts and of people is never markup.
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters["moment"] = _moment
+    environment.filters["number"] = lambda number: f"{number:,}"
+    return environment
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%d %b %Y, %H:%M} UTC"
+
+
+def _render(template: str, **values: object) -> bytes:
+    return _templates().get_template(template).render(**values).encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=10_000)
+def _card(card: views.Card) -> str:
+    """A card's markup; of a thousand cards only those that changed are rendered again."""
+    return _templates().get_template("card.html").render(card=card)
+
+
+def _together(cards: Sequence[views.Card]) -> Markup:
+    return Markup("\n".join([_card(each) for each in cards]))  # noqa: S704  # escaped by the template
+
+
+def _wall_body(cards: Sequence[views.Card], **values: object) -> bytes:
+    return _render(
+        "wall.html",
+        cards=_together(cards),
+        shown=len(cards),
+        online=sum(each.is_online for each in cards),
+        troubled=sum(bool(each.problems) for each in cards),
+        **values,
+    )
+
+
+def _page(body: bytes, script: str, status: int = 200) -> Response:
+    return HTMLResponse(body, status, headers={"link": _PRELOADS.format(script)})
+
+
+async def home(_request: Request) -> Response:
+    """The admin page is what people look for here."""
+    return RedirectResponse("/admin", 303)
+
+
+async def wall(request: Request) -> Response:
+    """All displays at a glance."""
+    entered = await _entered(request, ADMIN_COOKIE)
+    if entered is not None:
+        return entered
+    runtime, principal = _asked(request)
+    if principal is None:
+        return _sign_in()
+    principal.must_read()
+    try:
+        answer = await wall_answer(runtime, is_admin=principal.token.role is Role.ADMIN)
+    except UnavailableError as error:
+        problem = str(error)
+        body = await runtime.run(lambda: _render_stored_wall(runtime, problem))
+        return _page(body, "wall")
+    return _page(answer.body, "wall")
+
+
+async def wall_answer(runtime: Runtime, *, is_admin: bool) -> Answer:
+    """The wall's page, from memory when it is there.
+
+    Raises:
+        UnavailableError: PostgreSQL does not answer, or not in time.
+    """
+
+    async def compute(tags: set[str]) -> Answer:
+        return Answer(await runtime.run(lambda: _render_wall(runtime, tags, is_admin=is_admin)))
+
+    return await runtime.answers.get(f"page:wall:{is_admin}", compute)
+
+
+def _render_wall(runtime: Runtime, tags: set[str], *, is_admin: bool) -> bytes:
+    tags.update((WALL_TAG, COUNTS_TAG))
+    cards = _read_cards(runtime, None)
+    tags.update(display_tag(card.code) for card in cards)
+    failed = failed_counts(runtime.engine)
+    return _wall_body(
+        cards,
+        failed_counts=failed,
+        links=views.dagster_links(runtime.settings),
+        is_admin=is_admin,
+        notice=None,
+    )
+
+
+def _render_stored_wall(runtime: Runtime, problem: str) -> bytes:
+    reader = CacheReader(runtime.engine, runtime.redis, ttl=runtime.settings.cache_ttl_seconds)
+    stored: list[dict[str, Any]] = reader.admin().get("displays", [])
+    window = runtime.settings.window
+    return _wall_body(
+        [views.stored_card(each, window) for each in stored],
+        failed_counts={},
+        links=views.dagster_links(runtime.settings),
+        is_admin=False,
+        notice=f"{problem} This is how the wall was a while ago.",
+    )
+
+
+async def cards(request: Request) -> Response:
+    """The cards of some displays, as they are now."""
+    runtime, principal = _asked(request)
+    if principal is None:
+        raise UnauthenticatedError("sign in again")
+    principal.must_read()
+    codes = request.query_params.get("ids", "").split(",")[:_MOST_CARDS]
+    shown = await runtime.run(lambda: _read_cards(runtime, codes))
+    return HTMLResponse(_together(shown))
+
+
+def _read_cards(runtime: Runtime, codes: Collection[str] | None) -> list[views.Card]:
+    """The cards of some displays, or of all."""
+    stale = stale_displays(runtime.engine, codes)
+    found = runtime.readings.displays(codes)
+    window = runtime.settings.window
+    return [views.card(each, window, is_stale=each.id in stale) for each in found.values()]
+
+
+async def display(request: Request) -> Response:
+    """One display: what plays and why, its playlist to edit, its history."""
+    runtime, principal = _asked(request)
+    if principal is None:
+        return _sign_in()
+    values = await _display_values(runtime, principal, request.path_params["code"])
+    return _page(_render("display.html", **values), "display")
+
+
+async def parts(request: Request) -> Response:
+    """What changes while one looks at a display: what plays, the plan, history, playlists."""
+    runtime, principal = _asked(request)
+    if principal is None:
+        raise UnauthenticatedError("sign in again")
+    values = await _display_values(runtime, principal, request.path_params["code"])
+    return HTMLResponse(_render("fresh.html", **values))
+
+
+async def _display_values(runtime: Runtime, principal: Principal, code: str) -> dict[str, object]:
+    check_display_code(code)
+    principal.must_read(code)
+    return await runtime.run(
+        lambda: _read_display(runtime, code, is_admin=principal.token.role is Role.ADMIN)
+    )
+
+
+def _read_display(runtime: Runtime, code: str, *, is_admin: bool) -> dict[str, object]:
+    reads = runtime.readings
+    record = reads.displays([code]).get(code)
+    if record is None:
+        raise no_display(code)
+    view = timeline_views(runtime.engine, [code]).get(code)
+    playlists = [each for _, each in reads.playlists_of([code], 50)[code].rows]
+    active = record.active_playlist_id
+    blocks = reads.blocks([active])[active] if active else []
+    totals = reads.totals({block.term for block in blocks if block.term})
+    seen = reads.seen([block.id for block in blocks])
+    posts = reads.posts(views.video_ids(view, _AHEAD))
+    is_stale = code in stale_displays(runtime.engine, [code])
+    shown = views.card(record, runtime.settings.window, is_stale=is_stale)
+    return {
+        "display": record,
+        "card": shown,
+        "problems": shown.problems,
+        "now": views.shown_pick(view.now, posts) if view and view.now else None,
+        "next": [
+            views.shown_pick(pick, posts)
+            for pick in (views.ahead(view)[:_AHEAD] if view else [])
+            if pick is not (view.now if view else None)
+        ],
+        "plays": [play for _, play in reads.plays(code, _HISTORY, None).rows],
+        "playlists": playlists,
+        "playlist": next((each for each in playlists if each.id == active), None),
+        "blocks": views.shown_blocks(blocks, totals, seen, view),
+        "links": views.dagster_links(runtime.settings, code),
+        "is_admin": is_admin,
+        "formats": list(Format),
+        "fetch_modes": list(FetchMode),
+        "max_count": MAX_VIDEO_COUNT,
+        "max_search": MAX_QUERY_LENGTH,
+    }
+
+
+async def player(request: Request) -> Response:
+    """A player for any browser."""
+    code = check_display_code(request.path_params["code"])
+    entered = await _entered(request, player_cookie(code))
+    if entered is not None:
+        return entered
+    _, principal = _asked(request)
+    if principal is None:
+        return _sign_in(f"/player/{code}")
+    principal.must_read(code)
+    preloads = "</static/player.css>; rel=preload; as=style, </static/player.js>; rel=modulepreload"
+    return HTMLResponse(_render("player.html", code=code), headers={"link": preloads})
+
+
+async def enter(request: Request) -> Response:
+    """Keep a token in a cookie, once it proved good."""
+    if not _from_here(request):
+        raise InvalidInputError("origin", "is another site; enter the token on this site's page")
+    fields = parse_qs((await request.body()).decode("utf-8", "replace"))
+    secret = fields.get("token", [""])[0].strip()
+    target = fields.get("next", ["/admin"])[0]
+    if not target.startswith("/") or target.startswith(("//", "/\\")):
+        target = "/admin"
+    name = ADMIN_COOKIE
+    if target.startswith("/player/"):
+        name = player_cookie(check_display_code(target.removeprefix("/player/")))
+    return await _keep(request, secret, name, target)
+
+
+async def leave(request: Request) -> Response:
+    """Forget the token."""
+    if not _from_here(request):
+        raise InvalidInputError("origin", "is another site; leave on this site's page")
+    response = RedirectResponse("/admin", 303)
+    response.delete_cookie(ADMIN_COOKIE)
+    return response
+
+
+def _from_here(request: Request) -> bool:
+    site = request.headers.get("sec-fetch-site")
+    return site in {None, "same-origin", "none"}
+
+
+async def _entered(request: Request, cookie: str) -> Response | None:
+    """A link with a token: keep it in a cookie and out of the address."""
+    secret = request.query_params.get("token")
+    if secret is None:
+        return None
+    return await _keep(request, secret, cookie, request.url.path)
+
+
+async def _keep(request: Request, secret: str, cookie: str, target: str) -> Response:
+    runtime: Runtime = request.app.state.runtime
+    try:
+        token = checked(await runtime.run(lambda: find_token(runtime.engine, secret)))
+    except UnauthenticatedError as error:
+        runtime.strangers.take(request.client.host if request.client else "?")
+        return _sign_in(target, str(error))
+    response = RedirectResponse(target, 303)
+    response.set_cookie(
+        cookie,
+        secret,
+        max_age=_WEEK,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+        expires=token.expires_at,
+    )
+    return response
+
+
+def _sign_in(target: str = "/admin", problem: str | None = None) -> Response:
+    return HTMLResponse(_render("sign_in.html", target=target, problem=problem), 401)
+
+
+def _asked(request: Request) -> tuple[Runtime, Principal | None]:
+    return request.app.state.runtime, request.state.principal

@@ -1,0 +1,205 @@
+"""What the pages show: records in plain words."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from sorafeed_assets.domain.timelines.audit import STAYS
+from sorafeed_assets.domain.timelines.plan import Tier
+from sorafeed_assets.services.queries import BlockRecord, DisplayRecord, PostRecord
+from sorafeed_assets.services.timelines.queues import TimelineView, ViewedPick
+from sorafeed_assets.serving.players.media import media_url, page_url
+from sorafeed_assets.settings import Settings
+
+REASONS: Final[Mapping[str, str]] = {
+    Tier.NEW: "not shown here before",
+    Tier.REPLAY: "all matches were shown; this one longest ago",
+    Tier.REPEAT: "the block asks for more than there are",
+    Tier.KEPT: "was playing when the playlist changed",
+}
+_BLOCK_FIELD: Final = re.compile(r"blocks\[(\d+)\]\.search_term")
+_FIELDS: Final[Mapping[str, str]] = {
+    "blocks": "its list of blocks",
+    "block_order": "the order of its blocks",
+}
+_STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
+
+
+class Card(NamedTuple):
+    """A display at a glance; ``problems`` are sentences."""
+
+    code: str
+    name: str
+    is_online: bool
+    state: str
+    now: str | None
+    is_shown: bool
+    playlist: str | None
+    queued: int
+    window: int
+    built_at: datetime | None
+    has_called: bool
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPick:
+    """A position of a plan with its text and, in words, its reason."""
+
+    position: int
+    loop: int
+    text: str
+    search: str
+    reason: str
+    permalink: str | None
+    media: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBlock:
+    """A block of the editor with its counts as far as they are known."""
+
+    search: str
+    video_count: int
+    fetch_mode: str
+    format: str
+    total: int | None
+    seen: int
+    is_dry: bool
+
+
+def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
+    """A display's card; ``is_stale`` when its plan is not of its playlist as it is."""
+    return Card(
+        code=record.id,
+        name=record.name,
+        is_online=record.status == "online",
+        state=_STATES.get(record.playback_state, "playing"),
+        now=record.now_text,
+        is_shown=record.is_shown,
+        playlist=record.active_playlist,
+        queued=record.queued,
+        window=window,
+        built_at=record.built_at,
+        has_called=record.last_ping is not None,
+        problems=tuple(_problems(record, is_stale=is_stale)),
+    )
+
+
+def _problems(record: DisplayRecord, *, is_stale: bool) -> list[str]:
+    """The worst first: a card has room for two."""
+    problems: list[str] = []
+    meanwhile = "it plays on as before" if record.queued else "it has nothing to play"
+    if record.active_playlist_id is None:
+        problems.append("Has no playlist yet.")
+    elif record.plan_problem is not None:
+        why = _in_plain_words(record.plan_problem)
+        problems.append(f"Its playlist cannot be planned, so {meanwhile}: {why}.")
+    elif is_stale:
+        problems.append(f"Its playlist was changed and is not planned yet; {meanwhile}.")
+    elif record.queued == 0:
+        problems.append("Has nothing to play.")
+    dry = record.dry_searches or []
+    problems += [f"No post matches “{search}”: its block is left out." for search in dry]
+    if record.status != "online" and record.last_ping is not None:
+        problems.append(f"Has not called since {record.last_ping:%d %b, %H:%M} UTC.")
+    return problems
+
+
+def _in_plain_words(problem: str) -> str:
+    """Why a plan failed, without the names that programs use."""
+    problem = problem.removesuffix(STAYS)
+    field, colon, rest = problem.partition(": ")
+    if not colon:
+        return problem
+    block = _BLOCK_FIELD.fullmatch(field)
+    if block is not None:
+        return f"the search of block {int(block[1]) + 1} {rest}"
+    return f"{_FIELDS[field]} {rest}" if field in _FIELDS else problem
+
+
+def stored_card(stored: Mapping[str, Any], window: int) -> Card:
+    """A display's card from the admin snapshot, for while the database is away."""
+    dry = len(stored.get("dry_blocks") or ())
+    return Card(
+        code=str(stored["id"]),
+        name=str(stored["name"]),
+        is_online=stored["status"] == "online",
+        state="playing",
+        now=None,
+        is_shown=False,
+        playlist=stored["playlist"],
+        queued=int(stored["queued"]),
+        window=window,
+        built_at=None,
+        has_called=True,
+        problems=(f"{dry} of its blocks match no post.",) if dry else (),
+    )
+
+
+def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
+    """A position of a plan as it is shown."""
+    post = posts.get(pick.video_id)
+    return ShownPick(
+        position=pick.position,
+        loop=pick.loop,
+        text=(post.text if post else None) or "(the post is gone)",
+        search=pick.search_term,
+        reason=REASONS.get(pick.tier, pick.tier),
+        permalink=page_url(post.permalink) if post else None,
+        media=media_url(post.id, post.video_url, post.width, post.height) if post else None,
+    )
+
+
+def video_ids(view: TimelineView | None, most: int) -> list[str]:
+    """The posts of what is shown of a plan."""
+    return [] if view is None else [pick.video_id for pick in ahead(view)[:most]]
+
+
+def ahead(view: TimelineView) -> list[ViewedPick]:
+    """What plays, what is queued, and what follows."""
+    return [*([view.now] if view.now else ()), *view.next, *view.planned]
+
+
+def shown_blocks(
+    blocks: Sequence[BlockRecord],
+    totals: Mapping[tuple[str, str], int],
+    seen: Mapping[Any, int],
+    view: TimelineView | None,
+) -> list[ShownBlock]:
+    """A playlist's blocks as the editor begins with."""
+    dry = set(view.dry_blocks) if view else set()
+    return [
+        ShownBlock(
+            search=block.search_term,
+            video_count=block.video_count,
+            fetch_mode=block.fetch_mode,
+            format=block.format,
+            total=totals.get((block.term or "", block.format)),
+            seen=seen.get(block.id, 0),
+            is_dry=block.id in dry,
+        )
+        for block in blocks
+    ]
+
+
+def dagster_links(settings: Settings, code: str | None = None) -> list[tuple[str, str]]:
+    """(title, address) of the assets behind a page in the Dagster UI; none without its address."""
+    if settings.dagster_ui_url is None:
+        return []
+    base = str(settings.dagster_ui_url).rstrip("/")
+    if code is None:
+        return [
+            ("Asset graph", f"{base}/asset-groups"),
+            ("Counts", f"{base}/assets/video_counts_by_search"),
+            ("Runs", f"{base}/runs"),
+        ]
+    partition = f"?view=partitions&partition={quote(code)}"
+    return [
+        ("Timeline", f"{base}/assets/display_timelines{partition}"),
+        ("Active playlist", f"{base}/assets/active_playlists{partition}"),
+        ("Snapshot", f"{base}/assets/timeline_cache{partition}"),
+    ]

@@ -1,0 +1,1 @@
+"""What a player calls: next, played, started, events, exports, media addresses."""

@@ -1,0 +1,90 @@
+"""All posts of a search as NDJSON, sent as they are read."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import Future
+from typing import Any, Final
+
+from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
+from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
+from sorafeed_assets.serving.players.media import media_url, page_url
+from sorafeed_assets.serving.runtime import MOST_EXPORTS, Runtime
+from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+
+_ROWS_AT_ONCE: Final = 500
+_SECONDS: Final = 3_600
+
+_POSTS: Final = f"""
+SELECT id, text, posted_at, permalink, video_url, width, height
+FROM sora_posts
+WHERE {MATCHES} AND (:format = 'mixed' OR size_class = :format)
+"""
+
+
+async def export_posts(request: Request) -> Response:
+    """One line of JSON for each post that matches, in no particular order."""
+    request.state.principal.must_read()
+    runtime: Runtime = request.app.state.runtime
+    query = parse_query(request.query_params.get("search", ""), "search")
+    given = request.query_params.get("format", Format.MIXED.value).lower()
+    try:
+        format_ = Format(given)
+    except ValueError:
+        raise InvalidInputError(
+            "format", f"is {given[:20]!r}; it must be one of {', '.join(Format)}"
+        ) from None
+    if runtime.exports.locked():
+        raise UnavailableError(f"{MOST_EXPORTS} exports are under way; try again when one is over")
+    return StreamingResponse(
+        _stream(runtime, _lines(runtime, query, format_)),
+        media_type="application/x-ndjson",
+        headers={"content-disposition": 'attachment; filename="posts.ndjson"'},
+    )
+
+
+async def _stream(
+    runtime: Runtime, lines: Generator[bytes, None, None]
+) -> AsyncGenerator[bytes, None]:
+    """Parts as they are read; a client that goes away gives its connection back at once."""
+    pending: Future[bytes] | None = None
+    async with runtime.exports:
+        try:
+            while True:
+                pending = runtime.submit(lambda: next(lines, b""))
+                part = await asyncio.wrap_future(pending)
+                if not part:
+                    return
+                yield part
+        finally:
+            if pending is None or pending.done():
+                runtime.submit(lines.close)
+            else:
+                pending.add_done_callback(lambda _: lines.close())
+
+
+def _lines(runtime: Runtime, query: SearchQuery, format_: Format) -> Generator[bytes, None, None]:
+    values = {**match_parameters(query), "format": format_.value}
+    options = {"stream_results": True, "max_row_buffer": _ROWS_AT_ONCE}
+    with runtime.engine.connect() as connection:
+        connection.execute(text(f"SET LOCAL statement_timeout = {_SECONDS * 1000}"))
+        rows = connection.execute(text(_POSTS), values, execution_options=options)
+        for part in rows.partitions(_ROWS_AT_ONCE):
+            yield b"".join(_line(row) for row in part)
+
+
+def _line(row: Any) -> bytes:
+    record = {
+        "id": row.id,
+        "text": row.text,
+        "posted_at": row.posted_at.isoformat(),
+        "permalink": page_url(row.permalink),
+        "video_url": media_url(row.id, row.video_url, row.width, row.height),
+        "width": row.width,
+        "height": row.height,
+    }
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,37 @@
+"""Where a post's media are: its own addresses, or a clip made here for the demo's posts."""
+
+import hashlib
+from typing import Final
+from urllib.parse import urlsplit
+
+from sorafeed_assets.domain.catalog.search import SizeClass, size_class
+
+CLIPS_EACH: Final = 6
+# Reserved by RFC 2606: nothing is ever there, so these are the demo catalogue's.
+_DEMO_HOST: Final = ".example.invalid"
+
+
+def media_url(post_id: str, url: str | None, width: int | None, height: int | None) -> str | None:
+    """The address to play ``url`` from; None when there is none that a browser should open."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return None
+    if parts.hostname.endswith(_DEMO_HOST):
+        return clip_url(post_id, width, height)
+    return url
+
+
+def clip_url(post_id: str, width: int | None, height: int | None) -> str:
+    """The clip that stands for a post of the demo, always the same one."""
+    shape = "tall" if size_class(width, height) is SizeClass.TALL else "wide"
+    number = hashlib.md5(post_id.encode(), usedforsecurity=False).digest()[0] % CLIPS_EACH
+    return f"/clips/{shape}-{number}.webm"
+
+
+def page_url(url: str | None) -> str | None:
+    """A link for people, when it is one."""
+    if url is None or urlsplit(url).scheme not in {"http", "https"}:
+        return None
+    return url

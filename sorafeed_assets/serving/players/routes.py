@@ -1,0 +1,239 @@
+"""The players' side: what plays next, what was played, and hearing of changes."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from redis.exceptions import RedisError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
+from sorafeed_assets.domain.playlists.playlist import check_display_code
+from sorafeed_assets.services.commands import no_display
+from sorafeed_assets.services.timelines.advancing import Advance
+from sorafeed_assets.serving.access.access import Principal
+from sorafeed_assets.serving.live.changes import Subscription
+from sorafeed_assets.serving.players.media import media_url
+from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.storage.cache.redis import display_tag
+from sorafeed_assets.storage.cache.snapshots import canonical_json, timeline_snapshots
+from sorafeed_assets.storage.timelines import playback
+
+_FEWEST: Final = 3
+_MOST: Final = 5
+_HEARTBEAT_SECONDS: Final = 15.0
+# Answers of as many players as one process should have; some 6 kB each.
+_KEPT: Final = 4_000
+
+
+async def next_videos(request: Request) -> Response:
+    """What to play now and to load ahead; 304 while that is as the player knows it."""
+    runtime, code = _display_of(request)
+    count = _count(request.query_params.get("count"))
+    snapshot, state = await _read(runtime, code)
+    etag, body = _playable(code, snapshot, state, count)
+    headers = {"etag": etag, "cache-control": "private, no-cache"}
+    if _knows(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
+    """The snapshot and the playback state: Redis in one round trip, else Postgres.
+
+    Without Postgres what Redis kept through a restart is better than nothing.
+    """
+    runtime.calls[code] = datetime.now(UTC)
+    if runtime.snapshots_are_current:
+        kept = await _kept(runtime, code)
+        if kept is not None and runtime.snapshots_are_current:
+            return kept
+    runtime.metrics.fallbacks.inc()
+    try:
+        return await runtime.run(lambda: _read_stored(runtime, code))
+    except UnavailableError:
+        kept = await _kept(runtime, code)
+        if kept is None:
+            raise
+        return kept
+
+
+async def _kept(runtime: Runtime, code: str) -> tuple[str, str] | None:
+    with contextlib.suppress(RedisError, OSError):
+        return await runtime.snapshots.read(code)
+    return None
+
+
+def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
+    with runtime.engine.connect() as connection:
+        found = timeline_snapshots(connection, [code]).get(code)
+        state = playback.playback_state(connection, code)
+    if found is None or state is None:
+        raise no_display(code)
+    if runtime.snapshots_are_current:
+        runtime.fill(code, canonical_json(found), state)
+    return canonical_json(found), state
+
+
+@lru_cache(maxsize=_KEPT)
+def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
+    """The tag and the body of an answer: made anew only when Redis has something else."""
+    stored = orjson.loads(snapshot)
+    body = orjson.dumps({
+        "display": code,
+        "build": stored["build"],
+        "loop": stored["loop"],
+        "position": stored["position"],
+        "state": state,
+        "videos": [_video(row) for row in stored["videos"][:count]],
+    })  # fmt: skip
+    return f'"{_etag(snapshot, state, count)}"', body
+
+
+def _video(row: dict[str, Any]) -> dict[str, Any]:
+    video = row["video"]
+    size = (video.get("width"), video.get("height"))
+    post_id = row["video_id"]
+    addresses = [
+        media_url(post_id, video.get(name), *size) for name in ("video_url", "video_url_md")
+    ]
+    creator = video.get("creator") or {}
+    return {
+        "entry": row["id"],
+        "video": post_id,
+        "loop": row["loop_iteration"],
+        "position": row["timeline_position"],
+        "status": row["status"],
+        "sources": list(dict.fromkeys(url for url in addresses if url)),
+        "width": size[0],
+        "height": size[1],
+        "text": video.get("text"),
+        "creator": creator.get("display_name") or creator.get("username"),
+    }
+
+
+def _etag(snapshot: str, state: str, count: int) -> str:
+    return hashlib.blake2b(f"{count} {state} {snapshot}".encode(), digest_size=16).hexdigest()
+
+
+def _knows(if_none_match: str | None, etag: str) -> bool:
+    if if_none_match is None:
+        return False
+    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in known or etag in known
+
+
+def _count(given: str | None) -> int:
+    if given is None:
+        return _MOST
+    if not given.isascii() or not given.isdigit() or not _FEWEST <= int(given[:4]) <= _MOST:
+        raise InvalidInputError("count", f"is {given[:20]!r}; it must be {_FEWEST} to {_MOST}")
+    return int(given)
+
+
+async def played(request: Request) -> Response:
+    """Record a play or a skip of a broken file; told again, it answers the same."""
+    runtime, code = _display_of(request)
+    body = await _json(request)
+    entry, skipped = _entry(body), body.get("skipped", False)
+    if not isinstance(skipped, bool):
+        raise InvalidInputError("skipped", "must be true or false")
+    advance: Advance = await runtime.run(
+        lambda: runtime.wall.mark_played(code, entry, skipped=skipped)
+    )
+    return JSONResponse(
+        {
+            "video": advance.video_id,
+            "played_at": advance.played_at.isoformat(),
+            "skipped": advance.skipped,
+            "loop": advance.loop,
+            "position": advance.position,
+            "head": None
+            if advance.head_timeline_video_id is None
+            else str(advance.head_timeline_video_id),
+            "queued": advance.queued,
+        }
+    )
+
+
+async def started(request: Request) -> Response:
+    """Record that the head of the queue is on screen, so that an edit leaves it there."""
+    runtime, code = _display_of(request)
+    entry = _entry(await _json(request))
+    begun = await runtime.run(lambda: runtime.wall.begin(code, entry))
+    return JSONResponse({"begun": begun})
+
+
+async def events(request: Request) -> Response:
+    """Server-sent events: the tags of what changed, of one display or of the wall."""
+    runtime: Runtime = request.app.state.runtime
+    principal: Principal = request.state.principal
+    code = request.path_params.get("code")
+    if code is not None:
+        check_display_code(code)
+    principal.must_read(code)
+    tags = None if code is None else [display_tag(code), "all"]
+    return StreamingResponse(
+        _stream(runtime, tags),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+async def _stream(runtime: Runtime, tags: list[str] | None) -> AsyncIterator[bytes]:
+    subscription: Subscription
+    with runtime.hub.subscribe(tags) as subscription:
+        yield b"retry: 1000\nevent: open\ndata: []\n\n"
+        while True:
+            heard = await subscription.next(_HEARTBEAT_SECONDS)
+            if heard is None:
+                return
+            if heard:
+                yield f"event: change\ndata: {json.dumps(heard)}\n\n".encode()
+            else:
+                yield b": still here\n\n"
+
+
+def _display_of(request: Request) -> tuple[Runtime, str]:
+    code = check_display_code(request.path_params["code"])
+    request.state.principal.must_read(code)
+    return request.app.state.runtime, code
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise InvalidInputError("content-type", f"is {kind!r}; send application/json")
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise InvalidInputError("body", "is no JSON") from None
+    if not isinstance(body, dict):
+        raise InvalidInputError("body", "must be a JSON object")
+    return body
+
+
+def _entry(body: dict[str, Any]) -> UUID:
+    entry = body.get("entry")
+    try:
+        return UUID(entry if isinstance(entry, str) else "")
+    except ValueError:
+        raise InvalidInputError("entry", "must be the id of a queue entry") from None
+
+
+async def note_calls(runtime: Runtime, silence: float) -> None:
+    """Write down who called; tell of who came or went."""
+    calls, runtime.calls = runtime.calls, {}
+    try:
+        await runtime.run(lambda: runtime.wall.note_calls(calls, silence))
+    except BaseException:
+        # They are written when PostgreSQL is back; who called meanwhile called later.
+        runtime.calls = {**calls, **runtime.calls}
+        raise

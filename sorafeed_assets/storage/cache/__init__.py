@@ -1,0 +1,1 @@
+"""Redis, and the SQL of what is written to it."""

@@ -1,0 +1,152 @@
+"""Redis: the client, the names of the keys, and snapshots written in one transaction."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.errors import SetupError, UnavailableError
+
+COUNT_KEYS: Final = "sorafeed:count:*"
+TIMELINE_KEYS: Final = "sorafeed:timeline:*"
+PLAYBACK_KEYS: Final = "sorafeed:playback:*"
+ADMIN_KEY: Final = "sorafeed:admin:snapshot"
+CHANGES: Final = "sorafeed:changes"
+"""The channel on which every process hears what changed: a JSON list of tags."""
+
+_CONNECT_SECONDS: Final = 0.5
+_ANSWER_SECONDS: Final = 2.0
+_AT_ONCE: Final = 1000
+
+
+def count_key(term: str, format_: Format | str) -> str:
+    """The key of one total; ``term`` is a normalized query."""
+    return f"sorafeed:count:{term}:{Format(format_).value}"
+
+
+def timeline_key(display_id: str) -> str:
+    """The key of what plays next on one display."""
+    return f"sorafeed:timeline:{display_id}"
+
+
+def playback_key(display_id: str) -> str:
+    """The key of a display's playback state, which an operator sets."""
+    return f"sorafeed:playback:{display_id}"
+
+
+def display_tag(display_id: str) -> str:
+    """The name that a change of one display is told under."""
+    return f"display:{display_id}"
+
+
+def create_redis_client(url: str) -> Redis:
+    """A client whose calls fail soon when the server is away; a lost connection is made again.
+
+    Raises:
+        SetupError: ``url`` is no Redis address.
+    """
+    try:
+        return Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+            retry=Retry(
+                ExponentialWithJitterBackoff(cap=0.1, base=0.02),
+                retries=1,
+                supported_errors=(RedisConnectionError,),
+            ),
+        )
+    except ValueError as error:
+        raise SetupError(f"SORAFEED_REDIS_URL is no Redis address: {error}") from error
+
+
+@contextmanager
+def redis_errors(redis: Redis) -> Iterator[None]:
+    """Turn what the client raises into an error that says which server to look at.
+
+    Raises:
+        UnavailableError: the server does not answer, or refuses.
+    """
+    options = redis.connection_pool.connection_kwargs
+    address = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        raise UnavailableError(
+            f"Redis at {address} does not answer ({error});"
+            " start it with `sorafeed up`, or check SORAFEED_REDIS_URL"
+        ) from error
+    except RedisError as error:
+        raise UnavailableError(f"Redis at {address} refused a command: {error}") from error
+
+
+def matching_keys(redis: Redis, pattern: str) -> set[str]:
+    """The keys that match ``pattern``."""
+    return set(redis.scan_iter(match=pattern, count=_AT_ONCE))
+
+
+def write_snapshots(
+    redis: Redis,
+    values: Mapping[str, str],
+    removed: Collection[str],
+    *,
+    ttl: int,
+    tags: Collection[str] = (),
+) -> int:
+    """Set ``values`` over the old ones and delete ``removed``, in one MULTI/EXEC.
+
+    Every key lives ``ttl`` seconds from now; ``tags`` are told to whoever listens, in the same
+    moment. Returns how many were deleted.
+    """
+    if not values and not removed and not tags:
+        return 0
+    with redis.pipeline(transaction=True) as pipeline:
+        if removed:
+            pipeline.delete(*sorted(removed))
+        for key, value in values.items():
+            pipeline.set(key, value, ex=ttl)
+        if tags:
+            pipeline.publish(CHANGES, json.dumps(sorted(tags)))
+        answers = pipeline.execute()
+    return int(answers[0]) if removed else 0
+
+
+def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:
+    """The keys that have another value than this one, or none."""
+    keys = list(values)
+    changed: set[str] = set()
+    for first in range(0, len(keys), _AT_ONCE):
+        some = keys[first : first + _AT_ONCE]
+        found = redis.mget(some)
+        changed |= {key for key, old in zip(some, found, strict=True) if old != values[key]}
+    return changed
+
+
+def tell(redis: Redis, tags: Collection[str]) -> None:
+    """Tell every process that listens what changed."""
+    redis.publish(CHANGES, json.dumps(sorted(tags)))
+
+
+def read_with_ttl(redis: Redis, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Per existing key its value and the seconds it has left, -1 for no end."""
+    found: dict[str, tuple[str, int]] = {}
+    for first in range(0, len(keys), _AT_ONCE):
+        some = keys[first : first + _AT_ONCE]
+        with redis.pipeline(transaction=True) as pipeline:
+            for key in some:
+                pipeline.get(key)
+                pipeline.ttl(key)
+            answers = pipeline.execute()
+        for i, key in enumerate(some):
+            if answers[2 * i] is not None:
+                found[key] = (answers[2 * i], answers[2 * i + 1])
+    return found

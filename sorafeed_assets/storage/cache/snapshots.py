@@ -1,0 +1,137 @@
+"""SQL of what readers get: totals, what plays next, and the admin page's overview."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from itertools import groupby
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from sorafeed_assets.domain.catalog.search import Format
+
+_SNAPSHOT_LOCK: Final = 0x50FA_CACE
+
+_TOTALS: Final = text("""
+SELECT search_term, format, total_count FROM video_counts_by_search ORDER BY search_term, format
+""")
+
+_TOTAL: Final = text("""
+SELECT total_count FROM video_counts_by_search WHERE search_term = :term AND format = :format
+""")
+
+_TIMELINES: Final = text("""
+SELECT d.id AS display_id, d.active_build_id, b.playlist_id, d.loop_iteration AS loop,
+       d.timeline_position AS position, v.id, v.video_id, v.block_id, v.loop_iteration,
+       v.timeline_position, v.status, v.video_data
+FROM displays d
+LEFT JOIN timeline_builds b ON b.id = d.active_build_id
+LEFT JOIN timeline_videos v ON v.display_id = d.id AND v.status IN ('queued', 'playing')
+WHERE CAST(:display_ids AS text[]) IS NULL OR d.id = ANY(:display_ids)
+ORDER BY d.id, v.loop_iteration, v.timeline_position
+""")
+
+# One statement, so that all parts are of one moment.
+_ADMIN: Final = text("""
+SELECT
+    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'id', d.id, 'name', d.name, 'status', d.status, 'playlist', p.name,
+                'queued', coalesce(q.queued, 0), 'position', d.timeline_position,
+                'loop', d.loop_iteration, 'build', d.active_build_id,
+                'dry_blocks', coalesce(b.dry_blocks, '[]')) ORDER BY d.id), '[]')
+     FROM displays d
+     LEFT JOIN playlists p ON p.display_id = d.id AND p.is_active
+     LEFT JOIN timeline_builds b ON b.id = d.active_build_id
+     LEFT JOIN (SELECT display_id, count(*) AS queued FROM timeline_videos
+                WHERE status IN ('queued', 'playing') GROUP BY display_id) q
+            ON q.display_id = d.id) AS displays,
+    (SELECT coalesce(sum(post_count), 0)::bigint FROM catalog_days) AS posts,
+    (SELECT count(*) FROM search_terms) AS terms,
+    (SELECT count(counted_at) FROM search_terms) AS counted_terms,
+    (SELECT coalesce(jsonb_object_agg(search_term, totals), '{}')
+     FROM (SELECT search_term, jsonb_object_agg(format, total_count) AS totals
+           FROM video_counts_by_search GROUP BY search_term) c) AS counts
+""")
+
+
+def canonical_json(value: object) -> str:
+    """Equal values as equal text."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def digest(value: str) -> str:
+    """A data version: 32 hex digits."""
+    return hashlib.sha256(value.encode()).hexdigest()[:32]
+
+
+def lock_snapshots(connection: Connection) -> None:
+    """Let one writer at a time read and then write; held until the transaction ends.
+
+    Whoever writes last has then also read last: an older snapshot never covers a newer one.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SNAPSHOT_LOCK})
+
+
+def totals(connection: Connection) -> dict[tuple[str, Format], int]:
+    """How many posts match each counted term, per format."""
+    rows = connection.execute(_TOTALS)
+    return {(row.search_term, Format(row.format)): row.total_count for row in rows}
+
+
+def total(connection: Connection, term: str, format_: Format) -> int | None:
+    """How many posts match a normalized term; None when it is not counted."""
+    found: int | None = connection.scalar(_TOTAL, {"term": term, "format": format_.value})
+    return found
+
+
+def timeline_snapshots(
+    connection: Connection, ids: Collection[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """What plays next on those of ``ids`` that exist, or on all displays.
+
+    ``{build, playlist_id, loop, position, videos: [{id, video_id, block_id, loop_iteration,
+    timeline_position, status, video}]}``, in the order of play, as JSON has it.
+    """
+    wanted = None if ids is None else sorted(set(ids))
+    snapshots: dict[str, dict[str, Any]] = {}
+    rows = connection.execute(_TIMELINES, {"display_ids": wanted})
+    for display_id, group in groupby(rows, key=lambda row: row.display_id):
+        lines = list(group)
+        first = lines[0]
+        snapshots[display_id] = {
+            "build": first.active_build_id,
+            "playlist_id": None if first.playlist_id is None else str(first.playlist_id),
+            "loop": first.loop,
+            "position": first.position,
+            "videos": [
+                {
+                    "id": str(line.id),
+                    "video_id": line.video_id,
+                    "block_id": str(line.block_id),
+                    "loop_iteration": line.loop_iteration,
+                    "timeline_position": line.timeline_position,
+                    "status": line.status,
+                    "video": line.video_data,
+                }
+                for line in lines
+                if line.id is not None
+            ],
+        }
+    return snapshots
+
+
+def admin_snapshot(connection: Connection) -> dict[str, Any]:
+    """What the admin page opens with: ``{displays, totals, counts}``, of one moment.
+
+    ``counts`` has, per term, the totals per format; nothing in it tells when it was made.
+    """
+    row = connection.execute(_ADMIN).one()
+    return {
+        "displays": row.displays,
+        "totals": {
+            "posts": row.posts,
+            "terms": row.terms,
+            "counted_terms": row.counted_terms,
+        },
+        "counts": row.counts,
+    }

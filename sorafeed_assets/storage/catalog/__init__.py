@@ -1,0 +1,1 @@
+"""SQL of posts: the match predicate, pages of matches, the outbox, streams of texts."""

@@ -1,0 +1,140 @@
+"""The posts that blocks can pick from: the pools of counted terms, and what has left them."""
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from sorafeed_assets.domain.catalog.search import Format, SearchQuery
+from sorafeed_assets.domain.playlists.playlist import FetchMode
+from sorafeed_assets.storage.catalog.match_rule import match_parameters
+
+# Both sides of ILIKE are columns here, so the locale of the match rule has to be said.
+_STALE_MATCHES: Final = """
+SELECT k.n, k.post_id
+FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[])) AS k (n, post_id)
+JOIN jsonb_to_recordset(CAST(:queries AS jsonb))
+  AS q (n integer, phrase text, exclusions text[], format text) ON q.n = k.n
+LEFT JOIN sora_posts AS p ON p.id = k.post_id
+WHERE (
+    p.text ILIKE q.phrase COLLATE pg_c_utf8
+    AND p.text NOT ILIKE ALL (q.exclusions COLLATE pg_c_utf8)
+    AND (q.format = 'mixed' OR p.size_class = q.format)
+) IS NOT TRUE
+"""
+
+_NEWEST_POOLS: Final = """
+SELECT q.n, coalesce(c.ids, '{}'), coalesce(c.hashes, '{}'), (
+    SELECT coalesce(sum(d.count), 0)::bigint FROM video_counts_daily AS d
+    WHERE d.term = q.term AND d.format = q.format
+) AS matching
+FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
+JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
+CROSS JOIN LATERAL (
+    SELECT array_agg(post_id) AS ids, array_agg(id_hash) AS hashes
+    FROM (
+        SELECT post_id, id_hash
+        FROM video_candidates
+        WHERE term = q.term AND pool = 'newest' AND (q.format = 'mixed' OR size_class = q.format)
+        ORDER BY posted_at DESC, post_id DESC
+        LIMIT :size
+    ) AS ordered
+) AS c
+"""
+
+_RANDOM_POOLS: Final = """
+SELECT q.n, coalesce(c.ids, '{}'), coalesce(c.hashes, '{}'), (
+    SELECT coalesce(sum(d.count), 0)::bigint FROM video_counts_daily AS d
+    WHERE d.term = q.term AND d.format = q.format
+) AS matching
+FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
+JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
+CROSS JOIN LATERAL (
+    SELECT array_agg(post_id) AS ids, array_agg(id_hash) AS hashes
+    FROM (
+        SELECT post_id, id_hash
+        FROM video_candidates
+        WHERE term = q.term AND pool = 'random' AND (q.format = 'mixed' OR size_class = q.format)
+        ORDER BY id_hash, post_id
+        LIMIT :size
+    ) AS ordered
+) AS c
+"""
+
+_POOLS: Final = {FetchMode.NEWEST: _NEWEST_POOLS, FetchMode.RANDOM: _RANDOM_POOLS}
+
+
+@dataclass(frozen=True, slots=True)
+class MatchQuery:
+    """Which posts a block can pick from, and in which order they are read."""
+
+    query: SearchQuery
+    format: Format
+    fetch_mode: FetchMode
+
+
+class Match(NamedTuple):
+    """A post that matches; ``posted_at`` is only for reading on after it."""
+
+    post_id: str
+    id_hash: int
+    posted_at: str
+
+
+class Pool(NamedTuple):
+    """The post ids of a pool in its order, the id_hash of each, and how many posts match."""
+
+    ids: list[str]
+    hashes: list[int]
+    matching: int
+
+    @property
+    def has_all(self) -> bool:
+        """Whether nothing but what happened since the last refresh is missing."""
+        return len(self.ids) == self.matching
+
+
+def read_pools(
+    connection: Connection, queries: Collection[MatchQuery], size: int
+) -> dict[MatchQuery, Pool]:
+    """The first ``size`` of each query's pool; a query without a pool is missing.
+
+    A pool is as old as the last refresh: its posts may be gone, see `stale_matches`.
+    """
+    pools: dict[MatchQuery, Pool] = {}
+    for mode, statement in _POOLS.items():
+        asked = [query for query in queries if query.fetch_mode is mode]
+        if not asked:
+            continue
+        wanted = [
+            {"n": number, "term": query.query.term, "format": query.format}
+            for number, query in enumerate(asked)
+        ]
+        rows = connection.execute(text(statement), {"queries": json.dumps(wanted), "size": size})
+        pools |= {asked[number]: Pool(*pool) for number, *pool in rows}
+    return pools
+
+
+def stale_matches(
+    connection: Connection, picks: Iterable[tuple[MatchQuery, str]]
+) -> set[tuple[MatchQuery, str]]:
+    """Those (query, post id) of ``picks`` that the catalogue no longer has, or has changed."""
+    asked = list(picks)
+    numbers = {query: number for number, query in enumerate(dict.fromkeys(q for q, _ in asked))}
+    by_number = list(numbers)
+    rows = connection.execute(
+        text(_STALE_MATCHES),
+        {
+            "numbers": [numbers[query] for query, _ in asked],
+            "post_ids": [post_id for _, post_id in asked],
+            "queries": json.dumps([{"n": n, **search_parameters(q)} for q, n in numbers.items()]),
+        },
+    )
+    return {(by_number[number], post_id) for number, post_id in rows}
+
+
+def search_parameters(query: MatchQuery) -> dict[str, object]:
+    """The parameters of the match rule, and ``format``."""
+    return {**match_parameters(query.query), "format": query.format.value}

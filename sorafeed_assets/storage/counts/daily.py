@@ -1,0 +1,206 @@
+"""`video_counts_daily`, `catalog_days` and the view of totals."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date
+from typing import Final
+
+from sqlalchemy import Connection, Row, text
+
+from sorafeed_assets.storage.postgres.copy import copy_rows
+
+# Nobody else applies changes meanwhile; taken before the first snapshot, so that it sees
+# what the one before us did. Readers and the scanner are not concerned.
+_LOCK: Final = "LOCK TABLE catalog_days IN SHARE ROW EXCLUSIVE MODE"
+_KEEP_TERMS: Final = (
+    "SELECT term, phrase, exclusions, counted_at IS NOT NULL AS is_counted"
+    " FROM search_terms ORDER BY term FOR KEY SHARE"
+)
+
+_KNOWN_DAYS: Final = """
+SELECT catalog_day FROM catalog_days UNION SELECT DISTINCT catalog_day FROM catalog_changes
+ORDER BY catalog_day
+"""
+
+_STAGE: Final = """
+CREATE TEMP TABLE staged_counts (
+    term text, format text, catalog_day date, count bigint
+) ON COMMIT DROP
+"""
+
+# Written are only rows that differ, so that counting again what has not changed writes nothing.
+_APPLY_DIFFERENCES: Final = """
+WITH sums AS (
+    SELECT term, format, catalog_day, sum(count) AS count FROM staged_counts
+    GROUP BY term, format, catalog_day HAVING sum(count) <> 0
+), gone AS (
+    DELETE FROM video_counts_daily d USING sums s
+    WHERE (d.term, d.format, d.catalog_day) = (s.term, s.format, s.catalog_day)
+      AND d.count + s.count <= 0
+    RETURNING d.term, d.format, d.catalog_day
+), written AS (
+    INSERT INTO video_counts_daily AS d (term, format, catalog_day, count)
+    SELECT s.term, s.format, s.catalog_day, coalesce(o.count, 0) + s.count
+    FROM sums s LEFT JOIN video_counts_daily o USING (term, format, catalog_day)
+    WHERE coalesce(o.count, 0) + s.count > 0
+    ON CONFLICT (term, format, catalog_day) DO UPDATE SET count = excluded.count
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written)
+"""
+
+_REPLACE: Final = """
+WITH gone AS (
+    DELETE FROM video_counts_daily d
+    WHERE d.catalog_day = ANY(:days) AND d.term = ANY(:terms)
+      AND NOT EXISTS (SELECT FROM staged_counts s
+                      WHERE (s.term, s.format, s.catalog_day) = (d.term, d.format, d.catalog_day))
+    RETURNING 1
+), written AS (
+    INSERT INTO video_counts_daily AS d (term, format, catalog_day, count)
+    SELECT term, format, catalog_day, count FROM staged_counts
+    ON CONFLICT (term, format, catalog_day) DO UPDATE SET count = excluded.count
+    WHERE d.count <> excluded.count
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM written)
+"""
+
+_ADVANCE_DAY: Final = """
+INSERT INTO catalog_days AS d (catalog_day, revision, post_count, counted_at)
+VALUES (:day, :changes, :posts, now())
+ON CONFLICT (catalog_day) DO UPDATE
+SET revision = d.revision + excluded.revision, post_count = excluded.post_count,
+    counted_at = excluded.counted_at
+WHERE excluded.revision > 0 OR d.post_count <> excluded.post_count
+"""
+
+_VERSIONS: Final = """
+SELECT catalog_day,
+       md5(string_agg(concat_ws(E'\\x1f', term, format, count), E'\\x1e' ORDER BY term, format))
+FROM video_counts_daily WHERE catalog_day = ANY(:days) GROUP BY catalog_day
+"""
+
+_DAY_VERSIONS: Final = """
+SELECT catalog_day, sum(revision)::bigint FROM (
+    SELECT catalog_day, revision FROM catalog_days
+    UNION ALL SELECT catalog_day, count(*) FROM catalog_changes GROUP BY catalog_day
+) AS revisions
+WHERE CAST(:days AS date[]) IS NULL OR catalog_day = ANY(CAST(:days AS date[]))
+GROUP BY catalog_day
+"""
+
+_SHOULD: Final = """
+SELECT t.term AS search_term, f.format, coalesce(sum(d.count), 0)::bigint AS total_count
+FROM search_terms t
+CROSS JOIN (VALUES ('mixed'), ('wide'), ('tall')) AS f (format)
+LEFT JOIN video_counts_daily d ON d.term = t.term AND d.format = f.format
+WHERE t.counted_at IS NOT NULL
+GROUP BY t.term, f.format
+"""
+
+_IS: Final = "SELECT search_term, format, total_count FROM video_counts_by_search"
+
+_TOTALS_VERSION: Final = f"""
+SELECT count(*),
+       coalesce(md5(string_agg(concat_ws(E'\\x1f', search_term, format, total_count), E'\\x1e'
+                               ORDER BY search_term, format)), md5(''))
+FROM ({_IS}) AS totals
+"""
+
+_TOTALS_DIFFER: Final = f"""
+SELECT EXISTS (({_SHOULD}) EXCEPT ({_IS})) OR EXISTS (({_IS}) EXCEPT ({_SHOULD}))
+"""
+
+
+def lock_counts(connection: Connection) -> None:
+    """Be the only one to apply changes, until the transaction ends; waits as long as it takes."""
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    connection.execute(text(_LOCK))
+
+
+def read_terms(connection: Connection) -> list[Row[tuple[object, ...]]]:
+    """term, phrase, exclusions, is_counted; none of them can go before the transaction ends."""
+    return list(connection.execute(text(_KEEP_TERMS)))
+
+
+def known_days(connection: Connection) -> list[date]:
+    """Every catalog day that has, had or is getting posts."""
+    return list(connection.scalars(text(_KNOWN_DAYS)))
+
+
+def stage(connection: Connection, rows: Iterable[tuple[str, str, date, int]]) -> None:
+    """Put (term, format, day, count) rows where `apply_differences` and `replace` take them."""
+    connection.execute(text("DROP TABLE IF EXISTS staged_counts"))
+    connection.execute(text(_STAGE))
+    copy_rows(connection, "staged_counts", ("term", "format", "catalog_day", "count"), rows)
+
+
+def apply_differences(connection: Connection) -> int:
+    """Add the staged rows to the counts; how many rows were written."""
+    return int(connection.scalar(text(_APPLY_DIFFERENCES)) or 0)
+
+
+def replace(connection: Connection, days: Collection[date], terms: Collection[str]) -> int:
+    """Make the staged rows the counts of ``terms`` on ``days``; how many rows were written."""
+    parameters = {"days": sorted(days), "terms": sorted(terms)}
+    return int(connection.scalar(text(_REPLACE), parameters) or 0)
+
+
+def advance_days(connection: Connection, days: Mapping[date, tuple[int, int]]) -> None:
+    """Record (changes applied, posts) per day; a day where nothing changed is not written."""
+    if days:
+        connection.execute(
+            text(_ADVANCE_DAY),
+            [
+                {"day": day, "changes": changes, "posts": posts}
+                for day, (changes, posts) in sorted(days.items())
+            ],
+        )
+
+
+def mark_counted(connection: Connection, terms: Collection[str]) -> None:
+    """From now on the counts of ``terms`` are known."""
+    connection.execute(
+        text("UPDATE search_terms SET counted_at = now() WHERE term = ANY(:terms)"),
+        {"terms": sorted(terms)},
+    )
+
+
+def count_digests(connection: Connection, days: Collection[date]) -> dict[date, str]:
+    """A digest of each day's counts; a day without rows is missing."""
+    rows = connection.execute(text(_VERSIONS), {"days": sorted(days)})
+    return dict(rows.all())
+
+
+def day_revisions(connection: Connection, days: Collection[date] | None) -> dict[date, int]:
+    """How many changes each day has seen, applied or waiting.
+
+    Counted, because changes do not become visible in the order of their ids.
+    """
+    wanted = None if days is None else sorted(days)
+    return {
+        day: int(last) for day, last in connection.execute(text(_DAY_VERSIONS), {"days": wanted})
+    }
+
+
+def sum_totals(connection: Connection) -> dict[tuple[str, str], int]:
+    """(term, format) → total as the daily counts have it, of the terms that are counted."""
+    rows = connection.execute(text(_SHOULD))
+    return {(term, format_): int(total) for term, format_, total in rows}
+
+
+def totals_differ(connection: Connection) -> bool:
+    """Whether the view does not hold what it should."""
+    return bool(connection.scalar(text(_TOTALS_DIFFER)))
+
+
+def totals_version(connection: Connection) -> tuple[int, str]:
+    """Rows and digest of the view."""
+    rows, digest = connection.execute(text(_TOTALS_VERSION)).one()
+    return int(rows), str(digest)
+
+
+def read_totals(connection: Connection) -> dict[tuple[str, str], int]:
+    """(term, format) → total, of the terms that are counted."""
+    rows = connection.execute(text(_IS))
+    return {(term, format_): int(total) for term, format_, total in rows}

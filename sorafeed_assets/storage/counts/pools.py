@@ -1,0 +1,245 @@
+"""`video_candidates`: the pools."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from sorafeed_assets.domain.catalog.search import SearchQuery
+from sorafeed_assets.domain.counts.pools import NEWEST, RANDOM, Candidate
+from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.postgres.copy import copy_rows
+
+_STAGE: Final = """
+CREATE TEMP TABLE staged_candidates (
+    term text, size_class text, pool text, post_id text, posted_at bigint, id_hash bigint
+) ON COMMIT DROP
+"""
+_MOMENT: Final = "timestamptz '2000-01-01 00:00+00' + s.posted_at * interval '1 microsecond'"
+
+_NOT_STAGED: Final = f"""NOT EXISTS (
+      SELECT FROM staged_candidates s
+      WHERE (s.term, s.size_class, s.pool, s.post_id) =
+            (c.term, c.size_class, c.pool, c.post_id) AND {_MOMENT} = c.posted_at)"""
+
+# Of the posts that changed, what no longer matches or has another place in the order.
+_DROP_CHANGED: Final = f"""
+DELETE FROM video_candidates c WHERE c.post_id = ANY(:posts) AND {_NOT_STAGED}
+RETURNING c.term, c.size_class, c.pool
+"""
+
+# Of the days that are gathered anew, and of posts that are gone: what was not gathered again.
+_DROP_DAYS: Final = f"""
+DELETE FROM video_candidates c
+WHERE {_NOT_STAGED}
+  AND NOT EXISTS (
+      SELECT FROM sora_posts p
+      WHERE p.id = c.post_id AND catalog_day(p.indexed_at) <> ALL(CAST(:days AS date[])))
+RETURNING c.term, c.size_class, c.pool
+"""
+_DROP_ALL: Final = f"""
+DELETE FROM video_candidates c WHERE {_NOT_STAGED}
+RETURNING c.term, c.size_class, c.pool
+"""
+
+_MERGE: Final = f"""
+WITH written AS (
+    INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
+    SELECT s.term, s.size_class, s.pool, s.post_id, {_MOMENT}, s.id_hash
+    FROM staged_candidates s
+    WHERE NOT EXISTS (  -- most are there, which is cheaper to find out before trying
+        SELECT FROM video_candidates c
+        WHERE (c.term, c.size_class, c.pool, c.post_id) =
+              (s.term, s.size_class, s.pool, s.post_id))
+    ON CONFLICT DO NOTHING
+    RETURNING term, size_class, pool
+)
+SELECT DISTINCT term, size_class, pool FROM written
+"""
+
+# The order in which posts leave a pool that has too many: the last of the pool's order first.
+_LAST_FIRST: Final = {NEWEST: "posted_at, post_id", RANDOM: "id_hash DESC, post_id DESC"}
+
+# By row address, so that the plan does not hang on how well the pools' sizes are guessed.
+_TRIM: Final = {
+    pool: f"""
+DELETE FROM video_candidates WHERE ctid = ANY(ARRAY(
+    SELECT last.ctid
+    FROM candidate_pools p CROSS JOIN LATERAL (
+        SELECT v.ctid FROM video_candidates v
+        WHERE v.pool = '{pool}' AND v.term = p.term AND v.size_class = p.size_class
+        ORDER BY {order} LIMIT p.posts - :size
+    ) AS last
+    WHERE p.pool = '{pool}' AND p.posts > :size
+))
+"""
+    for pool, order in _LAST_FIRST.items()
+}
+
+# What the last post of each full pool has, which a new one has to reach.
+_BOUNDS: Final = {
+    pool: f"""
+SELECT p.term, p.size_class, last.value
+FROM candidate_pools p CROSS JOIN LATERAL (
+    SELECT {value} AS value FROM video_candidates v
+    WHERE v.pool = '{pool}' AND v.term = p.term AND v.size_class = p.size_class
+    ORDER BY {_LAST_FIRST[pool]} LIMIT 1
+) AS last
+WHERE p.pool = '{pool}' AND p.posts >= :size
+"""
+    for pool, value in (
+        (NEWEST, "(extract(epoch FROM posted_at - '2000-01-01 00:00+00') * 1000000)::bigint"),
+        (RANDOM, "id_hash"),
+    )
+}
+
+_FIRST: Final = {
+    pool: f"""
+SELECT id, posted_at, id_hash FROM sora_posts
+WHERE size_class = :size_class AND {MATCHES}
+ORDER BY {order} LIMIT :size
+"""
+    for pool, order in ((NEWEST, "posted_at DESC, id DESC"), (RANDOM, "id_hash, id"))
+}
+
+_REFILL: Final = {
+    pool: f"""
+INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
+SELECT :term, :size_class, '{pool}', id, posted_at, id_hash FROM ({first}) AS firsts
+ON CONFLICT DO NOTHING
+"""
+    for pool, first in _FIRST.items()
+}
+
+_SIZES: Final = "SELECT term, size_class, pool, posts FROM candidate_pools"
+
+# How many posts of each shape a counted term matches, by its counts.
+_MATCHING: Final = """
+SELECT t.term, s.size_class,
+       coalesce(sum(CASE
+           WHEN s.size_class = d.format THEN d.count
+           WHEN s.size_class = 'other' AND d.format = 'mixed' THEN d.count
+           WHEN s.size_class = 'other' THEN -d.count
+       END), 0)::bigint
+FROM search_terms t
+CROSS JOIN (VALUES ('wide'), ('tall'), ('other')) AS s (size_class)
+LEFT JOIN video_counts_daily d ON d.term = t.term
+WHERE t.counted_at IS NOT NULL
+GROUP BY t.term, s.size_class
+"""
+
+_VERSION: Final = """
+SELECT count(*),
+       coalesce(md5(string_agg(concat_ws(E'\\x1f', term, size_class, pool, posts, digest), E'\\x1e'
+                               ORDER BY term, size_class, pool)), md5(''))
+FROM candidate_pools
+"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PoolKey:
+    """One pool: a term, a shape, an order."""
+
+    term: str
+    size_class: str
+    pool: str
+
+
+def stage_candidates(connection: Connection, candidates: Iterable[Candidate]) -> int:
+    """Put candidates where all that drops or merges looks for them; how many."""
+    connection.execute(text("DROP TABLE IF EXISTS staged_candidates"))
+    connection.execute(text(_STAGE))
+    staged = copy_rows(connection, "staged_candidates", Candidate._fields, candidates)
+    connection.execute(text("ANALYZE staged_candidates"))
+    return staged
+
+
+def drop_changed(connection: Connection, posts: Collection[str]) -> list[PoolKey]:
+    """Remove changed posts that do not stand as staged; the pools that lost one, once each row."""
+    rows = connection.execute(text(_DROP_CHANGED), {"posts": sorted(posts)})
+    return [PoolKey(*row) for row in rows]
+
+
+def drop_days(connection: Connection, days: Collection[object]) -> list[PoolKey]:
+    """Remove what whole days, and posts that are gone, did not stage; the pools that lost one."""
+    rows = connection.execute(text(_DROP_DAYS), {"days": list(days)})
+    return [PoolKey(*row) for row in rows]
+
+
+def drop_all(connection: Connection) -> list[PoolKey]:
+    """Remove what is not staged, all days having been read; the pools that lost one."""
+    return [PoolKey(*row) for row in connection.execute(text(_DROP_ALL))]
+
+
+def merge_staged(connection: Connection) -> set[PoolKey]:
+    """Take staged candidates into their pools; the pools that got some."""
+    return {PoolKey(*row) for row in connection.execute(text(_MERGE))}
+
+
+def pool_bounds(connection: Connection, size: int) -> dict[tuple[str, str, str], int]:
+    """(term, size class, pool) → the order value of the last post of a pool that is full."""
+    return {
+        (term, size_class, pool): int(value)
+        for pool, statement in _BOUNDS.items()
+        for term, size_class, value in connection.execute(text(statement), {"size": size})
+    }
+
+
+def trim_pools(connection: Connection, size: int) -> int:
+    """Cut every pool to its first ``size``; how many rows went."""
+    return sum(
+        connection.execute(text(statement), {"size": size}).rowcount for statement in _TRIM.values()
+    )
+
+
+def refill_pool(connection: Connection, key: PoolKey, query: SearchQuery, size: int) -> None:
+    """Give a pool the first ``size`` matching posts of the whole catalogue."""
+    connection.execute(
+        text(_REFILL[key.pool]),
+        {
+            "term": key.term,
+            "size_class": key.size_class,
+            "size": size,
+            **match_parameters(query),
+        },
+    )
+
+
+def first_matching(
+    connection: Connection, key: PoolKey, query: SearchQuery, size: int
+) -> list[str]:
+    """What a pool should hold, by a direct query; post ids in the pool's order."""
+    return list(
+        connection.scalars(
+            text(_FIRST[key.pool]),
+            {"size_class": key.size_class, "size": size, **match_parameters(query)},
+        )
+    )
+
+
+def pool_posts(connection: Connection, key: PoolKey) -> set[str]:
+    """What a pool holds."""
+    statement = text(
+        "SELECT post_id FROM video_candidates"
+        " WHERE (term, size_class, pool) = (:term, :size_class, :pool)"
+    )
+    parameters = {"term": key.term, "size_class": key.size_class, "pool": key.pool}
+    return set(connection.scalars(statement, parameters))
+
+
+def pool_sizes(connection: Connection) -> dict[PoolKey, int]:
+    """How many posts each pool holds; an empty one is missing."""
+    return {PoolKey(*key): int(posts) for *key, posts in connection.execute(text(_SIZES))}
+
+
+def matching_by_shape(connection: Connection) -> dict[tuple[str, str], int]:
+    """(term, size class) → matching posts, of the counted terms."""
+    rows = connection.execute(text(_MATCHING))
+    return {(term, size_class): int(posts) for term, size_class, posts in rows}
+
+
+def pools_version(connection: Connection) -> tuple[int, str]:
+    """Pools and a digest of what they hold."""
+    pools, digest = connection.execute(text(_VERSION)).one()
+    return int(pools), str(digest)

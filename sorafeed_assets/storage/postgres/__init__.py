@@ -1,0 +1,1 @@
+"""The connection, the schema, its migrations, and bulk copying."""

@@ -1,0 +1,98 @@
+"""Loading a catalogue while it has no indexes: ten times as fast, and the indexes are better."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Connection, Engine, Index, make_url, text
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+from sorafeed_assets.storage.postgres.tables import concurrent_indexes, sora_posts
+
+_INDEXES_LOCK: Final = 0x50FA_1DE5
+_POLL_SECONDS: Final = 0.2
+
+_IS_EMPTY: Final = "SELECT NOT EXISTS (SELECT FROM sora_posts)"
+_IS_VALID: Final = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
+
+_DIALECT: Final = make_url("postgresql+psycopg://").get_dialect()()
+_INDEXES: Final = tuple(index for index in concurrent_indexes if index.table is sora_posts)
+
+
+@contextmanager
+def indexes_built_after(
+    engine: Engine, on_progress: Callable[[int, int], None] | None = None
+) -> Iterator[bool]:
+    """Drop the search indexes of an empty catalogue, and build them when the block ends.
+
+    Yields whether it was empty; a catalogue that has posts keeps its indexes. ``on_progress`` is
+    told the indexes built and the indexes in all. Should the process die in between,
+    `build_missing_indexes` makes up for it, which every migration calls.
+    """
+    with engine.begin() as connection:
+        is_empty = _drop_if_empty(connection)
+    try:
+        yield is_empty
+    finally:
+        if is_empty:
+            build_missing_indexes(engine, on_progress)
+
+
+def _drop_if_empty(connection: Connection) -> bool:
+    if not connection.scalar(text(_IS_EMPTY)):
+        return False
+    # Nobody may insert between the look and the drop.
+    connection.execute(text("LOCK TABLE sora_posts IN ACCESS EXCLUSIVE MODE"))
+    if not connection.scalar(text(_IS_EMPTY)):
+        return False
+    for index in _INDEXES:
+        connection.execute(DropIndex(index, if_exists=True))
+    return True
+
+
+def build_missing_indexes(
+    engine: Engine, on_progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Build the catalogue's indexes that are missing or were interrupted; how many.
+
+    Nobody who writes posts has to wait.
+    """
+    built = 0
+    with _building(engine) as connection:
+        for number, index in enumerate(_INDEXES):
+            if not connection.scalar(text(_IS_VALID), {"name": index.name}):
+                connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}"))
+                connection.execute(text(_creation(index)))
+                built += 1
+            if on_progress is not None:
+                on_progress(number + 1, len(_INDEXES))
+    return built
+
+
+@contextmanager
+def _building(engine: Engine) -> Iterator[Connection]:
+    """A session of its own that may build indexes, one such session at a time."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        try:
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SET maintenance_work_mem = '512MB'"))
+            # Asked again and again: who waits inside a statement is waited for by the build.
+            locked = text("SELECT pg_try_advisory_lock(:key)")
+            while not connection.scalar(locked, {"key": _INDEXES_LOCK}):
+                time.sleep(_POLL_SECONDS)
+            yield connection
+        finally:
+            # With it go the lock and the settings, which the pool's sessions must not have.
+            connection.invalidate()
+
+
+def analyze(engine: Engine) -> None:
+    """Tell the planner what a large load has changed; it would learn it only after a minute."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM (ANALYZE) sora_posts"))
+
+
+def _creation(index: Index) -> str:
+    statement = str(CreateIndex(index).compile(dialect=_DIALECT))
+    return statement.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1)

@@ -1,0 +1,84 @@
+"""Bringing a database to the current schema."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.storage.postgres.bulk_load import build_missing_indexes
+
+_MIGRATION_LOCK: Final = 0x50FA_FEED
+_MIN_SERVER_VERSION: Final = 180000
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrate(engine: Engine) -> tuple[str | None, str]:
+    """Apply every pending migration; a second caller waits for the first.
+
+    Returns:
+        The revision before and after.
+
+    Raises:
+        SetupError: the server is too old, or the database's locale is not the one that the
+            match rule is defined by.
+    """
+    with engine.connect() as lock, engine.connect() as connection:
+        # A session lock outside any transaction: concurrent index builds wait for transactions.
+        lock = lock.execution_options(isolation_level="AUTOCOMMIT")
+        lock.execute(text("SET lock_timeout = 0"))
+        lock.execute(text("SET statement_timeout = 0"))
+        lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+        try:
+            connection.execute(text("SET statement_timeout = 0"))
+            _check_server(connection)
+            connection.commit()
+            before = current_revision(connection)
+            connection.commit()
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+            build_missing_indexes(engine)
+            return before, head_revision(connection)
+        finally:
+            lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that the database is at; None before the first migration."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def head_revision(connection: Connection) -> str:
+    """The revision that this code expects."""
+    head = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    if head is None:
+        raise SetupError("the package has no migrations; install it again")
+    return head
+
+
+def _check_server(connection: Connection) -> None:
+    version, encoding, provider, locale = connection.execute(
+        text(
+            "SELECT current_setting('server_version_num')::int,"
+            " pg_encoding_to_char(encoding), datlocprovider, datlocale"
+            " FROM pg_database WHERE datname = current_database()"
+        )
+    ).one()
+    if version < _MIN_SERVER_VERSION:
+        raise SetupError(f"PostgreSQL 18 or later is needed; this server is {version // 10000}")
+    if (encoding, provider, locale) != ("UTF8", "b", "C.UTF-8"):
+        raise SetupError(
+            "the database must be in UTF8 with the builtin locale C.UTF-8, so that searching"
+            " ignores case by one rule; create it with: CREATE DATABASE sorafeed TEMPLATE template0"
+            " ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
+        )

@@ -1,0 +1,1 @@
+"""SQL of builds, queues and plays."""

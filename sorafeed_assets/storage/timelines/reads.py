@@ -1,0 +1,211 @@
+"""What timelines are made from, read set-wise: displays, playlists, builds, queues and plays."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.playlists.playlist import Block, FetchMode, Playlist
+from sorafeed_assets.domain.timelines.plan import Schedule
+from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_from_json, schedule_from_json
+
+# Any number that no other advisory lock of the project uses.
+_LOCK_SPACE: Final = 7_204_001
+
+_LOCK_DISPLAYS: Final = """
+SELECT pg_advisory_xact_lock(:space, key)
+FROM (
+    SELECT DISTINCT hashtext(id) AS key
+    FROM unnest(CAST(:display_ids AS text[])) AS ids (id)
+    ORDER BY key
+    OFFSET 0
+) AS keys
+"""
+
+_DISPLAYS: Final = """
+SELECT id, timeline_position, loop_iteration, active_build_id, current_playlist_id,
+    current_timeline_video_id, dedup_since, plan_problem
+FROM displays
+WHERE id = ANY(CAST(:display_ids AS text[]))
+ORDER BY id
+"""
+
+_HOLD_PLAYLISTS: Final = """
+SELECT id FROM playlists
+WHERE id = ANY(CAST(:playlist_ids AS uuid[]))
+ORDER BY id
+FOR KEY SHARE
+"""
+
+_ACTIVE_PLAYLISTS: Final = """
+SELECT p.id AS playlist_id, p.display_id, p.name, p.created_at, p.is_active, p.is_new,
+    b.id, b.search_term, b.video_count, b.fetch_mode, b.format, b.block_order
+FROM playlists AS p
+LEFT JOIN playlist_blocks AS b ON b.playlist_id = p.id
+WHERE p.is_active AND p.display_id = ANY(CAST(:display_ids AS text[]))
+ORDER BY p.display_id, b.block_order
+"""
+
+_BUILDS: Final = """
+SELECT b.id, b.display_id, b.playlist_id, b.playlist_version, b.content_hash, b.plan, b.inputs
+FROM displays AS d
+JOIN timeline_builds AS b ON b.id = d.active_build_id
+WHERE d.id = ANY(CAST(:display_ids AS text[]))
+"""
+
+_QUEUES: Final = """
+SELECT id, display_id, build_id, playlist_id, block_id, video_id, block_position,
+    timeline_position, loop_iteration, queue_slot, status
+FROM timeline_videos
+WHERE display_id = ANY(CAST(:display_ids AS text[]))
+ORDER BY display_id, loop_iteration, timeline_position
+"""
+
+# One row a display: a row a play would cost more to carry over than to find.
+_PLAYS: Final = """
+SELECT d.id, array_agg(h.video_id), array_agg(h.last)
+FROM displays AS d
+CROSS JOIN LATERAL (
+    SELECT video_id, CAST(extract(epoch FROM max(played_at)) * 1000000 AS bigint) AS last
+    FROM video_history
+    WHERE display_id = d.id AND played_at >= d.dedup_since
+    GROUP BY video_id
+) AS h
+WHERE d.id = ANY(CAST(:display_ids AS text[]))
+GROUP BY d.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayRow:
+    """Where a display stands: the head of its queue, as position and loop."""
+
+    id: str
+    timeline_position: int
+    loop_iteration: int
+    active_build_id: int | None
+    current_playlist_id: UUID | None
+    current_timeline_video_id: UUID | None
+    dedup_since: datetime
+    plan_problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A stored plan with what it was made from."""
+
+    id: int
+    display_id: str
+    playlist_id: UUID
+    playlist_version: str
+    content_hash: str
+    schedule: Schedule
+    inputs: PlanInputs
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One row of a queue, without its video data."""
+
+    id: UUID
+    display_id: str
+    build_id: int
+    playlist_id: UUID
+    block_id: UUID
+    video_id: str
+    block_position: int
+    timeline_position: int
+    loop_iteration: int
+    queue_slot: int
+    status: str
+
+
+def lock_displays(connection: Connection, display_ids: Collection[str]) -> None:
+    """Wait for all other writers of these timelines; held until the transaction ends."""
+    connection.execute(
+        text(_LOCK_DISPLAYS), {"space": _LOCK_SPACE, "display_ids": list(display_ids)}
+    )
+
+
+def hold_playlists(connection: Connection, playlist_ids: Collection[UUID]) -> set[UUID]:
+    """Keep playlists from being deleted until the transaction ends; those that still exist.
+
+    A delete takes the playlist first and its queue rows then: whoever changes these must too.
+    """
+    rows = connection.execute(text(_HOLD_PLAYLISTS), {"playlist_ids": list(playlist_ids)})
+    return set(rows.scalars())
+
+
+def load_displays(connection: Connection, display_ids: Collection[str]) -> dict[str, DisplayRow]:
+    """Displays by id; unknown ones are missing."""
+    rows = connection.execute(text(_DISPLAYS), {"display_ids": list(display_ids)})
+    return {row.id: DisplayRow(*row) for row in rows}
+
+
+def load_active_playlists(
+    connection: Connection, display_ids: Collection[str]
+) -> dict[str, Playlist]:
+    """The active playlist of each display that has one."""
+    rows = connection.execute(text(_ACTIVE_PLAYLISTS), {"display_ids": list(display_ids)})
+    playlists: dict[str, Playlist] = {}
+    for display_id, group in groupby(rows, attrgetter("display_id")):
+        lines = list(group)
+        first = lines[0]
+        playlists[display_id] = Playlist(
+            first.playlist_id,
+            display_id,
+            first.name,
+            first.created_at,
+            first.is_active,
+            first.is_new,
+            tuple(_block(line) for line in lines if line.id is not None),
+        )
+    return playlists
+
+
+def _block(row: Any) -> Block:
+    return Block(
+        row.id,
+        row.search_term,
+        row.video_count,
+        FetchMode(row.fetch_mode),
+        Format(row.format),
+        row.block_order,
+    )
+
+
+def load_builds(connection: Connection, display_ids: Collection[str]) -> dict[str, Build]:
+    """The active build of each display that has one."""
+    rows = connection.execute(text(_BUILDS), {"display_ids": list(display_ids)})
+    return {
+        row.display_id: Build(
+            row.id,
+            row.display_id,
+            row.playlist_id,
+            row.playlist_version,
+            row.content_hash,
+            schedule_from_json(row.plan),
+            inputs_from_json(row.inputs),
+        )
+        for row in rows
+    }
+
+
+def load_queues(connection: Connection, display_ids: Collection[str]) -> dict[str, list[QueueRow]]:
+    """The queue of each display, in playing order; a display with an empty one is missing."""
+    queues: dict[str, list[QueueRow]] = {}
+    for row in connection.execute(text(_QUEUES), {"display_ids": list(display_ids)}):
+        queues.setdefault(row.display_id, []).append(QueueRow(*row))
+    return queues
+
+
+def load_plays(connection: Connection, display_ids: Sequence[str]) -> Mapping[str, dict[str, int]]:
+    """By display: when each post was last played since dedup_since, in microseconds."""
+    rows = connection.execute(text(_PLAYS), {"display_ids": list(display_ids)})
+    return {row[0]: dict(zip(row[1], row[2], strict=True)) for row in rows}

@@ -1,0 +1,89 @@
+"""Playlist files: what is read, and which line is named when something is wrong."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
+from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
+
+_WORDS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=20
+)
+
+
+def _is_query(raw: str) -> bool:
+    try:
+        draft_block(0, raw, 1)
+    except InvalidInputError:
+        return False
+    return True
+
+
+_DRAFTS = st.builds(
+    lambda term, count, mode, format_: draft_block(0, term, count, mode, format_),
+    _WORDS.filter(_is_query),
+    st.integers(1, 500),
+    st.sampled_from(FetchMode),
+    st.sampled_from(Format),
+)
+
+
+@given(
+    st.lists(_DRAFTS, min_size=1, max_size=6),
+    st.permutations(["search_term", "video_count", "fetch_mode", "format"]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", "\ufeff"]),
+)
+def test_what_is_written_is_read_back(
+    drafts: list[BlockDraft], columns: list[str], ending: str, mark: str
+) -> None:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator=ending, quoting=csv.QUOTE_ALL)
+    writer.writerow(columns)
+    for draft in drafts:
+        writer.writerow([getattr(draft, column) for column in columns])
+        out.write(ending)
+    text = mark + out.getvalue()
+    assert parse_playlist_csv(text) == tuple(drafts)
+
+
+def test_optional_columns_and_quotes() -> None:
+    text = 'video_count, search_term\n3,"say ""hi"", cat -dog"\n\n , \n1, Movie  Trailer \n'
+    assert parse_playlist_csv(text) == (
+        BlockDraft('say "hi", cat -dog', 3),
+        BlockDraft("Movie Trailer", 1),
+    )
+
+
+def test_empty_optional_cells_mean_the_default() -> None:
+    text = "search_term,video_count,fetch_mode,format\ncat,1,,\n"
+    assert parse_playlist_csv(text) == (BlockDraft("cat", 1, FetchMode.RANDOM, Format.MIXED),)
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "problem"),
+    [
+        ("", "line 1", "lacks the column search_term"),
+        ("search_term\ncat\n", "line 1", "lacks the column video_count"),
+        ("search_term,video_count,colour\n", "line 1", "unknown column 'colour'"),
+        ("search_term,video_count,search_term\n", "line 1", "search_term twice"),
+        ("search_term,video_count\n", "csv", "no blocks"),
+        ("search_term,video_count\ncat,1\n\ndog,x\n", "line 4, video_count", "is 'x'"),
+        ('search_term,video_count\n"a\nb",1\n-x,1\n', "line 4, search_term", "only exclusions"),
+        ("search_term,video_count\ncat,1,2\n", "line 2", "has 3 fields, the header has 2"),
+        ('search_term,video_count\n"cat,1\n', "line 2", "is no CSV"),
+        ("search_term,video_count,format\ncat,1,round\n", "line 2, format", "is 'round'"),
+        ("search_term,video_count\na\x00b,1\n", "line 2, search_term", "NUL"),
+    ],
+)
+def test_errors_name_the_line(text: str, field: str, problem: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_playlist_csv(text)
+    assert caught.value.field == field
+    assert problem in caught.value.problem

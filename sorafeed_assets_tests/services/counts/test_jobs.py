@@ -1,0 +1,181 @@
+"""Counting what somebody waits for: the urgent first, three attempts, and again when asked."""
+
+from typing import Final
+
+import psycopg
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from sorafeed_assets.services.counts.jobs import (
+    Priority,
+    ask_for_counts,
+    failed_counts,
+    run_count_jobs,
+)
+from sorafeed_assets.services.counts.reads import term_totals, uncounted_terms
+from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.queries import Readings
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, claim_jobs
+from sorafeed_assets_tests.wall import add_posts
+
+_BREAK: Final = "ALTER TABLE catalog_days RENAME TO hidden_days"
+_REPAIR: Final = "ALTER TABLE hidden_days RENAME TO catalog_days"
+_DUE: Final = "UPDATE count_jobs SET run_after = now()"
+
+
+@pytest.fixture
+def redis(settings: Settings) -> Redis:
+    """A client of this test's Redis."""
+    return create_redis_client(str(settings.redis_url))
+
+
+def _run(engine: Engine, statement: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def _claim(engine: Engine) -> list[str]:
+    with engine.begin() as connection:
+        return claim_jobs(connection, 900)
+
+
+def _attempts(engine: Engine) -> list[int]:
+    with engine.connect() as connection:
+        return list(connection.scalars(text("SELECT attempts FROM count_jobs ORDER BY term")))
+
+
+def _problem_told(engine: Engine) -> str | None:
+    """What readers of the terms are told."""
+    ((_, term),) = Readings(engine).terms(None, 10, None).rows
+    return term.problem
+
+
+def _count(engine: Engine, redis: Redis) -> int:
+    return run_count_jobs(engine, redis, pool_size=10, ttl=100)
+
+
+def _fail(engine: Engine, redis: Redis, times: int) -> None:
+    _run(engine, _BREAK)
+    for _ in range(times):
+        _run(engine, _DUE)
+        with pytest.raises(SQLAlchemyError):
+            _count(engine, redis)
+    _run(engine, _REPAIR)
+
+
+def test_the_most_urgent_jobs_are_taken_first(engine: Engine) -> None:
+    for term in ("later", "played", "seen", "seen too", "raised"):
+        watch_term(engine, term)
+    ask_for_counts(engine, ["later", "raised", "unheard of"], Priority.LATER)
+    ask_for_counts(engine, ["played"], Priority.PLAYED)
+    ask_for_counts(engine, ["seen", "seen too"], Priority.LOOKED_AT)
+    ask_for_counts(engine, ["raised"], Priority.LOOKED_AT)
+    # Asked for less urgently, it stays as urgent as it was.
+    ask_for_counts(engine, ["seen"], Priority.LATER)
+    assert _claim(engine) == ["raised", "seen", "seen too"]
+    assert _claim(engine) == ["played"]
+    assert _claim(engine) == ["later"]
+    assert _claim(engine) == []
+
+
+def test_without_names_all_that_have_no_count_are_asked_for(engine: Engine, redis: Redis) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    ask_for_counts(engine, None, Priority.LATER)
+    assert _count(engine, redis) == 1
+    assert term_totals(engine)["cat", "mixed"] == 3
+    watch_term(engine, "dog")
+    ask_for_counts(engine, None, Priority.LATER)
+    assert _claim(engine) == ["dog"]
+
+
+def test_a_failing_job_waits_and_is_given_up_after_three_attempts(
+    engine: Engine, redis: Redis
+) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _fail(engine, redis, 1)
+    # It is not due again at once, and not given up.
+    assert _count(engine, redis) == 0
+    assert _attempts(engine) == [1]
+    assert failed_counts(engine) == {}
+    _fail(engine, redis, MAX_ATTEMPTS - 1)
+    assert list(failed_counts(engine)) == ["cat"]
+    assert "catalog_days" in failed_counts(engine)["cat"]
+    _run(engine, _DUE)
+    assert _count(engine, redis) == 0
+    assert list(uncounted_terms(engine)) == ["cat"]
+
+
+def test_a_job_that_failed_once_is_done_by_its_next_attempt(engine: Engine, redis: Redis) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.PLAYED)
+    _fail(engine, redis, 1)
+    _run(engine, _DUE)
+    assert _count(engine, redis) == 1
+    assert _attempts(engine) == []
+    assert uncounted_terms(engine) == {}
+
+
+def test_asked_again_a_given_up_job_has_all_its_attempts(engine: Engine, redis: Redis) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _fail(engine, redis, MAX_ATTEMPTS)
+    ask_for_counts(engine, ["cat"], Priority.LATER)
+    assert _attempts(engine) == [0]
+    assert failed_counts(engine) == {}
+    _fail(engine, redis, MAX_ATTEMPTS - 1)
+    assert failed_counts(engine) == {}
+    _run(engine, _DUE)
+    assert _count(engine, redis) == 1
+    assert term_totals(engine)["cat", "mixed"] == 3
+
+
+def test_asked_again_a_given_up_job_runs_at_once(engine: Engine, redis: Redis) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _fail(engine, redis, MAX_ATTEMPTS)
+    ask_for_counts(engine, ["cat"], Priority.LATER)
+    assert _count(engine, redis) == 1
+
+
+def test_a_job_is_not_given_up_before_its_last_attempt_is_over(engine: Engine) -> None:
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        _run(engine, _DUE)
+        assert _claim(engine) == ["cat"]
+        assert _attempts(engine) == [attempt]
+        assert failed_counts(engine) == {}
+        assert _problem_told(engine) is None
+    # Whoever asks meanwhile does not have it done twice at once.
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    assert _claim(engine) == []
+    # Its worker is gone: the lease ends.
+    _run(engine, _DUE)
+    assert _claim(engine) == []
+    assert failed_counts(engine) == {"cat": "was interrupted"}
+    assert _problem_told(engine) == "was interrupted"
+    ask_for_counts(engine, ["cat"], Priority.LATER)
+    assert failed_counts(engine) == {}
+    assert _claim(engine) == ["cat"]
+
+
+def test_a_failure_while_posts_are_read_is_recorded(engine: Engine, redis: Redis) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _run(engine, "ALTER TABLE sora_posts RENAME TO hidden_posts")
+    with pytest.raises((SQLAlchemyError, psycopg.Error)):
+        _count(engine, redis)
+    with engine.connect() as connection:
+        problem = connection.scalars(text("SELECT problem FROM count_jobs")).one()
+    assert "sora_posts" in problem

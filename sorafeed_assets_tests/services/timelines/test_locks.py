@@ -1,0 +1,150 @@
+"""Writers of the same thing wait for each other, and what they leave is right."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.services.cache.write import (
+    check_timeline_cache,
+    write_admin_snapshot,
+    write_count_cache,
+    write_timeline_cache,
+)
+from sorafeed_assets.services.counts.pools import refresh_candidates, sample_pools
+from sorafeed_assets.services.counts.reads import refresh_days, sample_recount
+from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.counts.totals import refresh_totals
+from sorafeed_assets.services.playlists.editing import activate_pending
+from sorafeed_assets.services.timelines.checks import check_plans, check_queues
+from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.cache.snapshots import lock_snapshots
+from sorafeed_assets.storage.counts.daily import lock_counts
+from sorafeed_assets.storage.timelines.reads import lock_displays
+from sorafeed_assets_tests.catalogue import queue_of, run
+from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@pytest.fixture
+def service(engine: Engine) -> TimelineService:
+    add_posts(engine, "cat video", 30)
+    add_display(engine, "AAAAA1")
+    add_playlist(engine, "AAAAA1", [("cat video", 8)])
+    activate_pending(engine)
+    service = TimelineService(engine)
+    service.repopulate(["AAAAA1"])
+    return service
+
+
+@pytest.fixture
+def redis(settings: Settings) -> Redis:
+    return create_redis_client(str(settings.redis_url))
+
+
+def _waits(engine: Engine, lock: Callable[..., object], work: Callable[[], object]) -> None:
+    """``work`` does not get past ``lock`` while another transaction has it."""
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as holder:
+            lock(holder)
+            future = pool.submit(work)
+            deadline = time.monotonic() + 10
+            while not run(engine, _WAITING)[0][0]:
+                assert not future.done(), "it did not wait"
+                assert time.monotonic() < deadline
+        future.result(10)
+
+
+def test_writers_of_a_queue_wait(engine: Engine, service: TimelineService) -> None:
+    display = ["AAAAA1"]
+    head = queue_of(engine, "AAAAA1")[0].id
+    for work in (
+        lambda: service.repopulate(display),
+        lambda: service.top_up(display),
+        lambda: service.start_fresh("AAAAA1"),
+        lambda: service.advance("AAAAA1", head),
+    ):
+        _waits(engine, lambda connection: lock_displays(connection, display), work)
+
+
+@pytest.mark.usefixtures("service")
+def test_writers_of_snapshots_wait(engine: Engine, redis: Redis) -> None:
+    for work in (
+        lambda: write_count_cache(engine, redis, ttl=100),
+        lambda: write_timeline_cache(engine, redis, ["AAAAA1"], ttl=100),
+        lambda: write_timeline_cache(engine, redis, ttl=100),
+        lambda: write_admin_snapshot(engine, redis, ttl=100),
+        lambda: check_timeline_cache(engine, redis),
+    ):
+        _waits(engine, lock_snapshots, work)
+    redis.close()
+
+
+def test_writers_of_counts_wait(engine: Engine) -> None:
+    for work in (
+        lambda: refresh_days(engine, None, pool_size=5),
+        lambda: refresh_candidates(engine, pool_size=5),
+    ):
+        _waits(engine, lock_counts, work)
+
+
+def test_refreshes_at_once_count_everything_once(engine: Engine) -> None:
+    watch_term(engine, "cat")
+    start = Barrier(3)
+
+    def refresh() -> None:
+        start.wait(10)
+        refresh_days(engine, None, pool_size=5)
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(4):
+            add_posts(engine, "cat", 7, prefix=f"round{number}", day=number % 2)
+            for done in [pool.submit(refresh) for _ in range(3)]:
+                done.result(30)
+    refresh_totals(engine)
+    assert [s.stored for s in sample_recount(engine, seed=0, size=1)] == [28, 28, 0]
+    assert all(s.is_equal for s in sample_pools(engine, seed=0, size=1, pool_size=5))
+
+
+def test_players_and_rebuilds_at_once_lose_no_play(
+    engine: Engine, service: TimelineService
+) -> None:
+    rounds = 15
+    advanced: list[object] = []
+
+    def play() -> None:
+        for _ in range(rounds):
+            head = queue_of(engine, "AAAAA1")[0]
+            try:
+                advanced.append(service.advance("AAAAA1", head.id).timeline_video_id)
+            except NotFoundError:
+                continue  # an edit took it out of the queue meanwhile
+
+    def edit() -> None:
+        for count in range(rounds):
+            with engine.begin() as connection:
+                connection.execute(
+                    text("UPDATE playlist_blocks SET video_count = :n"), {"n": 3 + count % 6}
+                )
+            service.repopulate(["AAAAA1"])
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for work in (play, edit, play, edit)]:
+            done.result(60)
+    service.repopulate(["AAAAA1"])
+    assert check_queues(engine, ["AAAAA1"], window=5) == {}
+    assert check_plans(engine, ["AAAAA1"]) == {}
+    plays = {row.timeline_video_id for row in run(engine, "SELECT * FROM video_history")}
+    assert advanced
+    assert set(advanced) <= plays

@@ -1,0 +1,223 @@
+"""Any sequence of edits, plays and changes of the catalogue leaves queues that keep the rules."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
+from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
+from sorafeed_assets.services.timelines.rebuild import BuildOutcome
+from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets_tests.catalogue import (
+    add_block,
+    add_display,
+    add_playlist,
+    add_posts,
+    queue_of,
+    run,
+)
+
+D, WINDOW, POOL = "AAAAAA", 4, 3
+TERMS = st.sampled_from(["cats", "dogs", "birds", "unicorns"])
+LINES = st.tuples(
+    TERMS,
+    st.integers(1, 4),
+    st.sampled_from(["newest", "random"]),
+    st.sampled_from(["mixed", "wide"]),
+)
+TABLES = ("video_history", "displays", "sora_posts")
+
+
+class TimelineMachine(RuleBasedStateMachine):
+    """One display, edited from all sides."""
+
+    engine: ClassVar[Engine]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.service = TimelineService(self.engine, window=WINDOW, candidates_per_pool=POOL)
+        self.posts = 0
+        self.plays = 0
+
+    @initialize(lines=st.lists(LINES, min_size=1, max_size=3))
+    def begin(self, lines: list[tuple[str, int, str, str]]) -> None:
+        for table in TABLES:
+            run(self.engine, f"DELETE FROM {table}")
+        add_display(self.engine, D)
+        for term in ("cats", "dogs", "birds"):
+            self.add_posts(term, 3)
+            watch_term(self.engine, term)
+        add_playlist(self.engine, D, lines)
+        self.repopulate()
+
+    def exists(self) -> bool:
+        return bool(run(self.engine, "SELECT FROM displays"))
+
+    @rule(term=TERMS, count=st.integers(1, 3))
+    def add_posts(self, term: str, count: int) -> None:
+        add_posts(self.engine, term, count, start=self.posts, size=(640, 352))
+        self.posts += count
+
+    @rule()
+    def refresh_pools(self) -> None:
+        refresh_days(self.engine, None, pool_size=POOL)
+
+    @rule(place=st.integers(0, 20))
+    def delete_post(self, place: int) -> None:
+        found = run(self.engine, "SELECT id FROM sora_posts ORDER BY id")
+        if found:
+            gone = found[place % len(found)].id
+            run(self.engine, "DELETE FROM sora_posts WHERE id = :id", id=gone)
+
+    @rule()
+    def repopulate(self) -> None:
+        outcome = self.service.repopulate([D])[D]
+        if not self.exists():
+            assert isinstance(outcome, NotFoundError)
+            return
+        has_blocks = bool(run(self.engine, "SELECT FROM playlist_blocks"))
+        assert isinstance(outcome, BuildOutcome) == has_blocks
+        if not has_blocks:
+            return
+        assert check_queues(self.engine, [D], WINDOW) == {}
+        assert check_plans(self.engine, [D]) == {}
+        assert check_replans(self.engine, [D]) == {}
+        assert low_displays(self.engine) == []
+        assert stale_displays(self.engine) == {}
+        again = self.service.repopulate([D])[D]
+        assert isinstance(again, BuildOutcome)
+        assert not again.changed
+
+    @precondition(lambda self: self.exists())
+    @rule(place=st.sampled_from([0, 0, 0, 1, 2]), skipped=st.booleans())
+    def advance(self, place: int, *, skipped: bool) -> None:
+        queue = queue_of(self.engine, D)
+        if not queue:
+            return
+        place = min(place, len(queue) - 1)
+        shown = sum(row.status == "playing" for row in queue[:place])
+        answer = self.service.advance(D, queue[place].id, skipped=skipped)
+        assert answer.video_id == queue[place].video_id
+        assert self.service.advance(D, queue[place].id) == answer
+        self.plays += 1 + shown
+        left = queue_of(self.engine, D)
+        if left:
+            assert left[0].status == "playing"
+            assert answer.head_timeline_video_id == left[0].id
+
+    @precondition(lambda self: self.exists())
+    @rule(times=st.integers(2, 9))
+    def play_on(self, times: int) -> None:
+        for _ in range(times):
+            self.advance(0, skipped=False)
+
+    @rule(place=st.integers(0, 3), line=LINES)
+    def edit_block(self, place: int, line: tuple[str, int, str, str]) -> None:
+        blocks = run(
+            self.engine, "SELECT id FROM playlist_blocks ORDER BY playlist_id, block_order"
+        )
+        if blocks:
+            run(
+                self.engine,
+                "UPDATE playlist_blocks SET search_term = :term, video_count = :count,"
+                " fetch_mode = :mode, format = :format WHERE id = :id",
+                id=blocks[place % len(blocks)].id,
+                **dict(zip(("term", "count", "mode", "format"), line, strict=True)),
+            )
+
+    @rule(place=st.integers(0, 3))
+    def remove_block(self, place: int) -> None:
+        blocks = run(
+            self.engine, "SELECT id FROM playlist_blocks ORDER BY playlist_id, block_order"
+        )
+        if blocks:
+            gone = blocks[place % len(blocks)].id
+            run(self.engine, "DELETE FROM playlist_blocks WHERE id = :id", id=gone)
+
+    @precondition(lambda self: self.exists())
+    @rule(first=st.booleans(), line=LINES)
+    def insert_block(self, line: tuple[str, int, str, str], *, first: bool) -> None:
+        (playlist,) = run(self.engine, "SELECT id FROM playlists WHERE is_active")
+        with self.engine.begin() as connection:
+            connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+            if first:
+                connection.execute(text("UPDATE playlist_blocks SET block_order = block_order + 1"))
+            top = connection.execute(text("SELECT max(block_order) FROM playlist_blocks")).scalar()
+            add_block(connection, playlist.id, 0 if first else (top or 0) + 1, line)
+
+    @precondition(lambda self: self.exists())
+    @rule(lines=st.lists(LINES, min_size=1, max_size=3))
+    def new_playlist(self, lines: list[tuple[str, int, str, str]]) -> None:
+        run(self.engine, "DELETE FROM playlists WHERE NOT is_active")
+        add_playlist(self.engine, D, lines)
+        run(self.engine, "DELETE FROM playlists WHERE NOT is_active")
+        self.repopulate()
+
+    @precondition(lambda self: self.exists())
+    @rule()
+    def start_fresh(self) -> None:
+        if run(self.engine, "SELECT FROM playlist_blocks"):
+            self.service.start_fresh(D)
+
+    @rule()
+    def top_up(self) -> None:
+        self.service.top_up([D])
+
+    @rule()
+    def delete_display(self) -> None:
+        run(self.engine, "DELETE FROM displays")
+        assert run(self.engine, "SELECT FROM timeline_videos") == []
+
+    @precondition(lambda self: not self.exists())
+    @rule(lines=st.lists(LINES, min_size=1, max_size=3))
+    def new_display(self, lines: list[tuple[str, int, str, str]]) -> None:
+        add_display(self.engine, D)
+        add_playlist(self.engine, D, lines)
+        self.repopulate()
+
+    @invariant()
+    def the_queue_is_in_order(self) -> None:
+        queue = queue_of(self.engine, D)
+        assert len(queue) <= WINDOW
+        assert [row.status for row in queue[1:]] == ["queued"] * len(queue[1:])
+        builds = run(self.engine, "SELECT active_build_id FROM displays")
+        assert {row.build_id for row in queue} <= {row.active_build_id for row in builds}
+
+    @invariant()
+    def no_play_is_lost(self) -> None:
+        assert len(run(self.engine, "SELECT FROM video_history")) == self.plays
+
+
+@contextmanager
+def machine_on(engine: Engine) -> Iterator[type[TimelineMachine]]:
+    TimelineMachine.engine = engine
+    yield TimelineMachine
+    del TimelineMachine.engine
+
+
+def test_the_rules_hold_whatever_happens(engine: Engine) -> None:
+    with machine_on(engine) as machine:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=20,
+                stateful_step_count=20,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )

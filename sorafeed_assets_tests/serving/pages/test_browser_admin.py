@@ -1,0 +1,200 @@
+"""The admin page in a real browser: from an empty wall to a playing one, and the editor."""
+
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import text
+
+from sorafeed_assets.services.counts.typeahead import MOST_COUNTED
+from sorafeed_assets_tests.serving.browsing import (
+    STEP,
+    Site,
+    add_demo_posts,
+    needs_browser,
+    shows,
+    until,
+    watched_page,
+)
+from sorafeed_assets_tests.serving.client import make_display, newest
+
+pytestmark = needs_browser
+
+
+def test_from_an_empty_wall_to_a_playing_one(page: Page, site: Site) -> None:
+    add_demo_posts(site.engine, "cat", 9)
+    site.enter(page)
+    assert page.url == f"{site.url}/admin"
+    shows(page, "There is no display yet")
+    page.get_by_role("button", name="Add a display").click()
+    page.get_by_role("textbox", name="Name").fill("Lobby <b>")
+    page.get_by_role("textbox", name="Code").fill("lobby1")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.wait_for_url(f"{site.url}/admin/displays/LOBBY1")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Lobby <b>")
+
+    page.get_by_role("button", name="Add a block").click()
+    row = page.locator("[data-block]").first
+    row.get_by_label("Search").fill("cat")
+    expect(row.locator("[data-total]")).to_have_text("9 posts")
+    row.get_by_label("Search").fill("-cat")
+    expect(row.get_by_label("Search")).to_have_attribute("aria-invalid", "true")
+    row.get_by_label("Search").fill("cat")
+    row.get_by_label("Videos").fill("2")
+    page.get_by_role("button", name="Add a block").click()
+    second = page.locator("[data-block]").nth(1)
+    second.get_by_label("Search").fill("unicorn")
+    expect(second.locator("[data-total]")).to_have_text("0 posts")
+    page.get_by_role("button", name="Save and play").click()
+    page.get_by_role("textbox", name="Name", exact=True).fill("Evening")
+    page.get_by_role("button", name="OK").click()
+    shows(page, "No post matches “unicorn”")
+    expect(page.locator(".playlists")).to_contain_text("active")
+
+    player = page.context.new_page()
+    player.goto(f"{site.url}/player/LOBBY1")
+    # Two videos a loop: the fourth belongs to the second loop.
+    until(player, "Number(document.body.dataset.shown) >= 3 && document.body.dataset.loop === '1'")
+    shows(page, "Playing")
+    expect(page.locator(".plays li").first).to_be_visible()
+    page.goto(f"{site.url}/admin")
+    expect(page.locator("#display-LOBBY1")).to_contain_text("Online")
+
+
+def test_the_editor_works_by_keyboard_and_by_dragging(page: Page, site: Site) -> None:
+    add_demo_posts(site.engine, "owl", 9)
+    make_display(site.admin, "EDIT01", newest("owl", 1), newest("owl 2", 2), newest("owl 3", 3))
+    site.enter(page)
+    page.get_by_role("link", name="Display EDIT01").click()
+    page.wait_for_url(f"{site.url}/admin/displays/EDIT01")  # and until its script has run
+    searches = "[...document.querySelectorAll('[data-block] [name=search]')].map(i => i.value)"
+    page.locator("[data-grip]").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(searches) == ["owl 2", "owl", "owl 3"]
+    grip = page.locator("[data-grip]").nth(2).bounding_box()
+    first = page.locator("[data-block]").first.bounding_box()
+    assert grip is not None
+    assert first is not None
+    page.mouse.move(grip["x"] + 5, grip["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(grip["x"] + 5, first["y"] + 4, steps=6)
+    page.mouse.up()
+    assert page.evaluate(searches) == ["owl 3", "owl 2", "owl"]
+    page.get_by_role("button", name="Remove this block").nth(1).click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    shows(page, "Saved; the display follows")
+    stored = site.admin.ask('{ display(id: "EDIT01") { activePlaylist { blocks { search } } } }')
+    assert stored["display"]["activePlaylist"]["blocks"] == [
+        {"search": "owl 3"}, {"search": "owl"},
+    ]  # fmt: skip
+    page.locator("[data-import]").set_input_files(
+        {"name": "show.csv", "mimeType": "text/csv", "buffer": b"search_term,video_count\nowl,x\n"}
+    )
+    shows(page, "Line 2, video_count")
+    page.locator("[data-import]").set_input_files(
+        {"name": "show.csv", "mimeType": "text/csv", "buffer": b"search_term,video_count\nowl,4\n"}
+    )
+    expect(page.locator(".playlists li.active")).to_contain_text("show")
+
+
+_TOLD = """() => {
+  const output = document.querySelector("[data-block]:last-child [data-total]");
+  window.told = [];
+  new MutationObserver(() => window.told.push(output.textContent))
+    .observe(output, { childList: true });
+}"""
+
+
+def test_a_large_count_is_bounded_first_and_exact_by_itself(page: Page, site: Site) -> None:
+    add_demo_posts(site.engine, "many", MOST_COUNTED + 50)
+    make_display(site.admin, "MANY01", newest("nothing", 1))
+    site.enter(page, "displays/MANY01")
+    page.get_by_role("button", name="Add a block").click()
+    page.evaluate(_TOLD)
+    page.keyboard.type("many")
+    row = page.locator("[data-block]").last
+    expect(row.locator("[data-total]")).to_have_text("10,050 posts", timeout=STEP)
+    assert page.evaluate("window.told") == ["…", "at least 10,001", "10,050 posts"]
+
+
+def test_a_count_that_takes_long_blocks_nobody(page: Page, site: Site) -> None:
+    add_demo_posts(site.engine, "newt", 7)
+    make_display(site.admin, "LONG01", newest("newt", 2))
+    site.enter(page, "displays/LONG01")
+    rows = page.locator("[data-block]")
+    with site.engine.begin() as connection:
+        # Nobody reads the catalogue meanwhile: every count takes too long.
+        connection.execute(text("LOCK TABLE sora_posts IN ACCESS EXCLUSIVE MODE"))
+        page.get_by_role("button", name="Add a block").click()
+        page.evaluate(_TOLD)
+        page.keyboard.type("newt -x")
+        expect(rows.nth(1).locator("[data-total]")).to_have_text("many; counting")
+        # What is known is told meanwhile, and all can be changed.
+        rows.nth(0).get_by_label("Search").fill("NEWT")
+        expect(rows.nth(0).locator("[data-total]")).to_have_text("7 posts")
+        rows.nth(1).get_by_label("Videos").fill("5")
+        expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
+    expect(rows.nth(1).locator("[data-total]")).to_have_text("7 posts", timeout=STEP)
+    assert page.evaluate("window.told") == ["…", "many; counting", "7 posts"]
+
+
+# Whatever of it became an element would be one of these.
+_HOSTILE = '"><img src=x onerror=alert(1)></p></title><script>alert(1)</script>{{ 7 * 7 }}'
+_MADE = "document.querySelectorAll('img, iframe, :not(head) > script, a[href^=javascript]').length"
+
+
+def test_text_of_posts_and_people_is_never_markup(browser: Browser, site: Site) -> None:
+    with site.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO creators (id, username, display_name) VALUES ('c', 'c', :t)"),
+            {"t": _HOSTILE},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO sora_posts (id, creator_id, text, posted_at, video_url, permalink)"
+                " SELECT 'x' || n, 'c', 'fox ' || n || :t, now() - n * interval '1 min',"
+                " 'https://videos.example.invalid/1.mp4', 'javascript:alert(1)'"
+                " FROM generate_series(1, 9) n"
+            ),
+            {"t": _HOSTILE},
+        )
+    blocks = [newest("fox", 8), newest(f"no {_HOSTILE}", 1)]
+    make_display(site.admin, "EVIL01", *blocks, name=_HOSTILE)
+    site.admin.ask(
+        'mutation ($n: String!) { renameDisplay(id: "EVIL01", name: $n) { problem } }', n=_HOSTILE
+    )
+    site.admin.ask('mutation { skip(displayId: "EVIL01") { videoId } }')
+    # The pages' policy would stop a script that got in; here it has to be kept out.
+    with watched_page(browser, bypass_csp=True) as page:
+        player = page.context.new_page()
+        site.play(player, "EVIL01")
+        expect(player.locator("[data-text]")).to_contain_text(_HOSTILE)
+        expect(player.locator("[data-place]")).to_contain_text(_HOSTILE)
+        site.enter(page)
+        card = page.locator("#display-EVIL01")
+        for place in ("h3", ".now", ".problem", ".list"):
+            expect(card.locator(place)).to_contain_text(_HOSTILE)
+        assert page.evaluate(_MADE) == 0
+
+        page.goto(f"{site.url}/admin/displays/EVIL01")
+        expect(page).to_have_title(f"{_HOSTILE} · Sorafeed")
+        places = (
+            "h1", "[data-playlist-name]", ".playlists li", "[data-part=stage] .text", ".problem",
+            "[data-part=next] .text", "[data-part=history] .text",
+        )  # fmt: skip
+        for place in places:
+            expect(page.locator(place).first).to_contain_text(_HOSTILE)
+        expect(page.get_by_label("Search").last).to_have_value(f"no {_HOSTILE}")
+        # The parts that are read anew, and what dialogs and messages repeat.
+        page.get_by_role("button", name="Pause").click()
+        expect(page.locator("[data-part=stage]")).to_contain_text("Paused")
+        page.locator("[data-delete-playlist]").click()
+        expect(page.locator("#ask-title")).to_contain_text(_HOSTILE)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.locator("#delete-title")).to_contain_text(_HOSTILE)
+        page.keyboard.press("Escape")
+        csv = b"search_term,video_count,format\nfox,1,<img src=x>\n"
+        page.locator("[data-import]").set_input_files(
+            {"name": "a.csv", "mimeType": "text/csv", "buffer": csv}
+        )
+        expect(page.locator("[data-import-refusal]")).to_contain_text("<img src=x")
+        assert page.evaluate(_MADE) == 0
+        assert player.evaluate(_MADE) == 0
