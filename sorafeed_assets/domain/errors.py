@@ -31,5 +31,9 @@ class UnavailableError(SorafeedError):
     """A server (Postgres, Redis) does not answer; the text says which and what to check."""
 
 
+class BusyError(UnavailableError):
+    """The database is busy with something else; what was asked for was not begun or undone."""
+
+
 class SetupError(SorafeedError):
     """The environment is not as it must be: a port, a folder, a version, a setting."""

@@ -34,6 +34,11 @@ WALL_TAG: Final = "displays"
 TERMS_TAG: Final = "terms"
 TOKENS_TAG: Final = "tokens"
 
+_NOT_PLANNED: Final = (
+    "the change is stored, but the display is busy and plays its last plan; it is planned by"
+    " Dagster's next look, or by the next change of its playlists"
+)
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -212,11 +217,15 @@ class Wall:
         self._tell(["all"])
 
     def _settle(self, display_id: str, playlist_id: UUID | None = None) -> Change:
-        playlists.activate_pending(self._engine, [display_id])
-        outcome = self._timelines.repopulate([display_id])[display_id]
-        self._follow_terms()
+        try:
+            playlists.activate_pending(self._engine, [display_id])
+            outcome = self._timelines.repopulate([display_id])[display_id]
+            self._follow_terms()
+            problem = str(outcome) if isinstance(outcome, SorafeedError) else None
+        except (UnavailableError, SQLAlchemyError) as error:
+            _log.warning("display %s is not planned: %s", display_id, error)
+            problem = _NOT_PLANNED
         self._publish([display_id])
-        problem = str(outcome) if isinstance(outcome, SorafeedError) else None
         return Change(display_id, playlist_id, problem)
 
     def _follow_terms(self) -> None:

@@ -11,16 +11,15 @@ from typing import Final, TypeVar
 import psycopg
 import structlog
 from psycopg import Connection
-from psycopg.errors import QueryCanceled
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from sorafeed_assets.domain.errors import SetupError, SorafeedError, UnavailableError
+from sorafeed_assets.domain.errors import BusyError, SetupError, SorafeedError, UnavailableError
 from sorafeed_assets.services.commands import Wall
 from sorafeed_assets.services.queries import Readings
 from sorafeed_assets.services.timelines.service import TimelineService
@@ -34,6 +33,7 @@ from sorafeed_assets.serving.live.snapshots import snapshots_of
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, playback_key, timeline_key
 from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.retry import is_conflict, is_lost, is_timeout
 
 _THREADS: Final = 12
 _READ_SECONDS: Final = 5
@@ -152,18 +152,11 @@ class Runtime:
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
         try:
             return await self._loop.run_in_executor(threads, work)
-        except PoolTimeoutError as error:
-            raise UnavailableError("the server is busy; try again in a moment") from error
-        except DBAPIError as error:
-            if isinstance(error.orig, QueryCanceled):
-                raise UnavailableError(
-                    "this takes PostgreSQL too long; ask for less, or try again later"
-                ) from error
-            if error.connection_invalidated or error.orig is None or _is_connection(error):
-                raise UnavailableError(
-                    "PostgreSQL does not answer; try again in a moment"
-                ) from error
-            raise
+        except SQLAlchemyError as error:
+            unavailable = unavailable_for(error)
+            if unavailable is None:
+                raise
+            raise unavailable from error
 
     def fill(self, display_id: str, snapshot: str, state: str) -> None:
         """Give Redis what it lacks, unless somebody has meanwhile."""
@@ -228,7 +221,12 @@ class Runtime:
             engine.dispose()
 
 
-def _is_connection(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
-    # 08: connection lost, 57P: shutting down, 53: no room; no state: never connected.
-    return state is None or str(state)[:2] in {"08", "53"} or str(state).startswith("57P")
+def unavailable_for(error: SQLAlchemyError) -> UnavailableError | None:
+    """What to tell a client about a database error that passes; None for any other error."""
+    if isinstance(error, PoolTimeoutError) or is_conflict(error):
+        return BusyError("the server is busy; try again in a moment")
+    if is_timeout(error):
+        return BusyError("this takes PostgreSQL too long; ask for less, or try again later")
+    if is_lost(error):
+        return UnavailableError("PostgreSQL does not answer; try again in a moment")
+    return None

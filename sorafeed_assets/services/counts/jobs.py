@@ -14,6 +14,7 @@ from sorafeed_assets.services.cache.write import write_count_cache
 from sorafeed_assets.services.counts.reads import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.storage.counts import jobs as stored
+from sorafeed_assets.storage.postgres.retry import retried
 
 _LEASE_SECONDS: Final = 900.0
 
@@ -26,6 +27,7 @@ class Priority(IntEnum):
     LOOKED_AT = 10
 
 
+@retried
 def ask_for_counts(engine: Engine, terms: Collection[str] | None, priority: Priority) -> None:
     """Queue the counts of tracked terms that have none; without names, of all of these."""
     with engine.begin() as connection:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sorafeed_assets.domain.catalog.search import SearchQuery, parse_query
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, add_jobs
+from sorafeed_assets.storage.postgres.retry import retried
 
 _SEARCHES: Final = """
 SELECT DISTINCT ON (b.search_term) b.search_term, b.playlist_id, b.block_order
@@ -50,6 +51,7 @@ class TermsSync:
         return bool(self.added or self.removed)
 
 
+@retried
 def sync_search_terms(engine: Engine) -> TermsSync:
     """Track what playlists search for, and drop what nobody searches for or watches."""
     with engine.begin() as connection:
@@ -89,6 +91,7 @@ def _row(query: SearchQuery, *, is_watched: bool) -> dict[str, object]:
     }
 
 
+@retried
 def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
     """Track a search until a sync finds it counted, and nobody plays or watches it.
 
@@ -101,6 +104,7 @@ def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
     return is_new
 
 
+@retried
 def watch_term(engine: Engine, search: str) -> str:
     """Track a search that no playlist needs; its normalized form.
 
@@ -113,6 +117,7 @@ def watch_term(engine: Engine, search: str) -> str:
     return query.term
 
 
+@retried
 def unwatch_term(engine: Engine, search: str) -> str:
     """Stop watching a search; the next sync drops it unless a playlist uses it.
 

@@ -22,6 +22,7 @@ from sorafeed_assets.domain.playlists.playlist import (
     playlist_version,
 )
 from sorafeed_assets.storage.playlists import rows as sql
+from sorafeed_assets.storage.postgres.retry import retried
 
 NO_PLAYLIST: Final = "none"
 
@@ -63,6 +64,7 @@ class Activation:
     changed: bool
 
 
+@retried
 def create_display(engine: Engine, display_id: str | None, name: str) -> str:
     """Add a display; its code, drawn at random when none is given.
 
@@ -81,6 +83,7 @@ def create_display(engine: Engine, display_id: str | None, name: str) -> str:
                 raise InvalidInputError("display_id", f"{code} is taken; choose another code")
 
 
+@retried
 def rename_display(engine: Engine, display_id: str, name: str) -> None:
     """Give a display another name.
 
@@ -107,6 +110,7 @@ def display_of(engine: Engine, playlist_id: UUID) -> str:
     return display_id
 
 
+@retried
 def delete_display(engine: Engine, display_id: str) -> None:
     """Delete a display with its playlists and queue; its plays stay.
 
@@ -124,6 +128,7 @@ def list_displays(engine: Engine) -> list[DisplaySummary]:
         return [DisplaySummary(**row) for row in sql.list_displays(connection)]
 
 
+@retried
 def create_playlist(
     engine: Engine, display_id: str, name: str, drafts: Sequence[BlockDraft]
 ) -> UUID:
@@ -142,6 +147,7 @@ def create_playlist(
     return playlist_id
 
 
+@retried
 def replace_blocks(engine: Engine, playlist_id: UUID, drafts: Sequence[BlockDraft]) -> bool:
     """Give a playlist other blocks; True when that changed something.
 
@@ -161,6 +167,7 @@ def replace_blocks(engine: Engine, playlist_id: UUID, drafts: Sequence[BlockDraf
         return True
 
 
+@retried
 def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
     """Give a playlist another name, which changes nothing that plays.
 
@@ -174,6 +181,7 @@ def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
             raise _no_playlist(playlist_id)
 
 
+@retried
 def delete_playlist(engine: Engine, playlist_id: UUID) -> None:
     """Delete a playlist with its queue; its plays stay.
 
@@ -197,6 +205,7 @@ def list_playlists(engine: Engine, display_id: str | None = None) -> list[Playli
         return [PlaylistSummary(**row) for row in sql.list_playlists(connection, display_id)]
 
 
+@retried
 def activate_pending(
     engine: Engine, display_ids: Collection[str] | None = None
 ) -> dict[str, Activation]:
@@ -243,6 +252,7 @@ def _activation(display_id: str, active: Playlist | None, *, changed: bool) -> A
     return Activation(display_id, active.id, playlist_version(active.blocks), changed)
 
 
+@retried
 def activate_by_hand(engine: Engine, playlist_id: UUID) -> Activation:
     """Make a playlist the active one; it stays so until a newer one is created.
 

@@ -27,6 +27,7 @@ from sorafeed_assets.services.timelines.rebuild import (
     rebuild,
     rebuild_from,
 )
+from sorafeed_assets.storage.postgres.retry import retried
 from sorafeed_assets.storage.timelines import reads as stored
 from sorafeed_assets.storage.timelines import writes
 
@@ -51,6 +52,7 @@ class TimelineService:
         self._window = window
         self._pool_size = candidates_per_pool
 
+    @retried
     def repopulate(self, display_ids: Collection[str]) -> Outcomes:
         """Plan displays anew and bring their queues in line; equal plans write nothing.
 
@@ -94,6 +96,7 @@ class TimelineService:
             raise outcome
         return outcome
 
+    @retried
     def begin(self, display_id: str, timeline_video_id: UUID) -> bool:
         """Record that the head of a queue is being shown; False when this row is not the head.
 
@@ -103,6 +106,7 @@ class TimelineService:
             stored.lock_displays(connection, [display_id])
             return writes.begin_head(connection, display_id, timeline_video_id)
 
+    @retried
     def advance(
         self,
         display_id: str,

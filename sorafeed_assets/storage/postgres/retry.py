@@ -1,0 +1,85 @@
+"""Database errors that pass by themselves, and transactions that are retried after them.
+
+What to tell a client about such an error belongs to the floor that answers it.
+"""
+
+import functools
+import random
+import time
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+from psycopg.errors import QueryCanceled
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
+
+from sorafeed_assets.domain.errors import BusyError
+
+ATTEMPTS: Final = 3
+# A lock time-out has used up its seconds before it is raised: no attempt begins after these.
+_SECONDS: Final = 15.0
+_PAUSE_SECONDS: Final = 0.05
+
+# Lock time-out, deadlock, serialization failure: the transaction was rolled back as a whole.
+_CONFLICTS: Final = frozenset({"55P03", "40P01", "40001"})
+# 08: the connection was lost, 53: the server has no room for one, 57P: it shuts down or ended it.
+_LOST: Final = ("08", "53", "57P")
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def retried(work: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """Retry a function whose transaction lost a conflict with another one.
+
+    The function must open and commit its transaction itself. It may have several when a second
+    call goes on where the first one stopped.
+
+    Raises:
+        BusyError: the last attempt lost too; its transaction was rolled back.
+    """
+
+    @functools.wraps(work)
+    def attempt(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        started = time.monotonic()
+        for number in range(1, ATTEMPTS + 1):
+            try:
+                return work(*args, **kwargs)
+            except DBAPIError as error:
+                if not is_conflict(error):
+                    raise
+                if number == ATTEMPTS or time.monotonic() - started > _SECONDS:
+                    raise BusyError(
+                        "the database is busy with this; nothing was changed; try again in a moment"
+                    ) from error
+            # Two that lost against each other must not meet again.
+            time.sleep(_PAUSE_SECONDS * number * random.uniform(0.5, 1.5))  # noqa: S311  # a pause
+        raise AssertionError("the last attempt returns or raises")
+
+    return attempt
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether a transaction was rolled back because of another one, or waited too long."""
+    return isinstance(error, DBAPIError) and _state(error) in _CONFLICTS
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Tell whether a statement was cancelled because it ran too long."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether PostgreSQL cannot be reached, or ended the connection."""
+    if isinstance(error, PendingRollbackError):
+        # A statement on a connection that was lost within a savepoint.
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = _state(error)
+    # Without a state there was no answer at all.
+    return error.connection_invalidated or state is None or state.startswith(_LOST)
+
+
+def _state(error: DBAPIError) -> str | None:
+    state = getattr(error.orig, "sqlstate", None)
+    return None if state is None else str(state)

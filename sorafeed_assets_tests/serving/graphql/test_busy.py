@@ -1,0 +1,132 @@
+"""A database that is busy: the client is told so, and what is stored."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.launch.embedded import free_port
+from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.serving.server import Listening, serving
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.timelines.reads import lock_displays
+from sorafeed_assets_tests.catalogue import run
+from sorafeed_assets_tests.serving.client import (
+    CREATE_DISPLAY,
+    CREATE_PLAYLIST,
+    Api,
+    make_display,
+    newest,
+    token_of,
+    wait_until,
+)
+from sorafeed_assets_tests.wall import add_posts
+
+NEXT = "/api/displays/BUSY01/next"
+
+
+@pytest.fixture
+def api(settings: Settings, engine: Engine) -> Iterator[Api]:
+    """An admin of an API that waits a second for a lock, and a display that plays cats."""
+    add_posts(engine, "cat", 9)
+    add_posts(engine, "dog", 9)
+    hasty = settings.model_copy(update={"lock_timeout_seconds": 1})
+    with serving(hasty, Listening(free_port())) as url:
+        client = Api(url, token_of(engine, Role.ADMIN))
+        make_display(client, "BUSY01", newest("cat", 5))
+        yield client
+        client.close()
+
+
+def _create(api: Api, name: str) -> dict[str, object]:
+    body: dict[str, object] = api.post(
+        CREATE_PLAYLIST, display="BUSY01", name=name, blocks=[newest("dog", 5)]
+    ).json()
+    return body
+
+
+def test_a_playlist_whose_display_is_being_planned_is_stored_and_says_so(
+    api: Api, engine: Engine
+) -> None:
+    before = api.http.get(NEXT).json()["videos"]
+    with engine.begin() as connection:
+        lock_displays(connection, ["BUSY01"])
+        body = _create(api, "Night")
+    assert "errors" not in body, body
+    made = body["data"]["createPlaylist"]  # type: ignore[index]  # JSON
+    assert made["playlist"]["isActive"]
+    assert "is stored" in made["problem"]
+    assert "busy" in made["problem"]
+    assert api.http.get(NEXT).json()["videos"] == before
+    # Any later change of the display, or Dagster's next look, plans it.
+    assert _plan(api)["problem"] is None
+    videos = api.http.get(NEXT).json()["videos"]
+    assert all("dog" in video["video"] for video in videos)
+
+
+def _plan(api: Api) -> dict[str, object]:
+    """Choose the active playlist again, which plans what is not planned."""
+    found = api.ask('{ display(id: "BUSY01") { activePlaylist { id } } }')
+    answer: dict[str, object] = api.ask(
+        "mutation ($id: ID!) { activatePlaylist(id: $id) { problem } }",
+        id=found["display"]["activePlaylist"]["id"],
+    )["activatePlaylist"]
+    return answer
+
+
+def test_a_change_that_cannot_be_stored_now_is_told_as_busy(api: Api, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SELECT FROM displays WHERE id = 'BUSY01' FOR UPDATE"))
+        error = api.refusal(
+            CREATE_PLAYLIST, display="BUSY01", name="Night", blocks=[newest("dog", 5)]
+        )
+    assert error["extensions"]["code"] == "UNAVAILABLE"
+    assert "busy" in error["message"]
+    assert "nothing was changed" in error["message"]
+    assert run(engine, "SELECT name FROM playlists") == [("Evening",)]
+
+
+def test_a_play_of_a_display_that_is_busy_is_told_to_try_again(api: Api, engine: Engine) -> None:
+    entry = api.http.get(NEXT).json()["videos"][0]["entry"]
+    with engine.begin() as connection:
+        lock_displays(connection, ["BUSY01"])
+        answers = [
+            api.http.post("/api/displays/BUSY01/played", json={"entry": entry}),
+            api.http.post("/api/displays/BUSY01/started", json={"entry": entry}),
+        ]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["error"]["code"] == "UNAVAILABLE"
+    assert api.http.post("/api/displays/BUSY01/played", json={"entry": entry}).is_success
+
+
+def test_a_read_that_waits_for_a_lock_is_told_as_busy(api: Api, engine: Engine) -> None:
+    api.ask(CREATE_DISPLAY, name="Hall", id="HALL01")
+    with engine.begin() as connection:
+        connection.execute(text("LOCK TABLE displays IN ACCESS EXCLUSIVE MODE"))
+        error = api.refusal('{ display(id: "HALL01") { name } }')
+    assert error["extensions"]["code"] == "UNAVAILABLE"
+
+
+_END_WAITING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+def test_a_play_whose_session_is_ended_is_told_to_try_again(api: Api, engine: Engine) -> None:
+    entry = api.http.get(NEXT).json()["videos"][0]["entry"]
+    with ThreadPoolExecutor(1) as threads:
+        with engine.begin() as connection:
+            # Where the play has to plan on, it waits within a savepoint.
+            connection.execute(text("LOCK TABLE playlist_blocks IN ACCESS EXCLUSIVE MODE"))
+            played = threads.submit(
+                api.http.post, "/api/displays/BUSY01/played", json={"entry": entry}
+            )
+            wait_until(lambda: bool(run(engine, _END_WAITING)), 10)
+        answer = played.result(30)
+    assert answer.status_code == 503, answer.text
+    assert run(engine, "SELECT count(*) FROM video_history") == [(0,)]
+    assert api.http.post("/api/displays/BUSY01/played", json={"entry": entry}).is_success
