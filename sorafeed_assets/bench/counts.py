@@ -24,7 +24,6 @@ from sorafeed_assets.services.counts.pools import refresh_candidates, sample_poo
 from sorafeed_assets.services.counts.reads import (
     counted_days,
     counts_versions,
-    recount_days,
     refresh_days,
     term_totals,
 )
@@ -92,10 +91,11 @@ def _measure_recount(bench: Bench, engine: Engine) -> tuple[list[float], list[fl
 
 
 def _recount(bench: Bench, engine: Engine) -> None:
-    recount_days(
+    refresh_days(
         engine,
         None,
         pool_size=bench.settings.candidates_per_pool,
+        recount=True,
         on_progress=lambda done, total: bench.progress("Recounting days", done, total),
     )
 

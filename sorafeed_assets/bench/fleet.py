@@ -28,7 +28,6 @@ from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playli
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.services.cache.read import CacheReader
 from sorafeed_assets.services.cache.write import (
     check_timeline_cache,
     write_count_cache,
@@ -38,7 +37,7 @@ from sorafeed_assets.services.playlists.editing import activate_pending
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.cache.redis import count_key, create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 
 _WRITERS: Final = 8
@@ -175,12 +174,12 @@ def _measure_reads(
 ) -> tuple[list[float], list[float]]:
     redis = bench.redis
     write_count_cache(engine, redis, ttl=bench.settings.cache_ttl_seconds)
-    reader = CacheReader(engine, redis, ttl=bench.settings.cache_ttl_seconds)
     keys = [(term, format_) for term in terms for format_ in Format]
     reads = []
     for number in range(bench.scale.times(_READS)):
         term, format_ = keys[number % len(keys)]
-        reads.append(seconds(lambda: reader.count(term, format_)))  # noqa: B023  # called at once
+        key = count_key(term, format_)
+        reads.append(seconds(lambda: redis.get(key)))  # noqa: B023  # called at once
     queries = []
     with engine.connect() as connection:
         for term, format_ in keys[:: max(1, len(keys) // bench.scale.times(_COUNT_QUERIES))]:
@@ -190,7 +189,7 @@ def _measure_reads(
                     lambda: found.append(current_way.count(connection, parse_query(term), format_))  # noqa: B023  # called at once
                 )
             )
-            if reader.count(term, format_) != found[0]:
+            if redis.get(count_key(term, format_)) != str(found[0]):
                 raise WrongResultError(f"the cache has another count of {term!r} than {found[0]}")
     bench.progress("Reading the cache", 1, 1)
     return reads, queries

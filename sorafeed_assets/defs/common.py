@@ -23,7 +23,6 @@ RETRIES: Final = dg.RetryPolicy(
 HEAVY_POOL: Final = "postgres_heavy"
 PLAYLIST_PRIORITY: Final = {"dagster/priority": "10"}
 HOURLY_PRIORITY: Final = {"dagster/priority": "5"}
-BACKFILL_PRIORITY: Final = {"dagster/priority": "0"}
 # Raised by hand when a rule changes, so that the UI shows what was made by the old one.
 CODE_VERSION: Final = "1"
 # The version of an upstream asset with many partitions, which Dagster compares by event instead.

@@ -48,13 +48,6 @@ def size_class(width: int | None, height: int | None) -> SizeClass:
     return SizeClass.WIDE if width > height else SizeClass.TALL
 
 
-def size_classes(format_: Format) -> frozenset[SizeClass]:
-    """The shapes that a format admits."""
-    if format_ is Format.MIXED:
-        return frozenset(SizeClass)
-    return frozenset({SizeClass(format_.value)})
-
-
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
     """A parsed query: a folded phrase and folded exclusions, sorted and unique."""

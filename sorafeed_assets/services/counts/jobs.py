@@ -22,7 +22,6 @@ _LEASE_SECONDS: Final = 900.0
 class Priority(IntEnum):
     """How urgent a count is."""
 
-    LATER = 0
     PLAYED = 5
     LOOKED_AT = 10
 

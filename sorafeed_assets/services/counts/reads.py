@@ -95,17 +95,6 @@ def refresh_days(
         return CountsRun(connection, pool_size, on_progress).refresh(days, recount=recount)
 
 
-def recount_days(
-    engine: Engine,
-    days: Collection[date] | None,
-    *,
-    pool_size: int,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> CountsRefresh:
-    """Count ``days`` from their text, whatever was stored: the repair."""
-    return refresh_days(engine, days, pool_size=pool_size, recount=True, on_progress=on_progress)
-
-
 def pending_changes(engine: Engine) -> PendingChanges:
     """What waits to be applied."""
     with engine.connect() as connection:

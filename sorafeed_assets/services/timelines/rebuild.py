@@ -47,7 +47,7 @@ Outcomes = dict[str, BuildOutcome | SorafeedError]
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class _Snapshot:
     """Everything that is stored about some displays, read under their locks."""
 
     displays: Mapping[str, stored.DisplayRow]
@@ -56,10 +56,10 @@ class Snapshot:
     queues: Mapping[str, list[stored.QueueRow]]
 
 
-def read_snapshot(connection: Connection, display_ids: Sequence[str]) -> Snapshot:
+def _read_snapshot(connection: Connection, display_ids: Sequence[str]) -> _Snapshot:
     """Lock the displays, then read what is stored about them."""
     stored.lock_displays(connection, display_ids)
-    return Snapshot(
+    return _Snapshot(
         stored.load_displays(connection, display_ids),
         stored.load_active_playlists(connection, display_ids),
         stored.load_builds(connection, display_ids),
@@ -75,19 +75,7 @@ def rebuild(
     Raises:
         OvertakenError: roll back, and try again with a new book.
     """
-    return rebuild_from(
-        connection, book, read_snapshot(connection, display_ids), display_ids, window
-    )
-
-
-def rebuild_from(
-    connection: Connection,
-    book: CandidateBook,
-    snapshot: Snapshot,
-    display_ids: Sequence[str],
-    window: int,
-) -> Outcomes:
-    """`rebuild` for displays whose snapshot was read in this transaction."""
+    snapshot = _read_snapshot(connection, display_ids)
     planned = plan_displays(connection, book, _tasks(connection, snapshot, display_ids), window)
     outcomes: Outcomes = {}
     targets: list[Target] = []
@@ -105,7 +93,7 @@ def rebuild_from(
             outcomes[display_id] = plan
     published = publish(connection, targets, snapshot.queues, window)
     for target in targets:
-        outcomes[target.display.id] = outcome_of(target, published[target.display.id])
+        outcomes[target.display.id] = _outcome(target, published[target.display.id])
     for display_id, changed in clear(connection, idle, snapshot.queues):
         outcomes[display_id] = BuildOutcome(
             display_id, None, None, None, None, changed, 0, 0, planned=0, queued=0
@@ -114,7 +102,7 @@ def rebuild_from(
     return outcomes
 
 
-def _keep_problems(connection: Connection, snapshot: Snapshot, outcomes: Outcomes) -> None:
+def _keep_problems(connection: Connection, snapshot: _Snapshot, outcomes: Outcomes) -> None:
     """Store why displays could not be planned, where that is not what is stored."""
     problems = {
         display_id: str(outcome) if isinstance(outcome, SorafeedError) else None
@@ -131,7 +119,7 @@ def _keep_problems(connection: Connection, snapshot: Snapshot, outcomes: Outcome
     )
 
 
-def outcome_of(target: Target, published: Published) -> BuildOutcome:
+def _outcome(target: Target, published: Published) -> BuildOutcome:
     """What is to be told about a display whose timeline is in place."""
     picks = [pick for plan in target.schedule.loops for pick in plan.picks]
     return BuildOutcome(
@@ -150,7 +138,7 @@ def outcome_of(target: Target, published: Published) -> BuildOutcome:
     )
 
 
-def _tasks(connection: Connection, snapshot: Snapshot, display_ids: Sequence[str]) -> list[Task]:
+def _tasks(connection: Connection, snapshot: _Snapshot, display_ids: Sequence[str]) -> list[Task]:
     active = {
         display_id: snapshot.playlists[display_id]
         for display_id in display_ids

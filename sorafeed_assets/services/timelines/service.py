@@ -1,7 +1,7 @@
 """The timeline service: the one owner of every write to the queues."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,16 +17,8 @@ from sorafeed_assets.domain.errors import (
 )
 from sorafeed_assets.services.timelines.advancing import Advance, answer_again, move_on
 from sorafeed_assets.services.timelines.book import CandidateBook
-from sorafeed_assets.services.timelines.planning import plays_on
-from sorafeed_assets.services.timelines.publishing import OvertakenError, Target, publish
-from sorafeed_assets.services.timelines.rebuild import (
-    BuildOutcome,
-    Outcomes,
-    outcome_of,
-    read_snapshot,
-    rebuild,
-    rebuild_from,
-)
+from sorafeed_assets.services.timelines.publishing import OvertakenError
+from sorafeed_assets.services.timelines.rebuild import Outcomes, rebuild
 from sorafeed_assets.storage.postgres.retry import retried
 from sorafeed_assets.storage.timelines import reads as stored
 from sorafeed_assets.storage.timelines import writes
@@ -59,42 +51,26 @@ class TimelineService:
         An unknown display, or a playlist that cannot be planned, is answered with its error;
         the display stays on its last good build, and all others go on.
         """
-
-        def work(connection: Connection, book: CandidateBook, chunk: Sequence[str]) -> Outcomes:
-            return rebuild(connection, book, chunk, self._window)
-
-        return self._in_chunks(display_ids, work)
-
-    def top_up(self, display_ids: Collection[str]) -> Outcomes:
-        """Fill short queues from the stored plans; plan where these do not reach far enough."""
-
-        def work(connection: Connection, book: CandidateBook, chunk: Sequence[str]) -> Outcomes:
-            return self._top_up(connection, book, chunk)
-
-        return self._in_chunks(display_ids, work)
-
-    def start_fresh(self, display_id: str) -> BuildOutcome:
-        """Let every video of a display count as new again. Its plays stay recorded.
-
-        Raises:
-            NotFoundError: there is no such display.
-            SorafeedError: its playlist cannot be planned; nothing has changed.
-        """
-
-        def work(connection: Connection, book: CandidateBook, chunk: Sequence[str]) -> Outcomes:
-            stored.lock_displays(connection, chunk)
-            for each in chunk:
-                writes.start_fresh(connection, each)
-            outcomes = rebuild(connection, book, chunk, self._window)
-            for outcome in outcomes.values():
-                if isinstance(outcome, SorafeedError):
-                    raise outcome
-            return outcomes
-
-        outcome = self._in_chunks([display_id], work)[display_id]
-        if isinstance(outcome, SorafeedError):
-            raise outcome
-        return outcome
+        ordered = sorted(set(display_ids))
+        outcomes: Outcomes = {}
+        book = CandidateBook(self._pool_size)
+        for start in range(0, len(ordered), _CHUNK):
+            chunk = ordered[start : start + _CHUNK]
+            for attempt in range(_ATTEMPTS):
+                try:
+                    with self._engine.begin() as connection:
+                        outcomes |= rebuild(connection, book, chunk, self._window)
+                    break
+                except (OvertakenError, IntegrityError) as error:
+                    if not _was_overtaken(error):
+                        raise
+                    book = CandidateBook(self._pool_size)
+                    if attempt + 1 == _ATTEMPTS:
+                        raise UnavailableError(
+                            "posts or playlists are deleted faster than they can be queued;"
+                            " repopulate again"
+                        ) from error
+        return outcomes
 
     @retried
     def begin(self, display_id: str, timeline_video_id: UUID) -> bool:
@@ -154,79 +130,7 @@ class TimelineService:
             if isinstance(outcome, SorafeedError):
                 _log.warning("display %s advanced without a new plan: %s", display_id, outcome)
 
-    def _top_up(
-        self, connection: Connection, book: CandidateBook, chunk: Sequence[str]
-    ) -> Outcomes:
-        snapshot = read_snapshot(connection, chunk)
-        targets: list[Target] = []
-        rest: list[str] = []
-        for display_id in chunk:
-            build, playlist = snapshot.builds.get(display_id), snapshot.playlists.get(display_id)
-            display = snapshot.displays.get(display_id)
-            if (
-                display is not None
-                and build is not None
-                and playlist is not None
-                and plays_on(build, playlist)
-                and _reaches(build, display, self._window)
-            ):
-                targets.append(_stored_target(display, build))
-            else:
-                rest.append(display_id)
-        published = publish(connection, targets, snapshot.queues, self._window)
-        outcomes: Outcomes = {
-            target.display.id: outcome_of(target, published[target.display.id])
-            for target in targets
-        }
-        return outcomes | rebuild_from(connection, book, snapshot, rest, self._window)
-
-    def _in_chunks(
-        self,
-        display_ids: Collection[str],
-        work: Callable[[Connection, CandidateBook, Sequence[str]], Outcomes],
-    ) -> Outcomes:
-        ordered = sorted(set(display_ids))
-        outcomes: Outcomes = {}
-        book = CandidateBook(self._pool_size)
-        for start in range(0, len(ordered), _CHUNK):
-            chunk = ordered[start : start + _CHUNK]
-            for attempt in range(_ATTEMPTS):
-                try:
-                    with self._engine.begin() as connection:
-                        outcomes |= work(connection, book, chunk)
-                    break
-                except (OvertakenError, IntegrityError) as error:
-                    if not _was_overtaken(error):
-                        raise
-                    book = CandidateBook(self._pool_size)
-                    if attempt + 1 == _ATTEMPTS:
-                        raise UnavailableError(
-                            "posts or playlists are deleted faster than they can be queued;"
-                            " repopulate again"
-                        ) from error
-        return outcomes
-
 
 def _was_overtaken(error: OvertakenError | IntegrityError) -> bool:
     """Whether something that a plan needs was deleted meanwhile."""
     return isinstance(error, OvertakenError) or isinstance(error.orig, ForeignKeyViolation)
-
-
-def _reaches(build: stored.Build, display: stored.DisplayRow, window: int) -> bool:
-    ahead = build.schedule.ahead(display.loop_iteration, display.timeline_position)
-    return len(ahead) >= window
-
-
-def _stored_target(display: stored.DisplayRow, build: stored.Build) -> Target:
-    return Target(
-        display,
-        build.playlist_id,
-        build.playlist_version,
-        build.schedule.since(display.loop_iteration),
-        build.inputs,
-        build.content_hash,
-        display.loop_iteration,
-        display.timeline_position,
-        build.id,
-        new_playlist=False,
-    )

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
 from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
-from sorafeed_assets.services.cache.read import CacheReader
+from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.cache.write import COUNTS_TAG
 from sorafeed_assets.services.commands import WALL_TAG, no_display
 from sorafeed_assets.services.counts.jobs import failed_counts
@@ -143,8 +143,10 @@ def _render_wall(runtime: Runtime, tags: set[str], *, is_admin: bool) -> bytes:
 
 
 def _render_stored_wall(runtime: Runtime, problem: str) -> bytes:
-    reader = CacheReader(runtime.engine, runtime.redis, ttl=runtime.settings.cache_ttl_seconds)
-    stored: list[dict[str, Any]] = reader.admin().get("displays", [])
+    snapshot = cached_admin_snapshot(runtime.redis)
+    if snapshot is None:
+        raise UnavailableError(problem)
+    stored: list[dict[str, Any]] = snapshot.get("displays", [])
     window = runtime.settings.window
     return _wall_body(
         [views.stored_card(each, window) for each in stored],

@@ -107,8 +107,6 @@ FROM unnest(CAST(:playlist_ids AS uuid[]), CAST(:loops AS integer[])) AS r (id, 
 WHERE p.id = r.id
 """
 
-_START_FRESH: Final = "UPDATE displays SET dedup_since = clock_timestamp() WHERE id = :display_id"
-
 _MARK_PLAYING: Final = """
 UPDATE timeline_videos AS t
 SET status = 'playing'
@@ -248,11 +246,6 @@ def count_loops(connection: Connection, finished: dict[UUID, int]) -> None:
             text(_COUNT_LOOPS),
             {"playlist_ids": list(finished), "loops": list(finished.values())},
         )
-
-
-def start_fresh(connection: Connection, display_id: str) -> bool:
-    """Forget the plays of a display for planning; False when there is no such display."""
-    return connection.execute(text(_START_FRESH), {"display_id": display_id}).rowcount == 1
 
 
 def mark_playing(connection: Connection, display_id: str) -> None:

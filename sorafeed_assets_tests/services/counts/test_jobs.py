@@ -68,28 +68,26 @@ def _fail(engine: Engine, redis: Redis, times: int) -> None:
 
 
 def test_the_most_urgent_jobs_are_taken_first(engine: Engine) -> None:
-    for term in ("later", "played", "seen", "seen too", "raised"):
+    for term in ("played", "seen", "seen too", "raised"):
         watch_term(engine, term)
-    ask_for_counts(engine, ["later", "raised", "unheard of"], Priority.LATER)
-    ask_for_counts(engine, ["played"], Priority.PLAYED)
+    ask_for_counts(engine, ["played", "raised", "unheard of"], Priority.PLAYED)
     ask_for_counts(engine, ["seen", "seen too"], Priority.LOOKED_AT)
     ask_for_counts(engine, ["raised"], Priority.LOOKED_AT)
     # Asked for less urgently, it stays as urgent as it was.
-    ask_for_counts(engine, ["seen"], Priority.LATER)
+    ask_for_counts(engine, ["seen"], Priority.PLAYED)
     assert _claim(engine) == ["raised", "seen", "seen too"]
     assert _claim(engine) == ["played"]
-    assert _claim(engine) == ["later"]
     assert _claim(engine) == []
 
 
 def test_without_names_all_that_have_no_count_are_asked_for(engine: Engine, redis: Redis) -> None:
     add_posts(engine, "cat", 3)
     watch_term(engine, "cat")
-    ask_for_counts(engine, None, Priority.LATER)
+    ask_for_counts(engine, None, Priority.PLAYED)
     assert _count(engine, redis) == 1
     assert term_totals(engine)["cat", "mixed"] == 3
     watch_term(engine, "dog")
-    ask_for_counts(engine, None, Priority.LATER)
+    ask_for_counts(engine, None, Priority.PLAYED)
     assert _claim(engine) == ["dog"]
 
 
@@ -128,7 +126,7 @@ def test_asked_again_a_given_up_job_has_all_its_attempts(engine: Engine, redis: 
     watch_term(engine, "cat")
     ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
     _fail(engine, redis, MAX_ATTEMPTS)
-    ask_for_counts(engine, ["cat"], Priority.LATER)
+    ask_for_counts(engine, ["cat"], Priority.PLAYED)
     assert _attempts(engine) == [0]
     assert failed_counts(engine) == {}
     _fail(engine, redis, MAX_ATTEMPTS - 1)
@@ -143,7 +141,7 @@ def test_asked_again_a_given_up_job_runs_at_once(engine: Engine, redis: Redis) -
     watch_term(engine, "cat")
     ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
     _fail(engine, redis, MAX_ATTEMPTS)
-    ask_for_counts(engine, ["cat"], Priority.LATER)
+    ask_for_counts(engine, ["cat"], Priority.PLAYED)
     assert _count(engine, redis) == 1
 
 
@@ -164,7 +162,7 @@ def test_a_job_is_not_given_up_before_its_last_attempt_is_over(engine: Engine) -
     assert _claim(engine) == []
     assert failed_counts(engine) == {"cat": "was interrupted"}
     assert _problem_told(engine) == "was interrupted"
-    ask_for_counts(engine, ["cat"], Priority.LATER)
+    ask_for_counts(engine, ["cat"], Priority.PLAYED)
     assert failed_counts(engine) == {}
     assert _claim(engine) == ["cat"]
 

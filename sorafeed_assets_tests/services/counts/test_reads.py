@@ -27,7 +27,6 @@ from sorafeed_assets.services.counts.reads import (
     day_versions,
     dirty_days,
     pending_changes,
-    recount_days,
     refresh_days,
     sample_recount,
     stale_counts,
@@ -154,7 +153,8 @@ class _Catalog(RuleBasedStateMachine):
 
     @rule(day=_days)
     def recount_one_day(self, day: int) -> None:
-        recount_days(self.engine, [(START + timedelta(days=day)).date()], pool_size=POOL)
+        day_only = [(START + timedelta(days=day)).date()]
+        refresh_days(self.engine, day_only, pool_size=POOL, recount=True)
 
     @rule()
     def refresh_all(self) -> None:
@@ -170,7 +170,7 @@ class _Catalog(RuleBasedStateMachine):
         refresh_days(self.engine, None, pool_size=POOL)
         days = list(day_versions(self.engine))
         before = counts_versions(self.engine, days)
-        recount = recount_days(self.engine, None, pool_size=POOL)
+        recount = refresh_days(self.engine, None, pool_size=POOL, recount=True)
         assert recount.rows_written == 0
         assert counts_versions(self.engine, days) == before
         _assert_exact(self.engine)

@@ -71,8 +71,6 @@ def test_writers_of_a_queue_wait(engine: Engine, service: TimelineService) -> No
     head = queue_of(engine, "AAAAA1")[0].id
     for work in (
         lambda: service.repopulate(display),
-        lambda: service.top_up(display),
-        lambda: service.start_fresh("AAAAA1"),
         lambda: service.advance("AAAAA1", head),
     ):
         _waits(engine, lambda connection: lock_displays(connection, display), work)

@@ -168,16 +168,6 @@ class TimelineMachine(RuleBasedStateMachine):
         run(self.engine, "DELETE FROM playlists WHERE NOT is_active")
         self.repopulate()
 
-    @precondition(lambda self: self.exists())
-    @rule()
-    def start_fresh(self) -> None:
-        if run(self.engine, "SELECT FROM playlist_blocks"):
-            self.service.start_fresh(D)
-
-    @rule()
-    def top_up(self) -> None:
-        self.service.top_up([D])
-
     @rule()
     def delete_display(self) -> None:
         run(self.engine, "DELETE FROM displays")

@@ -1,7 +1,5 @@
 """How queues stand, as people and sensors ask."""
 
-from collections.abc import Callable
-
 import pytest
 from sqlalchemy import Engine
 
@@ -14,7 +12,6 @@ from sorafeed_assets.services.timelines.queues import (
     stale_displays,
     timeline_view,
 )
-from sorafeed_assets.services.timelines.rebuild import Outcomes
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.storage.timelines.queues import load_differing
 from sorafeed_assets_tests.catalogue import (
@@ -50,7 +47,7 @@ def displays(engine: Engine) -> Engine:
 def test_low_displays_have_more_in_their_plan(displays: Engine) -> None:
     assert low_displays(displays) == [LOW]
     assert low_displays(displays, low=2) == []
-    TimelineService(displays).top_up([LOW])
+    TimelineService(displays).repopulate([LOW])
     assert low_displays(displays) == []
 
 
@@ -72,16 +69,15 @@ def play_without_planning(engine: Engine, left: int, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("left", [2, 1, 0])
-@pytest.mark.parametrize("refill", [TimelineService.repopulate, TimelineService.top_up])
 def test_a_plan_that_ran_out_is_low(
-    displays: Engine, left: int, refill: Callable[..., Outcomes], monkeypatch: pytest.MonkeyPatch
+    displays: Engine, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play_without_planning(displays, left, monkeypatch)
     before = videos_of(displays, FULL)
     assert len(before) == left
     assert low_displays(displays) == [FULL, LOW]
     assert queue_status(displays, 5) == QueueStatus(complete=0, low=3, dry=1)
-    refill(TimelineService(displays), [FULL])
+    TimelineService(displays).repopulate([FULL])
     queue = queue_of(displays, FULL)
     assert [row.video_id for row in queue][:left] == before
     assert len(queue) == 5

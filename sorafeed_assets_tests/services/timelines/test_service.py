@@ -342,36 +342,6 @@ def test_a_post_that_is_gone_is_planned_around(
     assert queue_of(engine, D)[0].status == "playing"
 
 
-def test_topping_up_fills_from_the_stored_plan(
-    service: TimelineService, engine: Engine, playlist: UUID
-) -> None:
-    first = built(service)
-    add_posts(engine, "cats", 3, start=6)
-    run(engine, "DELETE FROM timeline_videos WHERE timeline_position > 1")
-    outcome = service.top_up([D])[D]
-    assert isinstance(outcome, BuildOutcome)
-    assert (outcome.changed, outcome.build_id, outcome.queued) == (True, first.build_id, 5)
-    assert videos_of(engine, D)[0] == "cats-0005"
-    before = versions_of(engine)
-    again = service.top_up([D, "NOBODY"])
-    assert isinstance(again["NOBODY"], NotFoundError)
-    assert versions_of(engine) == before
-
-
-def test_starting_fresh_lets_everything_be_new_again(
-    service: TimelineService, engine: Engine, playlist: UUID
-) -> None:
-    built(service)
-    play(service, engine, 8)
-    outcome = service.start_fresh(D)
-    assert outcome.loop == 1
-    play(service, engine, 4)
-    assert videos_of(engine, D)[0] == "cats-0005"
-    assert len(run(engine, "SELECT FROM video_history")) == 12
-    with pytest.raises(NotFoundError):
-        service.start_fresh("NOBODY")
-
-
 def test_random_blocks_differ_by_display_and_loop(service: TimelineService, engine: Engine) -> None:
     add_posts(engine, "cats", 100)
     for display_id in (D, "BBBBBB"):
