@@ -1,5 +1,7 @@
 """Every error the project raises on purpose. Each says what is wrong, where, and what to do."""
 
+from uuid import UUID
+
 
 class SorafeedError(Exception):
     """Base of all errors a user can act on; its text is shown as it is."""
@@ -21,6 +23,20 @@ class InvalidInputError(SorafeedError):
 
 class NotFoundError(SorafeedError):
     """A display, playlist or queue entry does not exist."""
+
+
+class DisplayNotFoundError(NotFoundError):
+    """No display has this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"display {code} does not exist; check its code, or create it first")
+
+
+class PlaylistNotFoundError(NotFoundError):
+    """No playlist has this id."""
+
+    def __init__(self, playlist_id: UUID) -> None:
+        super().__init__(f"playlist {playlist_id} does not exist; it may have been deleted")
 
 
 class PlanAuditError(SorafeedError):

@@ -14,7 +14,12 @@ from redis import Redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from sorafeed_assets.domain.errors import NotFoundError, SorafeedError, UnavailableError
+from sorafeed_assets.domain.errors import (
+    DisplayNotFoundError,
+    NotFoundError,
+    SorafeedError,
+    UnavailableError,
+)
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.services.cache.write import (
     write_admin_snapshot,
@@ -137,7 +142,7 @@ class Wall:
         """Let a display play, pause or stop."""
         with self._engine.begin() as connection:
             if playback.playback_state(connection, display_id) is None:
-                raise no_display(display_id)
+                raise DisplayNotFoundError(display_id)
             playback.set_playback_state(connection, display_id, state.value)
         self._publish([display_id])
 
@@ -285,8 +290,3 @@ def tell_others(redis: Redis, tags: Collection[str]) -> None:
             tell(redis, tags)
     except UnavailableError as error:
         _log.warning("nobody else hears of %s: %s", json.dumps(list(tags)), error)
-
-
-def no_display(display_id: str) -> NotFoundError:
-    """There is no such display."""
-    return NotFoundError(f"display {display_id} does not exist; check its code, or create it first")

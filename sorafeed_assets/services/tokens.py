@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.playlist import check_display_code, check_name
 from sorafeed_assets.storage import tokens as stored
 from sorafeed_assets.storage.playlists.rows import display_ids
@@ -74,7 +74,7 @@ def create_token(
         if display_id is not None:
             check_display_code(display_id)
             if not display_ids(connection, [display_id]):
-                raise NotFoundError(f"display {display_id} does not exist; check its code")
+                raise DisplayNotFoundError(display_id)
         token_id = stored.insert_token(
             connection,
             role=role.value,

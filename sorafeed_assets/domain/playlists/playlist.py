@@ -1,8 +1,6 @@
 """Playlists and their blocks: what is valid, which one is active, what changes playback."""
 
 import difflib
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
+from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError
 
 MAX_VIDEO_COUNT: Final = 500
@@ -171,15 +170,12 @@ def check_playlist(playlist: Playlist) -> None:
 
 def playlist_version(blocks: Sequence[Block]) -> str:
     """The fingerprint of what affects playback: the blocks in order and their fields."""
-    canonical = json.dumps(
+    return content_digest(
         [
             [str(b.id), b.search_term, b.video_count, b.fetch_mode, b.format, b.block_order]
             for b in sorted(blocks, key=lambda b: b.block_order)
-        ],
-        ensure_ascii=False,
-        separators=(",", ":"),
+        ]
     )
-    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def choose_active(playlists: Iterable[Playlist]) -> Playlist | None:

@@ -1,13 +1,12 @@
 """Plans and their inputs as stored: JSON both ways, the content hash, and planning again."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.playlists.playlist import Block, FetchMode
 from sorafeed_assets.domain.timelines.plan import (
     Candidates,
@@ -18,8 +17,6 @@ from sorafeed_assets.domain.timelines.plan import (
     Tier,
     plan_loop,
 )
-
-_HASH_LENGTH: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +30,7 @@ class PlanInputs:
 
 def content_hash(schedule: Schedule, playlist_version: str) -> str:
     """The digest of a schedule and of the playlist version it plays."""
-    content = [playlist_version, schedule_to_json(schedule)]
-    canonical = json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:_HASH_LENGTH]
+    return content_digest([playlist_version, schedule_to_json(schedule)])
 
 
 def replan(inputs: PlanInputs) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from redis import Redis
 from sqlalchemy import Engine
 
+from sorafeed_assets.domain.digest import canonical_json, content_digest, text_digest
 from sorafeed_assets.storage.cache.redis import (
     ADMIN_KEY,
     COUNT_KEYS,
@@ -28,8 +29,6 @@ from sorafeed_assets.storage.cache.redis import (
 )
 from sorafeed_assets.storage.cache.snapshots import (
     admin_snapshot,
-    canonical_json,
-    digest,
     lock_snapshots,
     timeline_snapshots,
     totals,
@@ -64,7 +63,7 @@ def write_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> CacheWrite:
         gone = matching_keys(redis, COUNT_KEYS) - values.keys()
         tags = {COUNTS_TAG} if gone or changed_keys(redis, values) else set()
         removed = write_snapshots(redis, values, gone, ttl=ttl, tags=tags)
-    return CacheWrite(len(values), removed, digest(canonical_json(values)))
+    return CacheWrite(len(values), removed, content_digest(values))
 
 
 def write_timeline_cache(
@@ -93,7 +92,7 @@ def write_timeline_cache(
         gone = known - values.keys()
         tags = {_tag(key) for key in changed_keys(redis, values) | gone}
         write_snapshots(redis, values, gone, ttl=ttl, tags=tags)
-    return {display_id: digest(value) for display_id, value in texts.items()}
+    return {display_id: text_digest(value) for display_id, value in texts.items()}
 
 
 def _tag(key: str) -> str:
@@ -110,7 +109,7 @@ def write_admin_snapshot(engine: Engine, redis: Redis, *, ttl: int) -> str:
         lock_snapshots(connection)
         value = canonical_json(admin_snapshot(connection))
         write_snapshots(redis, {ADMIN_KEY: value}, (), ttl=ttl)
-    return digest(value)
+    return text_digest(value)
 
 
 def read_admin_snapshot(engine: Engine) -> dict[str, Any]:

@@ -11,7 +11,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.errors import (
+    DisplayNotFoundError,
+    InvalidInputError,
+    PlaylistNotFoundError,
+)
 from sorafeed_assets.domain.playlists.playlist import (
     BlockDraft,
     Playlist,
@@ -94,7 +98,7 @@ def rename_display(engine: Engine, display_id: str, name: str) -> None:
     name = check_name(name)
     with engine.begin() as connection:
         if not sql.rename_display(connection, display_id, name):
-            raise _no_display(display_id)
+            raise DisplayNotFoundError(display_id)
 
 
 def display_of(engine: Engine, playlist_id: UUID) -> str:
@@ -106,7 +110,7 @@ def display_of(engine: Engine, playlist_id: UUID) -> str:
     with engine.connect() as connection:
         display_id = sql.playlist_display(connection, playlist_id)
     if display_id is None:
-        raise _no_playlist(playlist_id)
+        raise PlaylistNotFoundError(playlist_id)
     return display_id
 
 
@@ -178,7 +182,7 @@ def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
     name = check_name(name)
     with engine.begin() as connection:
         if not sql.rename_playlist(connection, playlist_id, name):
-            raise _no_playlist(playlist_id)
+            raise PlaylistNotFoundError(playlist_id)
 
 
 @retried
@@ -201,7 +205,7 @@ def list_playlists(engine: Engine, display_id: str | None = None) -> list[Playli
     """
     with engine.connect() as connection:
         if display_id is not None and not sql.display_ids(connection, [display_id]):
-            raise _no_display(display_id)
+            raise DisplayNotFoundError(display_id)
         return [PlaylistSummary(**row) for row in sql.list_playlists(connection, display_id)]
 
 
@@ -216,10 +220,7 @@ def activate_pending(
     """
     with engine.begin() as connection:
         changed = _decide(connection, sql.undecided_displays(connection, display_ids))
-        active = {
-            playlist.display_id: playlist
-            for playlist in sql.load_playlists(connection, display_ids, active_only=True)
-        }
+        active = sql.load_active_playlists(connection, display_ids)
         return {
             display_id: _activation(
                 display_id, active.get(display_id), changed=display_id in changed
@@ -269,8 +270,8 @@ def playlist_versions(engine: Engine, display_ids: Collection[str] | None = None
     """Per existing display ``{playlist id}:{version}`` of its active playlist, or ``none``."""
     with engine.connect() as connection:
         versions = dict.fromkeys(sql.display_ids(connection, display_ids), NO_PLAYLIST)
-        for playlist in sql.load_playlists(connection, display_ids, active_only=True):
-            versions[playlist.display_id] = f"{playlist.id}:{playlist_version(playlist.blocks)}"
+        for display_id, playlist in sql.load_active_playlists(connection, display_ids).items():
+            versions[display_id] = f"{playlist.id}:{playlist_version(playlist.blocks)}"
     return versions
 
 
@@ -298,7 +299,7 @@ def _check_drafts(drafts: Sequence[BlockDraft]) -> None:
 
 def _lock(connection: Connection, display_id: str) -> None:
     if not sql.lock_displays(connection, [display_id]):
-        raise _no_display(display_id)
+        raise DisplayNotFoundError(display_id)
 
 
 def _locked_playlist(connection: Connection, playlist_id: UUID) -> Playlist:
@@ -307,12 +308,4 @@ def _locked_playlist(connection: Connection, playlist_id: UUID) -> Playlist:
         for playlist in sql.load_playlists(connection, [display_id]):
             if playlist.id == playlist_id:
                 return playlist
-    raise _no_playlist(playlist_id)
-
-
-def _no_display(display_id: str) -> NotFoundError:
-    return NotFoundError(f"display {display_id} does not exist; check its code, or create it first")
-
-
-def _no_playlist(playlist_id: UUID) -> NotFoundError:
-    return NotFoundError(f"playlist {playlist_id} does not exist; it may have been deleted")
+    raise PlaylistNotFoundError(playlist_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, NotFoundError
 from sorafeed_assets.domain.timelines.plan import Pick
 from sorafeed_assets.domain.timelines.record import picks_ahead
 from sorafeed_assets.storage.timelines.advance import Head, Move, advance, load_head, load_play
@@ -48,7 +48,7 @@ def move_on(
     lock_displays(connection, [display_id])
     head = load_head(connection, display_id)
     if head is None:
-        raise NotFoundError(f"there is no display {display_id}")
+        raise DisplayNotFoundError(display_id)
     places = {row.id: place for place, row in enumerate(head.queue)}
     place = places.get(timeline_video_id)
     if place is None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import (
     Block,
     Playlist,
@@ -15,12 +15,12 @@ from sorafeed_assets.domain.playlists.playlist import (
     playlist_version,
 )
 from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines.queues import Depth, load_depths, load_differing
 from sorafeed_assets.storage.timelines.reads import (
     Build,
     DisplayRow,
     QueueRow,
-    load_active_playlists,
     load_builds,
     load_displays,
     load_queues,
@@ -189,7 +189,7 @@ def timeline_view(engine: Engine, display_id: str) -> TimelineView:
     """
     found = timeline_views(engine, [display_id]).get(display_id)
     if found is None:
-        raise NotFoundError(f"there is no display {display_id}")
+        raise DisplayNotFoundError(display_id)
     return found
 
 

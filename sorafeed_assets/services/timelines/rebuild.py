@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import Playlist
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.planning import (
@@ -18,6 +18,7 @@ from sorafeed_assets.services.timelines.planning import (
     start_of,
 )
 from sorafeed_assets.services.timelines.publishing import Published, Target, clear, publish
+from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines import reads as stored
 from sorafeed_assets.storage.timelines import writes
 
@@ -61,7 +62,7 @@ def _read_snapshot(connection: Connection, display_ids: Sequence[str]) -> _Snaps
     stored.lock_displays(connection, display_ids)
     return _Snapshot(
         stored.load_displays(connection, display_ids),
-        stored.load_active_playlists(connection, display_ids),
+        load_active_playlists(connection, display_ids),
         stored.load_builds(connection, display_ids),
         stored.load_queues(connection, display_ids),
     )
@@ -84,7 +85,7 @@ def rebuild(
         display = snapshot.displays.get(display_id)
         plan = planned.get(display_id)
         if display is None:
-            outcomes[display_id] = NotFoundError(f"there is no display {display_id}")
+            outcomes[display_id] = DisplayNotFoundError(display_id)
         elif plan is None:
             idle.append(display)
         elif isinstance(plan, Planned):

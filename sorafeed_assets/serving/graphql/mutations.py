@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
 from sorafeed_assets.services.commands import Change, PlaybackState
@@ -71,7 +71,7 @@ async def _display(context: Context, code: str, problem: str | None = None) -> D
     context.forget()
     record = await context.displays.load(code)
     if record is None:
-        raise NotFoundError(f"display {code} was deleted meanwhile")
+        raise DisplayNotFoundError(code)
     return DisplayPayload(display=Display.of(record), problem=problem)
 
 

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
-from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, UnavailableError
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.cache.write import COUNTS_TAG
-from sorafeed_assets.services.commands import WALL_TAG, no_display
+from sorafeed_assets.services.commands import WALL_TAG
 from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
 from sorafeed_assets.services.tokens import Role, find_token
@@ -206,7 +206,7 @@ def _read_display(runtime: Runtime, code: str, *, is_admin: bool) -> dict[str, o
     reads = runtime.readings
     record = reads.displays([code]).get(code)
     if record is None:
-        raise no_display(code)
+        raise DisplayNotFoundError(code)
     view = timeline_views(runtime.engine, [code]).get(code)
     playlists = [each for _, each in reads.playlists_of([code], 50)[code].rows]
     active = record.active_playlist_id

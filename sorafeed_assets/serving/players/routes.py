@@ -14,16 +14,16 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
+from sorafeed_assets.domain.digest import canonical_json
+from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, UnavailableError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
-from sorafeed_assets.services.commands import no_display
 from sorafeed_assets.services.timelines.advancing import Advance
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
 from sorafeed_assets.serving.players.media import media_url
 from sorafeed_assets.serving.runtime import Runtime
 from sorafeed_assets.storage.cache.redis import display_tag
-from sorafeed_assets.storage.cache.snapshots import canonical_json, timeline_snapshots
+from sorafeed_assets.storage.cache.snapshots import timeline_snapshots
 from sorafeed_assets.storage.timelines import playback
 
 _FEWEST: Final = 3
@@ -76,7 +76,7 @@ def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
         found = timeline_snapshots(connection, [code]).get(code)
         state = playback.playback_state(connection, code)
     if found is None or state is None:
-        raise no_display(code)
+        raise DisplayNotFoundError(code)
     if runtime.snapshots_are_current:
         runtime.fill(code, canonical_json(found), state)
     return canonical_json(found), state

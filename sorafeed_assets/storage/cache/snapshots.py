@@ -1,7 +1,5 @@
 """SQL of what readers get: totals, what plays next, and the admin page's overview."""
 
-import hashlib
-import json
 from collections.abc import Collection
 from itertools import groupby
 from typing import Any, Final
@@ -52,16 +50,6 @@ SELECT
      FROM (SELECT search_term, jsonb_object_agg(format, total_count) AS totals
            FROM video_counts_by_search GROUP BY search_term) c) AS counts
 """)
-
-
-def canonical_json(value: object) -> str:
-    """Equal values as equal text."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def digest(value: str) -> str:
-    """A data version: 32 hex digits."""
-    return hashlib.sha256(value.encode()).hexdigest()[:32]
 
 
 def lock_snapshots(connection: Connection) -> None:

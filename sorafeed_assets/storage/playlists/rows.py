@@ -158,6 +158,14 @@ def load_playlists(
     return list(_assemble(rows))
 
 
+def load_active_playlists(
+    connection: Connection, ids: Collection[str] | None = None
+) -> dict[str, Playlist]:
+    """The active playlist of each of these displays, or of all, that has one."""
+    playlists = load_playlists(connection, ids, active_only=True)
+    return {playlist.display_id: playlist for playlist in playlists}
+
+
 def _assemble(rows: Iterable[Row[Any]]) -> Iterator[Playlist]:
     for playlist_id, group in groupby(rows, key=lambda row: row.id):
         lines = list(group)

@@ -1,17 +1,13 @@
-"""What timelines are made from, read set-wise: displays, playlists, builds, queues and plays."""
+"""What timelines are made from, read set-wise: displays, builds, queues and plays."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.playlists.playlist import Block, FetchMode, Playlist
 from sorafeed_assets.domain.timelines.plan import Schedule
 from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_from_json, schedule_from_json
 
@@ -41,15 +37,6 @@ SELECT id FROM playlists
 WHERE id = ANY(CAST(:playlist_ids AS uuid[]))
 ORDER BY id
 FOR KEY SHARE
-"""
-
-_ACTIVE_PLAYLISTS: Final = """
-SELECT p.id AS playlist_id, p.display_id, p.name, p.created_at, p.is_active, p.is_new,
-    b.id, b.search_term, b.video_count, b.fetch_mode, b.format, b.block_order
-FROM playlists AS p
-LEFT JOIN playlist_blocks AS b ON b.playlist_id = p.id
-WHERE p.is_active AND p.display_id = ANY(CAST(:display_ids AS text[]))
-ORDER BY p.display_id, b.block_order
 """
 
 _BUILDS: Final = """
@@ -146,38 +133,6 @@ def load_displays(connection: Connection, display_ids: Collection[str]) -> dict[
     """Displays by id; unknown ones are missing."""
     rows = connection.execute(text(_DISPLAYS), {"display_ids": list(display_ids)})
     return {row.id: DisplayRow(*row) for row in rows}
-
-
-def load_active_playlists(
-    connection: Connection, display_ids: Collection[str]
-) -> dict[str, Playlist]:
-    """The active playlist of each display that has one."""
-    rows = connection.execute(text(_ACTIVE_PLAYLISTS), {"display_ids": list(display_ids)})
-    playlists: dict[str, Playlist] = {}
-    for display_id, group in groupby(rows, attrgetter("display_id")):
-        lines = list(group)
-        first = lines[0]
-        playlists[display_id] = Playlist(
-            first.playlist_id,
-            display_id,
-            first.name,
-            first.created_at,
-            first.is_active,
-            first.is_new,
-            tuple(_block(line) for line in lines if line.id is not None),
-        )
-    return playlists
-
-
-def _block(row: Any) -> Block:
-    return Block(
-        row.id,
-        row.search_term,
-        row.video_count,
-        FetchMode(row.fetch_mode),
-        Format(row.format),
-        row.block_order,
-    )
 
 
 def load_builds(connection: Connection, display_ids: Collection[str]) -> dict[str, Build]:

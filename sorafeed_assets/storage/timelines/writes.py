@@ -1,6 +1,5 @@
 """Every write to builds and queues; only the timeline service calls these."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -8,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from sorafeed_assets.domain.digest import canonical_json
 from sorafeed_assets.domain.timelines.plan import Schedule
 from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_to_json, schedule_to_json
 
@@ -191,10 +191,10 @@ def store_builds(connection: Connection, builds: Sequence[NewBuild]) -> dict[str
             "playlist_ids": [build.playlist_id for build in builds],
             "versions": [build.playlist_version for build in builds],
             "loops": [build.loop_iteration for build in builds],
-            "inputs": [_json(inputs_to_json(build.inputs)) for build in builds],
-            "plans": [_json(schedule_to_json(build.schedule)) for build in builds],
+            "inputs": [canonical_json(inputs_to_json(build.inputs)) for build in builds],
+            "plans": [canonical_json(schedule_to_json(build.schedule)) for build in builds],
             "dry_blocks": [
-                _json([str(block_id) for block_id in build.schedule.loops[0].dry_blocks])
+                canonical_json([str(block_id) for block_id in build.schedule.loops[0].dry_blocks])
                 for build in builds
             ],
             "hashes": [build.content_hash for build in builds],
@@ -261,8 +261,4 @@ def begin_head(connection: Connection, display_id: str, head: UUID) -> bool:
 
 def to_records(rows: Sequence[Any]) -> str:
     """Rows as JSON for `jsonb_to_recordset`."""
-    return json.dumps([asdict(row) for row in rows], default=str)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return canonical_json([asdict(row) for row in rows], str)

@@ -285,7 +285,7 @@ def test_advancing_past_rows_records_only_what_was_shown(
 def test_what_cannot_be_advanced(service: TimelineService, engine: Engine, playlist: UUID) -> None:
     with pytest.raises(NotFoundError, match="no entry"):
         service.advance(D, uuid4())
-    with pytest.raises(NotFoundError, match="no display ZZZZZZ"):
+    with pytest.raises(NotFoundError, match="display ZZZZZZ"):
         service.advance("ZZZZZZ", uuid4())
     built(service)
     row = queue_of(engine, D)[0]
