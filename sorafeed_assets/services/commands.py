@@ -105,7 +105,11 @@ class Wall:
     def delete_display(self, display_id: str) -> None:
         """Delete a display; its plays stay."""
         playlists.delete_display(self._engine, display_id)
-        self._follow_terms()
+        try:
+            self._follow_terms()
+        except (UnavailableError, SQLAlchemyError) as error:
+            # The display is deleted; Dagster's next look drops its terms.
+            _log.warning("the terms of display %s stay for now: %s", display_id, error)
         # Its tokens are gone with it.
         self._publish([display_id], WALL_TAG, TOKENS_TAG)
 

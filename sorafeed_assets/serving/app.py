@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.services import idempotency
 from sorafeed_assets.services.counts.jobs import run_count_jobs
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
 from sorafeed_assets.serving.http import health
@@ -34,6 +35,7 @@ _CALLS_EVERY: Final = 5.0
 _SILENCE: Final = 60.0
 _JOBS_EVERY: Final = 1.0
 _TOKENS_EVERY: Final = 2.0
+_KEYS_EVERY: Final = 600.0
 _CHANNEL_SECONDS: Final = 3.0
 
 _log: Final = structlog.get_logger(__name__)
@@ -51,6 +53,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             asyncio.create_task(_repeat(runtime, "calls", _CALLS_EVERY)),
             asyncio.create_task(_repeat(runtime, "jobs", _JOBS_EVERY)),
             asyncio.create_task(_repeat(runtime, "tokens", _TOKENS_EVERY)),
+            asyncio.create_task(_repeat(runtime, "keys", _KEYS_EVERY)),
         ]
         app.state.close_pages = runtime.hub.close
         try:
@@ -131,7 +134,12 @@ async def _warm(runtime: Runtime) -> None:
 
 async def _repeat(runtime: Runtime, name: str, every: float) -> None:
     """Background work goes on whatever happened to its last round."""
-    work = {"calls": _note_calls, "jobs": _count, "tokens": Runtime.confirm_tokens}[name]
+    work = {
+        "calls": _note_calls,
+        "jobs": _count,
+        "tokens": Runtime.confirm_tokens,
+        "keys": _expire_keys,
+    }[name]
     while True:
         await asyncio.sleep(every)
         try:
@@ -142,7 +150,11 @@ async def _repeat(runtime: Runtime, name: str, every: float) -> None:
 
 async def _note_calls(runtime: Runtime) -> None:
     await players.note_calls(runtime, _SILENCE)
-    await runtime.run(runtime.wall.retry_unwritten)
+    await runtime.change(runtime.commands.retry_unwritten)
+
+
+async def _expire_keys(runtime: Runtime) -> None:
+    await runtime.change(lambda: idempotency.expire(runtime.change_engine))
 
 
 async def _count(runtime: Runtime) -> None:

@@ -64,7 +64,7 @@ class Runtime:
         self.settings = settings
         self.metrics = Metrics()
         self.engine = self._engine("read", _READ_SECONDS)
-        self._change_engine = self._engine("change", _CHANGE_SECONDS)
+        self.change_engine = self._engine("change", _CHANGE_SECONDS)
         self.job_engine = self._engine("job", settings.statement_timeout_seconds)
         self.redis = create_redis_client(str(settings.redis_url))
         self.async_redis = AsyncRedis.from_url(
@@ -87,11 +87,11 @@ class Runtime:
         self.rates = RateLimit(rate, 2 * rate)
         # Whoever shows no good token has much less to try with.
         self.strangers = RateLimit(5, 20)
-        self.wall = Wall(
-            self._change_engine,
+        self.commands = Wall(
+            self.change_engine,
             self.redis,
             TimelineService(
-                self._change_engine,
+                self.change_engine,
                 window=settings.window,
                 candidates_per_pool=settings.candidates_per_pool,
             ),
@@ -107,6 +107,8 @@ class Runtime:
         # Displays that called, until that is written down.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
+        # Changes that wait for a lock keep no read waiting.
+        self._change_threads = ThreadPoolExecutor(_THREADS, "sorafeed-changes")
         self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")
         self._loop = asyncio.get_running_loop()
         self.exports = asyncio.Semaphore(MOST_EXPORTS)
@@ -127,7 +129,7 @@ class Runtime:
         """Ask once whether any token changed, instead of for each of a wall of players."""
         asked_at = self.tokens.now()
         # Not among the reads, which are counted for who asks something.
-        version = await self.run(lambda: tokens_version(self._change_engine))
+        version = await self.run(lambda: tokens_version(self.change_engine))
         self.tokens.confirm(version, asked_at)
 
     async def _find_tokens(self, secrets: list[str]) -> dict[str, Token]:
@@ -144,6 +146,14 @@ class Runtime:
     def submit(self, work: Callable[[], _Result]) -> "Future[_Result]":
         """Have blocking work done in a thread."""
         return self._threads.submit(work)
+
+    async def change(self, work: Callable[[], _Result]) -> _Result:
+        """Change something, in a thread.
+
+        Raises:
+            UnavailableError: PostgreSQL is busy or does not answer.
+        """
+        return await self._in(self._change_threads, work)
 
     async def run_job(self, work: Callable[[], _Result]) -> _Result:
         """Do long work in a thread that no request waits for."""
@@ -196,10 +206,10 @@ class Runtime:
         """Redis came back with what it had saved, or with nothing."""
         while True:
             try:
-                await self.run(self.wall.rewrite_snapshots)
+                await self.run(self.commands.rewrite_snapshots)
                 self.snapshots_are_current = True
                 if is_again:
-                    await self.run(self.wall.tell_all)
+                    await self.run(self.commands.tell_all)
             except (SorafeedError, SQLAlchemyError, psycopg.Error, RedisError, OSError) as error:
                 _log.warning("snapshots may be old", problem=str(error))
                 await asyncio.sleep(_REWRITE_AGAIN_SECONDS)
@@ -211,13 +221,13 @@ class Runtime:
         self.hub.close()
         for connection in list(self._job_connections):
             connection.cancel_safe(timeout=2.0)
-        for threads in (self._threads, self._job_threads):
+        for threads in (self._threads, self._change_threads, self._job_threads):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
         for client in (self.async_redis, self._channel_redis):
             with contextlib.suppress(OSError):
                 await client.aclose()
         self.redis.close()
-        for engine in (self.engine, self._change_engine, self.job_engine):
+        for engine in (self.engine, self.change_engine, self.job_engine):
             engine.dispose()
 
 

@@ -7,8 +7,9 @@ from uuid import UUID
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
 from sorafeed_assets.services.cache.write import COUNTS_TAG
+from sorafeed_assets.services.commands import Wall
 from sorafeed_assets.services.queries import (
     BuildRecord,
     CountedBlock,
@@ -33,6 +34,7 @@ class Context:
         self.runtime = runtime
         self.principal = principal
         self.tags = tags
+        self.has_changed = False
         reads = runtime.readings
         self.displays: DataLoader[str, DisplayRecord | None] = self._loader(reads.displays)
         self.playlists: DataLoader[UUID, PlaylistRecord | None] = self._loader(reads.playlists)
@@ -84,8 +86,29 @@ class Context:
         """Note that the answer tells of this display."""
         self.tags.add(display_tag(display_id))
 
-    def forget(self) -> None:
-        """Read everything anew: a mutation has changed it."""
+    async def change(self, work: Callable[[Wall], _Value]) -> _Value:
+        """Make a change, in a thread; what was read before is read again.
+
+        Raises:
+            UnavailableError: PostgreSQL is busy or does not answer.
+        """
+        result = await self.runtime.change(lambda: work(self.runtime.commands))
+        self.has_changed = True
+        self._forget()
+        return result
+
+    async def read_back(self, found: Awaitable[_Value]) -> _Value:
+        """Await a read that shows what was changed.
+
+        Raises:
+            UnavailableError: it cannot be read now; the text says that the change is stored.
+        """
+        try:
+            return await found
+        except UnavailableError as error:
+            raise stored_but(error) from error
+
+    def _forget(self) -> None:
         loaders: list[DataLoader[Any, Any]] = [self.displays, self.playlists, self._blocks]
         loaders += [self.builds, self.posts, self.views, self._totals]
         loaders += self._pages.values()
@@ -94,6 +117,11 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
+
+
+def stored_but(error: UnavailableError) -> UnavailableError:
+    """What to tell of a change that is stored, and cannot be read back."""
+    return UnavailableError(f"the change is stored, but it cannot be shown now: {error}")
 
 
 def parse_id(value: str, field: str) -> UUID:

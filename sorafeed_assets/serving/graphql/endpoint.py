@@ -1,17 +1,34 @@
 """GraphQL over HTTP: https://graphql.github.io/graphql-over-http/draft/."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
-import orjson
+from graphql import GraphQLError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.graphql.context import Context
-from sorafeed_assets.serving.graphql.execution import Executor, RefusedError, Request
+from sorafeed_assets.serving.graphql.execution import (
+    Executor,
+    OutcomeUnknownError,
+    Prepared,
+    RefusedError,
+    Request,
+    encoded,
+)
+from sorafeed_assets.serving.graphql.idempotency import (
+    HEADER,
+    KeyReusedError,
+    StillRunningError,
+    check_key,
+    execute_once,
+)
 from sorafeed_assets.serving.graphql.schema import build_schema, executable
 from sorafeed_assets.serving.runtime import Answer, Runtime
 
@@ -58,17 +75,15 @@ class Endpoint:
             if request.method != "POST":
                 problem = "a mutation has to be sent by POST"
                 return _problem(media, 405, problem, request_id, {"allow": "POST"})
-            context = Context(runtime, principal, set())
-            body = await self._executor.execute(prepared, asked, context, request_id)
-            return _response(media, _status(media, body), body)
+            return await self._change(request, media, asked, prepared)
 
         async def compute(tags: set[str]) -> Answer:
             context = Context(runtime, principal, tags)
-            body = await self._executor.execute(prepared, asked, context, request_id)
+            body = (await self._executor.execute(prepared, asked, context, request_id)).body
             if "errors" in body:
                 # An error names its request: nobody else gets it.
                 raise _FailedError(body)
-            return Answer(_encoded(body))
+            return Answer(encoded(body))
 
         try:
             answer = await runtime.answers.get(_key(principal, asked), compute)
@@ -78,6 +93,41 @@ class Endpoint:
                 shown["extensions"]["requestId"] = request_id
             return _response(media, _status(media, body), body)
         return Response(answer.body, media_type=f"{media}; charset=utf-8")
+
+    async def _change(
+        self, request: HttpRequest, media: str, asked: Request, prepared: Prepared
+    ) -> Response:
+        runtime: Runtime = request.app.state.runtime
+        principal: Principal = request.state.principal
+        request_id: str = request.state.request_id
+        context = Context(runtime, principal, set())
+        key = request.headers.get(HEADER)
+        # A task of its own: a client that goes away does not stop a change halfway.
+        execute = partial(self._executor.execute, prepared, asked, context, request_id)
+        if key is None:
+            body = (await asyncio.shield(asyncio.create_task(execute()))).body
+            return _response(media, _status(media, body), body)
+        try:
+            check_key(key)
+            answered = await asyncio.shield(
+                asyncio.create_task(execute_once(runtime, principal, key, asked, execute))
+            )
+        except SorafeedError as error:
+            shown = self._executor.shown(GraphQLError(str(error), original_error=error), request_id)
+            status = next((s for kind, s in _KEY_STATUS if isinstance(error, kind)), 400)
+            headers = {"retry-after": "1"} if isinstance(error, UnavailableError) else {}
+            return _response(media, status, {"errors": [shown]}, headers)
+        body = json.loads(answered.body)
+        headers = {"idempotent-replayed": "true"} if answered.is_replayed else {}
+        return _response(media, _status(media, body), body, headers)
+
+
+_KEY_STATUS: Final[tuple[tuple[type[SorafeedError], int], ...]] = (
+    (KeyReusedError, 422),
+    (StillRunningError, 409),
+    (OutcomeUnknownError, 409),
+    (UnavailableError, 503),
+)
 
 
 class _FailedError(Exception):
@@ -93,7 +143,7 @@ def _status(media: str, body: Mapping[str, Any]) -> int:
 
 def _key(principal: Principal, asked: Request) -> str:
     parts = [principal.scope, asked.query, asked.operation_name, asked.variables]
-    return hashlib.sha256(_encoded(parts)).hexdigest()
+    return hashlib.sha256(encoded(parts)).hexdigest()
 
 
 def _media_type(accept: str | None) -> str | None:
@@ -178,13 +228,4 @@ def _problem(
 def _response(
     media: str, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(_encoded(body), status, dict(headers or {}), f"{media}; charset=utf-8")
-
-
-def _encoded(value: object) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        # Half of a surrogate pair, which JSON can ask for: orjson refuses it, and here it is "?".
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-8", "replace")
+    return Response(encoded(body), status, dict(headers or {}), f"{media}; charset=utf-8")

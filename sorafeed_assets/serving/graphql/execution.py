@@ -1,11 +1,13 @@
 """Executing one GraphQL request, and saying what went wrong without saying too much."""
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 import structlog
 from graphql import (
     DocumentNode,
@@ -27,10 +29,16 @@ from sorafeed_assets.domain.errors import (
     UnavailableError,
 )
 from sorafeed_assets.serving.access.access import ForbiddenError, UnauthenticatedError
-from sorafeed_assets.serving.graphql.context import Context
+from sorafeed_assets.serving.graphql.context import Context, stored_but
 from sorafeed_assets.serving.graphql.fast_fields import PlainFirst
 from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, QueryTooLargeError, check_size
 
+
+class OutcomeUnknownError(SorafeedError):
+    """The server that executed a request ended before it stored the answer."""
+
+
+# Of a query; a mutation that is given up would still be stored.
 _TIME_SECONDS: Final = 15.0
 _MOST_DOCUMENTS: Final = 500
 _MOST_ERRORS: Final = 10
@@ -41,6 +49,7 @@ _CODES: Final[tuple[tuple[type[SorafeedError], str], ...]] = (
     (ForbiddenError, "FORBIDDEN"),
     (QueryTooLargeError, "QUERY_TOO_LARGE"),
     (UnavailableError, "UNAVAILABLE"),
+    (OutcomeUnknownError, "OUTCOME_UNKNOWN"),
 )
 
 _log: Final = structlog.get_logger(__name__)
@@ -66,6 +75,21 @@ class Prepared:
     def is_query(self) -> bool:
         """Whether it only reads."""
         return self.operation.operation is OperationType.QUERY
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The response to an executed operation.
+
+    Attributes:
+        body: the response, without "data" when nothing was executed.
+        failures: what was raised while it was executed.
+        has_changed: whether a change is stored.
+    """
+
+    body: dict[str, Any]
+    failures: tuple[BaseException, ...] = ()
+    has_changed: bool = False
 
 
 class RefusedError(SorafeedError):
@@ -126,10 +150,10 @@ class Executor:
 
     async def execute(
         self, prepared: Prepared, request: Request, context: Context, request_id: str
-    ) -> dict[str, Any]:
-        """The response, as it is sent; without "data" when nothing was executed."""
+    ) -> Executed:
+        """Execute an operation; a query for 15 s at most, a mutation to its end."""
         try:
-            async with asyncio.timeout(_TIME_SECONDS):
+            async with asyncio.timeout(_TIME_SECONDS if prepared.is_query else None):
                 outcome = execute(
                     self._schema,
                     prepared.document,
@@ -142,16 +166,20 @@ class Executor:
         except TimeoutError:
             late = UnavailableError(f"this takes longer than {_TIME_SECONDS:g} s; ask for less")
             error = GraphQLError(str(late), original_error=late)
-            return {"data": None, "errors": [self.shown(error, request_id)]}
-        response: dict[str, Any] = {}
-        if result.errors:
-            response["errors"] = [self.shown(error, request_id) for error in result.errors]
-            for shown in response["errors"]:
+            return Executed({"data": None, "errors": [self.shown(error, request_id)]}, (late,))
+        errors = result.errors or []
+        if not prepared.is_query:
+            errors = [_of_a_change(error) for error in errors]
+        body: dict[str, Any] = {}
+        if errors:
+            body["errors"] = [self.shown(error, request_id) for error in errors]
+            for shown in body["errors"]:
                 context.runtime.metrics.errors.labels(shown["extensions"]["code"]).inc()
         # No data and no path: the variables were refused, nothing was executed.
-        if result.data is not None or any(error.path for error in result.errors or ()):
-            response["data"] = result.data
-        return response
+        if result.data is not None or any(error.path for error in errors):
+            body["data"] = result.data
+        failures = tuple(error.original_error or error for error in errors)
+        return Executed(body, failures, context.has_changed)
 
     @staticmethod
     def shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
@@ -174,3 +202,23 @@ class Executor:
             shown["message"] = f"something went wrong here; request {request_id} in the log"
         shown["extensions"] = {"code": code, **extensions}
         return shown
+
+
+def _of_a_change(error: GraphQLError) -> GraphQLError:
+    """What cannot be read back of a change does not undo it, and the client has to know."""
+    original = error.original_error
+    if len(error.path or ()) < 2 or not isinstance(original, UnavailableError):
+        return error
+    told = stored_but(original)
+    return GraphQLError(
+        str(told), error.nodes, error.source, error.positions, error.path, original_error=told
+    )
+
+
+def encoded(value: object) -> bytes:
+    """JSON; half of a surrogate pair, which JSON can ask for, becomes "?"."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")

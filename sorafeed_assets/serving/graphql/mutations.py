@@ -68,8 +68,7 @@ def _drafts(blocks: Sequence[BlockInput]) -> list[BlockDraft]:
 
 
 async def _display(context: Context, code: str, problem: str | None = None) -> DisplayPayload:
-    context.forget()
-    record = await context.displays.load(code)
+    record = await context.read_back(context.displays.load(code))
     if record is None:
         raise DisplayNotFoundError(code)
     return DisplayPayload(display=Display.of(record), problem=problem)
@@ -79,7 +78,7 @@ async def _playlist(context: Context, change: Change) -> PlaylistPayload:
     shown = await _display(context, change.display_id)
     record = None
     if change.playlist_id is not None:
-        record = await context.playlists.load(change.playlist_id)
+        record = await context.read_back(context.playlists.load(change.playlist_id))
     if record is None:
         raise NotFoundError("the playlist was deleted meanwhile")
     return PlaylistPayload(
@@ -94,7 +93,7 @@ def _admin(info: Info) -> Context:
 
 async def _play_back(info: Info, display_id: str, state: PlaybackState) -> DisplayPayload:
     context = _admin(info)
-    await context.runtime.run(lambda: context.runtime.wall.set_playback(display_id, state))
+    await context.change(lambda commands: commands.set_playback(display_id, state))
     return await _display(context, display_id)
 
 
@@ -103,19 +102,19 @@ class Mutation:
     @strawberry.mutation(description="Add a display; its code is made up unless it is given.")
     async def create_display(self, info: Info, name: str, id: str | None = None) -> DisplayPayload:  # noqa: A002  # the API's word
         context = _admin(info)
-        code = await context.runtime.run(lambda: context.runtime.wall.create_display(id, name))
+        code = await context.change(lambda commands: commands.create_display(id, name))
         return await _display(context, code)
 
     @strawberry.mutation(description="Give a display another name.")
     async def rename_display(self, info: Info, id: strawberry.ID, name: str) -> DisplayPayload:  # noqa: A002  # the API's word
         context = _admin(info)
-        await context.runtime.run(lambda: context.runtime.wall.rename_display(str(id), name))
+        await context.change(lambda commands: commands.rename_display(str(id), name))
         return await _display(context, str(id))
 
     @strawberry.mutation(description="Delete a display; its plays stay recorded.")
     async def delete_display(self, info: Info, id: strawberry.ID) -> DeletedPayload:  # noqa: A002  # the API's word
         context = _admin(info)
-        await context.runtime.run(lambda: context.runtime.wall.delete_display(str(id)))
+        await context.change(lambda commands: commands.delete_display(str(id)))
         return DeletedPayload(id=id)
 
     @strawberry.mutation(description="Add a playlist, which plays at once.")
@@ -124,9 +123,8 @@ class Mutation:
     ) -> PlaylistPayload:
         context = _admin(info)
         drafts = _drafts(blocks)
-        wall = context.runtime.wall
-        change = await context.runtime.run(
-            lambda: wall.create_playlist(str(display_id), name, drafts)
+        change = await context.change(
+            lambda commands: commands.create_playlist(str(display_id), name, drafts)
         )
         return await _playlist(context, change)
 
@@ -139,23 +137,21 @@ class Mutation:
     ) -> PlaylistPayload:
         context = _admin(info)
         drafts = parse_playlist_csv(csv)
-        wall = context.runtime.wall
-        change = await context.runtime.run(
-            lambda: wall.create_playlist(str(display_id), name, drafts)
+        change = await context.change(
+            lambda commands: commands.create_playlist(str(display_id), name, drafts)
         )
         return await _playlist(context, change)
 
     @strawberry.mutation(description="Give a playlist another name.")
     async def rename_playlist(self, info: Info, id: strawberry.ID, name: str) -> PlaylistPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
-        wall = context.runtime.wall
-        display_id = await context.runtime.run(lambda: wall.rename_playlist(key, name))
+        display_id = await context.change(lambda commands: commands.rename_playlist(key, name))
         return await _playlist(context, Change(display_id, key))
 
     @strawberry.mutation(description="Delete a playlist; its plays stay recorded.")
     async def delete_playlist(self, info: Info, id: strawberry.ID) -> DisplayPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
-        change = await context.runtime.run(lambda: context.runtime.wall.delete_playlist(key))
+        change = await context.change(lambda commands: commands.delete_playlist(key))
         return await _display(context, change.display_id, change.problem)
 
     @strawberry.mutation(
@@ -166,14 +162,13 @@ class Mutation:
     ) -> PlaylistPayload:
         context, key = _admin(info), parse_id(str(playlist_id), "playlistId")
         drafts = _drafts(blocks)
-        wall = context.runtime.wall
-        change = await context.runtime.run(lambda: wall.replace_blocks(key, drafts))
+        change = await context.change(lambda commands: commands.replace_blocks(key, drafts))
         return await _playlist(context, change)
 
     @strawberry.mutation(description="Choose the playlist that its display plays.")
     async def activate_playlist(self, info: Info, id: strawberry.ID) -> PlaylistPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
-        change = await context.runtime.run(lambda: context.runtime.wall.activate(key))
+        change = await context.change(lambda commands: commands.activate(key))
         return await _playlist(context, change)
 
     @strawberry.mutation(description="Let a display play.")
@@ -196,8 +191,7 @@ class Mutation:
     ) -> PlayedPayload:
         context = _admin(info)
         entry = None if entry_id is None else parse_id(str(entry_id), "entryId")
-        wall = context.runtime.wall
-        advance = await context.runtime.run(lambda: wall.skip(str(display_id), entry))
+        advance = await context.change(lambda commands: commands.skip(str(display_id), entry))
         shown = await _display(context, str(display_id))
         return PlayedPayload(
             video_id=strawberry.ID(advance.video_id),
@@ -213,8 +207,9 @@ class Mutation:
     ) -> PlayedPayload:
         context, entry = info.context, parse_id(str(entry_id), "entryId")
         context.principal.must_read(str(display_id))
-        wall = context.runtime.wall
-        advance = await context.runtime.run(lambda: wall.mark_played(str(display_id), entry))
+        advance = await context.change(
+            lambda commands: commands.mark_played(str(display_id), entry)
+        )
         shown = await _display(context, str(display_id))
         return PlayedPayload(
             video_id=strawberry.ID(advance.video_id),
@@ -225,11 +220,11 @@ class Mutation:
     @strawberry.mutation(description="Keep the counts of a search that no playlist needs.")
     async def watch_term(self, info: Info, search: str) -> TermPayload:
         context = _admin(info)
-        term = await context.runtime.run(lambda: context.runtime.wall.watch_term(search))
+        term = await context.change(lambda commands: commands.watch_term(search))
         return TermPayload(term=term)
 
     @strawberry.mutation(description="Stop watching a search.")
     async def unwatch_term(self, info: Info, search: str) -> TermPayload:
         context = _admin(info)
-        term = await context.runtime.run(lambda: context.runtime.wall.unwatch_term(search))
+        term = await context.change(lambda commands: commands.unwatch_term(search))
         return TermPayload(term=term)

@@ -109,7 +109,7 @@ class Query:
         runtime = context.runtime
         found = await runtime.run(
             lambda: preview_count(
-                runtime.engine, search, format, on_tracked=runtime.wall.tell_of_terms
+                runtime.engine, search, format, on_tracked=runtime.commands.tell_of_terms
             )
         )
         return Count(

@@ -145,8 +145,8 @@ async def played(request: Request) -> Response:
     entry, skipped = _entry(body), body.get("skipped", False)
     if not isinstance(skipped, bool):
         raise InvalidInputError("skipped", "must be true or false")
-    advance: Advance = await runtime.run(
-        lambda: runtime.wall.mark_played(code, entry, skipped=skipped)
+    advance: Advance = await runtime.change(
+        lambda: runtime.commands.mark_played(code, entry, skipped=skipped)
     )
     return JSONResponse(
         {
@@ -167,7 +167,7 @@ async def started(request: Request) -> Response:
     """Record that the head of the queue is on screen, so that an edit leaves it there."""
     runtime, code = _display_of(request)
     entry = _entry(await _json(request))
-    begun = await runtime.run(lambda: runtime.wall.begin(code, entry))
+    begun = await runtime.change(lambda: runtime.commands.begin(code, entry))
     return JSONResponse({"begun": begun})
 
 
@@ -232,7 +232,7 @@ async def note_calls(runtime: Runtime, silence: float) -> None:
     """Write down who called; tell of who came or went."""
     calls, runtime.calls = runtime.calls, {}
     try:
-        await runtime.run(lambda: runtime.wall.note_calls(calls, silence))
+        await runtime.change(lambda: runtime.commands.note_calls(calls, silence))
     except BaseException:
         # They are written when PostgreSQL is back; who called meanwhile called later.
         runtime.calls = {**calls, **runtime.calls}

@@ -370,6 +370,26 @@ api_tokens = Table(
     UniqueConstraint("token_hash"),
 )
 
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("token_id", ForeignKey("api_tokens.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_digest", Text, nullable=False),
+    Column(
+        "running_until",
+        _MOMENT,
+        nullable=False,
+        comment="prolonged by the server that executes the request;"
+        " past without an answer, the outcome is unknown",
+    ),
+    Column("answer", Text, comment="JSON as it was sent; null until the request is over"),
+    _now(),
+    CheckConstraint("char_length(key) BETWEEN 1 AND 255", name="key_length"),
+    Index("idempotency_keys_created_at_idx", "created_at"),
+    comment="requests that clients may repeat: a repeat gets the first answer; kept for a day",
+)
+
 count_jobs = Table(
     "count_jobs",
     metadata,

@@ -87,6 +87,19 @@ def test_a_change_that_cannot_be_stored_now_is_told_as_busy(api: Api, engine: En
     assert run(engine, "SELECT name FROM playlists") == [("Evening",)]
 
 
+def test_a_change_that_cannot_be_read_back_is_told_as_stored(api: Api, engine: Engine) -> None:
+    with engine.begin() as connection:
+        # Nothing of a new name is in this table, but what the answer asks for is.
+        connection.execute(text("LOCK TABLE playlist_blocks IN ACCESS EXCLUSIVE MODE"))
+        error = api.refusal(
+            'mutation { renameDisplay(id: "BUSY01", name: "Lobby") {'
+            " display { name activePlaylist { blocks { id } } } } }"
+        )
+    assert error["extensions"]["code"] == "UNAVAILABLE"
+    assert error["message"].startswith("the change is stored, but")
+    assert run(engine, "SELECT name FROM displays") == [("Lobby",)]
+
+
 def test_a_play_of_a_display_that_is_busy_is_told_to_try_again(api: Api, engine: Engine) -> None:
     entry = api.http.get(NEXT).json()["videos"][0]["entry"]
     with engine.begin() as connection:

@@ -1,6 +1,6 @@
 """The admin page in a real browser: from an empty wall to a playing one, and the editor."""
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from sqlalchemy import text
 
 from sorafeed_assets.services.counts.typeahead import MOST_COUNTED
@@ -94,6 +94,29 @@ def test_the_editor_works_by_keyboard_and_by_dragging(page: Page, site: Site) ->
     expect(page.locator(".playlists li.active")).to_contain_text("show")
 
 
+def test_a_change_whose_answer_is_lost_is_sent_again_and_happens_once(
+    page: Page, site: Site
+) -> None:
+    lost: list[APIResponse] = []
+
+    def lose_the_first(route: Route) -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch())
+            route.abort()
+
+    site.enter(page)
+    page.route("**/graphql", lose_the_first)
+    page.get_by_role("button", name="Add a display").click()
+    page.get_by_role("textbox", name="Name").fill("Added once")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Added once", timeout=STEP)
+    assert "errors" not in lost[0].json()
+    found = site.admin.ask('{ displays(search: "Added once") { nodes { id } } }')
+    assert len(found["displays"]["nodes"]) == 1
+
+
 _TOLD = """() => {
   const output = document.querySelector("[data-block]:last-child [data-total]");
   window.told = [];
@@ -108,7 +131,7 @@ def test_a_large_count_is_bounded_first_and_exact_by_itself(page: Page, site: Si
     site.enter(page, "displays/MANY01")
     page.get_by_role("button", name="Add a block").click()
     page.evaluate(_TOLD)
-    page.keyboard.type("many")
+    page.keyboard.insert_text("many")
     row = page.locator("[data-block]").last
     expect(row.locator("[data-total]")).to_have_text("10,050 posts", timeout=STEP)
     assert page.evaluate("window.told") == ["…", "at least 10,001", "10,050 posts"]
@@ -124,7 +147,7 @@ def test_a_count_that_takes_long_blocks_nobody(page: Page, site: Site) -> None:
         connection.execute(text("LOCK TABLE sora_posts IN ACCESS EXCLUSIVE MODE"))
         page.get_by_role("button", name="Add a block").click()
         page.evaluate(_TOLD)
-        page.keyboard.type("newt -x")
+        page.keyboard.insert_text("newt -x")
         expect(rows.nth(1).locator("[data-total]")).to_have_text("many; counting")
         # What is known is told meanwhile, and all can be changed.
         rows.nth(0).get_by_label("Search").fill("NEWT")

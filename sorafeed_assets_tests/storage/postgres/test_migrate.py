@@ -44,7 +44,7 @@ def test_migrations_equal_the_tables(postgres: EmbeddedPostgres, database_url: s
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
-    assert migrate(engine) == ("0007", "0007")
+    assert migrate(engine) == ("0008", "0008")
 
 
 def test_an_interrupted_index_build_is_built_again(engine: Engine) -> None:
@@ -55,7 +55,7 @@ def test_an_interrupted_index_build_is_built_again(engine: Engine) -> None:
             text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(:name)"),
             {"name": name},
         )
-    assert migrate(engine) == ("0007", "0007")
+    assert migrate(engine) == ("0008", "0008")
     with engine.connect() as connection:
         invalid = connection.scalars(
             text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")

@@ -8,24 +8,40 @@ export class Refused extends Error {
   }
 }
 
+const RETRIES = 3;
+const RETRY_AFTER = 1000;
+
 export async function ask(query, variables = {}) {
-  let response;
-  try {
-    response = await fetch("/graphql", {
-      method: "POST",
-      headers: { "content-type": "application/json", accept: "application/graphql-response+json" },
-      body: JSON.stringify({ query, variables }),
-    });
-  } catch {
-    throw new Refused("The server does not answer. Nothing was changed; try again.", "AWAY");
-  }
-  const body = await response.json();
+  const body = await answer(query, variables);
   if (body.error) throw new Refused(body.error.message, body.error.code, body.error.field);
   if (body.errors) {
     const [first] = body.errors;
     throw new Refused(first.message, first.extensions?.code, first.extensions?.field);
   }
   return body.data;
+}
+
+// A mutation has a key, so that it can be sent again when its answer was lost, and happens once.
+async function answer(query, variables) {
+  const isMutation = query.trimStart().startsWith("mutation");
+  const headers = { "content-type": "application/json", accept: "application/graphql-response+json" };
+  if (isMutation) headers["idempotency-key"] = randomKey();
+  const request = { method: "POST", headers, body: JSON.stringify({ query, variables }) };
+  for (let retry = 0; ; retry++) {
+    try {
+      const response = await fetch("/graphql", request);
+      return await response.json();
+    } catch {
+      if (isMutation && retry < RETRIES) await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+      else if (isMutation) throw new Refused("The server does not answer. Reload the page to see whether this was changed.", "AWAY");
+      else throw new Refused("The server does not answer; try again.", "AWAY");
+    }
+  }
+}
+
+function randomKey() {
+  // crypto.randomUUID() is missing where the page is not served by HTTPS.
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 export async function fragment(path) {

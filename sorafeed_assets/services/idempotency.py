@@ -1,0 +1,76 @@
+"""Requests that a client may repeat: executed once for each key, and answered alike."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.storage import idempotency as stored
+from sorafeed_assets.storage.postgres.retry import retried
+
+Key = tuple[UUID, str]
+"""A token's id, and the key that its holder gave to a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a key stands for.
+
+    Attributes:
+        is_new: the caller executes the request now.
+        digest: of the request that the key was first used for.
+        answer: what that request was answered, when it is over.
+        is_running: whether a server is executing it.
+    """
+
+    is_new: bool
+    digest: str
+    answer: str | None
+    is_running: bool
+
+
+@retried
+def claim(engine: Engine, key: Key, digest: str, seconds: float) -> Claim:
+    """Take a key for ``seconds``, or read what was made of it before."""
+    with engine.begin() as connection:
+        while not stored.claim_key(connection, *key, digest, seconds):
+            found = stored.read_key(connection, *key)
+            # Another server may have released it in between.
+            if found is not None:
+                return Claim(False, found.request_digest, found.answer, found.is_running)
+    return Claim(True, digest, None, is_running=True)
+
+
+@retried
+def finish(engine: Engine, key: Key, answer: str) -> None:
+    """Store the answer to a request."""
+    with engine.begin() as connection:
+        stored.finish_key(connection, *key, answer)
+
+
+@retried
+def abandon(engine: Engine, key: Key) -> None:
+    """End a request of which nobody knows whether it changed something."""
+    with engine.begin() as connection:
+        stored.finish_key(connection, *key, None)
+
+
+@retried
+def release(engine: Engine, key: Key) -> None:
+    """Let a request that changed nothing be executed again."""
+    with engine.begin() as connection:
+        stored.release_key(connection, *key)
+
+
+@retried
+def prolong(engine: Engine, key: Key, seconds: float) -> None:
+    """Keep a key whose request is still being executed for ``seconds`` from now."""
+    with engine.begin() as connection:
+        stored.prolong_key(connection, *key, seconds)
+
+
+@retried
+def expire(engine: Engine) -> int:
+    """Delete what is older than a day; how many keys."""
+    with engine.begin() as connection:
+        return stored.expire_keys(connection)

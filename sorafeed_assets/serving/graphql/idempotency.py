@@ -1,0 +1,163 @@
+"""Mutations with an `Idempotency-Key` header: executed once, however often they are sent.
+
+What a key stands for is stored with its token, so that every process answers a repeat alike.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NamedTuple
+
+import structlog
+
+from sorafeed_assets.domain.errors import (
+    BusyError,
+    InvalidInputError,
+    UnavailableError,
+)
+from sorafeed_assets.services import idempotency
+from sorafeed_assets.services.idempotency import Claim, Key
+from sorafeed_assets.serving.access.access import Principal
+from sorafeed_assets.serving.graphql.execution import (
+    Executed,
+    OutcomeUnknownError,
+    Request,
+    encoded,
+)
+from sorafeed_assets.serving.runtime import Runtime
+
+HEADER: Final = "Idempotency-Key"
+_KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?", re.ASCII)
+# A server that ends while it executes a request is missed after so long.
+_LEASE_SECONDS: Final = 30.0
+_PROLONG_SECONDS: Final = 5.0
+_WAIT_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.1
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class KeyReusedError(InvalidInputError):
+    """A key was used for another request."""
+
+
+class StillRunningError(UnavailableError):
+    """The first request with this key is still being executed."""
+
+
+class Answered(NamedTuple):
+    """The answer to a mutation, as JSON; whether it is that of an earlier request."""
+
+    body: bytes
+    is_replayed: bool
+
+
+def check_key(header: str) -> str:
+    """The key that a client gave to a request.
+
+    Raises:
+        InvalidInputError: it is empty, too long, or has other than visible ASCII characters.
+    """
+    if not _KEY.fullmatch(header):
+        raise InvalidInputError(HEADER, "must be 1 to 255 visible ASCII characters, such as a UUID")
+    return header
+
+
+async def execute_once(
+    runtime: Runtime,
+    principal: Principal,
+    key: str,
+    asked: Request,
+    execute: Callable[[], Awaitable[Executed]],
+) -> Answered:
+    """Execute a mutation, or answer as it was answered before.
+
+    Raises:
+        KeyReusedError: the key was used for another request.
+        StillRunningError: the first request takes longer than a repeat waits.
+        OutcomeUnknownError: the server of the first request ended before it answered.
+        UnavailableError: PostgreSQL does not answer; nothing was executed.
+    """
+    of_token = (principal.token.id, key)
+    digest = _digest(asked)
+    claim = await _claimed(runtime, of_token, digest)
+    if claim.digest != digest:
+        raise KeyReusedError(HEADER, "was used for another request; use another key")
+    if claim.answer is not None:
+        return Answered(claim.answer.encode(), is_replayed=True)
+    if claim.is_new:
+        return await _execute(runtime, of_token, execute)
+    if claim.is_running:
+        raise StillRunningError(
+            "the first request with this key is still being executed; send it again in a moment"
+        )
+    raise OutcomeUnknownError(
+        "the server ended while it executed this request: read what is stored, and send it again"
+        " with another key if it is still needed"
+    )
+
+
+async def _claimed(runtime: Runtime, key: Key, digest: str) -> Claim:
+    """The key's claim; while another request holds it, wait for its answer."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        claim = await runtime.change(
+            lambda: idempotency.claim(runtime.change_engine, key, digest, _LEASE_SECONDS)
+        )
+        is_held = claim.is_running and not claim.is_new and claim.answer is None
+        if not is_held or claim.digest != digest or time.monotonic() >= deadline:
+            return claim
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _execute(
+    runtime: Runtime, key: Key, execute: Callable[[], Awaitable[Executed]]
+) -> Answered:
+    engine = runtime.change_engine
+    async with _prolonged(runtime, key):
+        executed = await execute()
+    body = encoded(executed.body)
+    try:
+        if executed.has_changed or not _was_unavailable(executed):
+            await runtime.change(lambda: idempotency.finish(engine, key, body.decode()))
+        elif all(isinstance(error, BusyError) for error in executed.failures):
+            await runtime.change(lambda: idempotency.release(engine, key))
+        else:
+            await runtime.change(lambda: idempotency.abandon(engine, key))
+    except UnavailableError as error:
+        # A repeat is told that the outcome is unknown; this client is told the outcome.
+        _log.warning("the answer to a mutation is not stored", problem=str(error))
+    return Answered(body, is_replayed=False)
+
+
+def _was_unavailable(executed: Executed) -> bool:
+    return any(isinstance(error, UnavailableError) for error in executed.failures)
+
+
+@contextlib.asynccontextmanager
+async def _prolonged(runtime: Runtime, key: Key) -> AsyncIterator[None]:
+    """Keep a key for as long as the block lasts."""
+
+    async def prolong() -> None:
+        while True:
+            await asyncio.sleep(_PROLONG_SECONDS)
+            with contextlib.suppress(UnavailableError):
+                await runtime.change(
+                    lambda: idempotency.prolong(runtime.change_engine, key, _LEASE_SECONDS)
+                )
+
+    task = asyncio.create_task(prolong())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _digest(asked: Request) -> str:
+    parts = [asked.query, asked.operation_name, asked.variables]
+    return hashlib.sha256(encoded(parts)).hexdigest()
