@@ -8,6 +8,7 @@ from typing import Final
 
 from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.text import check_storable
 
 MAX_PAGE: Final = 100
 _MARK: Final = 12
@@ -33,7 +34,7 @@ class PageList:
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             mark, *key = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        except (binascii.Error, ValueError, TypeError):
+        except (binascii.Error, ValueError, TypeError, RecursionError):
             raise _bad("is no cursor") from None
         if mark != self._mark:
             raise _bad("belongs to another list, or to other arguments")
@@ -41,6 +42,9 @@ class PageList:
             type(part) is not kind for part, kind in zip(key, kinds, strict=True)
         ):
             raise _bad("is no cursor")
+        for part in key:
+            if isinstance(part, str):
+                check_storable(part, "after")
         return tuple(key)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -12,7 +12,8 @@ from sqlalchemy import Engine, Row
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
-from sorafeed_assets.domain.playlists.playlist import FetchMode, check_storable
+from sorafeed_assets.domain.playlists.playlist import FetchMode
+from sorafeed_assets.domain.text import check_storable
 from sorafeed_assets.storage import lists as wall
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
@@ -310,7 +311,7 @@ class Readings:
         start = None
         if after is not None:
             posted_at, post_id = of.key(after, str, str)
-            start = Match(str(post_id), 0, str(posted_at))
+            start = Match(str(post_id), 0, _moment(str(posted_at)).isoformat())
         asked = MatchQuery(query, format_, FetchMode.NEWEST)
         with self._engine.connect() as connection:
             matches = read_page(connection, asked, check_first(first) + 1, start)
@@ -351,11 +352,20 @@ def _time_cursor(of: PageList, moment: datetime, row_id: UUID) -> str:
 
 def _time_key(of: PageList, cursor: str) -> After:
     moment, row_id = of.key(cursor, str, str)
-    return After(_moment(str(moment)), UUID(str(row_id)))
+    try:
+        return After(_moment(str(moment)), UUID(str(row_id)))
+    except ValueError:
+        raise _no_cursor() from None
 
 
 def _moment(written: str) -> datetime:
     try:
-        return datetime.fromisoformat(written)
-    except ValueError:
-        raise InvalidInputError("after", "is no cursor; use an endCursor of this list") from None
+        moment = datetime.fromisoformat(written)
+        # PostgreSQL takes fewer time zones than Python.
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _no_cursor() from None
+
+
+def _no_cursor() -> InvalidInputError:
+    return InvalidInputError("after", "is no cursor; use an endCursor of this list")

@@ -12,6 +12,7 @@ from uuid import UUID
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
 from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.text import check_storable
 
 MAX_VIDEO_COUNT: Final = 500
 MAX_NAME_LENGTH: Final = 200
@@ -103,18 +104,6 @@ def _video_count(value: object, field: str) -> int:
     if not 1 <= count <= MAX_VIDEO_COUNT:
         raise InvalidInputError(field, f"is {count}; it must be 1 to {MAX_VIDEO_COUNT}")
     return count
-
-
-def check_storable(value: str, field: str) -> None:
-    """Refuse text that no UTF-8 database can store.
-
-    Raises:
-        InvalidInputError: naming ``field``, when it has a NUL or half of a surrogate pair.
-    """
-    if "\x00" in value:
-        raise InvalidInputError(field, "has a NUL character; remove it")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InvalidInputError(field, "is no valid Unicode text; remove the broken character")
 
 
 def check_name(name: str, field: str = "name") -> str:

@@ -18,6 +18,7 @@ from graphql import (
     OperationType,
     execute,
     get_operation_ast,
+    get_variable_values,
     parse,
     validate,
 )
@@ -32,6 +33,7 @@ from sorafeed_assets.serving.access.access import ForbiddenError, Unauthenticate
 from sorafeed_assets.serving.graphql.context import Context, stored_but
 from sorafeed_assets.serving.graphql.fast_fields import PlainFirst
 from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, QueryTooLargeError, check_size
+from sorafeed_assets.serving.graphql.text import check_document, check_variables
 
 
 class OutcomeUnknownError(SorafeedError):
@@ -123,9 +125,16 @@ class Executor:
                     else "the document has several operations; name one as operationName"
                 )
             ])  # fmt: skip
+        # As the executor takes them: with defaults, and 100.0 as 100.
+        values = get_variable_values(
+            self._schema, operation.variable_definitions, dict(request.variables)
+        )
+        if isinstance(values, list):
+            raise RefusedError(values)
         try:
-            check_size(document, operation, request.variables)
-        except QueryTooLargeError as error:
+            check_variables({name: request.variables.get(name) for name in values})
+            check_size(document, operation, values)
+        except (QueryTooLargeError, InvalidInputError) as error:
             raise RefusedError([GraphQLError(str(error), original_error=error)]) from error
         return Prepared(document, operation)
 
@@ -143,6 +152,10 @@ class Executor:
         problems = validate(self._schema, document, max_errors=_MOST_ERRORS)
         if problems:
             raise RefusedError(problems)
+        try:
+            check_document(document)
+        except InvalidInputError as error:
+            raise RefusedError([GraphQLError(str(error), original_error=error)]) from error
         self._documents[query] = document
         while len(self._documents) > _MOST_DOCUMENTS:
             self._documents.popitem(last=False)

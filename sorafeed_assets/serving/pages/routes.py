@@ -163,7 +163,8 @@ async def cards(request: Request) -> Response:
     if principal is None:
         raise UnauthenticatedError("sign in again")
     principal.must_read()
-    codes = request.query_params.get("ids", "").split(",")[:_MOST_CARDS]
+    given = request.query_params.get("ids", "")
+    codes = [check_display_code(code, "ids") for code in given.split(",")[:_MOST_CARDS] if code]
     shown = await runtime.run(lambda: _read_cards(runtime, codes))
     return HTMLResponse(_together(shown))
 

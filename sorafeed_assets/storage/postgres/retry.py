@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
-from psycopg.errors import QueryCanceled
+from psycopg.errors import InterfaceError, OperationalError, QueryCanceled
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from sorafeed_assets.domain.errors import BusyError
@@ -76,8 +76,10 @@ def is_lost(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     state = _state(error)
-    # Without a state there was no answer at all.
-    return error.connection_invalidated or state is None or state.startswith(_LOST)
+    if state is None:
+        # No answer at all; other errors without a state are raised before anything is sent.
+        return isinstance(error.orig, (OperationalError, InterfaceError))
+    return error.connection_invalidated or state.startswith(_LOST)
 
 
 def _state(error: DBAPIError) -> str | None:

@@ -50,6 +50,34 @@ def test_a_document_that_is_too_deep_is_refused(
     assert reader.ask("{ displays { nodes { activePlaylist { name } } } }")
 
 
+_MULTIPLIED = """
+query ($n: %s) {
+  displays(first: $n) {
+    nodes { playlists(first: $n) { nodes { blocks { id search } } } }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "variables"),
+    [
+        ("Int = 100", {}),
+        ("Int! = 100", {}),
+        ("Int! = 20", {"n": 100}),
+        ("Int!", {"n": 100}),
+        ("Int!", {"n": 100.0}),
+    ],
+)
+def test_the_cost_is_of_what_is_executed(
+    reader: Api, kind: str, variables: dict[str, float]
+) -> None:
+    error = reader.refusal(_MULTIPLIED % kind, **variables)
+    assert error["extensions"]["code"] == "QUERY_TOO_LARGE"
+    assert "cost" in error["message"]
+    assert reader.ask(_MULTIPLIED % "Int = 3") == {"displays": {"nodes": []}}
+
+
 def test_a_request_that_takes_too_long_is_answered(
     reader: Api, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,15 +148,82 @@ def test_depth_is_limited_and_introspection_is_not(reader: Api) -> None:
     assert reader.post(deep).status_code == 200
 
 
-def test_half_a_character_finds_nothing(reader: Api) -> None:
-    body = {
-        "query": "query ($id: ID!) { display(id: $id) { id } count(search: $id) { total } }",
-        "variables": {"id": "\ud800"},
-    }
-    response = reader.http.post(
-        "/graphql", content=json.dumps(body), headers={"content-type": JSON}
+_WITH_TEXT = (
+    ("query ($id: ID!) { display(id: $id) { id } }", "id"),
+    ("query ($search: String!) { count(search: $search) { total } }", "search"),
+    ("query ($search: String!) { posts(search: $search) { nodes { id } } }", "search"),
+    ("query ($search: String!) { displays(search: $search) { nodes { id } } }", "search"),
+    ("query ($search: String!) { terms(search: $search) { nodes { term } } }", "search"),
+    ("query ($after: String!) { terms(after: $after) { nodes { term } } }", "after"),
+    ("query ($id: ID!) { playlist(id: $id) { id } }", "id"),
+    ("mutation ($id: ID!) { pause(displayId: $id) { problem } }", "id"),
+    ("mutation ($id: ID!) { skip(displayId: $id) { videoId } }", "id"),
+    ("mutation ($name: String!) { createDisplay(name: $name) { problem } }", "name"),
+    ("mutation ($search: String!) { watchTerm(search: $search) { term } }", "search"),
+)
+
+
+@pytest.mark.parametrize("letter", ["\x00", "\ud800", "AAAA\udc00A"])
+@pytest.mark.parametrize(("query", "field"), _WITH_TEXT)
+def test_text_that_cannot_be_stored_is_refused_by_name(
+    admin: Api, query: str, field: str, letter: str
+) -> None:
+    body = json.dumps({"query": query, "variables": {field: letter}})
+    response = admin.http.post("/graphql", content=body, headers={"content-type": JSON})
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT", error
+    assert error["extensions"]["field"] == field
+
+
+def test_text_that_cannot_be_stored_is_refused_within_lists_and_documents(admin: Api) -> None:
+    blocks = [{"search": "cat", "videoCount": 1}, {"search": "d\x00g", "videoCount": 1}]
+    by_variable = admin.refusal(
+        "mutation ($blocks: [BlockInput!]!) {"
+        ' createPlaylist(displayId: "AAAAAA", name: "x", blocks: $blocks) { problem } }',
+        blocks=blocks,
     )
-    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    written = (
+        'mutation { createPlaylist(displayId: "AAAAAA", name: "x",'
+        ' blocks: [{search: "cat", videoCount: 1}, {search: "d\\u0000g", videoCount: 1}])'
+        " { problem } }"
+    )
+    by_default = 'query ($id: ID! = "\\u0000") { display(id: $id) { id } }'
+    for error, field in (
+        (by_variable, "blocks[1].search"),
+        (admin.refusal(written), "blocks[1].search"),
+        (admin.refusal(by_default), "id"),
+    ):
+        assert error["extensions"]["code"] == "BAD_USER_INPUT", error
+        assert error["extensions"]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/admin/cards?ids=AAAAAA,%00", "ids"),
+        ("/admin/cards?ids=a", "ids"),
+        ("/admin/displays/%00", "display_id"),
+        ("/admin/displays/%00/parts", "display_id"),
+        ("/player/%00", "display_id"),
+        ("/api/displays/%00AAAAA/next", "display_id"),
+        ("/api/displays/%00AAAAA/events", "display_id"),
+        ("/api/posts.ndjson?search=%00", "search"),
+        ("/api/posts.ndjson?search=a&format=%00", "format"),
+        ("/api/displays/AAAAAA/next?count=%00", "count"),
+    ],
+)
+def test_addresses_with_what_cannot_be_are_refused_by_name(
+    admin: Api, path: str, field: str
+) -> None:
+    response = admin.http.get(path)
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["code"] == "BAD_USER_INPUT"
+    assert response.json()["error"]["field"] == field
+
+
+@pytest.mark.parametrize("path", ["/static/%00", "/static/a%00b.js", "/%00", "/static/%ff"])
+def test_addresses_of_no_file_are_not_found(admin: Api, path: str) -> None:
+    assert admin.http.get(path).status_code == 404
 
 
 def test_errors_tell_nothing_from_inside(reader: Api, engine: Engine) -> None:

@@ -1,0 +1,19 @@
+"""Which text can be stored and sent: any Unicode text that UTF-8 databases take."""
+
+from sorafeed_assets.domain.errors import InvalidInputError
+
+
+def check_storable(value: str, field: str) -> None:
+    """Refuse text that no UTF-8 database can store.
+
+    Raises:
+        InvalidInputError: naming ``field``, when it has a NUL or half of a surrogate pair.
+    """
+    if "\x00" in value:
+        raise InvalidInputError(field, "has a NUL character; remove it")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            field, "is no valid Unicode text; remove the broken character"
+        ) from None
