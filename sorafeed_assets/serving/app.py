@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import psycopg
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -28,7 +26,7 @@ from sorafeed_assets.serving.http.middleware import Access, BodyLimit, Requests
 from sorafeed_assets.serving.pages import routes as pages
 from sorafeed_assets.serving.players import export
 from sorafeed_assets.serving.players import routes as players
-from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.serving.runtime import CHANNEL, Runtime
 from sorafeed_assets.settings import Settings
 
 _CALLS_EVERY: Final = 5.0
@@ -36,9 +34,9 @@ _SILENCE: Final = 60.0
 _JOBS_EVERY: Final = 1.0
 _TOKENS_EVERY: Final = 2.0
 _KEYS_EVERY: Final = 600.0
+_CHANNEL_EVERY: Final = 0.25
 _CHANNEL_SECONDS: Final = 3.0
-
-_log: Final = structlog.get_logger(__name__)
+_WARM_AGAIN: Final = 1.0
 
 
 def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -47,21 +45,10 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         runtime = app.state.runtime = Runtime(settings)
-        tasks = [
-            asyncio.create_task(runtime.listener.run()),
-            asyncio.create_task(_warm(runtime)),
-            asyncio.create_task(_repeat(runtime, "calls", _CALLS_EVERY)),
-            asyncio.create_task(_repeat(runtime, "jobs", _JOBS_EVERY)),
-            asyncio.create_task(_repeat(runtime, "tokens", _TOKENS_EVERY)),
-            asyncio.create_task(_repeat(runtime, "keys", _KEYS_EVERY)),
-        ]
-        app.state.close_pages = runtime.hub.close
+        start_background(runtime)
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await runtime.close()
 
     return Starlette(
@@ -110,8 +97,19 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     )
 
 
+def start_background(runtime: Runtime) -> None:
+    """Start what a process does besides answering."""
+    background = runtime.background
+    background.repeat(CHANNEL, runtime.listener.listen, _CHANNEL_EVERY)
+    background.until_done("cache", partial(_warm, runtime), _WARM_AGAIN)
+    background.repeat("calls", partial(_note_calls, runtime), _CALLS_EVERY)
+    background.repeat("jobs", partial(_count, runtime), _JOBS_EVERY)
+    background.repeat("tokens", runtime.confirm_tokens, _TOKENS_EVERY)
+    background.repeat("keys", partial(_expire_keys, runtime), _KEYS_EVERY)
+
+
 async def _warm(runtime: Runtime) -> None:
-    """Have the heaviest read in memory before anybody is told to come.
+    """Have the heaviest read in memory before the process says that it is ready.
 
     Redis is written anew too; should that take longer, players read PostgreSQL meanwhile.
     """
@@ -119,33 +117,10 @@ async def _warm(runtime: Runtime) -> None:
         async with asyncio.timeout(_CHANNEL_SECONDS):
             while not runtime.snapshots_are_current:
                 await asyncio.sleep(0.02)
-    while True:
-        try:
-            await runtime.confirm_tokens()
-            for is_admin in (True, False):
-                await pages.wall_answer(runtime, is_admin=is_admin)
-        except (SorafeedError, SQLAlchemyError, psycopg.Error, OSError) as error:
-            _log.warning("cold", problem=str(error))
-            await asyncio.sleep(1.0)
-        else:
-            runtime.is_warm = True
-            return
-
-
-async def _repeat(runtime: Runtime, name: str, every: float) -> None:
-    """Background work goes on whatever happened to its last round."""
-    work = {
-        "calls": _note_calls,
-        "jobs": _count,
-        "tokens": Runtime.confirm_tokens,
-        "keys": _expire_keys,
-    }[name]
-    while True:
-        await asyncio.sleep(every)
-        try:
-            await work(runtime)
-        except (SorafeedError, SQLAlchemyError, psycopg.Error, OSError) as error:
-            _log.warning("background work failed", work=name, problem=str(error))
+    await runtime.confirm_tokens()
+    for is_admin in (True, False):
+        await pages.wall_answer(runtime, is_admin=is_admin)
+    runtime.is_warm = True
 
 
 async def _note_calls(runtime: Runtime) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar
 
-import psycopg
 import structlog
 from psycopg import Connection
 from redis.asyncio import Redis as AsyncRedis
@@ -19,12 +19,13 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from sorafeed_assets.domain.errors import BusyError, SetupError, SorafeedError, UnavailableError
+from sorafeed_assets.domain.errors import BusyError, SetupError, UnavailableError
 from sorafeed_assets.services.commands import Wall
 from sorafeed_assets.services.queries import Readings
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
 from sorafeed_assets.serving.access.access import KnownTokens, RateLimit
+from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.batching import Together
 from sorafeed_assets.serving.live.changes import Hub, Listener
@@ -41,6 +42,8 @@ _CHANGE_SECONDS: Final = 60
 _REDIS_SECONDS: Final = 0.5
 _REWRITE_AGAIN_SECONDS: Final = 1.0
 MOST_EXPORTS: Final = 4
+CHANNEL: Final = "channel"
+_REWRITE: Final = "snapshots"
 
 _Result = TypeVar("_Result")
 
@@ -98,12 +101,17 @@ class Runtime:
             ttl=settings.cache_ttl_seconds,
             on_change=self._changed_here,
         )
-        self.listener = Listener(self._channel_redis, self._heard, self._channel)
+        self.background = Background(self.metrics)
+        self.listener = Listener(
+            self._channel_redis,
+            self._heard,
+            self._channel,
+            on_alive=lambda: self.background.succeeded(CHANNEL),
+        )
         self.is_warm = False
         # Whether what Redis has is what was written last.
         self.snapshots_are_current = False
         self._has_heard = False
-        self._rewriting: asyncio.Task[None] | None = None
         # Displays that called, until that is written down.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
@@ -194,31 +202,26 @@ class Runtime:
         self.answers.trust(trusted=connected)
         self.tokens.forget()
         self.snapshots_are_current = False
-        if self._rewriting is not None:
-            self._rewriting.cancel()
+        self.background.cancel(_REWRITE)
         if connected:
             # Whatever was missed: pages read everything again.
             self.hub.tell(["all"])
-            self._rewriting = self._loop.create_task(self._rewrite(is_again=self._has_heard))
+            self.background.until_done(
+                _REWRITE, partial(self._rewrite, is_again=self._has_heard), _REWRITE_AGAIN_SECONDS
+            )
         self._has_heard = True
 
     async def _rewrite(self, *, is_again: bool) -> None:
         """Redis came back with what it had saved, or with nothing."""
-        while True:
-            try:
-                await self.run(self.commands.rewrite_snapshots)
-                self.snapshots_are_current = True
-                if is_again:
-                    await self.run(self.commands.tell_all)
-            except (SorafeedError, SQLAlchemyError, psycopg.Error, RedisError, OSError) as error:
-                _log.warning("snapshots may be old", problem=str(error))
-                await asyncio.sleep(_REWRITE_AGAIN_SECONDS)
-            else:
-                return
+        await self.change(self.commands.rewrite_snapshots)
+        self.snapshots_are_current = True
+        if is_again:
+            await self.change(self.commands.tell_all)
 
     async def close(self) -> None:
         """Let everybody go and give every connection back."""
         self.hub.close()
+        await self.background.stop()
         for connection in list(self._job_connections):
             connection.cancel_safe(timeout=2.0)
         for threads in (self._threads, self._change_threads, self._job_threads):

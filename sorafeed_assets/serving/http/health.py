@@ -30,10 +30,18 @@ async def readyz(request: Request) -> Response:
         "channel": "ok" if runtime.listener.is_connected else "lost",
         "snapshots": "ok" if runtime.snapshots_are_current else "old",
         "cache": "warm" if runtime.is_warm else "cold",
+        "background": {
+            name: {
+                "last_success": state.last_success and state.last_success.isoformat(),
+                "failures": state.failures,
+            }
+            for name, state in runtime.background.states.items()
+        },
     }
     ready = postgres == "ok" and runtime.is_warm
     status = "ready" if ready else "not ready"
-    if ready and (redis != "ok" or not runtime.snapshots_are_current):
+    is_well = redis == "ok" and runtime.snapshots_are_current and runtime.background.is_well
+    if ready and not is_well:
         status = "degraded"
     return JSONResponse({"status": status, **checks}, status_code=200 if ready else 503)
 

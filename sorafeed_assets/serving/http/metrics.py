@@ -46,6 +46,18 @@ class Metrics:
             "sorafeed_displays", "Displays by how their queue is.", ["queue"],
             registry=self.registry,
         )  # fmt: skip
+        self.work_succeeded = Gauge(
+            "sorafeed_background_last_success_timestamp_seconds",
+            "When background work last went well.",
+            ["work"],
+            registry=self.registry,
+        )
+        self.work_failed = Counter(
+            "sorafeed_background_failures",
+            "Failures of background work.",
+            ["work"],
+            registry=self.registry,
+        )
         self.jobs_failed = self._gauge("sorafeed_counts_given_up", "Counts given up.")
 
     def _gauge(self, name: str, help_text: str) -> Gauge:

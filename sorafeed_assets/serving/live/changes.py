@@ -6,17 +6,12 @@ import json
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from typing import Final
 
-import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from sorafeed_assets.storage.cache.redis import CHANGES
 
 _SILENCE_SECONDS: Final = 1.0
-_RETRY_SECONDS: Final = 0.25
 _WAITING: Final = 64
-
-_log: Final = structlog.get_logger(__name__)
 
 
 class Subscription:
@@ -92,6 +87,7 @@ class Listener:
         redis: a client of this listener's own event loop.
         on_change: called with the tags of every change.
         on_state: called with True when the channel is heard, False when it is lost.
+        on_alive: called whenever the channel answers.
     """
 
     def __init__(
@@ -99,25 +95,27 @@ class Listener:
         redis: Redis,
         on_change: Callable[[list[str]], None],
         on_state: Callable[[bool], None],
+        on_alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._redis = redis
         self._on_change = on_change
         self._on_state = on_state
+        self._on_alive = on_alive
         self.is_connected = False
 
-    async def run(self) -> None:
-        """Listen until cancelled."""
-        while True:
-            try:
-                async with contextlib.aclosing(self._messages()) as messages:
-                    async for tags in messages:
-                        self._on_change(tags)
-            except (RedisError, OSError) as error:
-                if self.is_connected:
-                    _log.warning("channel lost", problem=str(error))
-            finally:
-                self._set_connected(connected=False)
-            await asyncio.sleep(_RETRY_SECONDS)
+    async def listen(self) -> None:
+        """Listen until the channel is lost.
+
+        Raises:
+            RedisError: the connection was lost, or there is none.
+            OSError: the same.
+        """
+        try:
+            async with contextlib.aclosing(self._messages()) as messages:
+                async for tags in messages:
+                    self._on_change(tags)
+        finally:
+            self._set_connected(connected=False)
 
     async def _messages(self) -> AsyncGenerator[list[str]]:
         async with self._redis.pubsub() as channel:
@@ -133,6 +131,7 @@ class Listener:
                     await channel.ping()
                     continue
                 answered = True
+                self._on_alive()
                 if message["type"] == "subscribe":
                     self._set_connected(connected=True)
                 elif message["type"] == "message":

@@ -319,10 +319,14 @@ def test_health_names_each_dependency(reader: Api, server: str) -> None:
         assert stranger.get("/healthz").json() == {"status": "ok"}
         ready = stranger.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {
+    body = ready.json()
+    background = body.pop("background")
+    assert body == {
         "status": "ready", "postgres": "ok", "redis": "ok", "channel": "ok", "snapshots": "ok",
         "cache": "warm",
     }  # fmt: skip
+    assert background.keys() == {"channel", "cache", "snapshots", "calls", "jobs", "tokens", "keys"}
+    assert {work["failures"] for work in background.values()} == {0}
     figures = reader.http.get("/metrics").text
     for name in ("requests_total", "database_queries_total", "answers_from_memory", "displays"):
         assert f"sorafeed_{name}" in figures
