@@ -14,7 +14,12 @@ from sorafeed_assets.bench.fleet import fleet_rows, measure_fleet
 from sorafeed_assets.bench.ingest import ingest_rows, measure_ingest
 from sorafeed_assets.bench.lineage import lineage_rows, measure_lineage
 from sorafeed_assets.bench.measuring import Progress, Row
-from sorafeed_assets.bench.timelines import measure_timelines, timelines_rows
+from sorafeed_assets.bench.timelines import (
+    measure_played,
+    measure_timelines,
+    played_rows,
+    timelines_rows,
+)
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.settings import Settings
 
@@ -88,6 +93,7 @@ def _counts(bench: Bench, results: Results) -> None:
 def _timelines(bench: Bench, results: Results) -> None:
     costs = [measure_timelines(bench, posts) for posts in _sizes(bench.scale)]
     results.rows += timelines_rows(costs[-1])
+    results.rows += played_rows(measure_played(bench, bench.scale.posts))
     results.plots["Timelines of 12 blocks and 52 videos"] = {
         "current way: new terms": [(c.posts, median(c.cold_current)) for c in costs],
         "current way: known terms": [(c.posts, median(c.warm_current)) for c in costs],

@@ -13,11 +13,12 @@ from sorafeed_assets.bench.measuring import (
     Row,
     Target,
     WrongResultError,
+    alternate,
     percentile_99,
     row,
     seconds,
 )
-from sorafeed_assets.bench.wall import make_displays, new_playlists, playlist_of
+from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.errors import SorafeedError
@@ -29,6 +30,21 @@ from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
 _NEW_TERMS_SEED: Final = 7_000
 _COLD_ROUNDS: Final = 30
 _WARM_ROUNDS: Final = 30
+_PLAYING_DISPLAYS: Final = 20
+_FEW_PLAYS: Final = 100
+_MANY_PLAYS: Final = 50_000
+_PLAYING_ROUNDS: Final = 30
+
+# A display's plays since its playlist is new, of posts from all over the catalogue.
+_PLAY: Final = """
+WITH posts AS (
+    SELECT array_agg(id) AS ids FROM (SELECT id FROM sora_posts ORDER BY id LIMIT :plays) AS first
+)
+INSERT INTO video_history (display_id, video_id, loop_iteration, played_at)
+SELECT d.id, p.ids[1 + n % cardinality(p.ids)], 0, d.dedup_since + n * interval '1 microsecond'
+FROM displays AS d, posts AS p, generate_series(1, :plays) AS n
+WHERE d.id = ANY(:displays)
+"""
 
 _VALID: Final = f"""
 SELECT count(*) FROM sora_posts
@@ -50,6 +66,17 @@ class TimelineCosts:
     cold_current: Sequence[float]
     warm: Sequence[float]
     warm_current: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedCosts:
+    """Seconds to plan some displays again, after few and after many plays of each."""
+
+    displays: int
+    few_plays: int
+    many_plays: int
+    few: Sequence[float]
+    many: Sequence[float]
 
 
 def service_of(bench: Bench, engine: Engine) -> TimelineService:
@@ -77,6 +104,51 @@ def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
     return TimelineCosts(posts, cold, cold_current, warm, warm_current)
 
 
+def measure_played(bench: Bench, posts: int) -> PlayedCosts:
+    """Displays that have played long, and displays that have not, in turn."""
+    engine = bench.catalogue(posts)
+    service = service_of(bench, engine)
+    count = bench.scale.times(_PLAYING_DISPLAYS)
+    few_plays, many_plays = bench.scale.times(_FEW_PLAYS), bench.scale.times(_MANY_PLAYS)
+    displays = make_displays(engine, 2 * count)
+    few, many = displays[:count], displays[count:]
+    known = [term for term in bench_terms(bench.scale.terms, bench.scale.seed) if " -" not in term]
+    for some in (few, many):
+        rng = random.Random(1)  # noqa: S311  # the same playlists for both
+        new_playlists(engine, {display: playlist_of(known, rng) for display in some})
+    activate_pending(engine, displays)
+    service.repopulate(displays)
+    for some, times in ((few, few_plays), (many, many_plays)):
+        with engine.begin() as connection:
+            connection.execute(text(_PLAY), {"displays": some, "plays": times})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM (ANALYZE) video_history"))
+    _repopulate(service, displays)  # the plans that follow from the plays are stored
+    rounds = bench.scale.times(_PLAYING_ROUNDS)
+    of_many, of_few = alternate(
+        lambda _: seconds(lambda: _repopulate(service, many)),
+        lambda _: seconds(lambda: _repopulate(service, few)),
+        rounds,
+    )
+    bench.progress("Planning after plays", rounds, rounds)
+    clear_displays(engine)
+    return PlayedCosts(count, few_plays, many_plays, of_few, of_many)
+
+
+def played_rows(costs: PlayedCosts) -> list[Row]:
+    """The line of the table about displays that have played long."""
+    return [
+        row(
+            f"{costs.displays} displays planned again,"
+            f" {costs.many_plays:,} plays each against {costs.few_plays:,}",
+            "s",
+            costs.many,
+            Target(ratio_under=1.3),
+            costs.few,
+        )
+    ]
+
+
 def _new_terms(bench: Bench) -> list[list[str]]:
     """Per round searches that nothing was ever counted or kept for."""
     tracked = set(bench_terms(bench.scale.terms, bench.scale.seed))
@@ -97,7 +169,7 @@ def _measure(
         blocks = playlist_of(of_round, rng)
         new_playlists(engine, {display: blocks})
         activate_pending(engine, [display])
-        ours.append(seconds(lambda: _repopulate(service, display)))
+        ours.append(seconds(lambda: _repopulate(service, [display])))
         _check(engine, blocks, _planned(engine, display, blocks))
         if number < bench.scale.rounds:
             picks: list[tuple[BlockDraft, str]] = []
@@ -109,10 +181,10 @@ def _measure(
     return ours, current
 
 
-def _repopulate(service: TimelineService, display: str) -> None:
-    outcome = service.repopulate([display])[display]
-    if isinstance(outcome, SorafeedError):
-        raise outcome
+def _repopulate(service: TimelineService, displays: Sequence[str]) -> None:
+    for outcome in service.repopulate(displays).values():
+        if isinstance(outcome, SorafeedError):
+            raise outcome
 
 
 def _planned(

@@ -23,12 +23,13 @@ def silent(_step: str, _done: int, _total: int) -> None:
 def test_a_small_run_of_everything(tmp_path: Path) -> None:
     results = run(Benchmark.ALL, tmp_path, Settings(), SCALE, silent)
     names = [row.name for row in results.rows]
-    assert len(names) == len(set(names)) == 17
+    assert len(names) == len(set(names)) == 18
     for word in (
         "hourly",
         "full recount",
         "cold",
         "warm",
+        "plays each",
         "rebuilt",
         "advance",
         "cached",

@@ -31,6 +31,7 @@ def schedule_of(
         blocks,
         lambda block, _: Candidates(tuple(catalogue.get(block.search_term, ())), complete=True),
         plays,
+        max(plays.values(), default=0),
         start or Start(),
         window,
     )

@@ -23,8 +23,9 @@ from sorafeed_assets.storage.catalog.pages import read_among, read_page
 from sorafeed_assets.storage.postgres.bulk_load import analyze, indexes_built_after
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.timelines.advance import load_head, load_play
+from sorafeed_assets.storage.timelines.plays import last_plays, latest_plays
 from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats
-from sorafeed_assets.storage.timelines.reads import load_plays, load_queues
+from sorafeed_assets.storage.timelines.reads import load_queues
 from sorafeed_assets_tests.catalogue import run
 
 # In 20, 2,000 and 20,000 posts.
@@ -388,15 +389,31 @@ def test_plays_are_read_by_display(catalogue: Engine) -> None:
     plays: list[Any] = []
     plans = plans_of(
         catalogue,
-        lambda c: plays.append(load_plays(c, [DISPLAY])),
+        lambda c: plays.append(latest_plays(c, [DISPLAY])),
         lambda c: plays.append(wall.plays_of(c, DISPLAY, 20)),
         lambda c: plays.append(wall.plays_of(c, DISPLAY, 20, recent)),
     )
-    assert [len(found) for found in (plays[0][DISPLAY], *plays[1:])] == [29, 20, 20]
+    assert [len(found) for found in plays] == [1, 20, 20]
     for plan in plans:
         assert "video_history_display_id_played_at_idx" in plan.indexes
     for page in plans[1:]:
         assert "sora_posts_pkey" in page.indexes
+
+
+def test_last_plays_are_looked_up_by_post(catalogue: Engine) -> None:
+    found = run(
+        catalogue,
+        "SELECT video_id, CAST(extract(epoch FROM max(played_at)) * 1000000 AS bigint) AS last"
+        " FROM video_history h JOIN displays d ON d.id = h.display_id"
+        " WHERE d.id = :id AND played_at >= dedup_since GROUP BY video_id",
+        id=DISPLAY,
+    )
+    posts = [row.id for row in run(catalogue, "SELECT id FROM sora_posts ORDER BY id LIMIT 200")]
+    asked = {DISPLAY: {*posts, *(row.video_id for row in found)}, "D00007": set(posts)}
+    plays: list[Any] = []
+    [plan] = plans_of(catalogue, lambda c: plays.append(last_plays(c, asked)))
+    assert plan.indexes == {"displays_pkey", "video_history_display_id_video_id_idx"}
+    assert plays[0][DISPLAY] == {row.video_id: row.last for row in found}
 
 
 def test_seen_videos_are_read_by_block(catalogue: Engine) -> None:

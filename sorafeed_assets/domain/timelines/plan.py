@@ -99,13 +99,18 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleResult:
-    """A schedule, its head, its inputs, and the blocks to read more for before it is used."""
+    """A schedule, its head, its inputs, and the blocks to read more for before it is used.
+
+    ``looked_at`` are the inputs of every loop that was planned, also of those that are not in
+    the schedule: the plays of any other post make no difference.
+    """
 
     schedule: Schedule
     loop: int
     position: int
     wanting: frozenset[UUID]
     inputs: tuple[LoopInputs, ...]
+    looked_at: tuple[LoopInputs, ...]
 
 
 @dataclass(slots=True)
@@ -206,6 +211,7 @@ def plan_schedule(
     blocks: Sequence[Block],
     candidates_for: Callable[[Block, int], Candidates],
     plays: Mapping[str, int],
+    latest_play: int,
     start: Start,
     window: int,
 ) -> ScheduleResult:
@@ -213,11 +219,22 @@ def plan_schedule(
 
     When nothing of that loop lies ahead, its successor becomes the current one. The remaining
     picks of a loop count as plays, in their order, for the loops after it.
+
+    Args:
+        blocks: in block order.
+        candidates_for: the candidates of a block in a loop.
+        plays: when posts were last played since dedup_since; at least those looked at.
+        latest_play: when any post was last played since dedup_since, 0 for never.
+        start: where planning begins.
+        window: how many picks have to lie ahead.
     """
+    looked_at: list[LoopInputs] = []
 
     def plan(loop: int, kept: tuple[Pick, ...]) -> PlanResult:
         sources = {block.id: candidates_for(block, loop) for block in blocks}
-        return plan_loop(blocks, sources, played, loop, kept)
+        result = plan_loop(blocks, sources, played, loop, kept)
+        looked_at.append(result.inputs)
+        return result
 
     played = dict(plays)
     loop, position = start.loop, start.position
@@ -230,7 +247,7 @@ def plan_schedule(
     remaining = results[0].plan.picks[position:]
     ahead = len(remaining)
     while remaining and ahead < window:
-        later = max(played.values(), default=0) + 1
+        later = max(latest_play, max(played.values(), default=0)) + 1
         played.update({pick.post_id: later + turn for turn, pick in enumerate(remaining)})
         following = plan(results[-1].plan.loop + 1, ())
         wanting |= following.wanting
@@ -244,6 +261,7 @@ def plan_schedule(
         min(position, len(results[0].plan.picks)),
         frozenset(wanting),
         tuple(result.inputs for result in results),
+        tuple(looked_at),
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -17,18 +19,22 @@ from sorafeed_assets.domain.timelines.plan import (
 )
 from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash
 from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.plays import PlayHistory
 from sorafeed_assets.storage.catalog.matches import MatchQuery
 from sorafeed_assets.storage.timelines.reads import Build, DisplayRow, QueueRow
+
+# Plays are read a few times as far ahead as a plan looked: reading on is dearer than reading more.
+_AHEAD_TIMES: Final = 4
+_AHEAD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A display to plan: its active playlist, where the plan starts, and what it has played."""
+    """A display to plan: its active playlist, and where the plan starts."""
 
     display_id: str
     playlist: Playlist
     start: Start
-    plays: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,11 @@ def start_of(
 
 
 def plan_displays(
-    connection: Connection, book: CandidateBook, tasks: Sequence[Task], window: int
+    connection: Connection,
+    book: CandidateBook,
+    history: PlayHistory,
+    tasks: Sequence[Task],
+    window: int,
 ) -> dict[str, Planned | SorafeedError]:
     """Plan each task; a display whose playlist cannot be planned gets its error instead."""
     planned: dict[str, Planned | SorafeedError] = {}
@@ -78,7 +88,7 @@ def plan_displays(
         except SorafeedError as error:
             planned[task.display_id] = error
     book.prepare(connection, queries)
-    for task, result in _results(connection, book, valid, window):
+    for task, result in _results(connection, book, history, valid, window):
         version = playlist_version(task.playlist.blocks)
         inputs = PlanInputs(version, task.playlist.blocks, result.inputs)
         try:
@@ -92,7 +102,11 @@ def plan_displays(
 
 
 def _results(
-    connection: Connection, book: CandidateBook, tasks: Sequence[Task], window: int
+    connection: Connection,
+    book: CandidateBook,
+    history: PlayHistory,
+    tasks: Sequence[Task],
+    window: int,
 ) -> list[tuple[Task, ScheduleResult]]:
     """Plan until no plan wants more candidates and every pick is still a match."""
     done: list[tuple[Task, ScheduleResult]] = []
@@ -101,8 +115,7 @@ def _results(
         wanting: set[MatchQuery] = set()
         again: list[Task] = []
         ready: list[tuple[Task, ScheduleResult, set[tuple[MatchQuery, str]]]] = []
-        for task in pending:
-            result = _plan(book, task, window)
+        for task, result in _plan_known(book, history, pending, window):
             if result.wanting:
                 again.append(task)
                 wanting |= {
@@ -121,14 +134,66 @@ def _results(
     return done
 
 
-def _plan(book: CandidateBook, task: Task, window: int) -> ScheduleResult:
+def _plan_known(
+    book: CandidateBook, history: PlayHistory, tasks: Sequence[Task], window: int
+) -> list[tuple[Task, ScheduleResult]]:
+    """Plan each task, knowing the plays of every post that its plan looks at."""
+    planned: dict[str, ScheduleResult] = {}
+    pending = list(tasks)
+    while pending:
+        looked_at: list[tuple[Task, set[str]]] = []
+        wanted: dict[str, set[str]] = {}
+        for task in pending:
+            display_id = task.display_id
+            result = planned[display_id] = _plan(book, history, task, window)
+            unknown = history.unknown(display_id, _looked_at(result))
+            if unknown:
+                looked_at.append((task, unknown))
+                ahead = history.unknown(display_id, _ahead(book, task, result))
+                wanted[display_id] = unknown | ahead
+        if wanted:
+            history.read(wanted)
+        # Posts that turn out not to be played were planned as such.
+        pending = [
+            task
+            for task, posts in looked_at
+            if not posts.isdisjoint(history.plays(task.display_id))
+        ]
+    return [(task, planned[task.display_id]) for task in tasks]
+
+
+def _plan(book: CandidateBook, history: PlayHistory, task: Task, window: int) -> ScheduleResult:
     return plan_schedule(
         task.playlist.blocks,
         lambda block, loop: book.candidates(task.display_id, block, loop),
-        task.plays,
+        history.plays(task.display_id),
+        history.latest(task.display_id),
         task.start,
         window,
     )
+
+
+def _looked_at(result: ScheduleResult) -> set[str]:
+    return {
+        post
+        for loop in result.looked_at
+        for source in loop.candidates.values()
+        for post in source.ids
+    }
+
+
+def _ahead(book: CandidateBook, task: Task, result: ScheduleResult) -> set[str]:
+    """The posts that a plan comes to next where those it looked at were played."""
+    blocks = {block.id: block for block in task.playlist.blocks}
+    return {
+        post
+        for loop in result.looked_at
+        for block_id, source in loop.candidates.items()
+        for post in islice(
+            book.candidates(task.display_id, blocks[block_id], loop.loop).ids,
+            _AHEAD_TIMES * len(tuple(source.ids)) + _AHEAD,
+        )
+    }
 
 
 def _picks(book: CandidateBook, task: Task, result: ScheduleResult) -> set[tuple[MatchQuery, str]]:

@@ -17,6 +17,7 @@ from sorafeed_assets.services.timelines.planning import (
     plays_on,
     start_of,
 )
+from sorafeed_assets.services.timelines.plays import PlayHistory
 from sorafeed_assets.services.timelines.publishing import Published, Target, clear, publish
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines import reads as stored
@@ -77,7 +78,9 @@ def rebuild(
         OvertakenError: roll back, and try again with a new book.
     """
     snapshot = _read_snapshot(connection, display_ids)
-    planned = plan_displays(connection, book, _tasks(connection, snapshot, display_ids), window)
+    tasks = _tasks(snapshot, display_ids)
+    history = PlayHistory(connection, _going_on(snapshot, tasks))
+    planned = plan_displays(connection, book, history, tasks, window)
     outcomes: Outcomes = {}
     targets: list[Target] = []
     idle: list[stored.DisplayRow] = []
@@ -139,32 +142,29 @@ def _outcome(target: Target, published: Published) -> BuildOutcome:
     )
 
 
-def _tasks(connection: Connection, snapshot: _Snapshot, display_ids: Sequence[str]) -> list[Task]:
-    active = {
-        display_id: snapshot.playlists[display_id]
-        for display_id in display_ids
-        if display_id in snapshot.playlists and display_id in snapshot.displays
-    }
-    # What a display played before a new playlist does not count for it.
-    going_on = [
-        display_id
-        for display_id, playlist in active.items()
-        if plays_on(snapshot.builds.get(display_id), playlist)
-    ]
-    plays = stored.load_plays(connection, going_on)
+def _tasks(snapshot: _Snapshot, display_ids: Sequence[str]) -> list[Task]:
     return [
         Task(
             display_id,
-            playlist,
+            snapshot.playlists[display_id],
             start_of(
                 snapshot.displays[display_id],
-                playlist,
+                snapshot.playlists[display_id],
                 snapshot.builds.get(display_id),
                 snapshot.queues.get(display_id, []),
             ),
-            plays.get(display_id, {}),
         )
-        for display_id, playlist in active.items()
+        for display_id in display_ids
+        if display_id in snapshot.playlists and display_id in snapshot.displays
+    ]
+
+
+def _going_on(snapshot: _Snapshot, tasks: Sequence[Task]) -> list[str]:
+    """The displays whose plays count: none that was played before a new playlist does."""
+    return [
+        task.display_id
+        for task in tasks
+        if plays_on(snapshot.builds.get(task.display_id), task.playlist)
     ]
 
 

@@ -440,4 +440,10 @@ concurrent_indexes = (
         video_history.c.played_at,
         video_history.c.video_id,
     ),
+    Index(
+        "video_history_display_id_video_id_idx",
+        video_history.c.display_id,
+        video_history.c.video_id,
+        video_history.c.played_at,
+    ),
 )

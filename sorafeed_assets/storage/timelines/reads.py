@@ -1,6 +1,6 @@
-"""What timelines are made from, read set-wise: displays, builds, queues and plays."""
+"""What timelines are made from, read set-wise: displays, builds and queues."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -52,20 +52,6 @@ SELECT id, display_id, build_id, playlist_id, block_id, video_id, block_position
 FROM timeline_videos
 WHERE display_id = ANY(CAST(:display_ids AS text[]))
 ORDER BY display_id, loop_iteration, timeline_position
-"""
-
-# One row a display: a row a play would cost more to carry over than to find.
-_PLAYS: Final = """
-SELECT d.id, array_agg(h.video_id), array_agg(h.last)
-FROM displays AS d
-CROSS JOIN LATERAL (
-    SELECT video_id, CAST(extract(epoch FROM max(played_at)) * 1000000 AS bigint) AS last
-    FROM video_history
-    WHERE display_id = d.id AND played_at >= d.dedup_since
-    GROUP BY video_id
-) AS h
-WHERE d.id = ANY(CAST(:display_ids AS text[]))
-GROUP BY d.id
 """
 
 
@@ -158,9 +144,3 @@ def load_queues(connection: Connection, display_ids: Collection[str]) -> dict[st
     for row in connection.execute(text(_QUEUES), {"display_ids": list(display_ids)}):
         queues.setdefault(row.display_id, []).append(QueueRow(*row))
     return queues
-
-
-def load_plays(connection: Connection, display_ids: Sequence[str]) -> Mapping[str, dict[str, int]]:
-    """By display: when each post was last played since dedup_since, in microseconds."""
-    rows = connection.execute(text(_PLAYS), {"display_ids": list(display_ids)})
-    return {row[0]: dict(zip(row[1], row[2], strict=True)) for row in rows}

@@ -16,8 +16,9 @@ from sorafeed_assets.domain.timelines.plan import (
     Tier,
     keep_played,
     plan_loop,
+    plan_schedule,
 )
-from sorafeed_assets.domain.timelines.record import content_hash
+from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash, inputs_to_json
 from sorafeed_assets_tests.domain.plans import (
     POSTS,
     TERMS,
@@ -211,3 +212,38 @@ def test_ahead_runs_through_the_loops() -> None:
         (1, 1),
     ]
     assert Schedule(()).ahead(0, 0) == []
+
+
+def test_every_loop_that_was_planned_is_told() -> None:
+    result, _ = schedule_of(
+        [block(0, "cats", 2), block(1, "none", 1)],
+        {"cats": ["a", "b", "c"]},
+        {},
+        Start(loop=3, position=2),
+        window=1,
+    )
+    assert [loop.loop for loop in result.inputs] == [4]
+    assert [loop.loop for loop in result.looked_at] == [3, 4]
+    ended, _ = schedule_of([block(0, "cats", 1)], {"cats": ["a"]}, {}, window=3)
+    assert [loop.loop for loop in ended.looked_at] == [loop.loop for loop in ended.inputs]
+
+
+@given(playlists, catalogues, plays, st.integers(0, 9))
+def test_plays_of_other_posts_make_no_difference(
+    blocks: list[Block], catalogue: Catalogue, played: dict[str, int], position: int
+) -> None:
+    start = Start(position=position)
+    result, inputs = schedule_of(blocks, catalogue, played, start)
+    seen = {p for loop in result.looked_at for c in loop.candidates.values() for p in c.ids}
+    again = plan_schedule(
+        blocks,
+        lambda block, _: Candidates(catalogue.get(block.search_term, ()), complete=True),
+        {post: at for post, at in played.items() if post in seen},
+        max(played.values(), default=0),
+        start,
+        5,
+    )
+    assert again.schedule == result.schedule
+    assert inputs_to_json(PlanInputs("version", tuple(blocks), again.inputs)) == inputs_to_json(
+        inputs
+    )

@@ -1,0 +1,237 @@
+"""Planning reads the plays of the posts it looks at, and plans as with all plays."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, event, text
+
+from sorafeed_assets.domain.timelines.plan import Start
+from sorafeed_assets.domain.timelines.record import inputs_to_json
+from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.timelines import planning
+from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.planning import Planned, Task, plan_displays
+from sorafeed_assets.services.timelines.plays import PlayHistory
+from sorafeed_assets.services.timelines.rebuild import BuildOutcome
+from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.storage.playlists.rows import load_active_playlists
+from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, run
+
+POOL = 20
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for inner in node.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _rows_read(root: dict[str, Any]) -> float:
+    read: float = sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in _nodes(root)
+        if node.get("Relation Name") == "video_history"
+    )
+    return read
+
+
+@contextmanager
+def plays_read(engine: Engine) -> Iterator[list[float]]:
+    """How many rows of ``video_history`` each statement that asks for plays reads."""
+    rows: list[float] = []
+
+    def note(_: object, cursor: Any, statement: str, parameters: Any, *_context: object) -> None:
+        if "video_history" in statement and statement.lstrip().startswith(("SELECT", "WITH")):
+            explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode()
+            found = cursor.connection.execute(explain, parameters).fetchone()
+            rows.append(_rows_read(found[0][0]["Plan"]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield rows
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def record_plays(engine: Engine, display_id: str, videos: str, times: int) -> None:
+    """Plays of the videos that match a pattern, each ``times``, after what was recorded before."""
+    run(
+        engine,
+        "INSERT INTO video_history (display_id, video_id, loop_iteration, played_at)"
+        " SELECT :display, p.id, 0, d.dedup_since + n * interval '1 hour'"
+        "   + row_number() OVER (ORDER BY p.id) * interval '1 second'"
+        " FROM sora_posts p, displays d, generate_series(1, :times) AS n"
+        " WHERE p.id LIKE :videos AND d.id = :display",
+        display=display_id,
+        videos=videos,
+        times=times,
+    )
+    run(engine, "ANALYZE video_history")
+
+
+@pytest.mark.parametrize("mode", ["newest", "random"])
+def test_what_planning_reads_does_not_grow_with_the_plays(engine: Engine, mode: str) -> None:
+    add_posts(engine, "cats", 300)
+    add_posts(engine, "dogs", 300)
+    watch_term(engine, "cats")
+    refresh_days(engine, None, pool_size=POOL)
+    displays = [f"D0000{number}" for number in range(5)]
+    for display_id in displays:
+        add_display(engine, display_id)
+        add_playlist(engine, display_id, [("cats", 3, mode)])
+    service = TimelineService(engine, candidates_per_pool=POOL)
+    service.repopulate(displays)
+    measured = []
+    # Of few posts that are looked at, and of many that are not.
+    for times in (1, 40):
+        for display_id in displays:
+            record_plays(engine, display_id, "cats-000%", times)
+            record_plays(engine, display_id, "dogs%", times)
+        with plays_read(engine) as rows:
+            outcomes = service.repopulate(displays)
+        assert all(isinstance(outcome, BuildOutcome) for outcome in outcomes.values())
+        measured.append((len(rows), sum(rows)))
+    assert measured[0] == measured[1]
+    # Every display's plays are read at once, and no more than the posts that plans look at.
+    statements, read = measured[1]
+    assert statements < 8
+    assert read <= len(displays) * 300
+
+
+class EveryPlay(PlayHistory):
+    """A history that knows every play of its displays from the start."""
+
+    def __init__(self, connection: Connection, display_ids: Collection[str]) -> None:
+        super().__init__(connection, display_ids)
+        rows = connection.execute(
+            text(
+                "SELECT h.display_id, video_id,"
+                " CAST(extract(epoch FROM max(played_at)) * 1000000 AS bigint) AS last"
+                " FROM video_history h JOIN displays d ON d.id = h.display_id"
+                " WHERE played_at >= dedup_since GROUP BY 1, 2"
+            )
+        )
+        self._plays = {code: {} for code in display_ids}
+        for row in rows:
+            self._plays.setdefault(row.display_id, {})[row.video_id] = row.last
+
+    def latest(self, display_id: str) -> int:
+        return max(self._plays[display_id].values(), default=0)
+
+    def unknown(self, _display_id: str, _posts: Collection[str]) -> set[str]:
+        return set()
+
+
+DISPLAYS = ("AAAAAA", "BBBBBB", "CCCCCC")
+POSTS = {"cats": 14, "dogs": 9, "birds": 2, "unicorns": 0}
+_PLAY = "INSERT INTO video_history (display_id, video_id, loop_iteration, played_at) "
+
+_lines = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(POSTS)),
+        st.integers(1, 5),
+        st.sampled_from(["newest", "random"]),
+        st.sampled_from(["mixed", "wide"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+_plays = st.lists(
+    st.tuples(
+        st.sampled_from([f"{term}-{n:04}" for term, count in POSTS.items() for n in range(count)]),
+        st.integers(-3, 40),
+    ),
+    max_size=40,
+)
+_starts = st.tuples(st.integers(0, 2), st.integers(0, 6), st.integers(0, 4))
+
+
+@pytest.fixture
+def catalogue(engine: Engine) -> Engine:
+    for term, count in POSTS.items():
+        if count:
+            add_posts(engine, term, count)
+    for term in ("cats", "dogs"):
+        watch_term(engine, term)
+    refresh_days(engine, None, pool_size=4)
+    add_posts(engine, "cats", 3, start=POSTS["cats"])
+    for display_id in DISPLAYS:
+        add_display(engine, display_id)
+    return engine
+
+
+def _plan(
+    connection: Connection, tasks: list[Task], history: PlayHistory, window: int
+) -> dict[str, object]:
+    planned = plan_displays(connection, CandidateBook(4), history, tasks, window)
+    return {
+        display_id: (plan.content_hash, plan.result.loop, plan.result.position,
+                     inputs_to_json(plan.inputs))
+        if isinstance(plan, Planned)
+        else str(plan)
+        for display_id, plan in planned.items()
+    }  # fmt: skip
+
+
+def _kept(
+    connection: Connection, tasks: list[Task], starts: list[tuple[int, int, int]]
+) -> list[Task]:
+    """The tasks as they go on: at a loop and a position, with picks that stay."""
+    history = PlayHistory(connection, [])
+    before = plan_displays(connection, CandidateBook(4), history, tasks, 5)
+    going_on = []
+    for task, (loop, position, kept) in zip(tasks, starts, strict=True):
+        plan = before[task.display_id]
+        assert isinstance(plan, Planned)
+        picks = plan.result.schedule.loops[0].picks[:kept]
+        going_on.append(Task(task.display_id, task.playlist, Start(loop, position, picks)))
+    return going_on
+
+
+@pytest.mark.parametrize("ahead", [0, 8])
+def test_plans_are_those_of_all_plays(
+    catalogue: Engine, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_AHEAD", ahead)
+    monkeypatch.setattr(planning, "_AHEAD_TIMES", 1)
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.tuples(_lines, _lines, _lines),
+        st.tuples(_plays, _plays, _plays),
+        st.tuples(_starts, _starts, _starts),
+        st.integers(1, 10),
+    )
+    def check(
+        lines: tuple[list[Any], ...],
+        plays: tuple[list[tuple[str, int]], ...],
+        starts: tuple[tuple[int, int, int], ...],
+        window: int,
+    ) -> None:
+        run(catalogue, "DELETE FROM video_history")
+        for display_id, of_display, played in zip(DISPLAYS, lines, plays, strict=True):
+            add_playlist(catalogue, display_id, of_display)
+            for video_id, second in played:
+                run(
+                    catalogue,
+                    _PLAY + "SELECT id, :video, 0, dedup_since + :second * interval '1 second'"
+                    " FROM displays WHERE id = :id",
+                    id=display_id,
+                    video=video_id,
+                    second=second,
+                )
+        with catalogue.connect() as connection:
+            playlists = load_active_playlists(connection, DISPLAYS)
+            tasks = [Task(code, playlists[code], Start()) for code in DISPLAYS]
+            tasks = _kept(connection, tasks, list(starts))
+            # The second display has a new playlist: what it played before does not count.
+            going_on = [DISPLAYS[0], DISPLAYS[2]]
+            every = EveryPlay(connection, going_on)
+            every._plays[DISPLAYS[1]] = {}
+            expected = _plan(connection, tasks, every, window)
+            assert _plan(connection, tasks, PlayHistory(connection, going_on), window) == expected
+
+    check()
