@@ -33,6 +33,7 @@ _CALLS_EVERY: Final = 5.0
 _SILENCE: Final = 60.0
 _JOBS_EVERY: Final = 1.0
 _TOKENS_EVERY: Final = 2.0
+_MEMORY_EVERY: Final = 5.0
 _KEYS_EVERY: Final = 600.0
 _CHANNEL_EVERY: Final = 0.25
 _CHANNEL_SECONDS: Final = 3.0
@@ -105,6 +106,7 @@ def start_background(runtime: Runtime) -> None:
     background.repeat("calls", partial(_note_calls, runtime), _CALLS_EVERY)
     background.repeat("jobs", partial(_count, runtime), _JOBS_EVERY)
     background.repeat("tokens", runtime.confirm_tokens, _TOKENS_EVERY)
+    background.repeat("memory", runtime.expire_answers, _MEMORY_EVERY)
     background.repeat("keys", partial(_expire_keys, runtime), _KEYS_EVERY)
 
 

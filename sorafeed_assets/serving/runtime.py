@@ -82,7 +82,9 @@ class Runtime:
             str(settings.redis_url), decode_responses=True, socket_connect_timeout=_REDIS_SECONDS
         )
         self.readings = Readings(self.engine)
-        self.answers: Answers[Answer] = Answers(settings.api_answer_seconds)
+        self.answers: Answers[Answer] = Answers(
+            settings.api_answer_seconds, size_of=lambda answer: len(answer.body)
+        )
         self.hub = Hub()
         self.tokens = KnownTokens()
         self.stored_tokens = Together(self._find_tokens)
@@ -132,6 +134,10 @@ class Runtime:
         )
         self.metrics.count_queries(engine, use)
         return engine
+
+    async def expire_answers(self) -> None:
+        """Forget the answers that are too old to be given."""
+        self.answers.expire()
 
     async def confirm_tokens(self) -> None:
         """Ask once whether any token changed, instead of for each of a wall of players."""

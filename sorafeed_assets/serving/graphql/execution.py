@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections import OrderedDict
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 import structlog
+from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -16,6 +17,7 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    Token,
     execute,
     get_operation_ast,
     get_variable_values,
@@ -42,7 +44,10 @@ class OutcomeUnknownError(SorafeedError):
 
 # Of a query; a mutation that is given up would still be stored.
 _TIME_SECONDS: Final = 15.0
+# Documents that are kept, and what they may take in memory; a token of one takes some 600 bytes.
 _MOST_DOCUMENTS: Final = 500
+_MOST_DOCUMENT_BYTES: Final = 32_000_000
+_TOKEN_BYTES: Final = 600
 _MOST_ERRORS: Final = 10
 _CODES: Final[tuple[tuple[type[SorafeedError], str], ...]] = (
     (InvalidInputError, "BAD_USER_INPUT"),
@@ -107,7 +112,12 @@ class Executor:
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._documents: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._documents: LRUCache[str, DocumentNode] = LRUCache(_MOST_DOCUMENT_BYTES, _size)
+
+    @property
+    def document_bytes(self) -> int:
+        """What the kept documents take in memory, as a rule."""
+        return int(self._documents.currsize)
 
     def prepare(self, request: Request) -> Prepared:
         """What to execute.
@@ -141,7 +151,6 @@ class Executor:
     def _document(self, query: str) -> DocumentNode:
         known = self._documents.get(query)
         if known is not None:
-            self._documents.move_to_end(query)
             return known
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
@@ -156,9 +165,8 @@ class Executor:
             check_document(document)
         except InvalidInputError as error:
             raise RefusedError([GraphQLError(str(error), original_error=error)]) from error
-        self._documents[query] = document
-        while len(self._documents) > _MOST_DOCUMENTS:
-            self._documents.popitem(last=False)
+        if _size(document) <= self._documents.maxsize:
+            self._documents[query] = document
         return document
 
     async def execute(
@@ -215,6 +223,19 @@ class Executor:
             shown["message"] = f"something went wrong here; request {request_id} in the log"
         shown["extensions"] = {"code": code, **extensions}
         return shown
+
+
+def _size(document: DocumentNode) -> int:
+    """What a document takes in memory; never less than its share of all that is kept."""
+    size = _MOST_DOCUMENT_BYTES // _MOST_DOCUMENTS
+    if document.loc is None:
+        return size
+    tokens = 0
+    token: Token | None = document.loc.start_token
+    while token is not None:
+        tokens += 1
+        token = token.next
+    return max(size, sys.getsizeof(document.loc.source.body) + tokens * _TOKEN_BYTES)
 
 
 def _of_a_change(error: GraphQLError) -> GraphQLError:

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 _LIFE_SECONDS: Final = 5.0
 _MOST: Final = 2_000
+_MOST_BYTES: Final = 64_000_000
 # Asked for in the last part of its life, an answer is made anew while it is still good.
 _LAST_PART: Final = 0.3
 
@@ -30,20 +31,40 @@ class Answers(Generic[_Value]):
     Args:
         life: how long an answer is good, in seconds; 0 keeps none.
         clock: monotonic seconds.
+        size_of: the bytes of an answer.
+        most: how many answers are kept.
+        most_bytes: how many bytes all kept answers have together.
     """
 
     def __init__(
-        self, life: float = _LIFE_SECONDS, clock: Callable[[], float] = time.monotonic
+        self,
+        life: float = _LIFE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        size_of: Callable[[_Value], int] = lambda _value: 0,
+        most: int = _MOST,
+        most_bytes: int = _MOST_BYTES,
     ) -> None:
         self._life = life
         self._clock = clock
+        self._size_of = size_of
+        self._most = most
+        self._most_bytes = most_bytes
         self._kept: OrderedDict[str, tuple[float, frozenset[str], _Value]] = OrderedDict()
         self._by_tag: dict[str, set[str]] = {}
         self._shared: dict[str, _Computation[_Value]] = {}
         self._running: set[_Computation[_Value]] = set()
         self._is_trusted = False
+        self.size = 0
+        """The bytes of all kept answers."""
         self.hits = 0
         self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
 
     @property
     def is_trusted(self) -> bool:
@@ -61,6 +82,7 @@ class Answers(Generic[_Value]):
         if "all" in tags:
             self._kept.clear()
             self._by_tag.clear()
+            self.size = 0
         for tag in tags:
             for key in self._by_tag.pop(tag, set()).copy():
                 self._forget(key)
@@ -68,6 +90,12 @@ class Answers(Generic[_Value]):
             computation.dropped.update(tags)
         # Whoever asks from now on must not get what was begun before the change.
         self._shared.clear()
+
+    def expire(self) -> None:
+        """Forget the answers that are too old to be given."""
+        now = self._clock()
+        for key in [key for key, (until, _, _) in self._kept.items() if until <= now]:
+            self._forget(key)
 
     async def get(self, key: str, compute: Callable[[set[str]], Awaitable[_Value]]) -> _Value:
         """The kept answer, or a new one; ``compute`` adds what it reads to the tags it gets."""
@@ -117,16 +145,21 @@ class Answers(Generic[_Value]):
 
     def _keep(self, key: str, tags: frozenset[str], value: _Value, begun: float) -> None:
         self._forget(key)
+        size = self._size_of(value)
+        if size > self._most_bytes:
+            return
         self._kept[key] = (begun + self._life, tags, value)
+        self.size += size
         for tag in tags:
             self._by_tag.setdefault(tag, set()).add(key)
-        while len(self._kept) > _MOST:
+        while len(self._kept) > self._most or self.size > self._most_bytes:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, key: str) -> None:
         kept = self._kept.pop(key, None)
         if kept is None:
             return
+        self.size -= self._size_of(kept[2])
         for tag in kept[1]:
             keys = self._by_tag.get(tag)
             if keys is not None:

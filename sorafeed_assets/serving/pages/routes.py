@@ -1,12 +1,15 @@
 """The admin page and the player: their first paint, rendered here, and parts of it anew."""
 
+import sys
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from cachetools import LRUCache, cached
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
@@ -34,6 +37,8 @@ from sorafeed_assets.storage.cache.redis import display_tag
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_CARDS: Final = 200
+# Ten thousand cards as they usually are.
+_CARD_BYTES: Final = 16_000_000
 _AHEAD: Final = 24
 _HISTORY: Final = 30
 _WEEK: Final = 7 * 86_400
@@ -67,7 +72,7 @@ def _render(template: str, **values: object) -> bytes:
     return _templates().get_template(template).render(**values).encode("utf-8", "replace")
 
 
-@lru_cache(maxsize=10_000)
+@cached(LRUCache(_CARD_BYTES, sys.getsizeof), lock=Lock())
 def _card(card: views.Card) -> str:
     """A card's markup; of a thousand cards only those that changed are rendered again."""
     return _templates().get_template("card.html").render(card=card)

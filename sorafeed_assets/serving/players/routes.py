@@ -5,11 +5,11 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from cachetools import LRUCache, cached
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -29,8 +29,8 @@ from sorafeed_assets.storage.timelines import playback
 _FEWEST: Final = 3
 _MOST: Final = 5
 _HEARTBEAT_SECONDS: Final = 15.0
-# Answers of as many players as one process should have; some 6 kB each.
-_KEPT: Final = 4_000
+# Answers to as many players as one process should have; some 3 kB each.
+_KEPT_BYTES: Final = 24_000_000
 
 
 async def next_videos(request: Request) -> Response:
@@ -38,6 +38,7 @@ async def next_videos(request: Request) -> Response:
     runtime, code = _display_of(request)
     count = _count(request.query_params.get("count"))
     snapshot, state = await _read(runtime, code)
+    runtime.calls[code] = datetime.now(UTC)
     etag, body = _playable(code, snapshot, state, count)
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if _knows(request.headers.get("if-none-match"), etag):
@@ -50,7 +51,6 @@ async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
 
     Without Postgres what Redis kept through a restart is better than nothing.
     """
-    runtime.calls[code] = datetime.now(UTC)
     if runtime.snapshots_are_current:
         kept = await _kept(runtime, code)
         if kept is not None and runtime.snapshots_are_current:
@@ -82,7 +82,10 @@ def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
     return canonical_json(found), state
 
 
-@lru_cache(maxsize=_KEPT)
+@cached(
+    LRUCache(_KEPT_BYTES, lambda answer: len(answer[1])),
+    key=lambda code, snapshot, state, count: _etag(snapshot, state, count) + code,
+)
 def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
     """The tag and the body of an answer: made anew only when Redis has something else."""
     stored = orjson.loads(snapshot)

@@ -9,7 +9,9 @@ from sqlalchemy import Engine, text
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.graphql import execution, limits
+from sorafeed_assets.serving.graphql.execution import Executor, Request
 from sorafeed_assets.serving.graphql.limits import MAX_DEPTH, QueryTooLargeError, check_size
+from sorafeed_assets.serving.graphql.schema import build_schema, executable
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.serving.client import Api, token_of
@@ -109,3 +111,26 @@ def test_a_token_that_calls_too_often_waits_and_others_do_not(
         assert calm.post("{ __typename }").status_code == 200
         hasty.close()
         calm.close()
+
+
+def test_documents_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "_MOST_DOCUMENT_BYTES", 2_000_000)
+    executor = Executor(executable(build_schema()))
+    small = "{ __typename }"
+    first = executor.prepare(Request(small, {}, None)).document
+    # Each of these has many tokens, and takes some 500 kB when it is parsed.
+    for number in range(8):
+        large = (
+            f'mutation M{number} {{ createPlaylist(displayId: "AAAAAA", name: "x", blocks: ['
+            + '{search: "a", videoCount: 1}' * 200
+            + "]) { problem } }"
+        )
+        assert executor.prepare(Request(large, {}, None)).document is (
+            executor.prepare(Request(large, {}, None)).document
+        )
+    assert executor.prepare(Request(small, {}, None)).document is not first
+    assert executor.document_bytes <= 2_000_000
+    long = '{ display(id: "' + "x" * 900_000 + '") { id } }'
+    for number in range(4):
+        executor.prepare(Request(long + " " * number, {}, None))
+    assert executor.document_bytes <= 2_000_000

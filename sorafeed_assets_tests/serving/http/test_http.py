@@ -325,7 +325,9 @@ def test_health_names_each_dependency(reader: Api, server: str) -> None:
         "status": "ready", "postgres": "ok", "redis": "ok", "channel": "ok", "snapshots": "ok",
         "cache": "warm",
     }  # fmt: skip
-    assert background.keys() == {"channel", "cache", "snapshots", "calls", "jobs", "tokens", "keys"}
+    assert background.keys() == {
+        "channel", "cache", "snapshots", "calls", "jobs", "tokens", "memory", "keys",
+    }  # fmt: skip
     assert {work["failures"] for work in background.values()} == {0}
     figures = reader.http.get("/metrics").text
     for name in ("requests_total", "database_queries_total", "answers_from_memory", "displays"):

@@ -292,6 +292,63 @@ def test_who_keeps_asking_never_waits_and_gets_nothing_old() -> None:
     asyncio.run(run())
 
 
+async def compute(size: int, _tags: set[str]) -> str:
+    return "x" * size
+
+
+def _kept(bodies: dict[str, int], moments: list[float], **bounds: int) -> list[str]:
+    """The keys that are kept of answers of these sizes, computed at these moments."""
+
+    async def run() -> list[str]:
+        now = [0.0]
+        answers: Answers[str] = Answers(5.0, lambda: now[0], size_of=len, **bounds)
+        answers.trust(trusted=True)
+
+        for key, moment in zip(bodies, moments, strict=False):
+            now[0] = moment
+            await answers.get(key, partial(compute, bodies[key]))
+        now[0] = moments[-1]
+        answers.expire()
+        assert answers.size == sum(bodies[key] for key in answers)
+        return list(answers)
+
+    return asyncio.run(run())
+
+
+def test_answers_are_kept_up_to_a_number_and_a_size() -> None:
+    five = dict.fromkeys("abcde", 10)
+    assert _kept(five, [0.0] * 5) == ["a", "b", "c", "d", "e"]
+    assert _kept(five, [0.0] * 5, most=3) == ["c", "d", "e"]
+    assert _kept(five, [0.0] * 5, most_bytes=25) == ["d", "e"]
+    # An answer that is too large by itself throws no other out.
+    assert _kept({"a": 10, "b": 30, "c": 10}, [0.0] * 3, most_bytes=25) == ["a", "c"]
+
+
+def test_answers_that_are_too_old_are_not_kept() -> None:
+    five = dict.fromkeys("abcde", 10)
+    assert _kept(five, [0.0, 1.0, 2.0, 3.0, 4.0, 6.5]) == ["c", "d", "e"]
+
+
+def test_an_answer_computed_anew_takes_the_place_of_the_old_one() -> None:
+    async def run() -> None:
+        answers: Answers[str] = Answers(5.0, size_of=len)
+        answers.trust(trusted=True)
+
+        async def compute(tags: set[str]) -> str:
+            tags.add("a")
+            return "x" * 10
+
+        for _ in range(3):
+            await answers.get("key", compute)
+            answers.drop(["a"])
+        await answers.get("key", compute)
+        assert answers.size == 10
+        answers.drop(["all"])
+        assert answers.size == 0
+
+    asyncio.run(run())
+
+
 def test_an_error_in_advance_is_told_to_who_asks_next() -> None:
     async def run() -> None:
         now = [0.0]
