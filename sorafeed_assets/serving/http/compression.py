@@ -1,176 +1,94 @@
-"""Answers as small as the client can take them: zstd, brotli or gzip."""
+"""Compression of answers by zstd, brotli or gzip, as `starlette-compress` does it.
 
+Added here: large answers that are sent again are compressed once, files below `/static/` are
+compressed too, and an ETag names the coding, as a strong tag has to.
+"""
+
+import contextlib
 import re
-import zlib
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Final
 
-import brotli
-import zstandard
+from cachetools import LRUCache
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette_compress import CompressMiddleware, add_compress_type, remove_compress_type
 
 _LEAST: Final = 600
 _LARGE: Final = 50_000
-_MOST_PACKED: Final = 16
+_KEPT_BYTES: Final = 32_000_000
 _STATIC: Final = "/static/"
-_PARTIAL: Final = 206
 _NOT_MODIFIED: Final = 304
-_TYPES: Final = re.compile(r"(text/(?!event-stream)|application/(.*json|javascript)|image/svg)")
-_SUFFIX: Final = re.compile(r'-(?:zstd|br|gzip)"')
+_CODED: Final = re.compile(r'("[^"]*)-(zstd|br|gzip)"')
+
+add_compress_type("application/graphql-response+json")
+# Each part of an export is sent as it is read.
+add_compress_type("application/x-ndjson", streaming=True)
+# Events are small and rare, and a proxy may hold back what is compressed.
+remove_compress_type("text/event-stream")
 
 
-class _Packer(Protocol):
-    def add(self, data: bytes) -> bytes: ...
-    def end(self) -> bytes: ...
+class Compression(CompressMiddleware):
+    """Compresses text as it is sent, whole or streamed."""
 
-
-class _Zstd:
-    def __init__(self) -> None:
-        self._inner = zstandard.ZstdCompressor(level=3).compressobj()
-
-    def add(self, data: bytes) -> bytes:
-        return self._inner.compress(data)
-
-    def end(self) -> bytes:
-        return self._inner.flush()
-
-
-class _Brotli:
-    def __init__(self) -> None:
-        self._inner: Any = brotli.Compressor(quality=4)
-
-    def add(self, data: bytes) -> bytes:
-        return bytes(self._inner.process(data))
-
-    def end(self) -> bytes:
-        return bytes(self._inner.finish())
-
-
-class _Gzip:
-    def __init__(self) -> None:
-        self._inner = zlib.compressobj(5, zlib.DEFLATED, 31)
-
-    def add(self, data: bytes) -> bytes:
-        return self._inner.compress(data)
-
-    def end(self) -> bytes:
-        return self._inner.flush()
-
-
-_PACKERS: Final[dict[str, Callable[[], _Packer]]] = {"zstd": _Zstd, "br": _Brotli, "gzip": _Gzip}
-
-
-@lru_cache(maxsize=_MOST_PACKED)
-def _packed(coding: str, body: bytes) -> bytes:
-    """A large answer that is kept is compressed once; the same bytes are known by their hash."""
-    packer = _PACKERS[coding]()
-    return packer.add(body) + packer.end()
-
-
-@lru_cache(maxsize=500)
-def choose_coding(accepted: str) -> str | None:
-    """The best of our codings that an Accept-Encoding header takes."""
-    weights: dict[str, float] = {}
-    for part in accepted.lower().split(","):
-        name, _, parameter = part.strip().partition(";")
-        try:
-            weight = float(parameter.strip().removeprefix("q=")) if parameter else 1.0
-        except ValueError:
-            weight = 0.0
-        weights[name.strip()] = weight
-    best = max(_PACKERS, key=lambda coding: weights.get(coding, weights.get("*", 0.0)))
-    return best if weights.get(best, weights.get("*", 0.0)) > 0 else None
-
-
-class Compression:
-    """Compresses text as it is sent, whole or streamed; a compressed ETag says how."""
+    __slots__ = ()
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        super().__init__(app, minimum_size=_LEAST, zstd_level=3, brotli_quality=4, gzip_level=5)
+        for responder in (self._zstd, self._brotli, self._gzip):
+            if responder is not None:
+                responder.oneshot = _once_each(responder.oneshot)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        coding = None
-        if scope["type"] == "http":
-            coding = choose_coding(Headers(scope=scope).get("accept-encoding", ""))
-        if coding is None:
-            await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
             return
-        scope["headers"] = [
-            (name, _SUFFIX.sub('"', value.decode("latin-1")).encode("latin-1"))
-            if name == b"if-none-match"
-            else (name, value)
-            for name, value in scope["headers"]
-        ]
         if scope["path"].startswith(_STATIC):
-            # Read here, so that it can be compressed.
-            scope["extensions"] = {
-                name: value
-                for name, value in scope.get("extensions", {}).items()
-                if name != "http.response.pathsend"
-            }
-        await self._app(scope, receive, _Sender(send, coding))
+            # Otherwise the server sends the file by itself, as it is.
+            extensions = dict(scope.get("extensions", {}))
+            extensions.pop("http.response.pathsend", None)
+            scope = {**scope, "extensions": extensions}
+        known = Headers(scope=scope).get("if-none-match")
+        if known is not None:
+            # The application compares its own tags, which name no coding.
+            headers = MutableHeaders(scope=scope)
+            headers["if-none-match"] = _CODED.sub(r'\1"', known)
+
+        async def send_coded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _name_coding(message, known or "")
+            await send(message)
+
+        await super().__call__(scope, receive, send_coded)
 
 
-class _Sender:
-    """Sends one answer, compressed if that is worth it."""
+def _name_coding(start: Message, known: str) -> None:
+    """Add the coding to a compressed answer's ETag, or to the one that a client knows."""
+    headers = MutableHeaders(scope=start)
+    etag = headers.get("etag", "")
+    coding = headers.get("content-encoding")
+    if start["status"] == _NOT_MODIFIED:
+        coding = next((c for tag, c in _CODED.findall(known) if f'{tag}"' == etag), None)
+    if coding is not None and etag.endswith('"'):
+        headers["etag"] = f'{etag[:-1]}-{coding}"'
 
-    def __init__(self, send: Send, coding: str) -> None:
-        self._send = send
-        self._coding = coding
-        self._start: Message | None = None
-        self._packer: _Packer | None = None
-        self._is_whole = False
 
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            # Held back until the first part of the body tells whether to compress.
-            self._start = message
-        elif message["type"] == "http.response.body":
-            await self._body(message)
-        else:
-            # A file that the server itself sends, of a kind that is not compressed.
-            if self._start is not None:
-                start, self._start = self._start, None
-                await self._send(start)
-            await self._send(message)
+def _once_each(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Remember what large bodies are compressed to: an answer that is kept is sent again."""
+    kept: LRUCache[bytes, tuple[bytes, int]] = LRUCache(
+        _KEPT_BYTES, lambda entry: len(entry[0]) + entry[1]
+    )
 
-    async def _body(self, message: Message) -> None:
-        data, more = message.get("body", b""), message.get("more_body", False)
-        if self._start is not None:
-            start, self._start = self._start, None
-            self._begin(start, len(data), is_whole=not more)
-            await self._send(start)
-        if self._packer is not None:
-            if self._is_whole and len(data) >= _LARGE:
-                data = _packed(self._coding, data)
-            else:
-                data = self._packer.add(data) + (b"" if more else self._packer.end())
-            if more and not data:
-                return
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+    def compressed(body: bytes) -> bytes:
+        if len(body) < _LARGE:
+            return compress(body)
+        found = kept.get(body)
+        if found is None:
+            found = compress(body), len(body)
+            # Not one that is larger than all that may be kept.
+            with contextlib.suppress(ValueError):
+                kept[body] = found
+        return found[0]
 
-    def _begin(self, start: Message, size: int, *, is_whole: bool) -> None:
-        headers = MutableHeaders(scope=start)
-        is_text = _TYPES.match(headers.get("content-type", "")) is not None
-        if start["status"] == _NOT_MODIFIED:
-            self._mark(headers)
-            return
-        if not is_text or start["status"] == _PARTIAL or "content-encoding" in headers:
-            return
-        headers.add_vary_header("Accept-Encoding")
-        self._is_whole = is_whole
-        if is_whole and size < _LEAST:
-            return
-        self._packer = _PACKERS[self._coding]()
-        headers["content-encoding"] = self._coding
-        self._mark(headers)
-        if "content-length" in headers:
-            del headers["content-length"]
-
-    def _mark(self, headers: MutableHeaders) -> None:
-        etag = headers.get("etag")
-        if etag is not None and etag.endswith('"'):
-            headers["etag"] = f'{etag[:-1]}-{self._coding}"'
+    return compressed

@@ -1,5 +1,6 @@
 """How GraphQL is spoken over HTTP, what one request may ask for, and how answers are sent."""
 
+import asyncio
 import gzip
 import json
 import socket
@@ -13,8 +14,10 @@ import httpx
 import pytest
 import zstandard
 from sqlalchemy import Engine, text
+from starlette.types import Message, Receive, Scope, Send
 
-from sorafeed_assets_tests.serving.client import Api
+from sorafeed_assets.serving.http.compression import Compression
+from sorafeed_assets_tests.serving.client import Api, make_display, newest
 from sorafeed_assets_tests.wall import add_posts
 
 GRAPHQL = "application/graphql-response+json"
@@ -344,3 +347,59 @@ def test_unknown_paths_and_methods_are_refused_in_json(reader: Api) -> None:
     ):
         assert response.status_code == status
         assert response.json()["error"]["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/static/admin.css", "/api/displays/AAAAAA/next"])
+def test_a_tag_names_the_coding_and_is_known_again(admin: Api, engine: Engine, path: str) -> None:
+    add_posts(engine, "cat", 9)
+    make_display(admin, "AAAAAA", newest("cat", 5))
+    tags = set()
+    for accepted in ("identity", "zstd", "br", "gzip"):
+        headers = {"accept-encoding": accepted}
+        first = admin.http.get(path, headers=headers)
+        tags.add(first.headers["etag"])
+        assert first.headers.get("content-encoding", "identity") == accepted
+        assert "Accept-Encoding" in first.headers["vary"]
+        again = admin.http.get(
+            path, headers={**headers, "if-none-match": f'"other-br", {first.headers["etag"]}'}
+        )
+        assert again.status_code == 304
+        assert again.headers["etag"] == first.headers["etag"]
+    assert len(tags) == 4
+
+
+@pytest.mark.parametrize(("size", "times"), [(100_000, 1), (10_000, 3), (40_000_000, 3)])
+def test_a_large_answer_that_is_kept_is_compressed_once(
+    monkeypatch: pytest.MonkeyPatch, size: int, times: int
+) -> None:
+    body = bytes(size)
+    sent: list[Message] = []
+    compressed: list[int] = []
+    compress = gzip.compress
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/html")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def count(data: bytes, compresslevel: int) -> bytes:
+        compressed.append(len(data))
+        return compress(data, compresslevel)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        middleware = Compression(app)
+        for _ in range(3):
+            scope = {"type": "http", "path": "/", "headers": [(b"accept-encoding", b"gzip")]}
+            await middleware(scope, receive, send)
+
+    monkeypatch.setattr(gzip, "compress", count)
+    asyncio.run(ask())
+    assert compressed == [size] * times
+    bodies = [message["body"] for message in sent if message["type"] == "http.response.body"]
+    assert [gzip.decompress(each) for each in bodies] == [body] * 3
