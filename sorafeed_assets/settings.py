@@ -1,6 +1,6 @@
 """The settings, and the only place that reads the environment."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     @field_validator("catalog_first_day")
     @classmethod
     def _is_past(cls, day: date) -> date:
-        if day > datetime.now(UTC).date() + timedelta(days=1):
+        if day > datetime.now(UTC).date():
             raise ValueError("lies in the future")
         return day
 

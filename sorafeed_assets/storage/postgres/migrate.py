@@ -34,12 +34,12 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             match rule is defined by.
     """
     with engine.connect() as lock, engine.connect() as connection:
-        # A session lock outside any transaction: concurrent index builds wait for transactions.
-        lock = lock.execution_options(isolation_level="AUTOCOMMIT")
-        lock.execute(text("SET lock_timeout = 0"))
-        lock.execute(text("SET statement_timeout = 0"))
-        lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         try:
+            # A session lock outside any transaction: concurrent index builds wait for transactions.
+            lock = lock.execution_options(isolation_level="AUTOCOMMIT")
+            lock.execute(text("SET lock_timeout = 0"))
+            lock.execute(text("SET statement_timeout = 0"))
+            lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             connection.execute(text("SET statement_timeout = 0"))
             _check_server(connection)
             connection.commit()
@@ -50,7 +50,9 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             build_missing_indexes(engine)
             return before, head_revision(connection)
         finally:
-            lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+            # Neither session has time-outs: both are closed, which also frees the lock.
+            connection.invalidate()
+            lock.invalidate()
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -1,6 +1,7 @@
 """The migrations build exactly the tables, and recover from interruption."""
 
 import subprocess
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -95,3 +96,17 @@ def test_sessions_have_time_outs(engine: Engine) -> None:
         "idle_in_transaction_session_timeout": "2min",
         "timezone": "UTC",
     }
+
+
+def test_sessions_have_time_outs_after_a_migration(engine: Engine) -> None:
+    migrate(engine)
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(engine.connect()) for _ in range(3)]
+        shown = [
+            (
+                session.scalar(text("SHOW statement_timeout")),
+                session.scalar(text("SHOW lock_timeout")),
+            )
+            for session in sessions
+        ]
+    assert set(shown) == {("10min", "10s")}
