@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,21 @@ def processes_of(folder: Path) -> list[psutil.Process]:
         if any(str(folder) in text for text in about):
             found.append(process)
     return found
+
+
+def command_line(process: psutil.Process) -> str:
+    """What a process was started with; empty for one that has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
+def end_all(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes; one that has ended is passed over."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def exported(text: str) -> Mapping[str, str]:

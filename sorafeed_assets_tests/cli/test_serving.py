@@ -15,6 +15,8 @@ import pytest
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets_tests.cli.running import (
     answer,
+    command_line,
+    end_all,
     environment,
     exported,
     figures,
@@ -33,8 +35,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A data folder; whatever a failing test leaves running in it is ended."""
     folder = tmp_path / "data"
     yield folder
-    for process in processes_of(folder):
-        process.kill()
+    end_all(processes_of(folder))
 
 
 def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -> None:
@@ -59,11 +60,11 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     up.kill()
     up.wait()
     left = processes_of(folder)
-    assert any("dagster" in " ".join(process.cmdline()) for process in left)
+    assert any("dagster" in command_line(process) for process in left)
     again = start(said, "up", *ports, "--data-dir", str(folder))
     wait_until(lambda: address in said.read_text() or again.poll() is not None, "a second start")
     assert again.poll() is None, said.read_text()
-    assert not [process for process in left if is_alive(process)]
+    wait_until(lambda: not any(map(is_alive, left)), "the end of what was left")
     # The link that was printed before is good for nothing, the new one is.
     assert httpx.get(link).status_code == 401
     _opens_the_admin_page(_admin_link(said, api_port))
@@ -76,7 +77,7 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
 
     # Asked to stop, it ends everything it started.
     again.send_signal(signal.SIGTERM)
-    assert again.wait(60) == 0
+    assert again.wait(240) == 0
     assert processes_of(folder) == []
     assert free_port(port) == port
     assert not list((folder / "children").iterdir())
@@ -97,7 +98,7 @@ def test_the_api_alone_is_joined_by_other_commands(folder: Path, tmp_path: Path)
     with urlopen(asked) as response:  # noqa: S310  # our own address
         assert json.loads(response.read()) == {"data": {"display": {"name": "The hall"}}}
     serve.send_signal(signal.SIGTERM)
-    assert serve.wait(60) == 0
+    assert serve.wait(240) == 0
     assert processes_of(folder) == []
 
 

@@ -3,6 +3,7 @@
 from datetime import date
 
 import dagster as dg
+from redis import Redis
 from redis.client import PubSub
 from sqlalchemy import Engine
 
@@ -62,14 +63,18 @@ def test_odd_posts(engine: Engine, dagster: Dagster) -> None:
     assert dagster.culprits("video_candidates:pools_equal_brute_force") == ""
 
 
-def _told(channel: PubSub) -> list[str]:
+_END = "the end of what is told"
+
+
+def _told(redis: Redis, channel: PubSub) -> list[str]:
     """What was told so far, but for displays whose queue changed."""
     told: list[str] = []
-    channel.get_message(timeout=1)  # of having subscribed
-    while (message := channel.get_message(timeout=1)) is not None:
-        told += [message["data"]] if "AAAAA1" in message["data"] else []
+    redis.publish(CHANGES, _END)
+    while _END not in told:
+        message = channel.get_message(timeout=60)  # None for having subscribed
+        told += [message["data"]] if message is not None else []
     channel.close()
-    return told
+    return [data for data in told if "AAAAA1" in data]
 
 
 def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> None:
@@ -88,7 +93,7 @@ def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> N
     assert videos_of(engine, "AAAAA1") == before
     assert wall.culprits("display_timelines:queue_within_window") == ""
     # The API's pages hear of it, though nothing else of the display changed.
-    assert _told(channel) == ['["display:AAAAA1"]']
+    assert _told(wall.connections.redis, channel) == ['["display:AAAAA1"]']
     why = "blocks[1].search_term: is empty; write the words to search for"
     assert plan_problems(engine) == {"AAAAA1": why}
     # Terms are tracked for the others, and the unusable one is told.

@@ -79,7 +79,7 @@ def data(page: Page, name: str) -> str:
     return str(page.evaluate(f"document.body.dataset.{name} ?? ''"))
 
 
-def until(page: Page, expression: str, value: object = None, seconds: float = 30.0) -> None:
+def until(page: Page, expression: str, value: object = None, seconds: float = 120.0) -> None:
     """Poll from here: the pages' own policy lets no script evaluate text."""
 
     def is_so() -> bool:

@@ -16,7 +16,7 @@ class Api:
     def __init__(self, url: str, token: str | None, *, http2: bool = False) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self.url = url
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=30, http2=http2)
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=120, http2=http2)
 
     def post(self, query: str, **variables: object) -> httpx.Response:
         """A GraphQL request as it is answered."""
@@ -46,7 +46,7 @@ def token_of(engine: Engine, role: Role, display_id: str | None = None) -> str:
     return create_token(engine, role, "test", display_id=display_id)[1]
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
     """Poll until something is so; a test that waits in vain fails here."""
     deadline = time.monotonic() + seconds
     while not is_so():

@@ -15,6 +15,8 @@ from sorafeed_assets.storage.cache.redis import CHANGES
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import add_display, add_playlist
 
+_END = "the end of what is told"
+
 
 @pytest.mark.parametrize("by", ["asset", "job"])
 def test_terms_of_a_run_are_told_once(dagster: Dagster, by: str) -> None:
@@ -30,7 +32,10 @@ def test_terms_of_a_run_are_told_once(dagster: Dagster, by: str) -> None:
             else:
                 dagster.run("rebuild_displays")
         heard: list[str] = []
-        while message := channel.get_message(timeout=0.2):
+        connections.redis.publish(CHANGES, json.dumps([_END]))
+        while _END not in heard:
+            message = channel.get_message(timeout=60)
+            assert message is not None
             if message["type"] == "message":
                 heard += json.loads(message["data"])
     assert heard.count(TERMS_TAG) == 1

@@ -31,7 +31,7 @@ _INSERT = text(
 def _scan(engine: Engine) -> None:
     """Insert as the scanner does; raises when a lock is not free at once."""
     with engine.begin() as connection:
-        connection.execute(text("SET LOCAL lock_timeout = '20ms'"))
+        connection.execute(text("SET LOCAL lock_timeout = '1s'"))
         connection.execute(_INSERT)
         connection.execute(text("UPDATE sora_posts SET text = 'a dog' WHERE id = 'scanned-1'"))
         connection.execute(text("DELETE FROM sora_posts WHERE id = 'scanned-2'"))
@@ -73,7 +73,7 @@ def _index_build_that_waits(engine: Engine) -> Iterator[None]:
         building = threading.Thread(target=build_missing_indexes, args=(engine,))
         building.start()
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watch:
-            for _ in range(500):
+            for _ in range(3_000):
                 if watch.scalar(_WAITING):
                     break
                 building.join(0.02)

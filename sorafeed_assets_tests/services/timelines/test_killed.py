@@ -35,11 +35,12 @@ def edit_and_repopulate_for_ever(url: str) -> None:
 def kill_at_random_moments(url: str) -> None:
     """A line on stdin starts a round, a line on stdout ends it."""
     random = Random(1)  # noqa: S311  # moments, not secrets
-    for _ in sys.stdin:
+    for number, _ in enumerate(sys.stdin):
         worker = os.fork()
         if worker == 0:
             edit_and_repopulate_for_ever(url)
-        time.sleep(random.uniform(0.03, 0.2))
+        # Later and later, so that a slow machine comes to its second change too.
+        time.sleep(random.uniform(0.03, 0.2) * (1 + number // _ROUNDS))
         os.kill(worker, signal.SIGKILL)
         os.waitpid(worker, 0)
         print("killed", flush=True)  # noqa: T201  # to the test

@@ -59,11 +59,11 @@ def _waits(engine: Engine, lock: Callable[..., object], work: Callable[[], objec
         with engine.begin() as holder:
             lock(holder)
             future = pool.submit(work)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not run(engine, _WAITING)[0][0]:
                 assert not future.done(), "it did not wait"
                 assert time.monotonic() < deadline
-        future.result(10)
+        future.result(60)
 
 
 def test_writers_of_a_queue_wait(engine: Engine, service: TimelineService) -> None:
@@ -102,14 +102,14 @@ def test_refreshes_at_once_count_everything_once(engine: Engine) -> None:
     start = Barrier(3)
 
     def refresh() -> None:
-        start.wait(10)
+        start.wait(60)
         refresh_days(engine, None, pool_size=5)
 
     with ThreadPoolExecutor(3) as pool:
         for number in range(4):
             add_posts(engine, "cat", 7, prefix=f"round{number}", day=number % 2)
             for done in [pool.submit(refresh) for _ in range(3)]:
-                done.result(30)
+                done.result(120)
     refresh_totals(engine)
     assert [s.stored for s in sample_recount(engine, seed=0, size=1)] == [28, 28, 0]
     assert all(s.is_equal for s in sample_pools(engine, seed=0, size=1, pool_size=5))
@@ -139,7 +139,7 @@ def test_players_and_rebuilds_at_once_lose_no_play(
 
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(work) for work in (play, edit, play, edit)]:
-            done.result(60)
+            done.result(120)
     service.repopulate(["AAAAA1"])
     assert check_queues(engine, ["AAAAA1"], window=5) == {}
     assert check_plans(engine, ["AAAAA1"]) == {}

@@ -40,6 +40,12 @@ def _is_named(api: Api, number: int) -> bool:
 
 
 @pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Answers that grow too old by themselves long after a test stopped waiting for news."""
+    return settings.model_copy(update={"api_answer_seconds": 60.0})
+
+
+@pytest.fixture
 def other(settings: Settings, engine: Engine) -> Iterator[Api]:
     """A second serving process's worth of server, on the same databases."""
     with serving(settings, Listening(free_port())) as url:
@@ -64,8 +70,7 @@ def test_whoever_wrote_reads_it_and_others_hear_of_it(admin: Api, other: Api) ->
         watcher.ask(NAME, id="AAAAAA")
         writer.ask(RENAME, id="AAAAAA", name=str(number))
         assert _is_named(writer, number)
-        # Well before an answer would have grown too old by itself.
-        wait_until(partial(_is_named, watcher, number), seconds=2.0)
+        wait_until(partial(_is_named, watcher, number), seconds=30.0)
 
 
 def test_only_what_a_change_touches_is_dropped(admin: Api, engine: Engine) -> None:
@@ -91,7 +96,7 @@ def test_a_write_of_another_program_is_heard(
         with engine.begin() as connection:
             connection.execute(text("UPDATE displays SET name = 'by SQL', timeline_position = 7"))
         write_timeline_cache(engine, redis, ["AAAAAA"], ttl=100)
-    wait_until(lambda: reader.ask(NAME, id="AAAAAA")["display"]["name"] == "by SQL", seconds=2.0)
+    wait_until(lambda: reader.ask(NAME, id="AAAAAA")["display"]["name"] == "by SQL", seconds=30.0)
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.READER])
@@ -130,10 +135,10 @@ def test_a_display_and_a_playlist_of_the_command_are_heard(
     wait_until(lambda: reader.http.get("/readyz").json()["channel"] == "ok")
     assert reader.ask(CODES)["displays"]["nodes"] == []
     at_a_shell("displays", "add", "Hall", "--code", "HALL01")
-    wait_until(lambda: reader.ask(CODES)["displays"]["nodes"] == [{"id": "HALL01"}], seconds=2.0)
+    wait_until(lambda: reader.ask(CODES)["displays"]["nodes"] == [{"id": "HALL01"}], seconds=30.0)
     assert _terms(reader) == []
     at_a_shell("playlists", "import", file, "--display", "HALL01")
-    wait_until(lambda: _terms(reader) == ["cat"], seconds=2.0)
+    wait_until(lambda: _terms(reader) == ["cat"], seconds=30.0)
 
 
 def test_a_display_is_added_while_redis_is_away(
@@ -175,10 +180,10 @@ def test_pages_hear_of_their_display_by_events(admin: Api, engine: Engine, serve
 
     listener = threading.Thread(target=listen)
     listener.start()
-    assert opened.wait(10)
+    assert opened.wait(60)
     admin.ask('mutation { skip(displayId: "OTHER1") { videoId } }')
     admin.ask('mutation { skip(displayId: "MINE01") { videoId } }')
-    listener.join(10)
+    listener.join(60)
     assert not listener.is_alive()
     assert heard == ["[]", '["display:MINE01"]']
     player.close()

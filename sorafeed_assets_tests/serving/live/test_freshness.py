@@ -53,7 +53,7 @@ def test_another_process_reads_a_change_within_100_ms(processes: tuple[Api, Api]
         writer.ask(RENAME, name=name)
         written = time.monotonic()
         while watcher.ask(NAME)["display"]["name"] != name:
-            assert time.monotonic() < written + 10
+            assert time.monotonic() < written + 60
             time.sleep(0.005)  # a token's calls are limited
         late.append(time.monotonic() - written)
     assert median(late) < 0.1, late
@@ -68,7 +68,7 @@ class Page:
         self._opened = threading.Event()
         self._listener = threading.Thread(target=self._listen, args=(api, path))
         self._listener.start()
-        assert self._opened.wait(10)
+        assert self._opened.wait(60)
 
     def _listen(self, api: Api, path: str) -> None:
         with api.http.stream("GET", path) as stream:
@@ -85,7 +85,7 @@ class Page:
     def hear(self, tag: str) -> float:
         """When it is told of this."""
         while True:
-            moment, told = self._heard.get(timeout=10)
+            moment, told = self._heard.get(timeout=60)
             if told == tag:
                 return moment
 
@@ -101,7 +101,7 @@ class Page:
 
     def wait_closed(self) -> None:
         """Wait until it is gone."""
-        self._listener.join(10)
+        self._listener.join(60)
         assert not self._listener.is_alive()
 
 
