@@ -117,6 +117,8 @@ WHERE t.term > :after AND t.term LIKE :pattern
 ORDER BY t.term LIMIT :size
 """)
 
+_IS_TRACKED: Final = text("SELECT EXISTS (SELECT FROM search_terms WHERE term = :term)")
+
 _POSTS: Final = text("""
 SELECT p.id, p.text, p.posted_at, p.permalink, p.video_url, p.video_url_md, p.thumbnail_url,
        p.gif_url, p.width, p.height, c.username, c.display_name
@@ -221,6 +223,11 @@ def terms_page(connection: Connection, search: str, after: str, size: int) -> Se
     """The next tracked terms that contain ``search``, in order."""
     values = {"after": after, "pattern": like_pattern(search), "size": size}
     return connection.execute(_TERMS, values).mappings().all()
+
+
+def is_term_tracked(connection: Connection, term: str) -> bool:
+    """Whether counts of a normalized term are kept, or follow."""
+    return bool(connection.scalar(_IS_TRACKED, {"term": term}))
 
 
 def load_posts(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:

@@ -1,30 +1,21 @@
-"""How many posts match what somebody is typing: exact when it is known or small, never late."""
+"""How many posts match a search while it is typed: exact when known or small, never late."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from psycopg.errors import QueryCanceled
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine
 
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.services.counts.jobs import Priority
 from sorafeed_assets.services.counts.terms import track_term
 from sorafeed_assets.storage.cache.snapshots import total
-from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.catalog.bounded_count import count_up_to
+from sorafeed_assets.storage.lists import is_term_tracked
 
 MOST_COUNTED: Final = 10_000
 _MILLISECONDS: Final = 250
-
-_BOUNDED: Final = f"""
-SELECT count(*) FROM (
-    SELECT FROM sora_posts
-    WHERE {MATCHES} AND (:format = 'mixed' OR size_class = :format)
-    LIMIT :most + 1
-) AS first
-"""
 
 
 class Exactness(StrEnum):
@@ -50,12 +41,19 @@ def preview_count(
     search: str,
     format_: Format,
     *,
+    may_track: bool,
     milliseconds: int = _MILLISECONDS,
     on_tracked: Callable[[], None] = lambda: None,
 ) -> Preview:
-    """Count within a bounded query; what is more than that is tracked and counted by a job.
+    """Count within a bounded query; a search that is too large for that may be tracked.
 
-    ``on_tracked`` is called when the search was not tracked before.
+    Args:
+        engine: the database.
+        search: what was typed.
+        format_: which shapes of video count.
+        may_track: whether to track the search, so that its exact count follows.
+        milliseconds: how long counting may take.
+        on_tracked: called when the search was not tracked before.
 
     Raises:
         InvalidInputError: ``search`` is no search.
@@ -65,18 +63,14 @@ def preview_count(
         known = total(connection, query.term, format_)
         if known is not None:
             return Preview(query.term, format_, known, Exactness.EXACT, is_tracked=True)
-        values = {**match_parameters(query), "format": format_.value, "most": MOST_COUNTED}
-        try:
-            with connection.begin_nested():
-                connection.execute(text(f"SET LOCAL statement_timeout = {int(milliseconds)}"))
-                found = int(connection.scalar(text(_BOUNDED), values) or 0)
-        except OperationalError as error:
-            if not isinstance(error.orig, QueryCanceled):
-                raise
-            found = None
-    if found is not None and found <= MOST_COUNTED:
-        return Preview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
-    if track_term(engine, query, Priority.LOOKED_AT):
-        on_tracked()
+        found = count_up_to(connection, query, format_, MOST_COUNTED, milliseconds)
+        if found is not None and found <= MOST_COUNTED:
+            return Preview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
+        is_tracked = is_term_tracked(connection, query.term)
+    if may_track:
+        # Also one that is tracked: what somebody looks at is counted first.
+        if track_term(engine, query, Priority.LOOKED_AT):
+            on_tracked()
+        is_tracked = True
     least = 0 if found is None else MOST_COUNTED + 1
-    return Preview(query.term, format_, least, Exactness.AT_LEAST, is_tracked=True)
+    return Preview(query.term, format_, least, Exactness.AT_LEAST, is_tracked)

@@ -30,10 +30,13 @@ _Value = TypeVar("_Value")
 class Context:
     """Batches are made per request, so that nobody reads what another request read before."""
 
-    def __init__(self, runtime: Runtime, principal: Principal, tags: set[str]) -> None:
+    def __init__(
+        self, runtime: Runtime, principal: Principal, tags: set[str], *, may_store: bool
+    ) -> None:
         self.runtime = runtime
         self.principal = principal
         self.tags = tags
+        self.may_store = may_store
         self.has_changed = False
         reads = runtime.readings
         self.displays: DataLoader[str, DisplayRecord | None] = self._loader(reads.displays)

@@ -12,6 +12,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
+from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.graphql.context import Context
 from sorafeed_assets.serving.graphql.execution import (
@@ -77,8 +78,11 @@ class Endpoint:
                 return _problem(media, 405, problem, request_id, {"allow": "POST"})
             return await self._change(request, media, asked, prepared)
 
+        # Of a query too: an admin who looks at a large count has it tracked.
+        may_store = request.method == "POST" and principal.token.role is Role.ADMIN
+
         async def compute(tags: set[str]) -> Answer:
-            context = Context(runtime, principal, tags)
+            context = Context(runtime, principal, tags, may_store=may_store)
             body = (await self._executor.execute(prepared, asked, context, request_id)).body
             if "errors" in body:
                 # An error names its request: nobody else gets it.
@@ -86,7 +90,7 @@ class Endpoint:
             return Answer(encoded(body))
 
         try:
-            answer = await runtime.answers.get(_key(principal, asked), compute)
+            answer = await runtime.answers.get(_key(principal, asked, may_store=may_store), compute)
         except _FailedError as failed:
             body = failed.body
             for shown in body["errors"]:
@@ -100,7 +104,7 @@ class Endpoint:
         runtime: Runtime = request.app.state.runtime
         principal: Principal = request.state.principal
         request_id: str = request.state.request_id
-        context = Context(runtime, principal, set())
+        context = Context(runtime, principal, set(), may_store=True)
         key = request.headers.get(HEADER)
         # A task of its own: a client that goes away does not stop a change halfway.
         execute = partial(self._executor.execute, prepared, asked, context, request_id)
@@ -141,8 +145,8 @@ def _status(media: str, body: Mapping[str, Any]) -> int:
     return 200 if "data" in body or media == JSON_TYPE else 400
 
 
-def _key(principal: Principal, asked: Request) -> str:
-    parts = [principal.scope, asked.query, asked.operation_name, asked.variables]
+def _key(principal: Principal, asked: Request, *, may_store: bool) -> str:
+    parts = [principal.scope, may_store, asked.query, asked.operation_name, asked.variables]
     return hashlib.sha256(encoded(parts)).hexdigest()
 
 

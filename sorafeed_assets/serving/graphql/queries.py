@@ -94,8 +94,8 @@ class Query:
         return connection(page, Post.of)
 
     @strawberry.field(
-        description="How many posts match. What takes long to count is told as 'at least', "
-        "tracked, and exact a little later."
+        description="How many posts match. A count that takes long is given as AT_LEAST. When an "
+        "admin asks by POST, the search is then tracked, and its exact count follows."
     )
     async def count(
         self,
@@ -109,7 +109,11 @@ class Query:
         runtime = context.runtime
         found = await runtime.run(
             lambda: preview_count(
-                runtime.engine, search, format, on_tracked=runtime.commands.tell_of_terms
+                runtime.change_engine if context.may_store else runtime.engine,
+                search,
+                format,
+                may_track=context.may_store,
+                on_tracked=runtime.commands.tell_of_terms,
             )
         )
         return Count(

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from sorafeed_assets.services.counts.typeahead import MOST_COUNTED
 from sorafeed_assets.serving.graphql.schema import build_schema, schema_text
 from sorafeed_assets_tests.cache_data import store_counts
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import (
     CREATE_DISPLAY,
     Api,
@@ -199,12 +201,12 @@ def test_posts_of_a_search_come_newest_first_in_pages(reader: Api, engine: Engin
     assert len(tall["posts"]["nodes"]) == 5
 
 
-def test_a_small_count_is_exact_and_a_large_one_follows(reader: Api, engine: Engine) -> None:
+def test_a_small_count_is_exact_and_a_large_one_follows(admin: Api, engine: Engine) -> None:
     add_posts(engine, "cat", 4)
     query = (
         "query ($search: String!) { count(search: $search) { search total exactness isTracked } }"
     )
-    assert reader.ask(query, search=" CAT  -dog")["count"] == {
+    assert admin.ask(query, search=" CAT  -dog")["count"] == {
         "search": "cat -dog", "total": 4, "exactness": "EXACT", "isTracked": False,
     }  # fmt: skip
     with engine.begin() as connection:
@@ -214,14 +216,30 @@ def test_a_small_count_is_exact_and_a_large_one_follows(reader: Api, engine: Eng
                 " SELECT 'm' || n, 'many', now() FROM generate_series(1, 10050) n"
             )
         )
-    first = reader.ask(query, search="many")["count"]
+    first = admin.ask(query, search="many")["count"]
     assert first == {
         "search": "many", "total": 10001, "exactness": "AT_LEAST", "isTracked": True,
     }  # fmt: skip
-    wait_until(lambda: reader.ask(query, search="many")["count"]["exactness"] == "EXACT")
-    assert reader.ask(query, search="many")["count"]["total"] == 10050
-    error = reader.refusal(query, search="-dog")
+    wait_until(lambda: admin.ask(query, search="many")["count"]["exactness"] == "EXACT")
+    assert admin.ask(query, search="many")["count"]["total"] == 10050
+    error = admin.refusal(query, search="-dog")
     assert error["extensions"]["field"] == "search"
+
+
+def test_a_count_that_a_reader_or_a_get_asks_for_is_not_tracked(
+    reader: Api, admin: Api, engine: Engine
+) -> None:
+    add_posts(engine, "many", MOST_COUNTED + 1)
+    query = '{ count(search: "many") { total exactness isTracked } }'
+    untracked = {"total": 10001, "exactness": "AT_LEAST", "isTracked": False}
+    assert reader.ask(query)["count"] == untracked
+    for api in (reader, admin):
+        by_get = api.http.get("/graphql", params={"query": query}).json()
+        assert by_get["data"]["count"] == untracked
+    assert run(engine, "SELECT count(*) FROM search_terms") == [(0,)]
+    # What a reader was told a moment ago is not the admin's answer.
+    assert admin.ask(query)["count"] == {**untracked, "isTracked": True}
+    wait_until(lambda: reader.ask(query)["count"]["exactness"] == "EXACT")
 
 
 def test_cursors_of_another_list_and_forged_ones_are_refused(reader: Api, engine: Engine) -> None:

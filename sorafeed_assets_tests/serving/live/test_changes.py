@@ -150,12 +150,12 @@ def test_a_display_is_added_while_redis_is_away(
         assert connection.scalar(text("SELECT count(*) FROM displays")) == 1
 
 
-def test_a_term_tracked_by_a_preview_is_heard(reader: Api, engine: Engine) -> None:
+def test_a_term_tracked_by_a_preview_is_heard(admin: Api, engine: Engine) -> None:
     add_posts(engine, "many", MOST_COUNTED + 1)
-    assert _terms(reader) == []
-    reader.ask('{ count(search: "many") { total } }')
+    assert _terms(admin) == []
+    admin.ask('{ count(search: "many") { total } }')
     # In the same process at once.
-    assert _terms(reader) == ["many"]
+    assert _terms(admin) == ["many"]
 
 
 def test_pages_hear_of_their_display_by_events(admin: Api, engine: Engine, server: str) -> None:

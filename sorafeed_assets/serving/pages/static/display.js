@@ -124,15 +124,15 @@ async function count(row, isAgain = false) {
   if (!isAgain) output.textContent = "…";
   try {
     const { count: found } = await ask(
-      "query ($search: String!, $format: Format!) { count(search: $search, format: $format) { total exactness } }",
+      "query ($search: String!, $format: Format!) { count(search: $search, format: $format) { total exactness isTracked } }",
       { search, format },
     );
     if (asked.get(row) !== turn) return;
     const number = found.total.toLocaleString("en");
     const exact = found.exactness === "EXACT";
-    output.textContent = exact ? `${number} post${found.total === 1 ? "" : "s"}` : found.total ? `at least ${number}` : "many; counting";
+    output.textContent = exact ? `${number} post${found.total === 1 ? "" : "s"}` : found.total ? `at least ${number}` : found.isTracked ? "many; counting" : "many";
     output.classList.toggle("none", exact && found.total === 0);
-    if (!exact) setTimeout(() => asked.get(row) === turn && row.isConnected && count(row, true), LATER);
+    if (found.isTracked && !exact) setTimeout(() => asked.get(row) === turn && row.isConnected && count(row, true), LATER);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     if (asked.get(row) !== turn) return;
