@@ -40,6 +40,7 @@ _THREADS: Final = 12
 _READ_SECONDS: Final = 5
 _CHANGE_SECONDS: Final = 60
 _REDIS_SECONDS: Final = 0.5
+_CHANNEL_DEAD_SECONDS: Final = 3.0
 _REWRITE_AGAIN_SECONDS: Final = 1.0
 MOST_EXPORTS: Final = 4
 CHANNEL: Final = "channel"
@@ -191,17 +192,28 @@ class Runtime:
 
     def _changed_here(self, tags: Collection[str]) -> None:
         """Called in a thread; returns when this process serves nothing older any more."""
-        done = asyncio.run_coroutine_threadsafe(self._drop(list(tags)), self._loop)
+        done = asyncio.run_coroutine_threadsafe(self._drop_here(list(tags)), self._loop)
         done.result(timeout=_CHANGE_SECONDS)
 
-    async def _drop(self, tags: list[str]) -> None:
-        self._heard(tags)
+    async def _drop_here(self, tags: list[str]) -> None:
+        self._drop(tags)
+        # Pages hear of it by the channel, like those of all other processes. Should it be dead
+        # already, that is noticed soon.
+        self._tell_unheard(tags)
+        self._loop.call_later(_CHANNEL_DEAD_SECONDS, self._tell_unheard, tags)
+
+    def _tell_unheard(self, tags: list[str]) -> None:
+        if not self.listener.is_connected:
+            self.hub.tell(tags)
 
     def _heard(self, tags: list[str]) -> None:
+        self._drop(tags)
+        self.hub.tell(tags)
+
+    def _drop(self, tags: list[str]) -> None:
         if "tokens" in tags or "all" in tags:
             self.tokens.forget()
         self.answers.drop(tags)
-        self.hub.tell(tags)
 
     def _channel(self, connected: bool) -> None:  # noqa: FBT001  # a listener's state
         _log.info("channel", connected=connected)

@@ -125,6 +125,33 @@ def test_without_redis_everything_works_and_is_written_when_it_is_back(
     wait_until(lambda: "state" in api.http.get(NEXT).json())
 
 
+def test_without_redis_pages_hear_of_the_changes_of_their_server(
+    servers: Servers, api: Api
+) -> None:
+    wait_until(lambda: _status(api) == "ready")
+    with api.http.stream("GET", "/api/displays/AWAY01/events") as stream:
+        lines = stream.iter_lines()
+        assert "data: []" in [next(lines) for _ in range(3)]
+        servers.redis.stop()
+        wait_until(lambda: _status(api) == "degraded")
+        api.ask('mutation { pause(displayId: "AWAY01") { problem } }')
+        assert next(line for line in lines if "data: [" in line) == 'data: ["display:AWAY01"]'
+
+
+def test_pages_hear_of_a_change_that_redis_hangs_at(servers: Servers, api: Api) -> None:
+    wait_until(lambda: _status(api) == "ready")
+    with api.http.stream("GET", "/api/displays/AWAY01/events") as stream:
+        lines = stream.iter_lines()
+        assert "data: []" in [next(lines) for _ in range(3)]
+        assert servers.redis.pid is not None
+        os.kill(servers.redis.pid, signal.SIGSTOP)
+        try:
+            api.ask('mutation { pause(displayId: "AWAY01") { problem } }')
+            assert next(line for line in lines if "data: [" in line) == 'data: ["display:AWAY01"]'
+        finally:
+            os.kill(servers.redis.pid, signal.SIGCONT)
+
+
 class Players:
     """Players that never pause; each tells of a play until that is acknowledged.
 

@@ -67,12 +67,18 @@ def write_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> CacheWrite:
 
 
 def write_timeline_cache(
-    engine: Engine, redis: Redis, display_ids: Collection[str] | None = None, *, ttl: int
+    engine: Engine,
+    redis: Redis,
+    display_ids: Collection[str] | None = None,
+    *,
+    ttl: int,
+    tags: Collection[str] = (),
 ) -> dict[str, str]:
     """Write what plays next on these displays, or on all, and how; per display the data version.
 
     The version is of what plays next: how it is played belongs to whoever operates the display.
     Keys of displays that do not exist are removed: of the named ones, or, without names, of any.
+    Servers are told of what changed, and of ``tags``.
 
     Raises:
         UnavailableError: Redis does not answer; it then has the old snapshots.
@@ -90,8 +96,8 @@ def write_timeline_cache(
             else {key(display_id) for display_id in display_ids for key in _KEYS_OF_A_DISPLAY}
         )
         gone = known - values.keys()
-        tags = {_tag(key) for key in changed_keys(redis, values) | gone}
-        write_snapshots(redis, values, gone, ttl=ttl, tags=tags)
+        changed = {_tag(key) for key in changed_keys(redis, values) | gone}
+        write_snapshots(redis, values, gone, ttl=ttl, tags=changed | set(tags))
     return {display_id: text_digest(value) for display_id, value in texts.items()}
 
 

@@ -1,11 +1,15 @@
 """Answers from memory are never older than what was written, whoever wrote it."""
 
 import asyncio
+import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from pathlib import Path
+from queue import Queue
 
 import httpx
 import pytest
@@ -20,6 +24,7 @@ from sorafeed_assets.serving.live.changes import Hub
 from sorafeed_assets.serving.live.response_cache import Answers
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import CHANGES
 from sorafeed_assets_tests.cli.running import answer
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_display, add_posts
@@ -27,6 +32,9 @@ from sorafeed_assets_tests.wall import add_display, add_posts
 NAME = "query ($id: ID!) { display(id: $id) { name } }"
 CODES = "{ displays { nodes { id } } }"
 TERMS = "{ terms { nodes { term } } }"
+COUNTED = '{ terms(search: "cat") { nodes { total } } }'
+PAUSE = "mutation ($id: ID!) { pause(displayId: $id) { problem } }"
+ACTIVATE = "mutation ($id: ID!) { activatePlaylist(id: $id) { problem } }"
 RENAME = "mutation ($id: ID!, $name: String!) { renameDisplay(id: $id, name: $name) { problem } }"
 
 
@@ -187,6 +195,82 @@ def test_pages_hear_of_their_display_by_events(admin: Api, engine: Engine, serve
     assert not listener.is_alive()
     assert heard == ["[]", '["display:MINE01"]']
     player.close()
+
+
+class OpenPage:
+    """A page that hears of all changes."""
+
+    def __init__(self, api: Api, redis: Redis) -> None:
+        self._redis = redis
+        self._heard: Queue[list[str]] = Queue()
+        self._marks = count()
+        opened = threading.Event()
+
+        def listen() -> None:
+            with api.http.stream("GET", "/api/events") as stream:
+                for line in stream.iter_lines():
+                    if line.startswith("data: "):
+                        opened.set()
+                        self._heard.put(json.loads(line.removeprefix("data: ")))
+                    if "the end" in line:
+                        return
+
+        self._thread = threading.Thread(target=listen)
+        self._thread.start()
+        assert opened.wait(10)
+        self.heard()
+
+    def heard(self) -> list[str]:
+        """The tags of all changes up to now."""
+        mark = f"mark {next(self._marks)}"
+        self._redis.publish(CHANGES, json.dumps([mark]))
+        tags: list[str] = []
+        while mark not in tags:
+            tags += self._heard.get(timeout=10)
+        return sorted(tag for tag in tags if not tag.startswith("mark"))
+
+    def end(self) -> None:
+        """Stop listening."""
+        self._redis.publish(CHANGES, '["the end"]')
+        self._thread.join(10)
+
+
+@pytest.fixture
+def page(admin: Api, settings: Settings) -> Iterator[OpenPage]:
+    """A page of the server that `admin` asks."""
+    with Redis.from_url(str(settings.redis_url)) as redis:
+        page = OpenPage(admin, redis)
+        yield page
+        page.end()
+
+
+def test_a_page_hears_each_change_once(
+    admin: Api, other: Api, engine: Engine, page: OpenPage
+) -> None:
+    add_posts(engine, "cat", 9)
+    _changes_are_heard_once(admin, page, "HERE01")
+    _changes_are_heard_once(other, page, "THERE1")
+
+
+def _changes_are_heard_once(api: Api, page: OpenPage, code: str) -> None:
+    wait_until(lambda: api.http.get("/readyz").json()["status"] == "ready")
+    page.heard()
+    made = make_display(api, code, newest("cat", 5))
+    heard = Counter(page.heard())
+    # The display comes, and then its playlist.
+    assert (heard[f"display:{code}"], heard["displays"]) == (2, 1), heard
+    wait_until(lambda: api.ask(COUNTED)["terms"]["nodes"][0]["total"] == 9)
+    page.heard()
+    display = f"/api/displays/{code}"
+    body = {"entry": api.http.get(f"{display}/next").json()["videos"][0]["entry"]}
+    for change in (
+        lambda: api.http.post(f"{display}/started", json=body),
+        lambda: api.http.post(f"{display}/played", json=body),
+        lambda: api.ask(PAUSE, id=code),
+        lambda: api.ask(ACTIVATE, id=made["playlist"]["id"]),
+    ):
+        change()
+        assert page.heard() == [f"display:{code}"]
 
 
 def _run(work: Callable[[Answers[str]], object], life: float = 5.0) -> object:
