@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
 
 
@@ -16,16 +16,8 @@ def prepare_home(settings: Settings) -> Path:
     """Dagster's home with the project's dagster.yaml in it, made or brought up to date."""
     home = settings.data_dir.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_dagster_yaml(), home / "dagster.yaml")
+    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
     return home
-
-
-def _dagster_yaml() -> Path:
-    package = Path(__file__).parents[1]
-    for candidate in (package.parent / "dagster.yaml", package / "dagster.yaml"):
-        if candidate.exists():
-            return candidate
-    raise SetupError("dagster.yaml is missing from the installation; install the package again")
 
 
 def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
@@ -47,7 +39,10 @@ def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
 def environment(settings: Settings) -> dict[str, str]:
     """The variables with which any Dagster process joins this instance."""
     home = settings.data_dir.resolve() / "dagster"
-    return {"DAGSTER_HOME": str(home), **settings.as_environment()}
+    variables = {"DAGSTER_HOME": str(home), **settings.as_environment()}
+    if settings.dagster_url is not None:
+        variables["SORAFEED_DAGSTER_URL"] = psycopg2_url(str(settings.dagster_url))
+    return variables
 
 
 @contextmanager
