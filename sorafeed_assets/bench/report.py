@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
-
 from sorafeed_assets.bench.measuring import Row
+from sorafeed_assets.extras import require
 
 # Told apart without colour too.
 _MARKERS: Final = "osD^vPX*"
@@ -42,7 +41,14 @@ def write_json(file: Path, rows: Sequence[Row]) -> None:
 
 
 def plot(file: Path, title: str, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
-    """(posts, seconds) of each kind of work, as a PNG with logarithmic axes."""
+    """(posts, seconds) of each kind of work, as a PNG with logarithmic axes.
+
+    Raises:
+        SetupError: the extra [bench] is not installed.
+    """
+    require("bench")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, points) in enumerate(series.items()):

