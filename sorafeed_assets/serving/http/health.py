@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 from redis.exceptions import RedisError
-from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -13,6 +12,7 @@ from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.timelines.queues import queue_status
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.storage.postgres.engine import ping
 
 
 async def healthz(_request: Request) -> Response:
@@ -47,12 +47,8 @@ async def readyz(request: Request) -> Response:
 
 
 async def _postgres(runtime: Runtime) -> str:
-    def ask() -> None:
-        with runtime.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-
     try:
-        await asyncio.wait_for(runtime.run(ask), 2.0)
+        await asyncio.wait_for(runtime.run(lambda: ping(runtime.engine)), 2.0)
     except (UnavailableError, TimeoutError):
         return "does not answer"
     return "ok"

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from typing import Any, Final
 
-from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -14,16 +13,10 @@ from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_que
 from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
 from sorafeed_assets.serving.players.media import media_url, page_url
 from sorafeed_assets.serving.runtime import MOST_EXPORTS, Runtime
-from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.catalog.export import stream_posts
 
 _ROWS_AT_ONCE: Final = 500
 _SECONDS: Final = 3_600
-
-_POSTS: Final = f"""
-SELECT id, text, posted_at, permalink, video_url, width, height
-FROM sora_posts
-WHERE {MATCHES} AND (:format = 'mixed' OR size_class = :format)
-"""
 
 
 async def export_posts(request: Request) -> Response:
@@ -68,12 +61,9 @@ async def _stream(
 
 
 def _lines(runtime: Runtime, query: SearchQuery, format_: Format) -> Generator[bytes, None, None]:
-    values = {**match_parameters(query), "format": format_.value}
-    options = {"stream_results": True, "max_row_buffer": _ROWS_AT_ONCE}
     with runtime.engine.connect() as connection:
-        connection.execute(text(f"SET LOCAL statement_timeout = {_SECONDS * 1000}"))
-        rows = connection.execute(text(_POSTS), values, execution_options=options)
-        for part in rows.partitions(_ROWS_AT_ONCE):
+        parts = stream_posts(connection, query, format_, part=_ROWS_AT_ONCE, seconds=_SECONDS)
+        for part in parts:
             yield b"".join(_line(row) for row in part)
 
 

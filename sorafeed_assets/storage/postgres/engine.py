@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from sorafeed_assets.domain.errors import SetupError
@@ -30,6 +30,12 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )
+
+
+def ping(engine: Engine) -> None:
+    """Ask the server for an answer; any error of the driver means that there is none."""
+    with engine.connect() as connection:
+        connection.scalar(select(1))
 
 
 @contextmanager
