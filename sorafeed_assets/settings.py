@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,11 @@ class Settings(BaseSettings):
     api_calls_per_second: Annotated[int, Field(ge=1)] = Field(
         200, description="How many calls a second one API token may make"
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For"
+        " and X-Forwarded-Proto are believed",
+    )
     dagster_ui_url: HttpUrl | None = Field(
         None, description="Where the Dagster UI is, for the admin page's links"
     )
@@ -64,6 +70,11 @@ class Settings(BaseSettings):
     def low_queue(self) -> int:
         """A queue of fewer entries is low."""
         return 3
+
+    @cached_property
+    def proxies(self) -> list[str]:
+        """The trusted proxies."""
+        return [each.strip() for each in self.trusted_proxies.split(",") if each.strip()]
 
     def as_environment(self) -> dict[str, str]:
         """The variables that give another process these settings."""
@@ -79,6 +90,13 @@ class Settings(BaseSettings):
         if day > datetime.now(UTC).date():
             raise ValueError("lies in the future")
         return day
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, proxies: str) -> str:
+        for proxy in filter(None, map(str.strip, proxies.split(","))):
+            ip_network(proxy)
+        return proxies
 
 
 def load_settings(**overrides: object) -> Settings:

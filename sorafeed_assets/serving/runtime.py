@@ -74,13 +74,17 @@ class Runtime:
         self.async_redis = AsyncRedis.from_url(
             str(settings.redis_url),
             decode_responses=True,
+            encoding_errors="replace",
             socket_connect_timeout=_REDIS_SECONDS,
             socket_timeout=_REDIS_SECONDS,
             retry=Retry(NoBackoff(), 1),
         )
         self.snapshots = snapshots_of(self.async_redis)
         self._channel_redis = AsyncRedis.from_url(
-            str(settings.redis_url), decode_responses=True, socket_connect_timeout=_REDIS_SECONDS
+            str(settings.redis_url),
+            decode_responses=True,
+            encoding_errors="replace",
+            socket_connect_timeout=_REDIS_SECONDS,
         )
         self.readings = Readings(self.engine)
         self.answers: Answers[Answer] = Answers(
@@ -184,11 +188,19 @@ class Runtime:
             raise unavailable from error
 
     def fill(self, display_id: str, snapshot: str, state: str) -> None:
-        """Give Redis what it lacks, unless somebody has meanwhile."""
+        """Give Redis what it lacks, unless a writer has meanwhile."""
         ttl = self.settings.cache_ttl_seconds
         with contextlib.suppress(RedisError):
-            self.redis.set(timeline_key(display_id), snapshot, ex=ttl, nx=True)
-            self.redis.set(playback_key(display_id), state, ex=ttl, nx=True)
+            for key, value in (
+                (timeline_key(display_id), snapshot),
+                (playback_key(display_id), state),
+            ):
+                if (
+                    not self.redis.set(key, value, ex=ttl, nx=True)
+                    and self.redis.type(key) != "string"
+                ):
+                    # No writer of ours made it, and it cannot be read.
+                    self.redis.set(key, value, ex=ttl)
 
     def _changed_here(self, tags: Collection[str]) -> None:
         """Called in a thread; returns when this process serves nothing older any more."""

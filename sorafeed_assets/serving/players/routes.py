@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
+import structlog
 from cachetools import LRUCache, cached
 from redis.exceptions import RedisError
 from starlette.requests import Request
@@ -17,6 +18,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from sorafeed_assets.domain.digest import canonical_json
 from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, UnavailableError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
+from sorafeed_assets.services.cache.write import write_timeline_cache
+from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.timelines.advancing import Advance
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
@@ -31,38 +34,64 @@ _MOST: Final = 5
 _HEARTBEAT_SECONDS: Final = 15.0
 # Answers to as many players as one process should have; some 3 kB each.
 _KEPT_BYTES: Final = 24_000_000
+_UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError)
+
+_log: Final = structlog.get_logger(__name__)
 
 
 async def next_videos(request: Request) -> Response:
     """What to play now and to load ahead; 304 while that is as the player knows it."""
     runtime, code = _display_of(request)
     count = _count(request.query_params.get("count"))
-    snapshot, state = await _read(runtime, code)
+    etag, body = await _read(runtime, code, count)
     runtime.calls[code] = datetime.now(UTC)
-    etag, body = _playable(code, snapshot, state, count)
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if _knows(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
 
-async def _read(runtime: Runtime, code: str) -> tuple[str, str]:
-    """The snapshot and the playback state: Redis in one round trip, else Postgres.
+async def _read(runtime: Runtime, code: str, count: int) -> tuple[str, bytes]:
+    """The tag and the body of an answer, from Redis in one round trip, else from Postgres.
 
     Without Postgres what Redis kept through a restart is better than nothing.
     """
+    is_wrong = False
     if runtime.snapshots_are_current:
         kept = await _kept(runtime, code)
         if kept is not None and runtime.snapshots_are_current:
-            return kept
+            try:
+                return _playable(code, *kept, count)
+            except _UNREADABLE:
+                is_wrong = True
     runtime.metrics.fallbacks.inc()
     try:
-        return await runtime.run(lambda: _read_stored(runtime, code))
-    except UnavailableError:
+        stored = await runtime.run(lambda: _read_stored(runtime, code))
+    except UnavailableError as error:
         kept = await _kept(runtime, code)
         if kept is None:
             raise
-        return kept
+        try:
+            return _playable(code, *kept, count)
+        except _UNREADABLE:
+            raise error from None
+    if is_wrong:
+        await _repair(runtime, code)
+    return _playable(code, *stored, count)
+
+
+async def _repair(runtime: Runtime, code: str) -> None:
+    """Write a display's snapshot over what cannot be read; another one is not overtaken."""
+    _log.warning("the snapshot in Redis cannot be read and is written anew", display=code)
+    with contextlib.suppress(UnavailableError):
+        await runtime.change(
+            lambda: write_timeline_cache(
+                runtime.change_engine,
+                runtime.redis,
+                [code],
+                ttl=runtime.settings.cache_ttl_seconds,
+            )
+        )
 
 
 async def _kept(runtime: Runtime, code: str) -> tuple[str, str] | None:
@@ -77,9 +106,10 @@ def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
         state = playback.playback_state(connection, code)
     if found is None or state is None:
         raise DisplayNotFoundError(code)
+    snapshot = canonical_json(found)
     if runtime.snapshots_are_current:
-        runtime.fill(code, canonical_json(found), state)
-    return canonical_json(found), state
+        runtime.fill(code, snapshot, state)
+    return snapshot, state
 
 
 @cached(
@@ -87,8 +117,13 @@ def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
     key=lambda code, snapshot, state, count: _etag(snapshot, state, count) + code,
 )
 def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
-    """The tag and the body of an answer: made anew only when Redis has something else."""
+    """The tag and the body of an answer: made anew only when Redis has something else.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is no snapshot, or no state.
+    """
     stored = orjson.loads(snapshot)
+    PlaybackState(state)
     body = orjson.dumps({
         "display": code,
         "build": stored["build"],

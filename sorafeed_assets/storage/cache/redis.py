@@ -57,6 +57,8 @@ def create_redis_client(url: str) -> Redis:
         return Redis.from_url(
             url,
             decode_responses=True,
+            # What others write may be no text: it is then no snapshot either, and is replaced.
+            encoding_errors="replace",
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
             retry=Retry(

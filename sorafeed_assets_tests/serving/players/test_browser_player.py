@@ -12,7 +12,9 @@ from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.browsing import (
+    STEP,
     Site,
     add_demo_posts,
     data,
@@ -253,3 +255,25 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     assert set(told) <= set(recorded)
     assert len(recorded) == len(set(recorded))
     assert plays == [f"cat{number}" for number in range(1, len(plays) + 1)]
+
+
+def test_a_player_whose_token_is_refused_says_so_and_keeps_its_plays(
+    page: Page, site: Site
+) -> None:
+    add_demo_posts(site.engine, "fox", 20)
+    make_display(site.admin, "LOCKED", newest("fox", 20))
+    site.play(page, "LOCKED")
+    until(page, f"{_CLIPS}.length >= 2")
+    run(site.engine, "UPDATE api_tokens SET revoked_at = now() WHERE display_id = 'LOCKED'")
+    refused = page.get_by_text("This player's token is not accepted")
+    expect(refused.first).to_be_visible(timeout=STEP)
+    outbox = "JSON.parse(localStorage.getItem('sorafeed:plays:LOCKED'))"
+    until(page, f"{outbox}.length >= 2")
+    kept = page.evaluate(f"{outbox}.map(play => play.entry)")
+    assert data(page, "view") == "playing"
+    # With another token the plays are told, and it goes on.
+    site.play(page, "LOCKED")
+    until(page, f"{outbox}.length === 0")
+    recorded = run(site.engine, "SELECT timeline_video_id::text FROM video_history")
+    assert set(kept) <= {row[0] for row in recorded}
+    expect(refused).to_be_hidden()

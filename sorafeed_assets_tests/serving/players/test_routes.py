@@ -117,3 +117,53 @@ def test_a_lost_snapshot_comes_back_from_postgres(player: Api, settings: Setting
         redis.flushall()
         assert player.http.get(NEXT).json() == before
         assert redis.exists("sorafeed:timeline:PLAY01", "sorafeed:playback:PLAY01") == 2
+
+
+_RUBBISH = (
+    b"", b"{", b"null", b"5", b"[]", b"{}", b"\xff\xfe", b'{"build": 1}',
+    b'{"build": 1, "loop": 0, "position": 0, "videos": [5]}',
+    b'{"build": 1, "loop": 0, "position": 0, "videos": 5}',
+    b'{"build": 1, "loop": 0, "position": 0, "videos": [{"video": null}]}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rubbish", _RUBBISH)
+def test_rubbish_in_redis_is_repaired_from_postgres(
+    player: Api, settings: Settings, rubbish: bytes
+) -> None:
+    before = player.http.get(NEXT).json()
+    with Redis.from_url(str(settings.redis_url)) as redis:
+        for key, wrong in (
+            ("sorafeed:timeline:PLAY01", rubbish),
+            ("sorafeed:playback:PLAY01", b"\xff" + rubbish),
+        ):
+            right = redis.get(key)
+            redis.set(key, wrong)
+            response = player.http.get(NEXT)
+            assert response.status_code == 200, response.text
+            assert response.json() == before
+            assert redis.get(key) == right
+
+
+def test_a_value_of_another_kind_in_redis_is_repaired_from_postgres(
+    player: Api, settings: Settings
+) -> None:
+    before = player.http.get(NEXT).json()
+    with Redis.from_url(str(settings.redis_url)) as redis:
+        redis.delete("sorafeed:timeline:PLAY01")
+        redis.rpush("sorafeed:timeline:PLAY01", "rubbish")
+        assert player.http.get(NEXT).json() == before
+        wait_until(lambda: redis.type("sorafeed:timeline:PLAY01") == b"string")
+
+
+def test_rubbish_of_one_display_harms_no_other(player: Api, admin: Api, settings: Settings) -> None:
+    make_display(admin, "OTHER1", newest("cat", 5))
+    with Redis.from_url(str(settings.redis_url)) as redis:
+        redis.set("sorafeed:timeline:OTHER1", b"\xff")
+        redis.set(b"sorafeed:timeline:\xff", b"\xff")
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: player.http.get(NEXT).status_code, range(40)))
+    assert set(found) == {200}
+    # A change writes the key again, whatever it has.
+    admin.ask('mutation { pause(displayId: "OTHER1") { problem } }')
+    assert admin.http.get("/api/displays/OTHER1/next").json()["state"] == "paused"

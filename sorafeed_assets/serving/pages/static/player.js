@@ -10,6 +10,8 @@ const KEPT = 8; // videos kept to play on without the server
 const STUCK = 6000; // a video without progress for so long is left
 const AGAIN = 2000;
 const POLL = 20_000;
+const AWAY = "The server is away; playing what is here";
+const REFUSED = "This player's token is not accepted. Open the player's link again.";
 const OUTBOX = `sorafeed:plays:${code}`;
 
 let queue = [];
@@ -49,10 +51,7 @@ async function refresh() {
 async function read() {
   try {
     const response = await fetch(`${base}/next?count=5`, { headers: etag ? { "if-none-match": etag } : {}, cache: "no-store" });
-    if (response.status === 401 || response.status === 403) {
-      say("This player's token is not good for this display. Open the player's link again.");
-      return;
-    }
+    if (isRefusal(response)) throw new TokenRefused();
     if (response.status === 404) {
       say("There is no display of this code.");
       return;
@@ -65,10 +64,23 @@ async function read() {
       document.body.dataset.build = body.build ?? "";
     } else if (response.status !== 304) throw new Error(`answered ${response.status}`);
     setAway(false);
-  } catch {
-    setAway(true);
+  } catch (error) {
+    failed(error);
   }
   follow();
+}
+
+class TokenRefused extends Error {}
+
+function isRefusal(response) {
+  return response.status === 401 || response.status === 403;
+}
+
+// Without the server, or without a token that it accepts, the player goes on with what it has.
+function failed(error) {
+  const isRefused = error instanceof TokenRefused;
+  setAway(true, isRefused);
+  if (isRefused) say(REFUSED);
 }
 
 async function post(path, body) {
@@ -78,6 +90,8 @@ async function post(path, body) {
     body: JSON.stringify(body),
     keepalive: true,
   });
+  // Told again later: the play is recorded, or will be when the token is accepted.
+  if (isRefusal(response)) throw new TokenRefused();
   if (response.status >= 500 || response.status === 429) throw new Error(`answered ${response.status}`);
   return response;
 }
@@ -99,18 +113,20 @@ async function flush() {
       localStorage.setItem(OUTBOX, JSON.stringify(outbox));
     }
     await refresh();
-  } catch {
-    setAway(true);
+  } catch (error) {
+    failed(error);
   } finally {
     flushing = false;
   }
 }
 
-function setAway(away) {
+function setAway(away, isRefused = false) {
   if (isAway && !away && outbox.length) flush();
   isAway = away;
   offline.hidden = !away;
+  offline.textContent = isRefused ? REFUSED : AWAY;
   document.body.dataset.away = away ? "1" : "0";
+  document.body.dataset.refused = isRefused ? "1" : "0";
 }
 
 // Loading ahead
@@ -235,7 +251,7 @@ function swap(back, next) {
   document.querySelector("[data-text]").textContent = next.text ?? "";
   document.querySelector("[data-place]").textContent = `${next.creator ? `${next.creator} · ` : ""}position ${next.position + 1}, loop ${next.loop + 1}`;
   view(state === "paused" ? "paused" : "playing");
-  if (next.entry) post("started", { entry: next.entry }).catch(() => setAway(true));
+  if (next.entry) post("started", { entry: next.entry }).catch(failed);
 }
 
 function ready(screen) {
