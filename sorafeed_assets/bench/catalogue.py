@@ -13,7 +13,6 @@ from sqlalchemy import Engine, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sorafeed_assets.bench.measuring import Progress
-from sorafeed_assets.demo import load as seeding
 from sorafeed_assets.demo.catalogue import Post, generate_day
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.demo.seed import seed_catalog
@@ -23,8 +22,10 @@ from sorafeed_assets.services.counts.reads import count_posts, refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.catalog.bulk import copy_new
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
+from sorafeed_assets.storage.postgres.tables import sora_posts
 
 LAST_DAY: Final = date(2026, 3, 1)
 _FIRST_DAY: Final = date(2026, 1, 1)
@@ -209,4 +210,4 @@ def new_posts(count: int, seed: int) -> Iterator[Post]:
 def add_posts(engine: Engine, count: int, seed: int) -> None:
     """Store new posts in one batch."""
     with engine.begin() as connection:
-        seeding.copy_posts(connection, new_posts(count, seed))
+        copy_new(connection, sora_posts, Post._fields, new_posts(count, seed))

@@ -14,10 +14,11 @@ from sorafeed_assets.bench.counts import refresh_hour
 from sorafeed_assets.bench.measuring import Row, Target, alternate, row, seconds
 from sorafeed_assets.bench.timelines import service_of
 from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
-from sorafeed_assets.demo import load as seeding
 from sorafeed_assets.demo.catalogue import Post
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.services.playlists.editing import activate_pending
+from sorafeed_assets.storage.catalog.bulk import copy_new
+from sorafeed_assets.storage.postgres.tables import sora_posts
 
 _BATCH: Final = 100
 _BATCHES: Final = 150
@@ -72,7 +73,7 @@ def _batches(count: int) -> Iterator[tuple[Post, ...]]:
 
 def _insert(engine: Engine, posts: Sequence[Post], *settings: str) -> float:
     def work(connection: Connection) -> None:
-        seeding.copy_posts(connection, posts)
+        copy_new(connection, sora_posts, Post._fields, posts)
         connection.commit()
 
     with engine.connect() as connection:

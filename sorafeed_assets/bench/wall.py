@@ -6,10 +6,10 @@ from typing import Final
 
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.demo import load as seeding
 from sorafeed_assets.demo.playlists import REAL_PLAYLIST, display_code
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.storage.playlists.bulk import insert_displays, insert_playlists
 
 # What a benchmark left behind, so that each round starts alike.
 _CLEAR: Final = (
@@ -32,7 +32,7 @@ def make_displays(engine: Engine, count: int) -> list[str]:
     clear_displays(engine)
     codes = [display_code(number) for number in range(1, count + 1)]
     with engine.begin() as connection:
-        seeding.insert_displays(connection, codes, codes)
+        insert_displays(connection, codes, codes)
     return codes
 
 
@@ -59,7 +59,7 @@ def playlist_of(terms: Sequence[str], rng: random.Random) -> tuple[BlockDraft, .
 def new_playlists(engine: Engine, playlists: Mapping[str, Sequence[BlockDraft]]) -> None:
     """Give displays a new playlist each, to be activated."""
     with engine.begin() as connection:
-        seeding.insert_playlists(
+        insert_playlists(
             connection,
             [
                 (code, "Bench", len(blocks), sum(block.video_count for block in blocks))

@@ -9,9 +9,10 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from sorafeed_assets.demo import load as sql
 from sorafeed_assets.demo.catalogue import (
     CATALOG_DAYS,
+    Creator,
+    Post,
     creators_for,
     generate_creators,
     generate_day,
@@ -20,7 +21,10 @@ from sorafeed_assets.demo.catalogue import (
 )
 from sorafeed_assets.demo.playlists import MAX_DISPLAYS, demo_playlist, display_code
 from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.storage.catalog import bulk
+from sorafeed_assets.storage.playlists.bulk import insert_displays, insert_playlists
 from sorafeed_assets.storage.postgres.bulk_load import analyze, indexes_built_after
+from sorafeed_assets.storage.postgres.tables import creators, sora_posts
 
 _CREATORS_AT_ONCE: Final = 50_000
 # From here on, building the indexes once costs less than keeping them up row by row.
@@ -86,26 +90,28 @@ def seed_catalog(
 
 
 def _seed_day(engine: Engine, day: date, count: int, seed: int) -> int:
+    columns = Post._fields
     with engine.begin() as connection:
-        sql.lock_seeding(connection)
+        bulk.lock_bulk(connection)
         ids = post_ids(day, count, seed)
-        if not sql.count_existing_posts(connection, ids[:_SAMPLE]):
-            inserted = sql.copy_posts(connection, generate_day(day, count, seed))
+        if not bulk.count_stored(connection, sora_posts, ids[:_SAMPLE]):
+            posts = generate_day(day, count, seed)
+            inserted = bulk.copy_new(connection, sora_posts, columns, posts)
             if inserted is not None:
                 return inserted
-        elif sql.count_existing_posts(connection, ids) == count:
+        elif bulk.count_stored(connection, sora_posts, ids) == count:
             return 0
-        return sql.merge_posts(connection, generate_day(day, count, seed))
+        return bulk.merge_new(connection, sora_posts, columns, generate_day(day, count, seed))
 
 
 def _seed_creators(engine: Engine, count: int, seed: int) -> None:
     for first in range(0, count, _CREATORS_AT_ONCE):
         batch = list(generate_creators(first, min(_CREATORS_AT_ONCE, count - first), seed))
         with engine.begin() as connection:
-            sql.lock_seeding(connection)
+            bulk.lock_bulk(connection)
             ids = [creator.id for creator in batch]
-            if sql.count_existing_creators(connection, ids) < len(ids):
-                sql.merge_creators(connection, batch)
+            if bulk.count_stored(connection, creators, ids) < len(ids):
+                bulk.merge_new(connection, creators, Creator._fields, batch)
 
 
 def seed_displays(engine: Engine, *, displays: int, seed: int = 1) -> int:
@@ -122,12 +128,12 @@ def seed_displays(engine: Engine, *, displays: int, seed: int = 1) -> int:
         raise InvalidInputError("displays", f"is {displays}; at most {MAX_DISPLAYS} are possible")
     numbers = {display_code(number): number for number in range(1, displays + 1)}
     with engine.begin() as connection:
-        sql.lock_seeding(connection)
+        bulk.lock_bulk(connection)
         names = [f"Demo display {number}" for number in numbers.values()]
-        added = sql.insert_displays(connection, list(numbers), names)
+        added = insert_displays(connection, list(numbers), names)
         drafts = [demo_playlist(numbers[code], seed) for code in added]
         if added:
-            sql.insert_playlists(
+            insert_playlists(
                 connection,
                 [
                     (code, "Demo playlist", len(blocks), sum(b.video_count for b in blocks))

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import numpy as np
-import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy import Connection
 
 from sorafeed_assets.domain.catalog.automaton import Rows
+from sorafeed_assets.storage.postgres.copy import driver_of
 
 _CHUNK_BYTES: Final = 16 * 2**20
 # Signature, flags and the length of a header extension that is not there.
@@ -64,13 +64,11 @@ def day_bounds(day: date) -> tuple[datetime, datetime]:
 
 def stream_day(connection: Connection, day: date) -> Iterator[Chunk]:
     """The posts of one catalog day, in no order."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is always psycopg's
     first, end = day_bounds(day)
     statement = _DAY.format(first=sql.Literal(first), end=sql.Literal(end))
     rows: list[bytes] = []
     size, is_first = 0, True
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+    with driver_of(connection).cursor() as cursor, cursor.copy(statement) as copy:
         for message in copy:
             row = bytes(message)
             if is_first:

@@ -7,16 +7,21 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 
+def driver_of(connection: Connection) -> psycopg.Connection:
+    """The driver's connection under SQLAlchemy's, which has no COPY; with its transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is always psycopg's
+    return driver
+
+
 def copy_rows(
     connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> int:
     """COPY ``rows`` into ``table`` within the connection's transaction; how many."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is always psycopg's
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    with driver.cursor() as cursor:
+    with driver_of(connection).cursor() as cursor:
         with cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
