@@ -1,7 +1,6 @@
-"""The baseline: the queries of the system that this one replaces, as it asks them.
+"""The baseline: how the system that this one replaces counts and fills a playlist.
 
-Only its patterns are escaped like ours, so that both sides count the same; and what it writes
-(SQLite rows, one at a time) is left out, in its favour.
+What it writes (SQLite rows, one at a time) is left out, in its favour.
 """
 
 import random
@@ -9,40 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
-from sorafeed_assets.domain.catalog.search import Format, SearchQuery, like_pattern, parse_query
+from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.storage.benchmarks.current_way import at_offset, newest
+from sorafeed_assets.storage.benchmarks.current_way import count as count
 
 _COUNTS_AT_ONCE: Final = 2
 _TRIES: Final = 3
-
-# Its predicate is glued together per query; these are the pieces it is glued from.
-_FORMATS: Final = {
-    Format.MIXED: "",
-    Format.WIDE: " AND p.width > p.height",
-    Format.TALL: " AND p.height > p.width",
-}
-_VIDEO: Final = (
-    "SELECT p.*, c.username, c.display_name FROM sora_posts p"
-    " LEFT JOIN creators c ON c.id = p.creator_id"
-)
-
-
-def _where(query: SearchQuery, format_: Format) -> tuple[str, dict[str, object]]:
-    clauses = "p.text ILIKE :phrase"
-    parameters: dict[str, object] = {"phrase": like_pattern(query.phrase)}
-    for number, word in enumerate(query.exclusions):
-        clauses += f" AND p.text NOT ILIKE :exclusion_{number}"
-        parameters[f"exclusion_{number}"] = like_pattern(word)
-    return clauses + _FORMATS[format_], parameters
-
-
-def count(connection: Connection, query: SearchQuery, format_: Format) -> int:
-    """How many posts match, counted by reading them."""
-    where, parameters = _where(query, format_)
-    statement = text(f"SELECT COUNT(*) FROM sora_posts p WHERE {where}")
-    return int(connection.scalar(statement, parameters) or 0)
 
 
 def count_all(
@@ -63,18 +37,6 @@ def count_all(
     return {(term, format_.value): n for (term, format_), n in zip(wanted, found, strict=True)}
 
 
-def newest(
-    connection: Connection, query: SearchQuery, format_: Format, size: int, used: Iterable[str]
-) -> list[str]:
-    """The newest ``size`` matches that were not played or queued."""
-    where, parameters = _where(query, format_)
-    statement = text(
-        f"{_VIDEO} WHERE {where} AND NOT (p.id = ANY(:used)) ORDER BY p.posted_at DESC LIMIT :size"
-    )
-    rows = connection.execute(statement, {**parameters, "used": list(used), "size": size})
-    return [row.id for row in rows]
-
-
 def at_random(
     connection: Connection,
     query: SearchQuery,
@@ -87,17 +49,15 @@ def at_random(
     matching = count(connection, query, format_)
     if not matching:
         return []
-    where, parameters = _where(query, format_)
-    statement = text(f"{_VIDEO} WHERE {where} ORDER BY p.posted_at DESC LIMIT 1 OFFSET :offset")
     found: list[str] = []
     taken = set(used)
     for _ in range(size):
         for _ in range(_TRIES):
             offset = rng.randrange(matching)
-            row = connection.execute(statement, {**parameters, "offset": offset}).first()
-            if row is not None and row.id not in taken:
-                taken.add(row.id)
-                found.append(row.id)
+            post = at_offset(connection, query, format_, offset)
+            if post is not None and post not in taken:
+                taken.add(post)
+                found.append(post)
                 break
     return found
 

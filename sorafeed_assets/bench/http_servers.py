@@ -13,31 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.benchmarks.postgraphile import prepare, take_back
 
 _POSTGRAPHILE: Final = "postgraphile@4.14.1"
 _START_SECONDS: Final = 60.0
-
-# PostGraphile's way to a value that no column has: a function of the row. It finds two things that
-# it would call catalogDay, and has to be told to leave one out.
-_PREPARE: Final = (
-    """
-CREATE OR REPLACE FUNCTION playlist_blocks_total(block playlist_blocks) RETURNS bigint
-LANGUAGE sql STABLE AS $$
-    SELECT total_count FROM video_counts_by_search
-    WHERE search_term = lower(block.search_term) AND format = block.format
-$$
-""",
-    "COMMENT ON FUNCTION catalog_day IS '@omit'",
-)
-_TAKE_BACK: Final = (
-    "DROP FUNCTION IF EXISTS playlist_blocks_total(playlist_blocks)",
-    "COMMENT ON FUNCTION catalog_day IS NULL",
-)
 
 
 @contextmanager
@@ -67,20 +51,14 @@ def postgraphile(engine: Engine, folder: Path) -> Iterator[str | None]:
     command = [node, str(script), "--connection", address, "--schema", "public"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--disable-query-log"]
     command += ["--disable-graphiql", "--max-pool-size", "12", "--simple-collections", "omit"]
-    _execute(engine, _PREPARE)
+    prepare(engine)
     try:
         url = f"http://127.0.0.1:{port}/graphql"
         environment = {"NODE_ENV": "production"}
         with _running(command, environment, folder / "log", f"{url}?query={{__typename}}"):
             yield url
     finally:
-        _execute(engine, _TAKE_BACK)
-
-
-def _execute(engine: Engine, statements: Sequence[str]) -> None:
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
+        take_back(engine)
 
 
 @contextmanager

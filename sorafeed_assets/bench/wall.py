@@ -2,29 +2,20 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Final
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from sorafeed_assets.demo.playlists import REAL_PLAYLIST, display_code
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.storage.benchmarks import displays
 from sorafeed_assets.storage.playlists.bulk import insert_displays, insert_playlists
-
-# What a benchmark left behind, so that each round starts alike.
-_CLEAR: Final = (
-    "UPDATE displays SET active_build_id = NULL, current_playlist_id = NULL",
-    "DELETE FROM timeline_videos",
-    "DELETE FROM displays",
-    "DELETE FROM video_history",
-)
 
 
 def clear_displays(engine: Engine) -> None:
     """Take away every display, with what it played."""
     with engine.begin() as connection:
-        for statement in _CLEAR:
-            connection.execute(text(statement))
+        displays.clear_displays(connection)
 
 
 def make_displays(engine: Engine, count: int) -> list[str]:
