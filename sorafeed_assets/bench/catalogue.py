@@ -1,4 +1,4 @@
-"""The bench's own servers, and its catalogues: built once per seed and size, then used again."""
+"""The servers and catalogues of the benchmarks, built once per seed and size and used again."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -152,7 +152,7 @@ class Bench:
 def open_bench(
     folder: Path, settings: Settings, scale: Scale, progress: Progress
 ) -> Iterator[Bench]:
-    """Servers in ``folder``, which nobody else may use, for as long as the block lasts."""
+    """Servers in ``folder``, which no other process may use, for as long as the block lasts."""
     with ExitStack() as stack:
         postgres = EmbeddedPostgres(folder / "postgres", _buffers())
         stack.callback(postgres.stop)

@@ -1,4 +1,4 @@
-"""The whole wall: rebuilt in one run, moved on by many writers, read from the cache."""
+"""All displays at once: rebuilt in one run, advanced by many writers, counts read from Redis."""
 
 import random
 import time

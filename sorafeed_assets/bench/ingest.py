@@ -1,4 +1,4 @@
-"""The scanner: what the outbox costs an insert, and that no refresh, build or publish blocks it."""
+"""Inserting posts: what the outbox costs, and that no refresh, build or publish blocks it."""
 
 import random
 import threading

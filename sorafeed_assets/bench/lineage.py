@@ -1,4 +1,4 @@
-"""What Dagster itself takes to record a wall: an event for each display, in one run."""
+"""How long Dagster takes to record one materialization for each of many displays in one run."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Calls over HTTP: as many as come back, or at a pace, each timed from when it was due."""
+"""A load generator for HTTP: closed loops, or requests at a pace timed from when they were due."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Timing side by side, and the rows that come of it."""
+"""Timing two ways in turn, and the rows of the table of results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -125,7 +125,7 @@ def seconds(work: Callable[[], object]) -> float:
 def alternate(
     ours: Callable[[int], float], other: Callable[[int], float], rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Measure A B A B: each function is told the round, and answers the seconds it took."""
+    """Measure A B A B: each function gets the number of the round and returns its seconds."""
     mine, theirs = [], []
     for number in range(rounds):
         mine.append(ours(number))

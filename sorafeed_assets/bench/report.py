@@ -8,7 +8,7 @@ from typing import Final
 from sorafeed_assets.bench.measuring import Row
 from sorafeed_assets.extras import require
 
-# Told apart without colour too.
+# Lines differ by their markers too, not by colour alone.
 _MARKERS: Final = "osD^vPX*"
 
 

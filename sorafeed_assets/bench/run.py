@@ -1,4 +1,4 @@
-"""Which benchmarks there are, at which sizes they run, and what comes of them."""
+"""The benchmarks by name, the sizes at which they run, and their rows and plots."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,10 +52,10 @@ class Results:
 def run(
     which: Benchmark, folder: Path, settings: Settings, scale: Scale, progress: Progress
 ) -> Results:
-    """Measure; plots and servers are kept in ``folder``, which nobody else may use.
+    """Measure; plots and servers are kept in ``folder``, which no other process may use.
 
     Raises:
-        InvalidInputError: too few posts to tell anything.
+        InvalidInputError: too few posts for a meaningful result.
         SetupError: the extra [bench] is not installed.
         WrongResultError: ours and the current way disagree.
     """

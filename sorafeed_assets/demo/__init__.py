@@ -1,1 +1,4 @@
-"""The demo: a generated catalogue, texts, playlists and clips. Nothing of the engine imports it."""
+"""The demo: a generated catalogue, playlists and clips that look like the real ones.
+
+Here belongs what is made up. The engine imports nothing of it; commands and benchmarks do.
+"""

@@ -1,4 +1,4 @@
-"""The demo catalogue: posts and creators like the real ones, the same for the same seed."""
+"""Generating posts and creators that resemble the real ones, the same for the same seed."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The routes of the demo's videos: the addresses in its catalogue lead nowhere.
+"""The routes of the demo's videos, in place of the addresses in its catalogue, which lead nowhere.
 
 `sorafeed up` and `sorafeed serve` mount the routes; the API itself does not know them.
 """
@@ -45,7 +45,7 @@ def routes() -> list[Route]:
 
 
 def make_clip(path: Path, shape: str, number: int) -> None:
-    """Draw and encode one clip; whoever finds the file finds all of it.
+    """Draw and encode one clip; the file appears when it is complete.
 
     Raises:
         SetupError: the extra [demo] is not installed.

@@ -1,4 +1,4 @@
-"""Demo displays, their playlists, and search queries to measure with."""
+"""Demo displays and their playlists, and the searches that benchmarks use."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Filling an empty system with the demo catalogue and demo displays; again is harmless."""
+"""Loading the demo catalogue and demo displays; loading them again changes nothing."""
 
 import time
 from collections.abc import Callable
@@ -58,8 +58,8 @@ def seed_catalog(
 
     A day's share does not depend on ``until``, so a later day adds its own and keeps the others;
     days before ``first_day`` are left out. One transaction a day; what exists is not touched.
-    A large load into an empty catalogue builds the indexes last. ``on_progress`` is told the
-    posts done and the posts in all, ``on_indexes`` the same of indexes.
+    A large load into an empty catalogue builds the indexes last. ``on_progress`` is
+    called with the posts done and the posts in all, ``on_indexes`` likewise with indexes.
 
     Raises:
         InvalidInputError: no posts, no days, a negative seed, or ``until`` before ``first_day``.

@@ -1,4 +1,4 @@
-"""The demo: a catalogue and displays to see everything working on."""
+"""Loading the demo into an empty database when `sorafeed up` starts."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,8 +22,9 @@ def load_demo(
     displays: int | None,
     on_progress: Callable[[str, int, int], None],
 ) -> None:
-    """Load the demo into an empty database; what is there already stays, and is added to only
-    when a number is asked for.
+    """Load the demo into an empty database.
+
+    A database that has posts or displays keeps them, and gets more only when a number is given.
     """
     if posts != 0 and (posts is not None or count_posts(engine) == 0):
         seed_catalog(

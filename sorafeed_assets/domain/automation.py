@@ -1,4 +1,4 @@
-"""What schedules and sensors decide: pure functions of what they gathered."""
+"""The decisions of schedules and sensors, as pure functions of what these have gathered."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

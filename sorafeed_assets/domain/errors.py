@@ -1,4 +1,4 @@
-"""Every error the project raises on purpose. Each says what is wrong, where, and what to do."""
+"""Every error raised on purpose; each says what is wrong, where, and what to do."""
 
 from uuid import UUID
 

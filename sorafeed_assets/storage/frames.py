@@ -1,4 +1,4 @@
-"""Table assets as pandas DataFrames: what a notebook gets from ``load_asset_value``."""
+"""SQL of table assets as pandas DataFrames, for ``load_asset_value`` in a notebook."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the API reads of displays and playlists: pages by keyset, and batches by id."""
+"""SQL of the API's lists: pages by keyset, and batches by id."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

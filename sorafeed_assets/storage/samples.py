@@ -1,4 +1,4 @@
-"""A glance at assets for the UI: a few rows as text."""
+"""SQL of the few rows of each asset that the Dagster UI previews."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence

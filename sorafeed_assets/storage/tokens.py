@@ -1,4 +1,4 @@
-"""SQL of the API's tokens; what is stored is a hash."""
+"""SQL of the API's tokens, of which only hashes are stored."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Machine code out of Python, for what is done millions of times."""
+"""Compiling the functions that run once per byte of text to machine code."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast

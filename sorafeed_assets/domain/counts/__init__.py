@@ -1,1 +1,4 @@
-"""Counting texts and gathering candidate pools. No I/O."""
+"""Counting posts per term and gathering the candidates of each term, in bounded memory.
+
+Which posts are read, and what is stored of them, belongs to `services.counts`.
+"""

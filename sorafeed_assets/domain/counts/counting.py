@@ -1,4 +1,4 @@
-"""Counting: which texts match which terms, and counts by format."""
+"""Which texts match which terms, and counts per term and format."""
 
 from collections.abc import Sequence
 from typing import Final

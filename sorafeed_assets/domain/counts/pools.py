@@ -1,4 +1,4 @@
-"""Gathering candidates in passing: bounded memory, however many posts match."""
+"""Gathering the candidates of many terms in one pass over the posts, in bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple

@@ -1,1 +1,4 @@
-"""Playlists and blocks: what is valid, which is active, how a CSV reads. No I/O."""
+"""Playlists and blocks: what is valid, which playlist is active, how a CSV file is read.
+
+How a playlist is played belongs to `domain.timelines`.
+"""

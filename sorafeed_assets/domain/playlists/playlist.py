@@ -62,7 +62,7 @@ class Playlist:
 
 @dataclass(frozen=True, slots=True)
 class BlockDraft:
-    """A block as someone asks for it, before it is stored."""
+    """A block as a client sends it, before it is stored."""
 
     search_term: str
     video_count: int

@@ -1,1 +1,4 @@
-"""Planning: the order of a loop, its shuffle, its record and its audit. No I/O."""
+"""Timelines: planning a loop, shuffling, auditing a plan, and a plan as it is stored.
+
+Which candidates and plays a plan gets belongs to `services.timelines`.
+"""

@@ -276,7 +276,7 @@ def keep_played(
     """What stays of the current loop when the same playlist is planned again.
 
     Everything up to the head stays, and the head too while it is playing, unless a block before
-    it changed: then the picks before that block stay, and the playing video goes on after them.
+    it changed: then the picks before that block stay, and the playing video follows them.
 
     Args:
         stored: the loop as it was planned.

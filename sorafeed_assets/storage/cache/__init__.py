@@ -1,1 +1,1 @@
-"""Redis, and the SQL of what is written to it."""
+"""Redis: its client and keys, and the SQL of the snapshots that are written to it."""

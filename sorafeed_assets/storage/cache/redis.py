@@ -43,7 +43,7 @@ def playback_key(display_id: str) -> str:
 
 
 def display_tag(display_id: str) -> str:
-    """The name that a change of one display is told under."""
+    """The tag under which a change of one display is published."""
     return f"display:{display_id}"
 
 
@@ -106,8 +106,8 @@ def write_snapshots(
 ) -> int:
     """Set ``values`` over the old ones and delete ``removed``, in one MULTI/EXEC.
 
-    Every key lives ``ttl`` seconds from now; ``tags`` are told to whoever listens, in the same
-    moment. Returns how many were deleted.
+    Every key expires in ``ttl`` seconds; ``tags`` are published to all listeners in the same
+    transaction. Returns how many were deleted.
     """
     if not values and not removed and not tags:
         return 0
@@ -134,7 +134,7 @@ def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:
 
 
 def tell(redis: Redis, tags: Collection[str]) -> None:
-    """Tell every process that listens what changed."""
+    """Publish what changed to every process that listens."""
     redis.publish(CHANGES, json.dumps(sorted(tags)))
 
 

@@ -55,7 +55,7 @@ SELECT
 def lock_snapshots(connection: Connection) -> None:
     """Let one writer at a time read and then write; held until the transaction ends.
 
-    Whoever writes last has then also read last: an older snapshot never covers a newer one.
+    The last to write has then also been the last to read: no older snapshot covers a newer one.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SNAPSHOT_LOCK})
 

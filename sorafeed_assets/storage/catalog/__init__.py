@@ -1,1 +1,1 @@
-"""SQL of posts: the match predicate, pages of matches, the outbox, streams of texts."""
+"""SQL of posts: the match rule, pages of matches, the outbox of changes, texts in bulk."""

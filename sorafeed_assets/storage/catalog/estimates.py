@@ -1,4 +1,4 @@
-"""What the planner thinks that counting a term costs."""
+"""The cost of counting a term, as PostgreSQL's planner estimates it."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The posts that blocks can pick from: the pools of counted terms, and what has left them."""
+"""SQL of the candidates that blocks pick from, and of picks that no longer match."""
 
 import json
 from collections.abc import Collection, Iterable

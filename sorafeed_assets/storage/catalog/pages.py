@@ -1,4 +1,4 @@
-"""Pages of the catalogue: what matches a search, in order, found by the cheapest of three ways.
+"""Pages of the posts that match a search, in order, each found by the cheapest of three ways.
 
 Frequent matches are met by walking the order's index. Rarer ones are searched for by their
 trigrams: within a slice of the order that should have enough of them, or everywhere. Nothing is

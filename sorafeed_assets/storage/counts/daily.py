@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, text
 
 from sorafeed_assets.storage.postgres.copy import copy_rows
 
-# Nobody else applies changes meanwhile; taken before the first snapshot, so that it sees
-# what the one before us did. Readers and the scanner are not concerned.
+# No other transaction applies changes meanwhile. Taken before the first snapshot, so that this
+# transaction sees what the previous one wrote. Readers and the scanner do not wait for it.
 _LOCK: Final = "LOCK TABLE catalog_days IN SHARE ROW EXCLUSIVE MODE"
 _KEEP_TERMS: Final = (
     "SELECT term, phrase, exclusions, counted_at IS NOT NULL AS is_counted"

@@ -1,4 +1,4 @@
-"""SQL of the count jobs: terms that somebody waits for."""
+"""SQL of the count jobs: terms that are counted ahead of the hourly refresh."""
 
 from collections.abc import Collection
 from typing import Final
@@ -15,7 +15,7 @@ coalesce(j.problem, CASE WHEN j.attempts > 0 AND j.run_after <= now() THEN 'was 
 """
 """Why a job's last attempt failed; NULL while it runs."""
 
-# Whoever asks again, or more urgently, gets the better of both; a given up job starts again.
+# A repeated request keeps the higher priority; a job that was given up starts again.
 _ADD: Final = text(f"""
 INSERT INTO count_jobs AS j (term, priority)
 SELECT t.term, :priority FROM search_terms t

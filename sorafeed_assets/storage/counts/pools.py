@@ -1,4 +1,4 @@
-"""`video_candidates`: the pools."""
+"""SQL of `video_candidates`, the candidates kept of each term."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

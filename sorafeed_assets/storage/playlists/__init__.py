@@ -1,1 +1,4 @@
-"""SQL of displays, playlists and blocks."""
+"""SQL of displays, playlists and blocks.
+
+What a display plays of them is in `storage.timelines`.
+"""

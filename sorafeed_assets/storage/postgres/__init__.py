@@ -1,1 +1,4 @@
-"""The connection, the schema, its migrations, and bulk copying."""
+"""What all SQL shares: engines, tables, migrations, retries and COPY.
+
+No statement about a table of one room belongs here.
+"""

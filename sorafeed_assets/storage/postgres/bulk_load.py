@@ -1,4 +1,7 @@
-"""Loading a catalogue while it has no indexes: ten times as fast, and the indexes are better."""
+"""Loading a large catalogue without its indexes, which are built afterwards.
+
+Building an index once is about ten times as fast as keeping it up to date row by row.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,8 +30,8 @@ def indexes_built_after(
     """Drop the search indexes of an empty catalogue, and build them when the block ends.
 
     Yields whether it was empty; a catalogue that has posts keeps its indexes. ``on_progress`` is
-    told the indexes built and the indexes in all. Should the process die in between,
-    `build_missing_indexes` makes up for it, which every migration calls.
+    called with the indexes built and the indexes in all. If the process dies in between, the next
+    migration builds the missing indexes.
     """
     with engine.begin() as connection:
         is_empty = _drop_if_empty(connection)
@@ -42,7 +45,7 @@ def indexes_built_after(
 def _drop_if_empty(connection: Connection) -> bool:
     if not connection.scalar(text(_IS_EMPTY)):
         return False
-    # Nobody may insert between the look and the drop.
+    # No insert may come between the check and the drop.
     connection.execute(text("LOCK TABLE sora_posts IN ACCESS EXCLUSIVE MODE"))
     if not connection.scalar(text(_IS_EMPTY)):
         return False
@@ -56,7 +59,7 @@ def build_missing_indexes(
 ) -> int:
     """Build the catalogue's indexes that are missing or were interrupted; how many.
 
-    Nobody who writes posts has to wait.
+    Writers of posts do not wait.
     """
     built = 0
     with _building(engine) as connection:
@@ -88,7 +91,7 @@ def _building(engine: Engine) -> Iterator[Connection]:
 
 
 def analyze(engine: Engine) -> None:
-    """Tell the planner what a large load has changed; it would learn it only after a minute."""
+    """Refresh the planner's statistics after a large load, ahead of autovacuum."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM (ANALYZE) sora_posts"))
 

@@ -1,4 +1,4 @@
-"""Bringing a database to the current schema."""
+"""Applying the migrations that a database does not have yet."""
 
 from pathlib import Path
 from typing import Final

@@ -1,1 +1,1 @@
-"""SQL of builds, queues and plays."""
+"""SQL of builds, queues, plays and playback states."""

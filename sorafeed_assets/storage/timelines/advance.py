@@ -1,4 +1,4 @@
-"""Advancing one display: what is read for it, and the one statement that does it."""
+"""SQL of advancing one display: one read, and one statement that does all of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ JOIN displays AS d ON d.id = h.display_id
 WHERE h.timeline_video_id = :timeline_video_id AND h.display_id = :display_id
 """
 
-# One round trip: every display in the house goes on this way all day. The playlist is held
-# before its rows are touched, as a delete takes them.
+# One round trip, as every display advances this way all day. The playlist is locked before its
+# rows are touched, in the order in which a delete locks them.
 _ADVANCE: Final = f"""
 WITH held AS MATERIALIZED (
     SELECT id FROM playlists WHERE id = :playlist_id FOR KEY SHARE

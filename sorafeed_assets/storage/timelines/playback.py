@@ -13,14 +13,14 @@ SET playback_state = :state, is_playing = :state = 'playing', last_state_change 
 WHERE id = :display_id AND (playback_state <> :state OR last_state_change IS NULL)
 """)
 
-# A display plays until somebody says otherwise.
+# A display whose state was never set plays.
 _STATES: Final = text("""
 SELECT id, CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_state END AS state
 FROM displays WHERE CAST(:ids AS text[]) IS NULL OR id = ANY(:ids)
 """)
 
-# A row that comes late does not take a later call back; one that is being changed is noted with
-# the next call, so that this waits for nobody.
+# An earlier call does not overwrite a later one. A display that is locked is skipped and noted
+# with its next call, so that this statement never waits.
 _SEEN: Final = text("""
 WITH before AS (
     SELECT d.id, d.status FROM displays d

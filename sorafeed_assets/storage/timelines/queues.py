@@ -1,4 +1,4 @@
-"""Questions about many queues at once: which are short, which play an old plan."""
+"""SQL about many queues at once: which are short, which are of an outdated plan."""
 
 from collections.abc import Collection
 from typing import Final, NamedTuple

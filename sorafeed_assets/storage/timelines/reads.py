@@ -1,4 +1,4 @@
-"""What timelines are made from, read set-wise: displays, builds and queues."""
+"""SQL of what timelines are made from: displays, builds and queues, many displays at once."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -109,7 +109,7 @@ def lock_displays(connection: Connection, display_ids: Collection[str]) -> None:
 def hold_playlists(connection: Connection, playlist_ids: Collection[UUID]) -> set[UUID]:
     """Keep playlists from being deleted until the transaction ends; those that still exist.
 
-    A delete takes the playlist first and its queue rows then: whoever changes these must too.
+    A delete locks the playlist first and its queue rows then; other writers must do the same.
     """
     rows = connection.execute(text(_HOLD_PLAYLISTS), {"playlist_ids": list(playlist_ids)})
     return set(rows.scalars())

@@ -1,4 +1,4 @@
-"""Index builds that block nobody and recover from interruption."""
+"""Building indexes without blocking writers, also after an interrupted build."""
 
 from alembic import op
 from sqlalchemy import text
