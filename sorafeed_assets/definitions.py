@@ -1,33 +1,20 @@
-"""What Dagster loads: the asset graph with its checks, jobs, schedules and sensors."""
+"""What Dagster loads: the asset graph, put together of the groups' own definitions.
+
+A group is a package of `sorafeed_assets.defs` with a module `definitions`; its function ``build``
+returns what the group adds. There is no list of groups: a new package is loaded by being there.
+What is built over all of them (a check of every asset) has ``build_over`` instead.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
 
 import dagster as dg
 
-from sorafeed_assets.defs.cache import assets as cache
-from sorafeed_assets.defs.cache.checks import COUNT_CACHE_CHECKS, TIMELINE_CACHE_CHECKS
-from sorafeed_assets.defs.catalog.assets import build_sora_posts
-from sorafeed_assets.defs.checking import build_checks
-from sorafeed_assets.defs.common import catalog_day_partitions
-from sorafeed_assets.defs.counts import assets as counts
-from sorafeed_assets.defs.counts.automation import (
-    build_refresh_counts,
-    hourly_counts,
-    new_posts,
-)
-from sorafeed_assets.defs.counts.checks import COUNT_CHECKS
-from sorafeed_assets.defs.failures import failed_runs
+from sorafeed_assets import defs as groups
 from sorafeed_assets.defs.io import PostgresTables
-from sorafeed_assets.defs.playlists.assets import active_playlists, observe_playlists
-from sorafeed_assets.defs.playlists.checks import ACTIVATION_CHECKS
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.defs.timelines.assets import display_timelines
-from sorafeed_assets.defs.timelines.automation import (
-    candidates_sensor,
-    displays_sensor,
-    low_queues_sensor,
-    playlists_sensor,
-)
-from sorafeed_assets.defs.timelines.checks import TIMELINE_CHECKS
-from sorafeed_assets.defs.timelines.rebuild import rebuild_displays
 from sorafeed_assets.settings import Settings, load_settings
 
 
@@ -41,46 +28,21 @@ def build_definitions(
     """
     settings = settings or load_settings()
     connections = connections or Connections(settings)
-    days = catalog_day_partitions(settings.catalog_first_day)
-    return dg.Definitions(
-        assets=[
-            build_sora_posts(days),
-            counts.search_terms,
-            counts.build_video_counts_daily(days),
-            counts.video_counts_by_search,
-            counts.video_candidates,
-            observe_playlists,
-            active_playlists,
-            display_timelines,
-            cache.count_cache,
-            cache.timeline_cache,
-            cache.admin_snapshot,
-        ],
-        asset_checks=build_checks(
-            [
-                *COUNT_CHECKS,
-                *COUNT_CACHE_CHECKS,
-                *ACTIVATION_CHECKS,
-                *TIMELINE_CHECKS,
-                *TIMELINE_CACHE_CHECKS,
-            ]
-        ),
-        jobs=[build_refresh_counts(), rebuild_displays],
-        schedules=[hourly_counts],
-        sensors=[
-            displays_sensor,
-            playlists_sensor,
-            new_posts,
-            candidates_sensor,
-            low_queues_sensor,
-            failed_runs,
-        ],
-        resources={
-            "connections": connections,
-            "io_manager": PostgresTables(connections),
-        },
-        executor=dg.in_process_executor,
+    resources = {"connections": connections, "io_manager": PostgresTables(connections)}
+    modules = list(group_modules())
+    merged = dg.Definitions.merge(
+        dg.Definitions(resources=resources, executor=dg.in_process_executor),
+        *(module.build(settings) for module in modules if hasattr(module, "build")),
     )
+    over = [module.build_over(merged) for module in modules if hasattr(module, "build_over")]
+    return dg.Definitions.merge(merged, *over)
+
+
+def group_modules() -> Iterator[ModuleType]:
+    """The `definitions` module of each group."""
+    for found in pkgutil.iter_modules(groups.__path__):
+        if found.ispkg:
+            yield importlib.import_module(f"{groups.__name__}.{found.name}.definitions")
 
 
 defs = build_definitions()

@@ -1,10 +1,15 @@
 """Posts, displays and playlists for tests, by plain SQL as people write them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+
+from sorafeed_assets.services.cache.lineage import ADMIN, COUNTS
+from sorafeed_assets.services.playlists.editing import Activation, activate
+from sorafeed_assets.storage.playlists.rows import display_ids, lock_displays
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -65,3 +70,16 @@ def add_playlist(
             ],
         )
     return playlist
+
+
+def activate_pending(engine: Engine, ids: Collection[str] | None = None) -> dict[str, Activation]:
+    """Activation alone, as settling does it: of some displays, or of all."""
+    with engine.begin() as connection:
+        wanted = display_ids(connection, ids)
+        lock_displays(connection, wanted)
+        return activate(connection, wanted)
+
+
+def hold_snapshots(connection: Connection) -> None:
+    """Keep every writer of Redis waiting until the transaction ends."""
+    lock(connection, LockSpace.SNAPSHOT, [COUNTS, ADMIN, *display_ids(connection)])

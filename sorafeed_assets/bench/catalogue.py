@@ -58,8 +58,9 @@ _WARM: Final = (
 
 _KEEP_TERMS: Final = "DELETE FROM search_terms WHERE term <> ALL(:terms)"
 _ADD_TERMS: Final = text(
-    "INSERT INTO search_terms (term, phrase, exclusions, is_watched)"
-    " VALUES (:term, :phrase, :exclusions, true) ON CONFLICT DO NOTHING"
+    "WITH added AS (INSERT INTO search_terms (term, phrase, exclusions)"
+    " VALUES (:term, :phrase, :exclusions) ON CONFLICT DO NOTHING RETURNING term)"
+    " INSERT INTO watched_terms (term) SELECT term FROM added"
 ).bindparams(bindparam("exclusions", type_=JSONB))
 
 

@@ -23,17 +23,15 @@ from sorafeed_assets.bench.measuring import (
     row,
     seconds,
 )
-from sorafeed_assets.bench.timelines import service_of
 from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format, parse_query
-from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.cache.write import (
     check_timeline_cache,
     write_count_cache,
-    write_timeline_cache,
 )
-from sorafeed_assets.services.playlists.editing import activate_pending
+from sorafeed_assets.services.commands import Commands
+from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
@@ -74,17 +72,11 @@ def rebuild_wall(database_url: str, redis_url: str, settings: Settings) -> tuple
     """
     engine = create_database_engine(database_url, settings)
     redis = create_redis_client(redis_url)
-    service = TimelineService(
-        engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
-    )
+    settler = Settler.of(engine, redis, settings)
 
     def work() -> None:
-        displays = sorted(activate_pending(engine))
-        outcomes = service.repopulate(displays)
-        for outcome in outcomes.values():
-            if isinstance(outcome, SorafeedError):
-                raise outcome
-        write_timeline_cache(engine, redis, ttl=settings.cache_ttl_seconds)
+        for error in settler.settle(settler.all_displays()).failed.values():
+            raise error
 
     try:
         return seconds(work), _peak_memory()
@@ -138,7 +130,11 @@ def _measure_advance(
     bench: Bench, engine: Engine, displays: Sequence[str]
 ) -> tuple[list[float], list[float]]:
     """By writers that never pause, then at the pace of a wall."""
-    service = service_of(bench, engine)
+    settings = bench.settings
+    timelines = TimelineService(
+        engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
+    )
+    commands = Commands(engine, bench.redis, timelines, ttl=settings.cache_ttl_seconds)
     with engine.connect() as connection:
         heads: dict[str, UUID] = {row.id: row.head for row in connection.execute(text(_HEADS))}
 
@@ -151,7 +147,7 @@ def _measure_advance(
             due += every
             display = mine[turn % len(mine)]
             started = time.perf_counter()
-            answer = service.advance(display, heads[display])
+            answer = commands.mark_played(display, heads[display])
             taken.append(time.perf_counter() - started)
             if answer.head_timeline_video_id is not None:
                 heads[display] = answer.head_timeline_video_id

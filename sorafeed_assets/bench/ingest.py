@@ -12,11 +12,10 @@ from sqlalchemy import Connection, Engine, text
 from sorafeed_assets.bench.catalogue import Bench, new_posts, rewind
 from sorafeed_assets.bench.counts import refresh_hour
 from sorafeed_assets.bench.measuring import Row, Target, alternate, row, seconds
-from sorafeed_assets.bench.timelines import service_of
 from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.catalogue import Post
 from sorafeed_assets.demo.playlists import bench_terms
-from sorafeed_assets.services.playlists.editing import activate_pending
+from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.storage.catalog.bulk import copy_new
 from sorafeed_assets.storage.postgres.tables import sora_posts
 
@@ -88,13 +87,12 @@ def _busy(bench: Bench, engine: Engine) -> Iterator[None]:
     stop = threading.Event()
     displays = make_displays(engine, min(_DISPLAYS, bench.scale.displays))
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
-    service = service_of(bench, engine)
+    settler = Settler.of(engine, bench.redis, bench.settings)
 
     def publish() -> None:
         rng = random.Random(1)  # noqa: S311  # playlists, not secrets
         new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
-        activate_pending(engine)
-        service.repopulate(displays)
+        settler.settle(displays)
 
     def build() -> None:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -21,10 +21,8 @@ from sorafeed_assets.bench.measuring import (
 from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format, parse_query
-from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
-from sorafeed_assets.services.playlists.editing import activate_pending
-from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
 
 _NEW_TERMS_SEED: Final = 7_000
@@ -79,15 +77,6 @@ class PlayedCosts:
     many: Sequence[float]
 
 
-def service_of(bench: Bench, engine: Engine) -> TimelineService:
-    """The timeline service with the bench's settings."""
-    return TimelineService(
-        engine,
-        window=bench.settings.window,
-        candidates_per_pool=bench.settings.candidates_per_pool,
-    )
-
-
 def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
     """Both kinds of timeline, ours and the current way in turn.
 
@@ -107,7 +96,7 @@ def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
 def measure_played(bench: Bench, posts: int) -> PlayedCosts:
     """Displays that have played long, and displays that have not, in turn."""
     engine = bench.catalogue(posts)
-    service = service_of(bench, engine)
+    settler = Settler.of(engine, bench.redis, bench.settings)
     count = bench.scale.times(_PLAYING_DISPLAYS)
     few_plays, many_plays = bench.scale.times(_FEW_PLAYS), bench.scale.times(_MANY_PLAYS)
     displays = make_displays(engine, 2 * count)
@@ -116,18 +105,17 @@ def measure_played(bench: Bench, posts: int) -> PlayedCosts:
     for some in (few, many):
         rng = random.Random(1)  # noqa: S311  # the same playlists for both
         new_playlists(engine, {display: playlist_of(known, rng) for display in some})
-    activate_pending(engine, displays)
-    service.repopulate(displays)
+    _settle(settler, displays)
     for some, times in ((few, few_plays), (many, many_plays)):
         with engine.begin() as connection:
             connection.execute(text(_PLAY), {"displays": some, "plays": times})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM (ANALYZE) video_history"))
-    _repopulate(service, displays)  # the plans that follow from the plays are stored
+    _settle(settler, displays)  # the plans that follow from the plays are stored
     rounds = bench.scale.times(_PLAYING_ROUNDS)
     of_many, of_few = alternate(
-        lambda _: seconds(lambda: _repopulate(service, many)),
-        lambda _: seconds(lambda: _repopulate(service, few)),
+        lambda _: seconds(lambda: _settle(settler, many)),
+        lambda _: seconds(lambda: _settle(settler, few)),
         rounds,
     )
     bench.progress("Planning after plays", rounds, rounds)
@@ -163,13 +151,12 @@ def _measure(
     bench: Bench, engine: Engine, display: str, step: str, terms: Sequence[Sequence[str]]
 ) -> tuple[list[float], list[float]]:
     ours, current = [], []
-    service = service_of(bench, engine)
+    settler = Settler.of(engine, bench.redis, bench.settings)
     for number, of_round in enumerate(terms):
         rng = random.Random(number)  # noqa: S311  # playlists, not secrets
         blocks = playlist_of(of_round, rng)
         new_playlists(engine, {display: blocks})
-        activate_pending(engine, [display])
-        ours.append(seconds(lambda: _repopulate(service, [display])))
+        ours.append(seconds(lambda: _settle(settler, [display])))
         _check(engine, blocks, _planned(engine, display, blocks))
         if number < bench.scale.rounds:
             picks: list[tuple[BlockDraft, str]] = []
@@ -181,10 +168,10 @@ def _measure(
     return ours, current
 
 
-def _repopulate(service: TimelineService, displays: Sequence[str]) -> None:
-    for outcome in service.repopulate(displays).values():
-        if isinstance(outcome, SorafeedError):
-            raise outcome
+def _settle(settler: Settler, displays: Sequence[str]) -> None:
+    """What the API does after an edit, without Redis."""
+    for error in settler.publish(displays).failed.values():
+        raise error
 
 
 def _planned(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from redis import Redis
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +22,7 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.settings import Settings, load_settings
+from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 
@@ -43,6 +45,15 @@ def engine_of(settings: Settings) -> Engine:
     if settings.database_url is None:
         raise SetupError("no database address; run `sorafeed up`")
     return create_database_engine(str(settings.database_url), settings)
+
+
+@contextmanager
+def redis_of(settings: Settings) -> Iterator[Redis]:
+    """A client of the project's Redis."""
+    if settings.redis_url is None:
+        raise SetupError("no Redis address; run `sorafeed up`")
+    with create_redis_client(str(settings.redis_url)) as redis:
+        yield redis
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """`sorafeed displays`, `sorafeed playlists` and `sorafeed timeline`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -7,57 +9,49 @@ from uuid import UUID
 import typer
 from rich.markup import escape
 from rich.table import Column, Table
-from sqlalchemy import Engine
 
-from sorafeed_assets.cli.common import DataDir, console, database
-from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
+from sorafeed_assets.cli.common import DataDir, console, database, redis_of
+from sorafeed_assets.domain.errors import InvalidInputError, PlanAuditError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
-from sorafeed_assets.services.cache.write import write_timeline_cache
-from sorafeed_assets.services.commands import TERMS_TAG, WALL_TAG, tell_others
-from sorafeed_assets.services.counts.terms import sync_search_terms
-from sorafeed_assets.services.playlists.editing import (
-    activate_by_hand,
-    activate_pending,
-    create_display,
-    create_playlist,
-    list_displays,
-    list_playlists,
-)
+from sorafeed_assets.services.commands import Change, Commands
+from sorafeed_assets.services.playlists.editing import list_displays, list_playlists
 from sorafeed_assets.services.timelines.queues import timeline_view
-from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client, display_tag
 
 displays = typer.Typer(help="Screens on walls.", no_args_is_help=True)
 playlists = typer.Typer(help="What displays are told to play.", no_args_is_help=True)
 timeline = typer.Typer(help="What a display plays.", no_args_is_help=True)
 
 
-def _publish(engine: Engine, settings: Settings, display: str) -> BuildOutcome:
-    """Plan and queue a display, track its searches, and write its snapshot.
+@contextmanager
+def _commands(data_dir: Path | None) -> Iterator[Commands]:
+    """The changes that the API makes too, on the servers of ``data_dir``."""
+    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
+        timelines = TimelineService(
+            engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
+        )
+        yield Commands(
+            engine,
+            redis,
+            timelines,
+            ttl=settings.cache_ttl_seconds,
+            pool_size=settings.candidates_per_pool,
+        )
 
-    The playlists sensor records it in Dagster.
+
+def _queued(commands: Commands, change: Change) -> str:
+    """How many videos are planned and queued.
+
+    Raises:
+        PlanAuditError: the display stays on its last good plan.
     """
-    service = TimelineService(
-        engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
-    )
-    outcome = service.repopulate([display])[display]
-    if isinstance(outcome, SorafeedError):
-        raise outcome
-    changed = sync_search_terms(engine)
-    _tell(settings, [display_tag(display), *([TERMS_TAG] if changed.is_change else [])])
-    if settings.redis_url is not None:
-        with create_redis_client(str(settings.redis_url)) as redis:
-            write_timeline_cache(engine, redis, [display], ttl=settings.cache_ttl_seconds)
-    return outcome
-
-
-def _tell(settings: Settings, tags: list[str]) -> None:
-    """Tell the servers what changed; they hear nothing where there is no Redis."""
-    if settings.redis_url is not None:
-        with create_redis_client(str(settings.redis_url)) as redis:
-            tell_others(redis, tags)
+    if change.problem is not None:
+        raise PlanAuditError(
+            f"it is stored, but {change.display_id} cannot play it: {change.problem}"
+        )
+    view = commands.timeline(change.display_id)
+    ahead = [*([view.now] if view.now else []), *view.next]
+    return f"{len(ahead) + len(view.planned)} videos planned, {len(ahead)} queued"
 
 
 @displays.command("add")
@@ -69,10 +63,8 @@ def add_display(
     data_dir: DataDir = None,
 ) -> None:
     """Add a display; prints its code."""
-    with database(data_dir) as (engine, settings):
-        made = create_display(engine, code, name)
-        _tell(settings, [display_tag(made), WALL_TAG])
-        console.print(made)
+    with _commands(data_dir) as commands:
+        console.print(commands.create_display(code, name))
 
 
 @displays.command("list")
@@ -105,13 +97,11 @@ def import_playlist(
         drafts = parse_playlist_csv(file.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InvalidInputError(str(file), "is not UTF-8; save it as CSV UTF-8") from error
-    with database(data_dir) as (engine, settings):
-        playlist = create_playlist(engine, display, name or file.stem, drafts)
-        activate_pending(engine, [display])
-        outcome = _publish(engine, settings, display)
+    with _commands(data_dir) as commands:
+        change = commands.create_playlist(display, name or file.stem, drafts)
+        queued = _queued(commands, change)
     console.print(
-        f"playlist {playlist} with {len(drafts)} blocks is active on {display}:"
-        f" {outcome.planned} videos planned, {outcome.queued} queued"
+        f"playlist {change.playlist_id} with {len(drafts)} blocks is active on {display}: {queued}"
     )
 
 
@@ -143,10 +133,10 @@ def activate(
     playlist: Annotated[UUID, typer.Argument(help="The playlist's id.")], data_dir: DataDir = None
 ) -> None:
     """Choose a playlist by hand; it stays chosen until a newer one is created."""
-    with database(data_dir) as (engine, settings):
-        display = activate_by_hand(engine, playlist).display_id
-        outcome = _publish(engine, settings, display)
-    console.print(f"{display} plays it: {outcome.planned} planned, {outcome.queued} queued")
+    with _commands(data_dir) as commands:
+        change = commands.activate(playlist)
+        queued = _queued(commands, change)
+    console.print(f"{change.display_id} plays it: {queued}")
 
 
 @timeline.command("show")

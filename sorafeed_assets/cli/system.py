@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -26,6 +27,7 @@ from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.dagster_home import end_interrupted_runs, environment, open_instance
 from sorafeed_assets.launch.materialize import Report, materialize_all
 from sorafeed_assets.launch.processes import end_descendants
+from sorafeed_assets.launch.react import React, log_plainly
 from sorafeed_assets.launch.servers import embedded, owned_folder, publish, servers
 from sorafeed_assets.launch.status import Status, read_status
 from sorafeed_assets.launch.up import (
@@ -150,10 +152,34 @@ def _print_status(status: Status) -> None:
         "timelines", f"{queues['complete']} complete, {queues['low']} low, {queues['dry']} dry"
     )
     table.add_row("checks", f"{checks['passed']} passed, {checks['failed']} failed")
+    lineage = status.lineage
+    table.add_row(
+        "lineage",
+        f"{lineage['recorded']:,} recorded, {lineage['waiting']} waiting,"
+        f" {lineage['differ']} differ",
+    )
     for run in status.runs:
         took = "" if run.seconds is None else f" in {run.seconds} s"
         table.add_row("run", f"{run.job} {run.status.lower()}{took}")
     console.print(table)
+
+
+def react(data_dir: DataDir = None) -> None:
+    """Settle what changes, count new terms, and record in Dagster, until Ctrl-C.
+
+    Several may run; one does the work, and another takes over within a second of its end.
+    """
+    with servers(settings_of(data_dir)) as settings, open_instance(settings) as instance:
+        engine = engine_of(settings)
+        try:
+            migrate(engine)
+        finally:
+            engine.dispose()
+        log_plainly()
+        process = React(settings, instance)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: process.stop())
+        process.run()
 
 
 def status(

@@ -1,19 +1,21 @@
-"""What several groups share: partitions, retries, pools, priorities, metadata, data versions."""
+"""What several rooms share: partitions, retries, pools, priorities, table metadata, errors."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
-from typing import Any, Final
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 import dagster as dg
 from dagster import AssetCheckSeverity
 from psycopg import OperationalError as PsycopgOperationalError
-from sqlalchemy import Engine, Table, make_url
+from pydantic import Field
+from sqlalchemy import Table, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from sorafeed_assets.defs.dagster_internals import priority_tags, range_tags
 from sorafeed_assets.domain.automation import DayRange
-from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
-from sorafeed_assets.storage.samples import Preview, preview_displays, preview_table
+from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError, UnavailableError
+from sorafeed_assets.storage.postgres.descriptions import description_of
 
 OWNERS: Final = ["team:data-engineering"]
 RETRIES: Final = dg.RetryPolicy(
@@ -21,20 +23,63 @@ RETRIES: Final = dg.RetryPolicy(
 )
 # The heavy readers of Postgres run one at a time; dagster.yaml gives this pool one slot.
 HEAVY_POOL: Final = "postgres_heavy"
-PLAYLIST_PRIORITY: Final = {"dagster/priority": "10"}
-HOURLY_PRIORITY: Final = {"dagster/priority": "5"}
+PLAYLIST_PRIORITY: Final = priority_tags(10)
+HOURLY_PRIORITY: Final = priority_tags(5)
 # Raised by hand when a rule changes, so that the UI shows what was made by the old one.
 CODE_VERSION: Final = "1"
-# The version of an upstream asset with many partitions, which Dagster compares by event instead.
-BY_EVENT: Final = "by event"
-_PREVIEW_ROWS: Final = 10
-_NOTHING: Final = Preview((), ())
+# Counts are refreshed hourly: later than this they are late.
+HOURLY: Final = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=3), warn_window=timedelta(hours=2)
+)
 _POSTGRES: Final = make_url("postgresql+psycopg://").get_dialect()()
 
-MetadataEntry = int | float | str | dg.MetadataValue[Any]
-Metadata = Mapping[str, MetadataEntry]
-
 DISPLAYS: Final = dg.DynamicPartitionsDefinition(name="displays")
+
+
+class DisplaysConfig(dg.Config):
+    """Which of the run's displays to work on."""
+
+    displays: list[str] = Field(
+        default_factory=list,
+        description="Only these of the run's partitions, and only what changes is recorded."
+        " Without any: all of them, and each is recorded.",
+    )
+
+    def asked(self, context: dg.AssetExecutionContext) -> list[str]:
+        """The displays to work on.
+
+        Raises:
+            InvalidInputError: one of them is no partition of the run.
+        """
+        return _narrowed(context.partition_keys, self.displays, "displays")
+
+
+class DaysConfig(dg.Config):
+    """Which of the run's catalog days to work on, and how."""
+
+    days: list[str] = Field(
+        default_factory=list,
+        description="Only these of the run's partitions, as 2026-11-24, and only what changes is"
+        " recorded. Without any: all of them, and each is recorded.",
+    )
+    recount: bool = Field(
+        default=False, description="Count the days again from their posts' text: the repair."
+    )
+
+    def asked(self, context: dg.AssetExecutionContext) -> list[str]:
+        """The days to work on.
+
+        Raises:
+            InvalidInputError: one of them is no partition of the run.
+        """
+        return _narrowed(context.partition_keys, self.days, "days")
+
+
+def _narrowed(keys: Sequence[str], asked: Sequence[str], field: str) -> list[str]:
+    unknown = sorted(set(asked) - set(keys))
+    if unknown:
+        raise InvalidInputError(field, f"{unknown[0]!r} is none of the run's partitions")
+    return sorted(set(asked)) or list(keys)
 
 
 def catalog_day_partitions(first_day: date) -> dg.DailyPartitionsDefinition:
@@ -44,22 +89,50 @@ def catalog_day_partitions(first_day: date) -> dg.DailyPartitionsDefinition:
 
 def day_range_tags(days: DayRange) -> dict[str, str]:
     """The tags that make one run cover these days."""
-    return {
-        "dagster/asset_partition_range_start": days.first.isoformat(),
-        "dagster/asset_partition_range_end": days.last.isoformat(),
-    }
+    return range_tags(days.first.isoformat(), days.last.isoformat())
+
+
+def run_over_days(job: str, days: Collection[date], *, run_key: str | None = None) -> dg.RunRequest:
+    """One run over these days, however far apart; without any, over today."""
+    chosen = sorted(days) or [datetime.now(UTC).date()]
+    config = {"days": [day.isoformat() for day in chosen]}
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=job,
+        run_config={"ops": {"video_counts_daily": {"config": config}}},
+        tags=day_range_tags(DayRange(chosen[0], chosen[-1])),
+    )
+
+
+def run_over_displays(
+    job: str, assets: Collection[str], displays: Collection[str], partitions: Sequence[str]
+) -> dg.RunRequest:
+    """One run over these displays, however far apart; at least one.
+
+    ``partitions`` are all of them in Dagster's order, which is that of their coming.
+    """
+    chosen = set(displays)
+    ordered = [name for name in partitions if name in chosen]
+    config = {"displays": sorted(chosen)}
+    return dg.RunRequest(
+        job_name=job,
+        run_config={"ops": {asset: {"config": config} for asset in assets}},
+        tags=range_tags(ordered[0], ordered[-1]),
+    )
 
 
 def table_schema(table: Table) -> dg.TableSchema:
     """The columns of a table as the UI shows them."""
+    keys = table.primary_key.columns
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 column.name,
                 column.type.compile(dialect=_POSTGRES).lower(),
-                description=column.comment,
+                description=description_of(column),
                 constraints=dg.TableColumnConstraints(
-                    nullable=bool(column.nullable), unique=column.primary_key
+                    nullable=bool(column.nullable),
+                    unique=column.primary_key and len(keys) == 1,
                 ),
             )
             for column in table.columns
@@ -71,99 +144,21 @@ def table_metadata(table: Table) -> dict[str, object]:
     """Definition metadata of a table asset: where it lies and what its columns are."""
     return {
         "dagster/column_schema": table_schema(table),
-        "dagster/table_name": f"public.{table.name}",
+        "dagster/table_name": f"sorafeed.public.{table.name}",
     }
 
 
-def preview(engine: Engine, asset: str) -> dg.MarkdownMetadataValue:
-    """The first rows of a table asset as a Markdown table."""
-    return as_markdown(preview_table(engine, asset, _PREVIEW_ROWS))
-
-
-def display_previews(
-    engine: Engine, asset: str, displays: Collection[str]
-) -> dict[str, dg.MarkdownMetadataValue]:
-    """Per display the rows of its partition as a Markdown table."""
-    found = preview_displays(engine, asset, displays)
-    return {display: as_markdown(found.get(display, _NOTHING)) for display in displays}
-
-
-def counted_previews(
-    engine: Engine, asset: str, displays: Collection[str], name: str
-) -> dict[str, Metadata]:
-    """Per display its preview, and under ``name`` how many rows its partition has."""
-    found = preview_displays(engine, asset, displays)
-    of_displays = {display: found.get(display, _NOTHING) for display in displays}
+def columns_metadata(table_name: str, columns: Mapping[str, tuple[str, str]]) -> dict[str, object]:
+    """The same of what is no table of ours: name → (type, description)."""
     return {
-        display: {name: len(rows.rows), "preview": as_markdown(rows)}
-        for display, rows in of_displays.items()
+        "dagster/table_name": table_name,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(name, kind, description=description)
+                for name, (kind, description) in columns.items()
+            ]
+        ),
     }
-
-
-def as_markdown(rows: Preview) -> dg.MarkdownMetadataValue:
-    """Rows of text as a Markdown table; what could break out of a cell is escaped."""
-    if not rows.rows:
-        return dg.MetadataValue.md("nothing")
-    lines = [rows.columns, ["---"] * len(rows.columns), *([_cell(v) for v in r] for r in rows.rows)]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
-
-
-def _cell(value: str) -> str:
-    short = value if len(value) <= 80 else f"{value[:79]}…"
-    return short.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-
-
-def version_tags(
-    data_version: str,
-    upstream: Mapping[str, str] | None = None,
-    *,
-    code_version: str | None = None,
-    last_event: int | None = None,
-) -> dict[str, str]:
-    """The event tags that carry a data version and what it was made from, as Dagster writes them.
-
-    ``upstream`` gives the data version of each asset read, by key; ``last_event`` is the newest
-    event at that time: what upstream records later makes this one out of date.
-    """
-    read = upstream or {}
-    return {
-        "dagster/data_version": data_version,
-        "dagster/data_version_is_user_provided": "true",
-        **({"dagster/code_version": code_version} if code_version else {}),
-        **{f"dagster/input_data_version/{key}": version for key, version in read.items()},
-        **{f"dagster/input_event_pointer/{key}": str(last_event or "NULL") for key in read},
-    }
-
-
-def latest_version(instance: dg.DagsterInstance, asset: str) -> str:
-    """The data version that an unpartitioned asset was last recorded with."""
-    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
-    materialization = event.asset_materialization if event else None
-    tags = (materialization.tags if materialization else None) or {}
-    return tags.get("dagster/data_version", "none")
-
-
-def last_event(instance: dg.DagsterInstance) -> int | None:
-    """The id of the newest event."""
-    return instance.event_log_storage.get_maximum_record_id()
-
-
-def partition_materialization(
-    asset: str,
-    partition: str,
-    data_version: str,
-    *,
-    upstream: Mapping[str, str],
-    last_event: int | None,
-    metadata: Metadata | None = None,
-) -> dg.AssetMaterialization:
-    """The event of one partition out of a run over many, with a data version of its own."""
-    return dg.AssetMaterialization(
-        asset,
-        partition=partition,
-        metadata=dict(metadata or {}),
-        tags=version_tags(data_version, upstream, code_version=CODE_VERSION, last_event=last_event),
-    )
 
 
 @contextmanager

@@ -1,145 +1,241 @@
-"""Recording many displays in one run: an event per display, each with its own data version."""
+"""Giving lineage records to Dagster: all that wait, in graph order, or those of one run's step.
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
-from typing import Final
+A record becomes an event that names it. One that was begun before may be there already, from a
+process that was killed before it could say so: such a record is looked up first, so that nothing
+is recorded twice.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
 
 import dagster as dg
+from dagster import AssetExecutionContext
 
-from sorafeed_assets.defs.checking import Check
-from sorafeed_assets.defs.common import Metadata, last_event, partition_materialization
+from sorafeed_assets.defs.common import CODE_VERSION, DISPLAYS
+from sorafeed_assets.defs.dagster_internals import (
+    LINEAGE_TAG,
+    AssetEvent,
+    AssetGraph,
+    RunStep,
+    is_automatic,
+    last_event_id,
+    silent_result,
+    step_of,
+    store_events,
+    version_tags,
+)
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.domain.digest import content_digest
+from sorafeed_assets.defs.samples import Metadata, samples_of
+from sorafeed_assets.domain.automation import partition_change
+from sorafeed_assets.storage.lineage_records import (
+    NOTHING,
+    WHOLE,
+    Change,
+    LineageRecord,
+    ensure_heads,
+    repeat_heads,
+    taking,
+    waiting_assets,
+)
+
+_AT_ONCE: Final = 1_000
+_EARLIER: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionResult:
-    """What one display's partition of an asset is recorded with."""
+class RecordedAsset:
+    """What recording has to know of an asset."""
 
-    data_version: str
-    upstream: Mapping[str, str] = field(default_factory=dict)
-    metadata: Metadata = field(default_factory=dict)
+    name: str
+    is_observed: bool
+    partitions: dg.PartitionsDefinition[str] | None
 
-    def materialization(
-        self, asset: str, partition: str, last_event: int | None
-    ) -> dg.AssetMaterialization:
-        """The event to log; ``last_event`` is the newest one so far."""
-        return partition_materialization(
-            asset,
-            partition,
-            self.data_version,
-            upstream=self.upstream,
-            last_event=last_event,
-            metadata=self.metadata,
-        )
+    def partition_keys(self, instance: dg.DagsterInstance) -> set[str] | None:
+        """The partitions that exist; None for an asset without."""
+        if self.partitions is None:
+            return None
+        return set(self.partitions.get_partition_keys(dynamic_partitions_store=instance))
 
 
-def partition_results(
-    context: dg.AssetExecutionContext, asset: str, results: Mapping[str, PartitionResult]
-) -> Iterator[dg.MaterializeResult[None]]:
-    """The answer of a per-display asset: its metadata and data version, display by display.
-
-    Dagster gives the partitions of one run one data version; more than one display is followed
-    by events of their own.
-    """
-    for display, result in results.items():
-        context.add_asset_metadata(result.metadata, partition_key=display)
-    versions = {display: result.data_version for display, result in results.items()}
-    only = next(iter(versions.values())) if len(versions) == 1 else content_digest(versions)
-    yield dg.MaterializeResult(data_version=dg.DataVersion(only))
-    if len(results) > 1:
-        seen = last_event(context.instance)
-        for display, result in results.items():
-            context.log_event(result.materialization(asset, display, seen))
+def recorded_assets(graph: AssetGraph) -> list[RecordedAsset]:
+    """All assets, each after those it is made from."""
+    nodes = [graph.get(key) for key in graph.toposorted_asset_keys]
+    return [
+        RecordedAsset(node.key.to_user_string(), node.is_observable, node.partitions_def)
+        for node in nodes
+    ]
 
 
-_DATA_VERSION: Final = "dagster/data_version"
-_MADE: Final = dg.DagsterEventType.ASSET_MATERIALIZATION
-
-
-def recorded_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
-    """The data version of each partition's last materialization."""
-    latest = instance.event_log_storage.get_latest_tags_by_partition(
-        dg.AssetKey(asset), _MADE, [_DATA_VERSION]
+def follow_displays(connections: Connections, instance: dg.DagsterInstance) -> None:
+    """Make the partitions of displays the displays that exist."""
+    name = str(DISPLAYS.name)
+    change = partition_change(
+        instance.get_dynamic_partitions(name), connections.settler.all_displays()
     )
-    return {partition: tags[_DATA_VERSION] for partition, tags in latest.items()}
+    if change.added:
+        instance.add_dynamic_partitions(name, list(change.added))
+    for gone in change.removed:
+        instance.delete_dynamic_partition(name, gone)
 
 
-def recorded_before(instance: dg.DagsterInstance, asset: str, upstream: str) -> set[str]:
-    """The partitions of ``asset`` that were not materialized since ``upstream`` last was."""
-    own = instance.get_latest_storage_id_by_partition(dg.AssetKey(asset), _MADE)
-    other = instance.get_latest_storage_id_by_partition(dg.AssetKey(upstream), _MADE)
-    return {partition for partition, event in other.items() if own.get(partition, 0) < event}
+def record_waiting(
+    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+) -> int:
+    """Record all that waits, asset by asset in the order given; how many records that were."""
+    with connections.engine.connect() as connection:
+        waiting = waiting_assets(connection)
+    if not waiting:
+        return 0
+    follow_displays(connections, instance)
+    return sum(
+        record_asset(connections, instance, asset) for asset in assets if asset.name in waiting
+    )
 
 
-class Recorder:
-    """Logs events of an op that stands for several per-display assets.
+def record_asset(
+    connections: Connections,
+    instance: dg.DagsterInstance,
+    asset: RecordedAsset,
+    partitions: Collection[str] | None = None,
+    step: RunStep | None = None,
+    metadata: Metadata | None = None,
+) -> int:
+    """Record what waits of an asset, or of some of its partitions; how many records that were.
 
-    Recorded are displays that changed, that were named, or whose last event is not what holds
-    now, as after a run that broke off; the others' last events still hold.
+    The events belong to ``step``, and have ``metadata`` besides their own.
     """
+    recorded = 0
+    while True:
+        with taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records:
+            keys = asset.partition_keys(instance)
+            # A partition that Dagster does not have, as of a future day, gets no event.
+            new = [r for r in records if keys is None or r.partition in keys]
+            there = _already_recorded(instance, asset, [r for r in new if r.attempts > 1])
+            new = [record for record in new if record.id not in there]
+            if new:
+                store_events(
+                    instance, _events(connections, instance, asset, new, metadata or {}), step
+                )
+        recorded += len(records)
+        if len(records) < _AT_ONCE:
+            return recorded
 
-    def __init__(self, context: dg.OpExecutionContext, *, named: Set[str]) -> None:
-        self._context = context
-        self._named = named
 
-    @property
-    def instance(self) -> dg.DagsterInstance:
-        """Where the events go."""
-        return self._context.instance
-
-    def log(self, event: dg.AssetMaterialization) -> None:
-        """Log one event as it is."""
-        self._context.log_event(event)
-
-    def observe(self, observations: Iterable[dg.AssetObservation]) -> None:
-        """Log the observations whose data version is not the recorded one."""
-        for observation in observations:
-            latest = self.instance.fetch_observations(
-                dg.AssetRecordsFilter(
-                    observation.asset_key, asset_partitions=[str(observation.partition)]
-                ),
-                limit=1,
-            ).records
-            known = latest[0].asset_observation if latest else None
-            if known is None or known.tags != observation.tags:
-                self._context.log_event(observation)
-
-    def materialize(
-        self,
-        asset: str,
-        results: Mapping[str, PartitionResult],
-        *,
-        changed: Collection[str],
-    ) -> None:
-        """Log a materialization of each display that is to be recorded."""
-        known = recorded_versions(self.instance, asset)
-        seen = last_event(self.instance)
-        for display, result in sorted(results.items()):
-            holds = known.get(display) == result.data_version
-            if display in changed or display in self._named or not holds:
-                self._context.log_event(result.materialization(asset, display, seen))
-
-    def follow(self, asset: str, upstream: str, results: Mapping[str, PartitionResult]) -> None:
-        """Log a materialization of each display whose ``upstream`` was recorded meanwhile.
-
-        What the asset holds may change more often than that, with each play.
-        """
-        due = recorded_before(self.instance, asset, upstream)
-        seen = last_event(self.instance)
-        for display, result in sorted(results.items()):
-            if display in due or display in self._named:
-                self._context.log_event(result.materialization(asset, display, seen))
-
-    def check(self, check: Check, connections: Connections) -> None:
-        """Evaluate a check and log how it went."""
-        result = check.evaluate(connections)
-        evaluation = dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(check.asset),
-            check_name=check.name,
-            passed=result.passed,
-            metadata=result.metadata,
-            severity=result.severity,
-            description=result.description,
+def _events(
+    connections: Connections,
+    instance: dg.DagsterInstance,
+    asset: RecordedAsset,
+    records: Sequence[LineageRecord],
+    metadata: Metadata,
+) -> list[AssetEvent]:
+    last = {record.partition: record for record in records}
+    samples = samples_of(connections, asset.name, last.keys())
+    seen = last_event_id(instance)
+    return [
+        _event(
+            record,
+            # A sample shows what the partition holds now: that is the last record's.
+            {**metadata, **samples.get(record.partition, {})}
+            if last[record.partition] is record
+            else {},
+            seen,
+            observed=asset.is_observed,
         )
-        self._context.log_event(evaluation)  # type: ignore[arg-type]  # taken, only not declared
+        for record in records
+    ]
+
+
+def _already_recorded(
+    instance: dg.DagsterInstance, asset: RecordedAsset, records: Sequence[LineageRecord]
+) -> set[int]:
+    """The ids of those records that Dagster has an event of."""
+    if not records:
+        return set()
+    fetch = instance.fetch_observations if asset.is_observed else instance.fetch_materializations
+    partitions = sorted({r.partition for r in records if r.partition != WHOLE})
+    since = min(record.created_at for record in records) - _EARLIER
+    wanted = dg.AssetRecordsFilter(
+        dg.AssetKey(asset.name),
+        asset_partitions=partitions or None,
+        after_timestamp=since.timestamp(),
+    )
+    found: set[int] = set()
+    cursor: str | None = None
+    while True:
+        page = fetch(wanted, limit=_AT_ONCE, cursor=cursor)
+        for entry in page.records:
+            event = entry.asset_observation if asset.is_observed else entry.asset_materialization
+            name = ((event.tags if event else None) or {}).get(LINEAGE_TAG)
+            if name is not None:
+                found.add(int(name))
+        if not page.has_more:
+            return found
+        cursor = page.cursor
+
+
+def _event(
+    record: LineageRecord,
+    sample: Mapping[str, Any],
+    last_event: int | None,
+    *,
+    observed: bool,
+) -> AssetEvent:
+    kind = dg.AssetObservation if observed else dg.AssetMaterialization
+    tags = version_tags(
+        record.data_version,
+        {} if observed else record.made_from,
+        code_version=None if observed else CODE_VERSION,
+        last_event=last_event,
+    )
+    return kind(
+        record.asset,
+        partition=None if record.partition == WHOLE else record.partition,
+        metadata={**record.metadata, **sample},
+        tags={**tags, LINEAGE_TAG: str(record.id)},
+    )
+
+
+def record_step(
+    context: AssetExecutionContext,
+    connections: Connections,
+    partitions: Sequence[str] | None = None,
+    *,
+    every: bool,
+    metadata: Metadata | None = None,
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Record, as events of this step, what waits of its asset; the answer of the asset's body.
+
+    ``every`` records each of ``partitions``, also one that holds what it held before. The events
+    have ``metadata`` of the step besides their own.
+    """
+    assets_def = context.assets_def
+    asset = RecordedAsset(
+        context.asset_key.to_user_string(), is_observed=False, partitions=assets_def.partitions_def
+    )
+    record_partitions(context, connections, asset, partitions, every=every, metadata=metadata)
+    yield silent_result()
+
+
+def record_partitions(
+    context: AssetExecutionContext,
+    connections: Connections,
+    asset: RecordedAsset,
+    partitions: Sequence[str] | None,
+    *,
+    every: bool,
+    metadata: Metadata | None = None,
+) -> None:
+    """Record, as events of this step, what waits of an asset."""
+    asked = [WHOLE] if partitions is None else list(partitions)
+    if every:
+        with connections.engine.begin() as connection:
+            ensure_heads(connection, [Change(asset.name, name, NOTHING) for name in asked])
+            repeat_heads(connection, asset.name, asked)
+    record_asset(connections, context.instance, asset, asked, step_of(context), metadata)
+
+
+def is_by_hand(context: AssetExecutionContext) -> bool:
+    """Whether a person asked for the run: then every partition of it gets an event."""
+    return not is_automatic(context.run.tags)

@@ -28,14 +28,15 @@ def ask(
     context: dg.SensorEvaluationContext,
     request: str,
     runs: Sequence[dg.RunRequest],
-    asset_events: Sequence[dg.AssetObservation] = (),
+    partitions: Sequence[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = (),
     *,
+    cursor: str | None = None,
     again_after: timedelta | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for ``runs`` unless what this sensor asked for before says to wait.
 
     ``request`` is a digest of why: the same reason is not asked for again once it succeeded, or
-    only ``again_after`` that.
+    only ``again_after`` that. ``partitions`` are added and removed with the runs.
     """
     name = context.sensor_name
     past = _past_runs(context.instance, name)
@@ -45,7 +46,8 @@ def ask(
     tags = {_ASKED_BY: name, _REQUEST: request}
     return dg.SensorResult(
         run_requests=[_tagged(run, tags) for run in runs],
-        asset_events=asset_events,
+        dynamic_partitions_requests=list(partitions),
+        cursor=cursor,
     )
 
 

@@ -7,7 +7,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -40,13 +40,9 @@ class Connections:
         return create_redis_client(_required(self.settings.redis_url, "SORAFEED_REDIS_URL"))
 
     @cached_property
-    def timelines(self) -> TimelineService:
-        """The only writer of queues."""
-        return TimelineService(
-            self.engine,
-            window=self.settings.window,
-            candidates_per_pool=self.settings.candidates_per_pool,
-        )
+    def settler(self) -> Settler:
+        """The one way of a change."""
+        return Settler.of(self.engine, self.redis, self.settings)
 
     def progress(self, step: str) -> Callable[[int, int], None] | None:
         """A listener for one step's (done, total), None when nobody listens."""
@@ -58,7 +54,7 @@ class Connections:
     def close(self) -> None:
         """Give back every connection; a later use opens new ones."""
         engine, redis = self.__dict__.pop("engine", None), self.__dict__.pop("redis", None)
-        self.__dict__.pop("timelines", None)
+        self.__dict__.pop("settler", None)
         if engine is not None:
             engine.dispose()
         if redis is not None:

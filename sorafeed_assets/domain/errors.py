@@ -43,6 +43,10 @@ class PlanAuditError(SorafeedError):
     """A plan broke a rule, so the display stays on its last good build."""
 
 
+class CountsAuditError(SorafeedError):
+    """Totals contradict themselves, so no reader gets them."""
+
+
 class UnavailableError(SorafeedError):
     """A server (Postgres, Redis) does not answer; the text says which and what to check."""
 

@@ -1,21 +1,21 @@
 """Materializing the whole graph in this process, and what came of it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
 
 from sorafeed_assets.definitions import build_definitions
-from sorafeed_assets.defs.common import day_range_tags
+from sorafeed_assets.defs.common import DISPLAYS, run_over_days, run_over_displays
 from sorafeed_assets.defs.counts.automation import JOB_NAME as COUNTS_JOB
-from sorafeed_assets.defs.counts.automation import ranges_to_count
-from sorafeed_assets.defs.failures import first_line
+from sorafeed_assets.defs.counts.automation import days_to_refresh
+from sorafeed_assets.defs.lineage.failures import first_line
+from sorafeed_assets.defs.lineage.mend import mend
+from sorafeed_assets.defs.recording import follow_displays, record_waiting, recorded_assets
 from sorafeed_assets.defs.resources import Connections, Progress
-from sorafeed_assets.defs.timelines.rebuild import JOB_NAME as DISPLAYS_JOB
-from sorafeed_assets.domain.automation import DayRange
+from sorafeed_assets.defs.timelines.automation import ASSETS as DISPLAY_ASSETS
+from sorafeed_assets.defs.timelines.automation import JOB_NAME as DISPLAYS_JOB
 from sorafeed_assets.settings import Settings
 
 # The report says what happened; the whole log is in the instance.
@@ -52,10 +52,20 @@ def materialize_all(
     connections = Connections(settings, on_progress)
     try:
         definitions = build_definitions(settings, connections)
-        today = datetime.now(UTC).date()
-        for days in ranges_to_count(connections) or [DayRange(today, today)]:
-            _run(definitions, COUNTS_JOB, instance, report, day_range_tags(days))
-        _run(definitions, DISPLAYS_JOB, instance, report, {})
+        assets = recorded_assets(definitions.resolve_asset_graph())
+        follow_displays(connections, instance)
+        _run(definitions, instance, report, run_over_days(COUNTS_JOB, days_to_refresh(connections)))
+        if displays := connections.settler.all_displays():
+            request = run_over_displays(
+                DISPLAYS_JOB,
+                DISPLAY_ASSETS,
+                displays,
+                instance.get_dynamic_partitions(str(DISPLAYS.name)),
+            )
+            _run(definitions, instance, report, request)
+        connections.settler.settle_changed()
+        mend(connections, instance, assets)
+        record_waiting(connections, instance, assets)
     finally:
         connections.close()
     return report
@@ -63,26 +73,30 @@ def materialize_all(
 
 def _run(
     definitions: dg.Definitions,
-    job: str,
     instance: dg.DagsterInstance,
     report: Report,
-    tags: Mapping[str, str],
+    request: dg.RunRequest,
 ) -> None:
+    job = str(request.job_name)
     result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, tags=dict(tags), run_config=_QUIET, raise_on_error=False
+        instance=instance,
+        tags=dict(request.tags),
+        run_config={**request.run_config, **_QUIET},
+        raise_on_error=False,
     )
-    last = 0.0
+    names = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    started: dict[str, float] = {}
     for entry in instance.all_logs(result.run_id):
         event = entry.dagster_event
         if event is None:
             continue
+        step = str(event.step_key)
         if event.event_type is dg.DagsterEventType.STEP_START:
-            last = entry.timestamp
+            started[step] = entry.timestamp
+        elif event.event_type is dg.DagsterEventType.STEP_SUCCESS and step in names:
+            report.seconds[step] += entry.timestamp - started[step]
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
-            name = event.asset_key.to_user_string()
-            report.events[name] += 1
-            report.seconds[name] += entry.timestamp - last
-            last = entry.timestamp
+            report.events[event.asset_key.to_user_string()] += 1
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             key = f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"

@@ -1,26 +1,18 @@
 """How the system is doing, as `sorafeed status` tells it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
 
-from sorafeed_assets.defs.cache.checks import COUNT_CACHE_CHECKS, TIMELINE_CACHE_CHECKS
-from sorafeed_assets.defs.counts.checks import COUNT_CHECKS
-from sorafeed_assets.defs.playlists.checks import ACTIVATION_CHECKS
+from sorafeed_assets.definitions import build_definitions
+from sorafeed_assets.defs.lineage.compare import read_lineage
+from sorafeed_assets.defs.recording import recorded_assets
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.defs.timelines.checks import TIMELINE_CHECKS
 from sorafeed_assets.services.counts.reads import counts_status
 from sorafeed_assets.services.playlists.editing import list_displays
 from sorafeed_assets.services.timelines.queues import queue_status
-
-ALL_CHECKS = (
-    *COUNT_CHECKS,
-    *COUNT_CACHE_CHECKS,
-    *ACTIVATION_CHECKS,
-    *TIMELINE_CHECKS,
-    *TIMELINE_CACHE_CHECKS,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +35,7 @@ class Status:
     displays: int
     timelines: dict[str, int]
     checks: dict[str, int]
+    lineage: dict[str, int]
     runs: tuple[LastRun, ...]
 
     def as_json(self) -> dict[str, object]:
@@ -54,7 +47,9 @@ def read_status(connections: Connections, instance: dg.DagsterInstance) -> Statu
     """Gather the figures from Postgres and from Dagster."""
     counts = counts_status(connections.engine)
     queues = queue_status(connections.engine, connections.settings.window)
-    passed, failed = _checks(instance)
+    graph = build_definitions(connections.settings, connections).resolve_asset_graph()
+    passed, failed = _checks(instance, sorted(graph.asset_check_keys))
+    lineage = read_lineage(connections, instance, recorded_assets(graph))
     return Status(
         posts=counts.posts,
         terms=counts.terms,
@@ -62,12 +57,12 @@ def read_status(connections: Connections, instance: dg.DagsterInstance) -> Statu
         displays=len(list_displays(connections.engine)),
         timelines={"complete": queues.complete, "low": queues.low, "dry": queues.dry},
         checks={"passed": passed, "failed": failed},
+        lineage=lineage.as_json(),
         runs=_last_runs(instance),
     )
 
 
-def _checks(instance: dg.DagsterInstance) -> tuple[int, int]:
-    keys = [dg.AssetCheckKey(dg.AssetKey(check.asset), check.name) for check in ALL_CHECKS]
+def _checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> tuple[int, int]:
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     evaluations = [
         record.event.dagster_event.asset_check_evaluation_data.passed

@@ -108,7 +108,7 @@ def serve(
     stop: Stop,
     on_ready: Callable[[str, str], None],
 ) -> None:
-    """Run the code server, the UI, the daemon and the API until ``stop`` is set.
+    """Run the code server, the UI, the daemon, `react` and the API until ``stop`` is set.
 
     Raises:
         SetupError: one of them does not come up, or ends.
@@ -143,6 +143,7 @@ def serve(
             *("-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)),
         ],
         "dagster daemon": [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
+        "react": [str(programs / "sorafeed"), "react"],
         "api": [sys.executable, "-m", "sorafeed_assets.serving", str(api_port), clips.__name__],
     }
     ports = {"dagster code server": code_port, "dagster web server": port, "api": api_port}

@@ -18,7 +18,6 @@ from starlette.staticfiles import StaticFiles
 
 from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services import idempotency
-from sorafeed_assets.services.counts.jobs import run_count_jobs
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
 from sorafeed_assets.serving.http import health
 from sorafeed_assets.serving.http.compression import Compression
@@ -129,7 +128,7 @@ async def _warm(runtime: Runtime) -> None:
 
 async def _note_calls(runtime: Runtime) -> None:
     await players.note_calls(runtime, _SILENCE)
-    await runtime.change(runtime.commands.retry_unwritten)
+    await runtime.change(runtime.commands.settler.retry_unwritten)
 
 
 async def _expire_keys(runtime: Runtime) -> None:
@@ -137,12 +136,5 @@ async def _expire_keys(runtime: Runtime) -> None:
 
 
 async def _count(runtime: Runtime) -> None:
-    settings = runtime.settings
-    await runtime.run_job(
-        lambda: run_count_jobs(
-            runtime.job_engine,
-            runtime.redis,
-            pool_size=settings.candidates_per_pool,
-            ttl=settings.cache_ttl_seconds,
-        )
-    )
+    await runtime.run_job(runtime.job_settler.count_waiting_terms)
+    await runtime.run_job(runtime.job_settler.retry_unwritten)

@@ -20,8 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sorafeed_assets.domain.errors import BusyError, SetupError, UnavailableError
-from sorafeed_assets.services.commands import Wall
+from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.queries import Readings
+from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
 from sorafeed_assets.serving.access.access import KnownTokens, RateLimit
@@ -97,7 +98,7 @@ class Runtime:
         self.rates = RateLimit(rate, 2 * rate)
         # Whoever shows no good token has much less to try with.
         self.strangers = RateLimit(5, 20)
-        self.commands = Wall(
+        self.commands = Commands(
             self.change_engine,
             self.redis,
             TimelineService(
@@ -106,8 +107,11 @@ class Runtime:
                 candidates_per_pool=settings.candidates_per_pool,
             ),
             ttl=settings.cache_ttl_seconds,
+            pool_size=settings.candidates_per_pool,
             on_change=self._changed_here,
         )
+        # Counting takes longer than any request may.
+        self.job_settler = Settler.of(self.job_engine, self.redis, settings, self._changed_here)
         self.background = Background(self.metrics)
         self.listener = Listener(
             self._channel_redis,
@@ -243,10 +247,10 @@ class Runtime:
 
     async def _rewrite(self, *, is_again: bool) -> None:
         """Redis came back with what it had saved, or with nothing."""
-        await self.change(self.commands.rewrite_snapshots)
+        await self.change(self.commands.settler.rewrite_snapshots)
         self.snapshots_are_current = True
         if is_again:
-            await self.change(self.commands.tell_all)
+            await self.change(lambda: self.commands.settler.tell("all"))
 
     async def close(self) -> None:
         """Let everybody go and give every connection back."""

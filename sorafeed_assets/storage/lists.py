@@ -111,7 +111,8 @@ ORDER BY display_id, id DESC
 """)
 
 _TERMS: Final = text(f"""
-SELECT t.term, t.is_watched, t.counted_at, {PROBLEM} AS problem, j.attempts
+SELECT t.term, EXISTS (SELECT FROM watched_terms w WHERE w.term = t.term) AS is_watched,
+       t.counted_at, {PROBLEM} AS problem, j.attempts
 FROM search_terms t LEFT JOIN count_jobs j ON j.term = t.term
 WHERE t.term > :after AND t.term LIKE :pattern
 ORDER BY t.term LIMIT :size

@@ -37,6 +37,22 @@ ORDER BY v.display_id, v.loop_iteration, v.timeline_position
 }
 
 
+_BY_DAY: Final = text("""
+SELECT d.day, c.term, c.format, c.count
+FROM unnest(CAST(:days AS date[])) AS d (day)
+CROSS JOIN LATERAL (
+    SELECT term, format, count FROM video_counts_daily
+    WHERE catalog_day = d.day ORDER BY count DESC, term, format LIMIT :rows
+) AS c
+ORDER BY d.day, c.count DESC, c.term, c.format
+""")
+
+_LARGEST: Final = text("""
+SELECT search_term, total_count FROM video_counts_by_search
+WHERE format = 'mixed' ORDER BY total_count DESC, search_term LIMIT :rows
+""")
+
+
 def preview_table(engine: Engine, asset: str, rows: int) -> Preview:
     """The first rows of a table asset."""
     statement = text(f"SELECT * FROM ({FRAMES[asset].whole}) AS whole LIMIT :rows")
@@ -56,6 +72,26 @@ def preview_displays(
         for display, *values in result:
             rows[display].append([_text(value) for value in values])
     return {display: Preview(columns, of_display) for display, of_display in rows.items()}
+
+
+def preview_days(engine: Engine, days: Collection[str], rows: int) -> Mapping[str, Preview]:
+    """Of each catalog day the terms that most of its posts match; a day without any is missing."""
+    with engine.connect() as connection:
+        result = connection.execute(_BY_DAY, {"days": list(days), "rows": rows})
+        found: dict[str, list[list[str]]] = defaultdict(list)
+        for day, *values in result:
+            found[day.isoformat()].append([_text(value) for value in values])
+    return {day: Preview(("term", "format", "count"), of_day) for day, of_day in found.items()}
+
+
+def largest_totals(engine: Engine, rows: int) -> Preview:
+    """The terms that most posts match."""
+    with engine.connect() as connection:
+        result = connection.execute(_LARGEST, {"rows": rows})
+        return Preview(
+            ("search_term", "total_count"),
+            [[row.search_term, f"{row.total_count:,}"] for row in result],
+        )
 
 
 def _text(value: object) -> str:

@@ -136,7 +136,10 @@ def _others_join(folder: Path, tmp_path: Path) -> None:
     assert set(status["counts"]) == {"fresh", "stale"}
     assert sum(status["counts"].values()) == 3 * status["terms"] > 0
     assert status["timelines"] == {"complete": 2, "low": 0, "dry": 0}
-    assert status["checks"] == {"passed": 11, "failed": 0}
+    # A check that a run is about to evaluate again is not counted meanwhile.
+    assert status["checks"]["failed"] == 0
+    assert status["checks"]["passed"] > 0
+    assert status["lineage"]["differ"] == 0
 
     variables = exported(answer("env", folder=folder))
     assert variables["DAGSTER_HOME"] == str(folder / "dagster")

@@ -2,24 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 from sqlalchemy import Engine
 
 from sorafeed_assets.definitions import build_definitions
+from sorafeed_assets.defs.common import run_over_displays
+from sorafeed_assets.defs.counts import automation as counts_automation
+from sorafeed_assets.defs.lineage.compare import Lineage, read_lineage
+from sorafeed_assets.defs.recording import follow_displays, record_waiting, recorded_assets
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.cache.write import (
-    write_admin_snapshot,
-    write_count_cache,
-    write_timeline_cache,
-)
+from sorafeed_assets.defs.timelines import automation as timelines_automation
+from sorafeed_assets.defs.timelines.automation import ASSETS
 from sorafeed_assets.services.counts.pools import refresh_candidates
 from sorafeed_assets.services.counts.reads import refresh_days
-from sorafeed_assets.services.counts.terms import sync_search_terms
 from sorafeed_assets.services.counts.totals import refresh_totals
-from sorafeed_assets.services.playlists.editing import activate_pending, list_displays
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
@@ -32,6 +31,7 @@ class Dagster:
     definitions: dg.Definitions
     connections: Connections
     runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
+    cursors: dict[str, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -56,9 +56,12 @@ class Dagster:
         context = dg.build_sensor_context(
             instance=self.instance,
             sensor_name=sensor,
+            cursor=self.cursors.get(sensor),
             resources={"connections": self.connections},
         )
         data = definition.evaluate_tick(context)
+        if data.cursor is not None:
+            self.cursors[sensor] = data.cursor
         for request in data.dynamic_partitions_requests or []:
             name = request.partitions_def_name
             if isinstance(request, dg.AddDynamicPartitionsRequest):
@@ -66,8 +69,6 @@ class Dagster:
             else:
                 for key in request.partition_keys:
                     self.instance.delete_dynamic_partition(name, key)
-        for event in data.asset_events or []:
-            self.instance.report_runless_asset_event(event)
         return [
             self.run(str(asked.job_name or definition.job_name), tags=asked.tags,
                      config=asked.run_config)
@@ -76,9 +77,31 @@ class Dagster:
 
     def tick_all(self) -> None:
         """One round of every sensor, in the order of what hangs on what."""
-        for sensor in ("displays", "playlists", "new_posts", "candidates", "low_queues"):
+        for sensor in ("unsettled", "new_posts"):
             for run in self.tick(sensor):
                 assert run.success, run.get_failed_step_keys()
+
+    def rebuild(self, *displays: str, by_hand: bool = False) -> dg.ExecuteInProcessResult:
+        """Run the assets of some displays, or of all, as a sensor or as a person asks for it."""
+        wanted = list(displays)
+        if not wanted:
+            follow_displays(self.connections, self.instance)
+            wanted = self.connections.settler.all_displays()
+        request = run_over_displays(
+            "rebuild_displays", ASSETS, wanted, self.instance.get_dynamic_partitions("displays")
+        )
+        config = {} if by_hand else request.run_config
+        return self.run("rebuild_displays", tags=request.tags, config=config)
+
+    def record(self) -> int:
+        """What `sorafeed react` does: record all that waits."""
+        graph = self.definitions.resolve_asset_graph()
+        return record_waiting(self.connections, self.instance, recorded_assets(graph))
+
+    def lineage(self) -> Lineage:
+        """What is stored, compared with what is recorded."""
+        graph = self.definitions.resolve_asset_graph()
+        return read_lineage(self.connections, self.instance, recorded_assets(graph))
 
     def check(self, name: str) -> dg.AssetCheckEvaluation:
         """Run the check ``asset:name`` as the UI does, in a run that has nothing else."""
@@ -126,19 +149,22 @@ def dagster(engine: Engine, settings: Settings) -> Iterator[Dagster]:
     connections.close()
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sensors leave fresh changes to `react`; here they are alone."""
+    for module in (counts_automation, timelines_automation):
+        monkeypatch.setattr(module, "_LATE", timedelta())
+
+
 def bring_up_to_date(connections: Connections) -> None:
     """Counts, pools, timelines and caches as they should be, without any run."""
-    settings, engine, redis = connections.settings, connections.engine, connections.redis
-    ttl = settings.cache_ttl_seconds
-    activate_pending(engine)
-    sync_search_terms(engine)
+    settings, engine, settler = connections.settings, connections.engine, connections.settler
+    settler.publish(settler.all_displays())
     refresh_days(engine, None, pool_size=settings.candidates_per_pool)
     refresh_totals(engine)
     refresh_candidates(engine, pool_size=settings.candidates_per_pool)
-    connections.timelines.repopulate([display.id for display in list_displays(engine)])
-    write_count_cache(engine, redis, ttl=ttl)
-    write_timeline_cache(engine, redis, ttl=ttl)
-    write_admin_snapshot(engine, redis, ttl=ttl)
+    settler.settle_changed()
+    settler.rewrite_snapshots()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Schedule and sensors on a real instance: what each asks for, and when it keeps still."""
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
 
@@ -9,36 +8,43 @@ import pytest
 from sqlalchemy import Engine
 
 from sorafeed_assets.defs import requests
+from sorafeed_assets.defs.common import run_over_days
+from sorafeed_assets.defs.dagster_internals import range_tags
+from sorafeed_assets.defs.timelines.automation import ASSETS
 from sorafeed_assets.domain.automation import INSERTS_WORTH_A_REFRESH
-from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.domain.errors import CountsAuditError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.playlists.editing import replace_blocks
 from sorafeed_assets.services.timelines import service as timelines
 from sorafeed_assets.services.timelines.queues import stale_displays
 from sorafeed_assets_tests.catalogue import queue_of, run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster
-from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+from sorafeed_assets_tests.wall import START, add_display, add_playlist, add_posts
 
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+_JOB = "refresh_counts"
 
 
-def _hourly(dagster: Dagster) -> list[tuple[str, ...]]:
-    """The day ranges that the schedule asks for."""
+def _hourly(dagster: Dagster) -> dg.RunRequest:
+    """The run that the schedule asks for."""
     schedule = dagster.definitions.resolve_schedule_def("hourly_counts")
     context = dg.build_schedule_context(
         instance=dagster.instance,
         scheduled_execution_time=datetime(2026, 5, 1, 12, tzinfo=UTC),
         resources={"connections": dagster.connections},
     )
-    asked = schedule.evaluate_tick(context).run_requests or []
-    assert len({request.run_key for request in asked}) == len(asked)
-    return [tuple(request.tags[tag] for tag in _RANGE) for request in asked]
+    (asked,) = schedule.evaluate_tick(context).run_requests or []
+    return asked
 
 
-def _refresh(dagster: Dagster, days: Sequence[tuple[str, ...]]) -> None:
-    for first_and_last in days:
-        tags = dict(zip(_RANGE, first_and_last, strict=True))
-        assert dagster.run("refresh_counts", tags=tags).success
+def _days(asked: dg.RunRequest) -> list[str]:
+    config: list[str] = asked.run_config["ops"]["video_counts_daily"]["config"]["days"]
+    return config
+
+
+def _refresh(dagster: Dagster, asked: dg.RunRequest) -> None:
+    assert dagster.run(_JOB, tags=asked.tags, config=asked.run_config).success
 
 
 def _edit(engine: Engine, display: str, count: int) -> None:
@@ -57,11 +63,14 @@ def test_the_hour_refreshes_what_changed_and_else_today(engine: Engine, dagster:
     for day in (0, 1, 3):
         add_posts(engine, "cat video", 2, day=day)
     today = datetime.now(UTC).date().isoformat()
-    assert _hourly(dagster) == [("2026-03-01", "2026-03-02"), ("2026-03-04", "2026-03-04")]
-    _refresh(dagster, _hourly(dagster))
-    assert _hourly(dagster) == [(today, today)]  # a quiet hour still renews the caches
+    # Days that are apart are one run, and only they are recorded.
+    asked = _hourly(dagster)
+    assert _days(asked) == ["2026-03-01", "2026-03-02", "2026-03-04"]
+    _refresh(dagster, asked)
+    assert sorted(dagster.recorded("video_counts_daily")) == _days(asked)
+    assert _days(_hourly(dagster)) == [today]  # a quiet hour still renews the caches
     run(engine, "DELETE FROM sora_posts WHERE id = 'p_cat_video_1_0000'")
-    assert _hourly(dagster) == [("2026-03-02", "2026-03-02")]
+    assert _days(_hourly(dagster)) == ["2026-03-02"]
 
 
 def test_posts_of_no_partition_are_counted_with_the_nearest_day(
@@ -69,12 +78,13 @@ def test_posts_of_no_partition_are_counted_with_the_nearest_day(
 ) -> None:
     add_display(engine, "AAAAA1")
     add_playlist(engine, "AAAAA1", [("cat video", 3)])
-    dagster.tick("playlists")
+    dagster.tick_all()
     add_posts(engine, "cat video", 2, prefix="old", day=-700)
     add_posts(engine, "cat video", 3, prefix="future", day=7_000)
-    today = date.fromisoformat(_hourly(dagster)[-1][0])
-    assert _hourly(dagster) == [("2026-01-01", "2026-01-01"), (str(today), str(today))]
-    _refresh(dagster, _hourly(dagster)[:1])  # either of them takes both along
+    asked = _hourly(dagster)
+    today = date.fromisoformat(_days(asked)[-1])
+    assert _days(asked) == ["2026-01-01", str(today)]
+    _refresh(dagster, run_over_days(_JOB, [date(2026, 1, 1)]))  # any day takes both along
     count = "SELECT total_count FROM video_counts_by_search WHERE format = 'mixed'"
     assert run(engine, count) == [(5,)]
     assert run(engine, "SELECT * FROM catalog_changes") == []
@@ -85,9 +95,12 @@ def test_posts_of_no_partition_are_counted_with_the_nearest_day(
     assert run(engine, count) == [(2,)]
     assert dagster.tick("new_posts") == []
     assert dagster.culprits("video_counts_by_search:counts_equal_recount") == ""
+    dagster.record()
+    assert dagster.lineage().differ == 0
 
 
 def test_new_posts_wait_for_the_hour_until_they_are_many(engine: Engine, wall: Dagster) -> None:
+    wall.record()
     assert wall.tick("new_posts") == []
     add_posts(engine, "cat video", INSERTS_WORTH_A_REFRESH - 1, prefix="new")
     assert wall.tick("new_posts") == []
@@ -104,95 +117,154 @@ def test_new_posts_waits_neither_for_edits_nor_for_new_terms(engine: Engine, wal
     (refreshed,) = wall.tick("new_posts")
     assert refreshed.success
     assert redis.get("sorafeed:count:cat video:mixed") == "11"
-    run(engine, "INSERT INTO search_terms (term, phrase, is_watched) VALUES ('bird', 'bird', true)")
+    watch_term(engine, "bird")
     (refreshed,) = wall.tick("new_posts")
     assert refreshed.success
     assert redis.get("sorafeed:count:bird:mixed") == "1"
     assert wall.tick("new_posts") == []
 
 
-def test_changed_candidates_rebuild_everything_once(engine: Engine, wall: Dagster) -> None:
-    (first,) = wall.tick("candidates")
-    assert first.success
-    assert wall.tick("candidates") == []
+def test_changed_pools_settle_the_displays_that_use_them(engine: Engine, wall: Dagster) -> None:
+    wall.tick_all()
+    before = len(wall.runs)
     run(engine, "DELETE FROM sora_posts WHERE id = 'p_dog_video_0_0007'")
-    wall.tick("new_posts")
-    (again,) = wall.tick("candidates")
-    assert again.success
+    (counted,) = wall.tick("new_posts")
+    assert counted.success
+    (settled,) = wall.tick("unsettled")
+    assert settled.success
     assert "p_dog_video_0_0007" not in videos_of(engine, "BBBBB2")
-    assert wall.tick("candidates") == []
+    wall.tick_all()
+    assert len(wall.runs) == before + 2
+
+
+def test_a_wrong_count_reaches_no_cache(engine: Engine, wall: Dagster) -> None:
+    key = "sorafeed:count:cat video:mixed"
+    wall.record()
+    run(engine, "UPDATE video_counts_daily SET count = 99 WHERE term = 'cat video'"
+                " AND format = 'mixed'")  # fmt: skip
+    asked = run_over_days(_JOB, [])
+    refreshed = wall.run(_JOB, tags=asked.tags, config=asked.run_config)
+    assert not refreshed.success
+    assert wall.connections.redis.get(key) == "12"
+    steps = {event.step_key for event in refreshed.get_step_success_events()}
+    assert "video_counts_by_search" in steps
+    assert "count_cache" not in steps
+    # The repair counts from the text.
+    days = ["2026-03-01"]
+    config = {"ops": {"video_counts_daily": {"config": {"days": days, "recount": True}}}}
+    repaired = wall.run(_JOB, tags=run_over_days(_JOB, [START.date()]).tags, config=config)
+    assert repaired.success
+    assert wall.connections.redis.get(key) == "12"
+
+
+def test_totals_that_contradict_themselves_reach_no_cache(engine: Engine, wall: Dagster) -> None:
+    redis, settler = wall.connections.redis, wall.connections.settler
+    redis.set("sorafeed:count:cat video:wide", "12")
+    run(engine, "UPDATE video_counts_daily SET count = 99 WHERE term = 'cat video'"
+                " AND format = 'wide'")  # fmt: skip
+    refresh_totals(engine)
+    with pytest.raises(CountsAuditError, match="cat video: wide and tall are more than all"):
+        settler.cache_counts()
+    settler.write_counts()
+    assert redis.get("sorafeed:count:cat video:wide") == "12"
 
 
 def test_low_queues_are_filled(
     engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wall.tick_all()
     full = videos_of(engine, "AAAAA1")
     lose = "DELETE FROM timeline_videos WHERE display_id = 'AAAAA1' AND timeline_position > "
     run(engine, lose + "2")  # three are left: not low yet
-    assert wall.tick("low_queues") == []
+    assert wall.tick("unsettled") == []
     run(engine, lose + "1")
-    (filled,) = wall.tick("low_queues")
+    (filled,) = wall.tick("unsettled")
     assert filled.success
     assert videos_of(engine, "AAAAA1") == full
-    assert wall.recorded("display_timelines") == ["AAAAA1"]
-    assert wall.tick("low_queues") == []
+    assert wall.tick("unsettled") == []
     # The same queue may run low again, but is not asked for twice within a minute.
     run(engine, lose + "1")
-    assert wall.tick("low_queues") == []
+    assert wall.tick("unsettled") == []
     _later(monkeypatch, timedelta(minutes=2))
-    assert len(wall.tick("low_queues")) == 1
+    assert len(wall.tick("unsettled")) == 1
     assert videos_of(engine, "AAAAA1") == full
 
 
-def test_low_queues_prepare_the_next_loop_of_a_plan_that_ran_out(
+def test_the_next_loop_of_a_plan_that_ran_out_is_prepared(
     engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise SorafeedError("no plan today")
 
+    wall.tick_all()
     with monkeypatch.context() as patch:
         patch.setattr(timelines, "rebuild", fail)
         while queue := queue_of(engine, "AAAAA1"):
-            wall.connections.timelines.advance("AAAAA1", queue[0].id)
-    (filled,) = wall.tick("low_queues")
+            timelines.TimelineService(engine).advance("AAAAA1", queue[0].id)
+    (filled,) = wall.tick("unsettled")
     assert filled.success
     assert len(videos_of(engine, "AAAAA1")) == 5
-    assert wall.tick("low_queues") == []
+    assert wall.tick("unsettled") == []
 
 
 def test_displays_come_and_go(engine: Engine, wall: Dagster) -> None:
     redis, instance = wall.connections.redis, wall.instance
-    assert wall.tick("displays") == []
+    wall.tick_all()
     assert sorted(instance.get_dynamic_partitions("displays")) == ["AAAAA1", "BBBBB2"]
     run(engine, "DELETE FROM displays WHERE id = 'AAAAA1'")
     add_display(engine, "CCCCC3")
-    (removal,) = wall.tick("displays")
-    assert removal.success
+    (settled,) = wall.tick("unsettled")
+    assert settled.success
+    assert wall.tick("unsettled") == []
     assert sorted(instance.get_dynamic_partitions("displays")) == ["BBBBB2", "CCCCC3"]
     assert not redis.exists("sorafeed:timeline:AAAAA1")
     assert redis.exists("sorafeed:timeline:BBBBB2")
-    assert wall.tick("displays") == []
-    # Should that run have been lost, a rebuild of everything drops what is left over.
+    assert run(engine, "SELECT * FROM lineage_records WHERE partition = 'AAAAA1'") == []
+    # Should something be left over, writing all snapshots again drops it.
     redis.set("sorafeed:timeline:GONE01", "{}", ex=100)
-    assert wall.run("rebuild_displays").success
+    wall.connections.settler.rewrite_snapshots()
     assert not redis.exists("sorafeed:timeline:GONE01")
+
+
+def test_displays_that_came_in_another_order_than_their_codes_are_one_run(
+    engine: Engine, wall: Dagster
+) -> None:
+    wall.tick_all()
+    add_display(engine, "AAAAA0")
+    add_playlist(engine, "AAAAA0", [("cat video", 2)])
+    _edit(engine, "BBBBB2", 2)
+    (settled,) = wall.tick("unsettled")
+    assert settled.success
+    assert len(videos_of(engine, "AAAAA0")) == 5
+    assert wall.recorded("display_timelines")[-2:] == ["AAAAA0", "BBBBB2"]
+
+
+def test_an_unknown_display_fails_the_run(wall: Dagster) -> None:
+    wall.tick_all()
+    config = {"ops": {asset: {"config": {"displays": ["NOSUCH"]}} for asset in ASSETS}}
+    tags = range_tags("AAAAA1", "BBBBB2")
+    failed = wall.run("rebuild_displays", tags=tags, config=config)
+    assert not failed.success
+    (failure,) = [e.step_failure_data for e in failed.filter_events(lambda e: e.is_step_failure)]
+    assert failure.user_failure_data is not None
+    assert "'NOSUCH' is none of the run's partitions" in str(failure.user_failure_data.description)
 
 
 def test_a_bad_playlist_holds_up_nobody(
     engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert wall.run("rebuild_displays").success
+    wall.tick_all()
     run(engine, "DELETE FROM playlist_blocks b USING playlists p"
                 " WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1'")  # fmt: skip
     before = videos_of(engine, "AAAAA1")
     for pause in (0, 31, 70, 130):
         _later(monkeypatch, timedelta(seconds=pause))
-        (failed,) = wall.tick("playlists")
+        (failed,) = wall.tick("unsettled")
         assert not failed.success
-        assert wall.tick("playlists") == []
+        assert wall.tick("unsettled") == []
     _edit(engine, "BBBBB2", 2)
     _later(monkeypatch, timedelta(seconds=131))  # the bad one alone would wait for four minutes
-    (rebuilt,) = wall.tick("playlists")
+    (rebuilt,) = wall.tick("unsettled")
     assert rebuilt.success
     assert sorted(stale_displays(engine)) == ["AAAAA1"]
     assert videos_of(engine, "AAAAA1") == before
@@ -201,10 +273,10 @@ def test_a_bad_playlist_holds_up_nobody(
 def test_a_failed_run_is_told_in_a_sentence(
     engine: Engine, wall: Dagster, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert wall.run("rebuild_displays").success
+    wall.tick_all()
     run(engine, "DELETE FROM playlist_blocks b USING playlists p"
                 " WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1'")  # fmt: skip
-    (failed,) = wall.tick("playlists")
+    (failed,) = wall.tick("unsettled")
     (event,) = failed.filter_events(lambda e: e.event_type is dg.DagsterEventType.PIPELINE_FAILURE)
     context = dg.build_run_status_sensor_context(
         sensor_name="failed_runs",
@@ -215,7 +287,7 @@ def test_a_failed_run_is_told_in_a_sentence(
     capfd.readouterr()
     wall.definitions.resolve_sensor_def("failed_runs")(context)
     said = capfd.readouterr().err
-    assert f"run {failed.run_id[:8]} of rebuild_displays failed: publish_displays: " in said
+    assert f"run {failed.run_id[:8]} of rebuild_displays failed: display_timelines: " in said
     assert "1 display keeps its last good queue" in said
     assert "AAAAA1: blocks: is empty; a playlist needs at least one block" in said
 
@@ -238,11 +310,11 @@ def test_ten_edits_in_a_second_lead_to_the_timeline_of_the_last(
     editor = Thread(target=edit)
     editor.start()
     while not done.is_set():
-        for rebuilt in wall.tick("playlists"):
+        for rebuilt in wall.tick("unsettled"):
             assert rebuilt.success
     editor.join()
-    wall.tick("playlists")
-    assert wall.tick("playlists") == []
+    wall.tick("unsettled")
+    assert wall.tick("unsettled") == []
     assert stale_displays(engine) == {}
     newest = [f"p_dog_video_0_{n:04}" for n in range(7, -1, -1)]
     ((plan,),) = run(engine, "SELECT b.plan FROM timeline_builds b JOIN displays d"

@@ -52,6 +52,11 @@ CHECKS = {
     "video_counts_by_search:counts_are_fresh",
     "video_counts_by_search:counts_equal_recount",
     "video_counts_by_search:wide_and_tall_within_mixed",
+    *(f"{asset}:lineage_is_true" for asset in GRAPH),
+}
+BLOCKING = {
+    "video_counts_by_search:counts_equal_recount",
+    "video_counts_by_search:wide_and_tall_within_mixed",
 }
 
 
@@ -82,25 +87,47 @@ def test_every_asset_says_what_it_is(nodes: dict[str, dg.AssetSpec]) -> None:
         schema = spec.metadata.get("dagster/column_schema")
         assert isinstance(schema, dg.TableSchema), name
         assert schema.columns, name
+        assert all(column.description for column in schema.columns), name
+        assert spec.metadata.get("dagster/table_name"), name
+        if name not in {"sora_posts", "playlists"}:
+            assert isinstance(
+                spec.metadata.get("dagster/code_references"), dg.CodeReferencesMetadataValue
+            ), name
+
+
+def test_what_time_matters_for_is_watched_for_freshness(nodes: dict[str, dg.AssetSpec]) -> None:
+    watched = {name for name, spec in nodes.items() if spec.freshness_policy is not None}
+    assert watched == {"video_counts_by_search", "count_cache", "admin_snapshot"}
 
 
 def test_every_check_says_what_it_is(definitions: dg.Definitions) -> None:
     specs = [spec for checks in definitions.asset_checks or [] for spec in checks.check_specs]
     assert {f"{spec.asset_key.to_user_string()}:{spec.name}" for spec in specs} == CHECKS
     assert all(spec.description for spec in specs)
+    blocking = {f"{s.asset_key.to_user_string()}:{s.name}" for s in specs if s.blocking}
+    assert blocking == BLOCKING
 
 
 def test_automation_is_on_by_default(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     assert sensors == dict.fromkeys(
-        ["displays", "playlists", "new_posts", "candidates", "low_queues", "failed_runs"],
+        ["unsettled", "new_posts", "automation", "failed_runs"],
         dg.DefaultSensorStatus.RUNNING,
     )
     schedules = {s.name: (s.cron_schedule, s.default_status) for s in repository.schedule_defs}
     assert schedules == {"hourly_counts": ("0 * * * *", dg.DefaultScheduleStatus.RUNNING)}
     jobs = {job.name: job.tags.get("dagster/priority") for job in repository.get_all_jobs()}
     assert {"refresh_counts": "5", "rebuild_displays": "10"}.items() <= jobs.items()
+
+
+def test_a_rebuild_is_a_run_of_the_assets(definitions: dg.Definitions) -> None:
+    for name, assets in (
+        ("rebuild_displays", {"active_playlists", "display_timelines", "timeline_cache"}),
+        ("refresh_counts", {"search_terms", "video_counts_daily", "count_cache"}),
+    ):
+        layer = definitions.resolve_job_def(name).asset_layer
+        assert assets <= {key.to_user_string() for key in layer.executable_asset_keys}
 
 
 def test_work_is_retried_and_the_heavy_part_goes_one_at_a_time(
@@ -115,9 +142,7 @@ def test_work_is_retried_and_the_heavy_part_goes_one_at_a_time(
     }
     observed = {"observe_playlists", "observe_sora_posts"}
     checks = {name.replace(":", "_") for name in CHECKS}
-    assert set(steps) == (set(GRAPH) - {"sora_posts", "playlists"}) | observed | checks | {
-        "publish_displays"
-    }
+    assert set(steps) == (set(GRAPH) - {"sora_posts", "playlists"}) | observed | checks
     for name in set(steps) - observed - checks:
         assert steps[name].retry_policy == dg.RetryPolicy(
             max_retries=3, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS

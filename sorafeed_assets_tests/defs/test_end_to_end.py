@@ -9,6 +9,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.defs.common import day_range_tags
+from sorafeed_assets.defs.recording import follow_displays
 from sorafeed_assets.domain.automation import DayRange
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import START, add_display, add_playlist, add_posts
@@ -120,8 +121,11 @@ def test_from_sql_to_a_cached_timeline_and_on(engine: Engine, dagster: Dagster) 
         == dagster.versions("active_playlists")["AAAAA1"]
     )
     assert made.metadata["planned"].value == 7
+    assert dagster.lineage().differ == 0
     # Candidates came after the plans, and gave the same ones: no display had to be recorded.
-    assert set(_stale(dagster)) <= {"display_timelines AAAAA1", "display_timelines BBBBB2"}
+    assert set(_stale(dagster)) <= {
+        f"display_timelines {d}" for d in ("AAAAA1", "BBBBB2", "CCCCC3")
+    }
 
     # Every asset shows a preview, and figures that the UI can plot.
     graph = dagster.definitions.resolve_asset_graph()
@@ -186,7 +190,7 @@ def test_nothing_changed_means_nothing_written(engine: Engine, dagster: Dagster)
     _settle(dagster)
     days = day_range_tags(DAYS)
     assert dagster.run("refresh_counts", tags=days).success
-    assert dagster.run("rebuild_displays").success
+    assert dagster.rebuild().success
     assets = (
         "search_terms", "video_counts_daily", "video_counts_by_search", "video_candidates",
         "count_cache", "active_playlists", "display_timelines", "timeline_cache", "admin_snapshot",
@@ -195,8 +199,8 @@ def test_nothing_changed_means_nothing_written(engine: Engine, dagster: Dagster)
     assert all(versions.values())
 
     assert dagster.run("refresh_counts", tags=days).success
-    config = {"ops": {"publish_displays": {"config": {"displays": ["AAAAA1"]}}}}
-    assert dagster.run("rebuild_displays", config=config).success
+    assert dagster.rebuild("AAAAA1").success
+    assert dagster.rebuild("AAAAA1", by_hand=True).success
     assert _rows(engine) == rows
     assert {asset: dagster.versions(asset) for asset in assets} == versions
 
@@ -228,8 +232,7 @@ def test_one_bad_playlist_does_not_stop_the_others(engine: Engine, dagster: Dags
                 " WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1'"
             )
         )
-    dagster.tick("displays")
-    (run,) = dagster.tick("playlists")
+    (run,) = dagster.tick("unsettled")
     assert run.success
     assert len(_queue(engine, "BBBBB2")) == 5
     assert _queue(engine, "AAAAA1") == []
@@ -240,10 +243,10 @@ def test_one_bad_playlist_does_not_stop_the_others(engine: Engine, dagster: Dags
     assert "AAAAA1" in current.description
     assert "BBBBB2" not in current.description
     # Alone it fails with a sentence that names it; then the sensor waits before it tries again.
-    (alone,) = dagster.tick("playlists")
+    (alone,) = dagster.tick("unsettled")
     (failure,) = _failures(alone)
     assert "AAAAA1: blocks: is empty" in failure
-    assert dagster.tick("playlists") == []
+    assert dagster.tick("unsettled") == []
 
 
 def test_assets_of_the_ui_do_what_the_job_does(engine: Engine, dagster: Dagster) -> None:
@@ -251,7 +254,7 @@ def test_assets_of_the_ui_do_what_the_job_does(engine: Engine, dagster: Dagster)
     for display in ("AAAAA1", "BBBBB2"):
         add_display(engine, display)
         add_playlist(engine, display, [("cat video", 3)])
-    dagster.tick("displays")
+    follow_displays(dagster.connections, dagster.instance)
     job = dagster.definitions.resolve_implicit_global_asset_job_def()
     names = ["active_playlists", "display_timelines", "timeline_cache"]
     result = job.execute_in_process(
@@ -267,8 +270,13 @@ def test_assets_of_the_ui_do_what_the_job_does(engine: Engine, dagster: Dagster)
     for display in ("AAAAA1", "BBBBB2"):
         assert _cached(dagster.connections.redis, display) == _queue(engine, display)
     by_asset = dagster.versions("display_timelines")
-    config = {"ops": {"publish_displays": {"config": {"displays": ["AAAAA1", "BBBBB2"]}}}}
-    assert dagster.run("rebuild_displays", config=config).success
+    recorded = len(dagster.recorded("display_timelines"))
+    assert recorded == 2
+    # By itself Dagster records what changes; a person gets an event of each partition.
+    assert dagster.rebuild("AAAAA1", "BBBBB2").success
+    assert len(dagster.recorded("display_timelines")) == recorded
+    assert dagster.rebuild("AAAAA1", "BBBBB2", by_hand=True).success
+    assert len(dagster.recorded("display_timelines")) == recorded + 2
     assert dagster.versions("display_timelines") == by_asset
     assert set(by_asset) == {"AAAAA1", "BBBBB2"}
 

@@ -44,7 +44,7 @@ def test_odd_posts(engine: Engine, dagster: Dagster) -> None:
     run(engine, "UPDATE playlist_blocks b SET format = 'wide' FROM playlists p"
                 " WHERE p.id = b.playlist_id AND p.display_id = 'BBBBB2'")  # fmt: skip
     run(engine, _POSTS)
-    dagster.tick("playlists")
+    dagster.tick("unsettled")
     dagster.tick("new_posts")
     bring_up_to_date(dagster.connections)
     # Without text nothing matches; without two sides a post is of no shape, but counted as mixed.
@@ -86,7 +86,7 @@ def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> N
                 " WHERE p.id = b.playlist_id AND p.display_id = 'BBBBB2'")  # fmt: skip
     channel = wall.connections.redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis has none
     channel.subscribe(CHANGES)
-    (rebuilt,) = wall.tick("playlists")
+    (rebuilt,) = wall.tick("unsettled")
     assert rebuilt.success
     stale = wall.culprits("display_timelines:every_timeline_is_current")
     assert stale == "AAAAA1: its queue does not follow its active playlist"
@@ -103,7 +103,7 @@ def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> N
     assert made.asset_materialization is not None
     assert made.asset_materialization.metadata["unusable_blocks"].value == 1
     # Alone it is refused with the field's name.
-    (alone,) = wall.tick("playlists")
+    (alone,) = wall.tick("unsettled")
     assert not alone.success
     (failure,) = alone.filter_events(lambda e: e.is_step_failure)
     told = failure.step_failure_data.user_failure_data

@@ -11,12 +11,12 @@ from sorafeed_assets.demo.playlists import demo_playlist
 from sorafeed_assets.demo.seed import SeedSummary, seed_catalog, seed_displays
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.services.playlists.editing import (
-    activate_pending,
     create_display,
     list_playlists,
 )
 from sorafeed_assets.storage.playlists.rows import load_playlists
 from sorafeed_assets.storage.postgres.tables import sora_posts
+from sorafeed_assets_tests.wall import activate_pending
 
 _FIRST = date(2026, 1, 1)
 _UNTIL = date(2026, 3, 1)

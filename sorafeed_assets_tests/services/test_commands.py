@@ -5,12 +5,12 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.services.cache.write import check_timeline_cache
-from sorafeed_assets.services.commands import Wall
+from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.snapshots import lock_snapshots
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets_tests.catalogue import add_display, add_posts
+from sorafeed_assets_tests.wall import hold_snapshots
 
 
 def test_snapshots_that_cannot_be_read_in_time_are_written_later(
@@ -24,13 +24,13 @@ def test_snapshots_that_cannot_be_read_in_time_are_written_later(
     timelines = TimelineService(hasty, window=settings.window, candidates_per_pool=10)
     told: list[str] = []
     with Redis.from_url(str(settings.redis_url), decode_responses=True) as redis:
-        wall = Wall(hasty, redis, timelines, ttl=100, on_change=told.extend)
+        wall = Commands(hasty, redis, timelines, ttl=100, on_change=told.extend)
         with engine.begin() as other:
-            lock_snapshots(other)
+            hold_snapshots(other)
             change = wall.create_playlist("AAAAAA", "Night", [BlockDraft("cat", 2)])
         assert change.problem is None
         assert "display:AAAAAA" in told
         assert check_timeline_cache(engine, redis)["AAAAAA"]
-        assert wall.retry_unwritten() == 0
+        assert wall.settler.retry_unwritten() == 0
         assert not check_timeline_cache(engine, redis)["AAAAAA"]
     hasty.dispose()

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from sorafeed_assets.serving import app, runtime
+from sorafeed_assets.services import settle
+from sorafeed_assets.serving import runtime
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live import changes
@@ -23,7 +24,7 @@ def _broken(*_args: object, **_more: object) -> object:
 @pytest.mark.parametrize(
     ("name", "module", "function"),
     [
-        ("jobs", app, "run_count_jobs"),
+        ("jobs", settle, "run_count_jobs"),
         ("calls", players, "note_calls"),
         ("tokens", runtime, "tokens_version"),
         ("channel", changes, "_tags"),

@@ -26,13 +26,12 @@ from sorafeed_assets.storage.cache.redis import (
     playback_key,
     timeline_key,
 )
-from sorafeed_assets.storage.cache.snapshots import lock_snapshots
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets.storage.timelines.playback import set_playback_state
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
-from sorafeed_assets_tests.wall import add_posts
+from sorafeed_assets_tests.wall import add_posts, hold_snapshots
 
 NEXT = "/api/displays/AWAY01/next"
 PLAYED = "/api/displays/AWAY01/played"
@@ -292,7 +291,7 @@ def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> N
             Redis.from_url(forgetful.redis.url, decode_responses=True) as redis,
         ):
             # A player never sees what Redis brought back, not even before it is written over.
-            lock_snapshots(connection)
+            hold_snapshots(connection)
             forgetful.start_redis()
             wait_until(lambda: api.http.get("/readyz").json()["channel"] == "ok")
             assert redis.get(playback_key("AWAY01")) == "playing"

@@ -26,15 +26,13 @@ def _timeline_cache_equals_queue(connections: Connections) -> dg.AssetCheckResul
     return check_result(lines, len(names))
 
 
-COUNT_CACHE_CHECKS: Final = (
+CHECKS: Final = (
     Check(
         "count_cache",
         "count_cache_equals_view",
         "Every total of the view is cached as it is, with a life of at most the setting's.",
         _count_cache_equals_view,
     ),
-)
-TIMELINE_CACHE_CHECKS: Final = (
     Check(
         "timeline_cache",
         "timeline_cache_equals_queue",

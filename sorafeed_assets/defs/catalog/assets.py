@@ -1,16 +1,14 @@
 """`sora_posts`: observed per catalog day; its data version changes when the day's posts do."""
 
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator
 
 import dagster as dg
 
-from sorafeed_assets.defs.common import OWNERS, plain_failures, table_metadata, version_tags
+from sorafeed_assets.defs.common import OWNERS, plain_failures, table_metadata
+from sorafeed_assets.defs.recording import RecordedAsset, record_partitions
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.counts.reads import day_versions
+from sorafeed_assets.services.counts.reads import record_posts
 from sorafeed_assets.storage.postgres.tables import sora_posts
-
-NO_POSTS = "none"
 
 
 def build_sora_posts(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -39,22 +37,11 @@ def build_sora_posts(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     def observe_sora_posts(
         context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
     ) -> Iterator[dg.ObserveResult]:
-        wanted = [date.fromisoformat(key) for key in context.partition_keys]
         with plain_failures():
-            versions = day_versions(connections.engine, wanted)
-        for observation in day_observations(versions):
-            context.log_event(observation)
+            record_posts(connections.engine)
+            asset = RecordedAsset("sora_posts", is_observed=True, partitions=days)
+            record_partitions(context, connections, asset, context.partition_keys, every=True)
         yield from ()
 
     built: dg.AssetsDefinition = observe_sora_posts
     return built
-
-
-def day_observations(versions: Mapping[date, str]) -> list[dg.AssetObservation]:
-    """An observation of `sora_posts` per catalog day, in order."""
-    return [
-        dg.AssetObservation(
-            "sora_posts", partition=day.isoformat(), tags=version_tags(versions[day])
-        )
-        for day in sorted(versions)
-    ]

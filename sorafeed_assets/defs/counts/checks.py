@@ -10,7 +10,7 @@ from sorafeed_assets.defs.common import check_result
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.counts.pools import sample_pools
 from sorafeed_assets.services.counts.reads import sample_recount, stale_counts, term_totals
-from sorafeed_assets.services.counts.totals import totals_are_behind
+from sorafeed_assets.services.counts.totals import contradicting_totals, totals_are_behind
 
 _SAMPLE: Final = 5
 _OLDEST_HOURS: Final = 3
@@ -39,16 +39,8 @@ def _counts_equal_recount(connections: Connections) -> dg.AssetCheckResult:
 
 
 def _shapes_within_all(connections: Connections) -> dg.AssetCheckResult:
-    totals = term_totals(connections.engine)
-    terms = sorted({term for term, _ in totals})
-    return check_result(
-        [
-            f"{term}: wide and tall are more than all"
-            for term in terms
-            if totals[term, "wide"] + totals[term, "tall"] > totals[term, "mixed"]
-        ],
-        len(terms),
-    )
+    problems = contradicting_totals(connections.engine)
+    return check_result(problems, len({term for term, _ in term_totals(connections.engine)}))
 
 
 def _counts_are_fresh(connections: Connections) -> dg.AssetCheckResult:
@@ -73,18 +65,20 @@ def _pools_equal_brute_force(connections: Connections) -> dg.AssetCheckResult:
     )
 
 
-COUNT_CHECKS: Final = (
+CHECKS: Final = (
     Check(
         "video_counts_by_search",
         "counts_equal_recount",
         "A direct ILIKE recount of a rotating sample gives the stored totals.",
         _counts_equal_recount,
+        blocking=True,
     ),
     Check(
         "video_counts_by_search",
         "wide_and_tall_within_mixed",
         "A term's wide and tall posts are never more than all its posts.",
         _shapes_within_all,
+        blocking=True,
     ),
     Check(
         "video_counts_by_search",

@@ -1,27 +1,25 @@
 """`playlists`, observed per display, and `active_playlists`, where activation is done."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import dagster as dg
-from sqlalchemy import Engine
 
 from sorafeed_assets.defs.common import (
     CODE_VERSION,
     DISPLAYS,
     OWNERS,
     RETRIES,
-    display_previews,
+    DisplaysConfig,
     plain_failures,
     table_metadata,
-    version_tags,
 )
-from sorafeed_assets.defs.recording import PartitionResult, partition_results
+from sorafeed_assets.defs.recording import (
+    RecordedAsset,
+    is_by_hand,
+    record_partitions,
+    record_step,
+)
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.playlists.editing import (
-    Activation,
-    activate_pending,
-    playlist_versions,
-)
 from sorafeed_assets.storage.postgres import tables
 
 
@@ -47,46 +45,11 @@ from sorafeed_assets.storage.postgres import tables
 def observe_playlists(
     context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
 ) -> Iterator[dg.ObserveResult]:
-    """Record the playlist version of the displays that are asked for."""
+    """Record the playlist version of the displays that are asked for, as it was last settled."""
+    asset = RecordedAsset("playlists", is_observed=True, partitions=DISPLAYS)
     with plain_failures():
-        versions = playlist_versions(connections.engine, context.partition_keys)
-    for observation in playlist_observations(versions):
-        context.log_event(observation)
+        record_partitions(context, connections, asset, context.partition_keys, every=True)
     yield from ()
-
-
-def playlist_observations(versions: Mapping[str, str]) -> list[dg.AssetObservation]:
-    """An observation of `playlists` per display, in order."""
-    return [
-        dg.AssetObservation("playlists", partition=display, tags=version_tags(version))
-        for display, version in sorted(versions.items())
-    ]
-
-
-def activation_results(
-    engine: Engine, activations: Mapping[str, Activation]
-) -> dict[str, PartitionResult]:
-    """What `active_playlists` records, per display."""
-    previews = display_previews(engine, "active_playlists", activations.keys())
-    return {
-        display: _activation_result(activation, previews[display])
-        for display, activation in sorted(activations.items())
-    }
-
-
-def _activation_result(
-    activation: Activation, preview: dg.MarkdownMetadataValue
-) -> PartitionResult:
-    version = f"{activation.playlist_id}:{activation.version}" if activation.version else "none"
-    return PartitionResult(
-        data_version=version,
-        upstream={"playlists": version},
-        metadata={
-            "playlist": str(activation.playlist_id or "none"),
-            "was_changed": int(activation.changed),
-            "preview": preview,
-        },
-    )
 
 
 @dg.asset(
@@ -101,17 +64,15 @@ def _activation_result(
     metadata=table_metadata(tables.playlists),
 )
 def active_playlists(
-    context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
+    context: dg.AssetExecutionContext,
+    config: DisplaysConfig,
+    connections: dg.ResourceParam[Connections],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Activation: the newest playlist of a display is active, unless one was chosen by hand."""
     with plain_failures():
-        activations = activate_pending(connections.engine, context.partition_keys)
-        versions = playlist_versions(connections.engine, context.partition_keys)
-        results = activation_results(connections.engine, activations)
-    for observation in playlist_observations(versions):
-        context.log_event(observation)
-    yield from partition_results(
-        context,
-        "active_playlists",
-        results,
-    )
+        displays = config.asked(context)
+        connections.settler.activate(displays)
+        observed = RecordedAsset("playlists", is_observed=True, partitions=DISPLAYS)
+        record_partitions(context, connections, observed, displays, every=False)
+        every = not config.displays and is_by_hand(context)
+        yield from record_step(context, connections, displays, every=every)

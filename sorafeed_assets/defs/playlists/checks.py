@@ -15,7 +15,7 @@ def _one_active_playlist(connections: Connections) -> dg.AssetCheckResult:
     return check_result([f"{d}: {problem}" for d, problem in problems.items()], len(problems))
 
 
-ACTIVATION_CHECKS: Final = (
+CHECKS: Final = (
     Check(
         "active_playlists",
         "one_active_playlist",

@@ -1,128 +1,100 @@
-"""When displays are rebuilt: one comes or goes, a playlist or candidates change, a queue is low."""
+"""When displays are settled by Dagster: the net under `sorafeed react`.
 
-from collections.abc import Collection
+While `react` runs, these sensors find nothing to do. Without it they do the same work, slower.
+"""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from sorafeed_assets.defs.common import DISPLAYS, latest_version, plain_failures
-from sorafeed_assets.defs.playlists.assets import playlist_observations
-from sorafeed_assets.defs.recording import recorded_before, recorded_versions
+from sorafeed_assets.defs.common import (
+    DISPLAYS,
+    PLAYLIST_PRIORITY,
+    plain_failures,
+    run_over_displays,
+)
+from sorafeed_assets.defs.dagster_internals import AssetJob
 from sorafeed_assets.defs.requests import ask
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.defs.timelines.rebuild import JOB_NAME
-from sorafeed_assets.domain.automation import changed_versions, partition_change
+from sorafeed_assets.domain.automation import partition_change
 from sorafeed_assets.domain.digest import content_digest
-from sorafeed_assets.services.playlists.editing import (
-    NO_PLAYLIST,
-    list_displays,
-    pending_activations,
-    playlist_versions,
-)
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
-
-# A queue may run low again and again for the same reason.
-_LOW_AGAIN: Final = timedelta(minutes=1)
-
-
-def rebuild_run(displays: Collection[str]) -> dg.RunRequest:
-    """A run that rebuilds ``displays``; none named means all."""
-    config = {"ops": {"publish_displays": {"config": {"displays": sorted(displays)}}}}
-    return dg.RunRequest(job_name=JOB_NAME, run_config=config)
-
-
-@dg.sensor(
-    name="displays",
-    job_name=JOB_NAME,
-    minimum_interval_seconds=10,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+from sorafeed_assets.services.unsettled import (
+    uncached_displays,
+    unrecorded_displays,
+    waiting_displays,
 )
-def displays_sensor(
-    context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
-) -> dg.SensorResult | dg.SkipReason:
-    """Add and remove partitions with the displays; a removed one's snapshot is dropped."""
-    with plain_failures():
-        known = [display.id for display in list_displays(connections.engine)]
-    change = partition_change(context.instance.get_dynamic_partitions(str(DISPLAYS.name)), known)
-    if not change:
-        return dg.SkipReason("the partitions are the displays")
-    added = [DISPLAYS.build_add_request(list(change.added))] if change.added else []
-    removed = [DISPLAYS.build_delete_request(list(change.removed))] if change.removed else []
-    return dg.SensorResult(
-        run_requests=[rebuild_run(change.removed)] if change.removed else [],
-        dynamic_partitions_requests=[*added, *removed],
+
+JOB_NAME: Final = "rebuild_displays"
+ASSETS: Final = ("active_playlists", "display_timelines", "timeline_cache")
+# A queue may run low again and again for the same reason.
+_AGAIN: Final = timedelta(minutes=1)
+# What `react` would have done by now.
+_LATE: Final = timedelta(seconds=5)
+
+
+def build_rebuild_displays() -> AssetJob:
+    """The job that activates, plans, publishes and caches displays."""
+    return dg.define_asset_job(
+        JOB_NAME,
+        selection=dg.AssetSelection.assets(*ASSETS, "admin_snapshot"),
+        description="Activate, plan, publish and cache displays: those of the config, or all of"
+        " the run's partitions.",
+        tags=PLAYLIST_PRIORITY,
     )
 
 
 @dg.sensor(
-    name="playlists",
+    name="unsettled",
     job_name=JOB_NAME,
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def playlists_sensor(
+def unsettled_sensor(
     context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Rebuild displays with a new playlist, a queue of another version, or an unrecorded one.
+    """Settle displays that wait for it, play another version, run low, or are not recorded.
 
-    A playlist made through the API or the command is active at once; here it is recorded.
+    It also adds and removes partitions with the displays; a deleted one keeps its partition until
+    it is settled. A sensor, because what it looks at (an outbox, queues) is in no event that an
+    automation condition could see.
     """
     with plain_failures():
-        stale = stale_displays(connections.engine)
-        waiting = pending_activations(connections.engine)
-        versions = playlist_versions(connections.engine)
-        recorded = recorded_versions(context.instance, "active_playlists")
-        known = dict.fromkeys(versions, NO_PLAYLIST) | recorded
-        # What is rebuilt anyway is recorded by that.
-        unrecorded = changed_versions(
-            known, {n: v for n, v in versions.items() if n not in stale and n not in waiting}
-        )
-        pending = sorted({*stale, *waiting, *unrecorded})
-    if not pending:
-        return dg.SkipReason("every queue follows its active playlist")
-    request = content_digest(
-        [[name, stale.get(name), name in waiting, unrecorded.get(name)] for name in pending]
-    )
-    observed = {name: version for name, version in versions.items() if name in pending}
-    return ask(context, request, [rebuild_run(pending)], playlist_observations(observed))
-
-
-@dg.sensor(
-    name="candidates",
-    job_name=JOB_NAME,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
-def candidates_sensor(
-    context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
-) -> dg.SensorResult | dg.SkipReason:
-    """Rebuild all displays when candidates changed, and before a snapshot expires."""
-    version = latest_version(context.instance, "video_candidates")
+        reasons = _reasons(connections)
+        displays = connections.settler.all_displays()
+    partitions = context.instance.get_dynamic_partitions(str(DISPLAYS.name))
+    gone = [name for name in reasons if name in partitions and name not in displays]
+    change = partition_change(partitions, [*displays, *gone])
+    requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
+        *([DISPLAYS.build_add_request(list(change.added))] if change.added else []),
+        *([DISPLAYS.build_delete_request(list(change.removed))] if change.removed else []),
+    ]
+    wanted = {name: why for name, why in reasons.items() if name in {*displays, *gone}}
+    # Snapshots live for a time: all are written again before it is over.
     half_lives = datetime.now(UTC).timestamp() // (connections.settings.cache_ttl_seconds / 2)
-    request = content_digest([version, half_lives])
-    return ask(context, request, [rebuild_run([])])
-
-
-@dg.sensor(
-    name="low_queues",
-    job_name=JOB_NAME,
-    minimum_interval_seconds=15,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
-def low_queues_sensor(
-    context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
-) -> dg.SensorResult | dg.SkipReason:
-    """Top up queues that ran low, prepare their next loops, and write snapshots that are behind."""
-    with plain_failures():
-        low = low_displays(connections.engine, low=connections.settings.low_queue)
-    wanted = sorted({*low, *_uncached(context.instance)})
+    is_refresh = bool(displays) and context.cursor != str(half_lives)
+    if is_refresh:
+        wanted = dict.fromkeys(displays, "refresh") | wanted
     if not wanted:
-        return dg.SkipReason("no queue is low, and every snapshot is of its display's timeline")
-    return ask(context, content_digest(wanted), [rebuild_run(wanted)], again_after=_LOW_AGAIN)
+        if requests:
+            return dg.SensorResult(dynamic_partitions_requests=requests)
+        return dg.SkipReason("every display is settled, cached and recorded")
+    request = content_digest([sorted(wanted.items()), half_lives if is_refresh else 0])
+    run = run_over_displays(JOB_NAME, ASSETS, wanted, [*partitions, *change.added])
+    cursor = str(half_lives)
+    return ask(context, request, [run], requests, cursor=cursor, again_after=_AGAIN)
 
 
-def _uncached(instance: dg.DagsterInstance) -> set[str]:
-    """Displays whose timeline was recorded but its snapshot was not: Redis was away meanwhile."""
-    there = instance.get_dynamic_partitions(str(DISPLAYS.name))
-    return recorded_before(instance, "timeline_cache", "display_timelines") & set(there)
+def _reasons(connections: Connections) -> Mapping[str, str]:
+    """Display → why it is not settled; the reason tells one state from another."""
+    engine = connections.engine
+    return {
+        **dict.fromkeys(unrecorded_displays(engine, older_than=_LATE), "not recorded"),
+        **uncached_displays(engine),
+        **dict.fromkeys(low_displays(engine, low=connections.settings.low_queue), "low"),
+        **waiting_displays(engine, older_than=_LATE),
+        # Last, because it stays the same for a display that cannot be planned.
+        **stale_displays(engine),
+    }

@@ -46,7 +46,7 @@ def _replanning_is_deterministic(connections: Connections) -> dg.AssetCheckResul
     return _answer(check_replans(connections.engine, names), len(names))
 
 
-TIMELINE_CHECKS: Final = (
+CHECKS: Final = (
     Check(
         "display_timelines",
         "every_timeline_is_current",

@@ -1,20 +1,29 @@
-"""The Redis snapshots: written from Postgres, and compared with it.
+"""The Redis snapshots: written from Postgres, recorded, and compared with it.
 
-A writer holds a lock in Postgres from before it reads until Redis has the snapshot, so that an
-older snapshot never covers a newer one.
+A writer of a key holds its lock in Postgres from before it reads until Redis has the value, so
+that an older snapshot never covers a newer one, and no key waits for another. What Redis holds is
+recorded right after it is written.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis import Redis
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from sorafeed_assets.domain.digest import canonical_json, content_digest, text_digest
+from sorafeed_assets.domain.digest import canonical_json
+from sorafeed_assets.services.cache.lineage import (
+    ADMIN,
+    COUNTS,
+    admin_change,
+    counts_change,
+    timeline_changes,
+)
 from sorafeed_assets.storage.cache.redis import (
     ADMIN_KEY,
     COUNT_KEYS,
+    COUNTS_TAG,
     PLAYBACK_KEYS,
     TIMELINE_KEYS,
     changed_keys,
@@ -29,15 +38,17 @@ from sorafeed_assets.storage.cache.redis import (
 )
 from sorafeed_assets.storage.cache.snapshots import (
     admin_snapshot,
-    lock_snapshots,
+    read_timelines,
     timeline_snapshots,
     totals,
 )
+from sorafeed_assets.storage.lineage_records import write_changes
+from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets.storage.timelines.playback import playback_states
 
-COUNTS_TAG: Final = "counts"
-"""The name that a change of any total is told under."""
 _KEYS_OF_A_DISPLAY: Final = (timeline_key, playback_key)
+_CHUNK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +69,14 @@ def write_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> CacheWrite:
         UnavailableError: Redis does not answer; it then has the old totals.
     """
     with engine.begin() as connection, redis_errors(redis):
-        lock_snapshots(connection)
+        lock(connection, LockSpace.SNAPSHOT, [COUNTS])
         values = {count_key(*of): str(number) for of, number in totals(connection).items()}
         gone = matching_keys(redis, COUNT_KEYS) - values.keys()
         tags = {COUNTS_TAG} if gone or changed_keys(redis, values) else set()
         removed = write_snapshots(redis, values, gone, ttl=ttl, tags=tags)
-    return CacheWrite(len(values), removed, content_digest(values))
+        change = counts_change(connection, values)
+        write_changes(connection, [change])
+    return CacheWrite(len(values), removed, change.data_version)
 
 
 def write_timeline_cache(
@@ -74,35 +87,54 @@ def write_timeline_cache(
     ttl: int,
     tags: Collection[str] = (),
 ) -> dict[str, str]:
-    """Write what plays next on these displays, or on all, and how; per display the data version.
+    """Write what these displays, or all, play next, and how; per display the data version.
 
-    The version is of what plays next: how it is played belongs to whoever operates the display.
-    Keys of displays that do not exist are removed: of the named ones, or, without names, of any.
-    Servers are told of what changed, and of ``tags``.
+    The version is that of the plan: neither its position in it nor how it is played makes another
+    one. Keys of displays that do not exist are removed. Servers are told of what changed, and of
+    ``tags``.
 
     Raises:
         UnavailableError: Redis does not answer; it then has the old snapshots.
     """
-    with engine.begin() as connection, redis_errors(redis):
-        lock_snapshots(connection)
-        found = timeline_snapshots(connection, display_ids)
-        texts = {display_id: canonical_json(value) for display_id, value in found.items()}
-        states = playback_states(connection, display_ids)
-        values = {timeline_key(display_id): value for display_id, value in texts.items()}
-        values |= {playback_key(display_id): state for display_id, state in states.items()}
-        known = (
-            matching_keys(redis, TIMELINE_KEYS) | matching_keys(redis, PLAYBACK_KEYS)
-            if display_ids is None
-            else {key(display_id) for display_id in display_ids for key in _KEYS_OF_A_DISPLAY}
-        )
-        gone = known - values.keys()
-        changed = {_tag(key) for key in changed_keys(redis, values) | gone}
-        write_snapshots(redis, values, gone, ttl=ttl, tags=changed | set(tags))
-    return {display_id: text_digest(value) for display_id, value in texts.items()}
+    if display_ids is None:
+        display_ids = _all_displays(engine, redis)
+    versions: dict[str, str] = {}
+    ordered = sorted(set(display_ids))
+    for start in range(0, len(ordered), _CHUNK):
+        chunk = ordered[start : start + _CHUNK]
+        last = start + _CHUNK >= len(ordered)
+        with engine.begin() as connection, redis_errors(redis):
+            versions |= _write_timelines(connection, redis, chunk, ttl, tags if last else ())
+    return versions
 
 
-def _tag(key: str) -> str:
-    return display_tag(key.rpartition(":")[2])
+def _all_displays(engine: Engine, redis: Redis) -> set[str]:
+    """The displays that exist, and those that Redis has something of."""
+    with redis_errors(redis):
+        keys = matching_keys(redis, TIMELINE_KEYS) | matching_keys(redis, PLAYBACK_KEYS)
+    with engine.connect() as connection:
+        return {*existing_displays(connection), *(key.rpartition(":")[2] for key in keys)}
+
+
+def _write_timelines(
+    connection: Connection,
+    redis: Redis,
+    display_ids: Sequence[str],
+    ttl: int,
+    more_tags: Collection[str],
+) -> dict[str, str]:
+    lock(connection, LockSpace.SNAPSHOT, display_ids)
+    found = read_timelines(connection, display_ids)
+    states = playback_states(connection, display_ids)
+    values = {timeline_key(name): canonical_json(each.value) for name, each in found.items()}
+    values |= {playback_key(name): state for name, state in states.items()}
+    gone = {key(name) for name in display_ids for key in _KEYS_OF_A_DISPLAY} - values.keys()
+    # Of one display the caller knows that it changed: no need to ask Redis what it has.
+    changed = values.keys() if len(display_ids) == 1 else changed_keys(redis, values)
+    tags = {display_tag(key.rpartition(":")[2]) for key in {*changed, *gone}}
+    write_snapshots(redis, values, gone, ttl=ttl, tags={*tags, *more_tags})
+    write_changes(connection, timeline_changes(found))
+    return {name: str(each.value["version"]) for name, each in found.items()}
 
 
 def write_admin_snapshot(engine: Engine, redis: Redis, *, ttl: int) -> str:
@@ -112,10 +144,13 @@ def write_admin_snapshot(engine: Engine, redis: Redis, *, ttl: int) -> str:
         UnavailableError: Redis does not answer; it then has the old snapshot.
     """
     with engine.begin() as connection, redis_errors(redis):
-        lock_snapshots(connection)
-        value = canonical_json(admin_snapshot(connection))
+        lock(connection, LockSpace.SNAPSHOT, [ADMIN])
+        found = admin_snapshot(connection)
+        value = canonical_json(found)
         write_snapshots(redis, {ADMIN_KEY: value}, (), ttl=ttl)
-    return text_digest(value)
+        change = admin_change(connection, value, found)
+        write_changes(connection, [change])
+    return change.data_version
 
 
 def read_admin_snapshot(engine: Engine) -> dict[str, Any]:
@@ -131,7 +166,7 @@ def check_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> list[str]:
         UnavailableError: Redis does not answer.
     """
     with engine.begin() as connection, redis_errors(redis):
-        lock_snapshots(connection)
+        lock(connection, LockSpace.SNAPSHOT, [COUNTS])
         values = {count_key(*of): str(number) for of, number in totals(connection).items()}
         keys = sorted(values.keys() | matching_keys(redis, COUNT_KEYS))
         found = read_with_ttl(redis, keys)
@@ -152,9 +187,9 @@ def check_timeline_cache(
         UnavailableError: Redis does not answer.
     """
     with engine.begin() as connection, redis_errors(redis):
-        lock_snapshots(connection)
-        values = timeline_snapshots(connection, display_ids)
-        ids = sorted(values.keys() | set(display_ids or ()))
+        ids = sorted(set(existing_displays(connection) if display_ids is None else display_ids))
+        lock(connection, LockSpace.SNAPSHOT, ids)
+        values = timeline_snapshots(connection, ids)
         found = read_with_ttl(redis, [timeline_key(display_id) for display_id in ids])
     problems: dict[str, list[str]] = {}
     for display_id in ids:

@@ -1,29 +1,24 @@
-"""Counting what somebody waits for: a queue with priorities and three attempts."""
+"""Count jobs: terms that a caller waits for, by priority, in three attempts.
+
+A job is a term, and one pass counts all terms that wait as fast as one: jobs are claimed
+together. What follows from a count (caches, displays) is `services.settle`.
+"""
 
 from collections.abc import Collection
-from enum import IntEnum
 from typing import Final
 
 import psycopg
-from redis import Redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.services.cache.write import write_count_cache
+from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.reads import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.storage.counts import jobs as stored
 from sorafeed_assets.storage.postgres.retry import retried
 
 _LEASE_SECONDS: Final = 900.0
-
-
-class Priority(IntEnum):
-    """How urgent a count is."""
-
-    PLAYED = 5
-    LOOKED_AT = 10
 
 
 @retried
@@ -35,7 +30,7 @@ def ask_for_counts(engine: Engine, terms: Collection[str] | None, priority: Prio
             stored.add_jobs(connection, wanted, int(priority))
 
 
-def run_count_jobs(engine: Engine, redis: Redis, *, pool_size: int, ttl: int) -> int:
+def run_count_jobs(engine: Engine, *, pool_size: int) -> int:
     """Do the most urgent jobs that are due; how many terms were counted.
 
     A failure is recorded with the jobs, which are tried again, three times in all.
@@ -49,7 +44,6 @@ def run_count_jobs(engine: Engine, redis: Redis, *, pool_size: int, ttl: int) ->
         # No days are named: new terms are counted over the whole catalogue, and only they.
         counted = refresh_days(engine, (), pool_size=pool_size).terms_counted
         refresh_totals(engine)
-        write_count_cache(engine, redis, ttl=ttl)
     except (SorafeedError, SQLAlchemyError, psycopg.Error) as error:
         with engine.begin() as connection:
             stored.fail_jobs(connection, terms, str(error).splitlines()[0])

@@ -10,9 +10,12 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.automation import rotating_sample
 from sorafeed_assets.domain.catalog.search import SizeClass, parse_query
 from sorafeed_assets.domain.counts.pools import POOLS
+from sorafeed_assets.services.counts.lineage import pools_change
 from sorafeed_assets.storage.catalog.outbox import pending_posts
 from sorafeed_assets.storage.counts import daily as counts
 from sorafeed_assets.storage.counts import pools
+from sorafeed_assets.storage.lineage_records import write_changes
+from sorafeed_assets.storage.playlists.changes import note_users_of
 from sorafeed_assets.storage.postgres.engine import snapshot
 
 
@@ -51,8 +54,10 @@ def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
         if changed:
             pools.trim_pools(connection, pool_size)
         rows = sum(pools.pool_sizes(connection).values()) if changed else sum(sizes.values())
-        _, version = pools.pools_version(connection)
-    return CandidatesRefresh(len(changed), rows, version)
+        change = pools_change(connection)
+        write_changes(connection, [change])
+        note_users_of(connection, changed)
+    return CandidatesRefresh(len(changed), rows, change.data_version)
 
 
 def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> list[PoolSample]:

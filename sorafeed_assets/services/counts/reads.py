@@ -8,10 +8,12 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.automation import rotating_sample
 from sorafeed_assets.domain.catalog.search import Format, parse_query
+from sorafeed_assets.services.counts.lineage import POSTS, posts_changes
 from sorafeed_assets.services.counts.refresh import CountsRefresh, CountsRun
 from sorafeed_assets.storage.catalog.outbox import pending_days
 from sorafeed_assets.storage.counts import daily as stored
 from sorafeed_assets.storage.counts import status
+from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
 from sorafeed_assets.storage.postgres.engine import snapshot
 
 
@@ -93,11 +95,18 @@ def day_versions(engine: Engine, days: Collection[date] | None = None) -> dict[d
         return {d: str(last) for d, last in stored.day_revisions(connection, days).items()}
 
 
+def record_posts(engine: Engine) -> None:
+    """Record how many changes each day's posts have seen by now."""
+    with snapshot(engine) as connection:
+        hold_asset(connection, POSTS)
+        write_changes(connection, posts_changes(connection, None))
+
+
 def counts_versions(engine: Engine, days: Collection[date]) -> dict[date, str]:
-    """A digest of each day's counts; ``none`` for a day without any."""
+    """The version of each day's counts; ``none`` for a day without any."""
     with engine.connect() as connection:
-        digests = stored.count_digests(connection, days)
-    return {day: digests.get(day, "none") for day in days}
+        versions = stored.count_versions(connection, days)
+    return {day: versions[day][0] if day in versions else "none" for day in days}
 
 
 def term_totals(engine: Engine) -> dict[tuple[str, str], int]:

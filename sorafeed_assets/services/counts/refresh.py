@@ -14,10 +14,13 @@ from sorafeed_assets.domain.catalog.automaton import Rows
 from sorafeed_assets.domain.catalog.search import SearchQuery
 from sorafeed_assets.domain.counts.counting import SHAPES, TermMatcher, counts_by_format, join_texts
 from sorafeed_assets.domain.counts.pools import POOLS, PoolGatherer
+from sorafeed_assets.services.counts.lineage import counts_changes, pools_change, posts_changes
 from sorafeed_assets.storage.catalog import estimates, outbox
 from sorafeed_assets.storage.catalog.stream import stream_day
 from sorafeed_assets.storage.counts import daily as counts
 from sorafeed_assets.storage.counts import pools
+from sorafeed_assets.storage.lineage_records import write_changes
+from sorafeed_assets.storage.playlists.changes import note_users_of
 
 Progress = Callable[[int, int], None]
 
@@ -107,6 +110,7 @@ class CountsRun:
         self._mend_pools({term.query.term: term.query for term in terms})
         counts.advance_days(self._connection, self._advanced)
         counts.mark_counted(self._connection, [query.term for query in new])
+        self._record()
         return CountsRefresh(
             days=tuple(sorted(self._advanced)),
             recounted_days=tuple(sorted(scratch)),
@@ -117,6 +121,19 @@ class CountsRun:
             pools_changed=len(self._touched | self._refills),
             seconds=round(time.perf_counter() - started, 3),
         )
+
+    def _record(self) -> None:
+        """Record what the days and pools hold now, and have the displays settled that use them."""
+        if self._advanced or self._rows_written or self._touched or self._refills:
+            write_changes(
+                self._connection,
+                [
+                    *posts_changes(self._connection, None),
+                    *counts_changes(self._connection, None),
+                    pools_change(self._connection),
+                ],
+            )
+        note_users_of(self._connection, {key.term for key in self._touched | self._refills})
 
     def _apply_differences(
         self,

@@ -1,49 +1,38 @@
-"""Which searches are tracked: every one of any playlist, and those that are watched."""
+"""Which searches are tracked: those of any playlist, and those that are watched.
 
+Tracking is incremental: settling a display looks at the searches of its own playlists. Counting
+the new ones is `services.counts.jobs`.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.catalog.search import SearchQuery, parse_query
+from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
-from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, add_jobs
+from sorafeed_assets.services.counts.lineage import counts_changes, pools_change
+from sorafeed_assets.services.counts.priority import Priority
+from sorafeed_assets.storage.counts import terms as stored
+from sorafeed_assets.storage.counts.jobs import add_jobs
+from sorafeed_assets.storage.lineage_records import WHOLE, Change, hold_asset, write_changes
 from sorafeed_assets.storage.postgres.retry import retried
 
-_SEARCHES: Final = """
-SELECT DISTINCT ON (b.search_term) b.search_term, b.playlist_id, b.block_order
-FROM playlist_blocks b ORDER BY b.search_term, b.playlist_id, b.block_order
-"""
-_ADD: Final = text(
-    "INSERT INTO search_terms (term, phrase, exclusions, is_watched)"
-    " VALUES (:term, :phrase, :exclusions, :is_watched)"
-    " ON CONFLICT (term) DO UPDATE SET is_watched = true"
-    " WHERE excluded.is_watched AND NOT search_terms.is_watched"
-).bindparams(bindparam("exclusions", type_=JSONB))
-# A term that is being counted right now is skipped, and so is one whose count somebody waits for
-# (the last attempt has no other sign than its lease); a look after that removes it.
-_REMOVE: Final = """
-DELETE FROM search_terms WHERE term IN (
-    SELECT t.term FROM search_terms t
-    WHERE t.term = ANY(:terms) AND NOT EXISTS (
-        SELECT FROM count_jobs j
-        WHERE j.term = t.term AND t.counted_at IS NULL
-          AND (j.attempts < :max OR j.run_after > now())
-    )
-    ORDER BY t.term FOR UPDATE OF t SKIP LOCKED
-)
-"""
+ASSET: Final = "search_terms"
+_BY_EVENT: Final = "by event"
 
 
 @dataclass(frozen=True, slots=True)
 class TermsSync:
-    """What became of the tracked terms; ``problems`` name blocks whose search is unusable."""
+    """What became of the tracked terms; ``problems`` name blocks whose search is not valid."""
 
     added: int
     removed: int
-    kept: int
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def is_change(self) -> bool:
@@ -53,87 +42,134 @@ class TermsSync:
 
 @retried
 def sync_search_terms(engine: Engine) -> TermsSync:
-    """Track what playlists search for, and drop what nobody searches for or watches."""
+    """Track what all playlists search for, and drop what no playlist uses and nobody watches."""
     with engine.begin() as connection:
-        wanted, problems = _wanted(connection)
-        rows = connection.execute(text("SELECT term, is_watched FROM search_terms"))
-        tracked: dict[str, bool] = {row.term: row.is_watched for row in rows}
-        missing = sorted(set(wanted) - set(tracked))
-        unused = sorted(t for t, watched in tracked.items() if not watched and t not in wanted)
-        if missing:
-            connection.execute(_ADD, [_row(wanted[term], is_watched=False) for term in missing])
-        removed = 0
-        if unused:
-            values = {"terms": unused, "max": MAX_ATTEMPTS}
-            removed = connection.execute(text(_REMOVE), values).rowcount
-    return TermsSync(len(missing), removed, len(tracked) - removed, tuple(problems))
+        return follow_terms(connection, None)
 
 
-def _wanted(connection: Connection) -> tuple[dict[str, SearchQuery], list[str]]:
+def follow_terms(connection: Connection, display_ids: Collection[str] | None) -> TermsSync:
+    """Track what the playlists of these displays, or of all, search for.
+
+    New terms get a count job. A term that is not used any more is dropped, unless a count is under
+    way: then a later call for all displays drops it.
+    """
+    wanted, pairs, problems = _wanted(connection, display_ids)
+    before = stored.used_terms(connection, display_ids)
+    come, gone = pairs - before, before - pairs
+    new = set(wanted) - set(stored.tracked(connection, wanted))
+    if not (come or gone or new or display_ids is None):
+        return TermsSync(0, 0, problems)
+    hold_asset(connection, ASSET)
+    stored.set_used(connection, come, gone)
+    added = stored.add_terms(connection, [wanted[term] for term in new])
+    if new:
+        add_jobs(connection, new, int(Priority.PLAYED))
+    removed = _drop_unused(connection, None if display_ids is None else {t for _, t in gone})
+    if added or removed or display_ids is None:
+        write_changes(connection, [terms_change(connection, added, removed)])
+    return TermsSync(added, removed, problems)
+
+
+def terms_change(connection: Connection, added: int = 0, removed: int = 0) -> Change:
+    """What `search_terms` holds now: its data version is a digest of the terms in order."""
+    terms = stored.tracked(connection)
+    return Change(
+        ASSET,
+        WHOLE,
+        content_digest(terms),
+        {"playlists": _BY_EVENT},
+        {"dagster/row_count": len(terms), "added": added, "removed": removed},
+    )
+
+
+def _wanted(
+    connection: Connection, display_ids: Collection[str] | None
+) -> tuple[dict[str, SearchQuery], set[tuple[str, str]], tuple[str, ...]]:
     wanted: dict[str, SearchQuery] = {}
+    pairs: set[tuple[str, str]] = set()
     problems: list[str] = []
-    for search, playlist, order in connection.execute(text(_SEARCHES)):
+    parsed: dict[str, SearchQuery] = {}
+    for display, playlist, order, search in stored.searches_of(connection, display_ids):
         try:
-            query = parse_query(search)
+            query = parsed.get(search) or parse_query(search)
         except InvalidInputError as error:
             problems.append(f"playlist {playlist}, block {order}: {error}")
         else:
-            wanted[query.term] = query
-    return wanted, problems
+            parsed[search] = wanted[query.term] = query
+            pairs.add((display, query.term))
+    return wanted, pairs, tuple(problems)
 
 
-def _row(query: SearchQuery, *, is_watched: bool) -> dict[str, object]:
-    return {
-        "term": query.term,
-        "phrase": query.phrase,
-        "exclusions": list(query.exclusions),
-        "is_watched": is_watched,
-    }
+def _drop_unused(connection: Connection, terms: Collection[str] | None) -> int:
+    """Remove what is unused of ``terms``, or of all; the counts that go with it are recorded."""
+    unused = stored.unused(connection, terms) if terms is None or terms else []
+    if not unused:
+        return 0
+    try:
+        with connection.begin_nested():
+            stored.keep_counting_away(connection)
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        return 0
+    removed = stored.remove_terms(connection, unused)
+    if removed:
+        write_changes(connection, [*counts_changes(connection, None), pools_change(connection)])
+    return len(removed)
 
 
 @retried
 def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
-    """Track a search until a sync finds it counted, and nobody plays or watches it.
+    """Track a search until it is counted, and no playlist uses it and nobody watches it.
 
     True when it was not tracked before.
     """
-    # Together: a sync in between would drop a term that has no job yet.
     with engine.begin() as connection:
-        is_new = connection.execute(_ADD, _row(query, is_watched=False)).rowcount > 0
-        add_jobs(connection, [query.term], priority)
+        return _track(connection, query, priority)
+
+
+def _track(connection: Connection, query: SearchQuery, priority: int) -> bool:
+    hold_asset(connection, ASSET)
+    is_new = stored.add_terms(connection, [query]) > 0
+    if is_new:
+        write_changes(connection, [terms_change(connection, added=1)])
+    add_jobs(connection, [query.term], priority)
     return is_new
 
 
 @retried
 def watch_term(engine: Engine, search: str) -> str:
-    """Track a search that no playlist needs; its normalized form.
+    """Track a search that no playlist needs, and have it counted; its normalized form.
 
     Raises:
         InvalidInputError: it is no search.
     """
     query = parse_query(search)
     with engine.begin() as connection:
-        connection.execute(_ADD, _row(query, is_watched=True))
+        _track(connection, query, int(Priority.LOOKED_AT))
+        stored.watch(connection, query.term)
     return query.term
 
 
 @retried
 def unwatch_term(engine: Engine, search: str) -> str:
-    """Stop watching a search; the next sync drops it unless a playlist uses it.
+    """Stop watching a search; it is dropped unless a playlist uses it.
 
     Raises:
         InvalidInputError: it is no search.
         NotFoundError: it is not watched.
     """
     term = parse_query(search).term
-    statement = text("UPDATE search_terms SET is_watched = false WHERE term = :term AND is_watched")
     with engine.begin() as connection:
-        if not connection.execute(statement, {"term": term}).rowcount:
+        hold_asset(connection, ASSET)
+        if not stored.unwatch(connection, term):
             raise NotFoundError(f"{term!r} is not watched")
+        if removed := _drop_unused(connection, {term}):
+            write_changes(connection, [terms_change(connection, removed=removed)])
     return term
 
 
 def tracked_terms(engine: Engine) -> list[str]:
     """All tracked terms, in order."""
     with engine.connect() as connection:
-        return list(connection.scalars(text("SELECT term FROM search_terms ORDER BY term")))
+        return stored.tracked(connection)

@@ -5,7 +5,10 @@ from typing import Final
 
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.storage.counts.daily import totals_differ, totals_version
+from sorafeed_assets.domain.errors import CountsAuditError
+from sorafeed_assets.services.counts.lineage import TOTALS, totals_change
+from sorafeed_assets.storage.counts.daily import read_totals, totals_differ
+from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
 
 _REFRESH: Final = "REFRESH MATERIALIZED VIEW CONCURRENTLY video_counts_by_search"
 
@@ -20,18 +23,46 @@ class TotalsRefresh:
 
 
 def refresh_totals(engine: Engine) -> TotalsRefresh:
-    """Bring the view up to date; one that is so already is not written."""
-    with engine.connect() as connection:
+    """Bring the view up to date and record that; one that is so already is not written."""
+    with engine.begin() as connection:
+        hold_asset(connection, TOTALS)
         changed = totals_differ(connection)
-        connection.commit()
         if changed:
             connection.execute(text(_REFRESH))
-            connection.commit()
-        rows, version = totals_version(connection)
-    return TotalsRefresh(changed, rows, version)
+        change = totals_change(connection)
+        write_changes(connection, [change])
+    return TotalsRefresh(changed, int(change.metadata["dagster/row_count"]), change.data_version)
 
 
 def totals_are_behind(engine: Engine) -> bool:
     """Whether the view does not hold what the daily counts add up to."""
     with engine.connect() as connection:
         return totals_differ(connection)
+
+
+def audit_totals(engine: Engine) -> None:
+    """Refuse totals that no catalogue could give.
+
+    Raises:
+        CountsAuditError: a term's wide and tall posts are more than all, or the view does not hold
+            what the daily counts add up to.
+    """
+    problems = contradicting_totals(engine)
+    if totals_are_behind(engine):
+        problems.append("the view is not what the daily counts add up to")
+    if problems:
+        raise CountsAuditError(
+            f"totals are wrong ({'; '.join(problems[:5])}); recount with"
+            " `recount: true` on video_counts_daily"
+        )
+
+
+def contradicting_totals(engine: Engine) -> list[str]:
+    """The terms whose wide and tall posts are more than all, in words."""
+    with engine.connect() as connection:
+        totals = read_totals(connection)
+    return [
+        f"{term}: wide and tall are more than all"
+        for term in sorted({term for term, _ in totals})
+        if totals[term, "wide"] + totals[term, "tall"] > totals[term, "mixed"]
+    ]

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.catalog.search import Format, parse_query
-from sorafeed_assets.services.counts.jobs import Priority
+from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.terms import track_term
 from sorafeed_assets.storage.cache.snapshots import total
 from sorafeed_assets.storage.catalog.bounded_count import count_up_to

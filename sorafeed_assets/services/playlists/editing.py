@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -25,6 +25,7 @@ from sorafeed_assets.domain.playlists.playlist import (
     keep_blocks,
     playlist_version,
 )
+from sorafeed_assets.storage.lineage_records import Change, write_changes
 from sorafeed_assets.storage.playlists import rows as sql
 from sorafeed_assets.storage.postgres.retry import retried
 
@@ -66,6 +67,32 @@ class Activation:
     playlist_id: UUID | None
     version: str | None
     changed: bool
+
+    @property
+    def data_version(self) -> str:
+        """``{playlist id}:{version}``, or ``none`` without an active playlist."""
+        return f"{self.playlist_id}:{self.version}" if self.version else NO_PLAYLIST
+
+
+def activation_changes(activations: Iterable[Activation]) -> list[Change]:
+    """What `playlists` and `active_playlists` hold of these displays."""
+    return [
+        change
+        for activation in activations
+        for change in (
+            Change("playlists", activation.display_id, activation.data_version),
+            Change(
+                "active_playlists",
+                activation.display_id,
+                activation.data_version,
+                {"playlists": activation.data_version},
+                {
+                    "playlist": str(activation.playlist_id or NO_PLAYLIST),
+                    "was_changed": int(activation.changed),
+                },
+            ),
+        )
+    ]
 
 
 @retried
@@ -209,34 +236,28 @@ def list_playlists(engine: Engine, display_id: str | None = None) -> list[Playli
         return [PlaylistSummary(**row) for row in sql.list_playlists(connection, display_id)]
 
 
-@retried
-def activate_pending(
-    engine: Engine, display_ids: Collection[str] | None = None
-) -> dict[str, Activation]:
-    """Make the right playlist of each display active, in one transaction.
+def activate(connection: Connection, display_ids: Collection[str]) -> dict[str, Activation]:
+    """Make the right playlist of each of these displays active, and record what they hold.
 
-    Answers for those of ``display_ids`` that exist, or all, by code. Where nothing is to be
-    decided, nothing is locked or written.
+    Answers for those that exist, by code. The caller holds the displays' locks.
     """
-    with engine.begin() as connection:
-        changed = _decide(connection, sql.undecided_displays(connection, display_ids))
-        active = sql.load_active_playlists(connection, display_ids)
-        return {
-            display_id: _activation(
-                display_id, active.get(display_id), changed=display_id in changed
-            )
-            for display_id in sql.display_ids(connection, display_ids)
-        }
+    changed = _decide(connection, sql.undecided_displays(connection, display_ids))
+    active = sql.load_active_playlists(connection, display_ids)
+    activations = {
+        display_id: _activation(display_id, active.get(display_id), changed=display_id in changed)
+        for display_id in sql.display_ids(connection, display_ids)
+    }
+    write_changes(connection, activation_changes(activations.values()))
+    return activations
 
 
 def _decide(connection: Connection, undecided: Collection[str]) -> set[str]:
-    """Lock these displays, look again, and write; those whose active playlist changed."""
+    """Choose among the playlists of these displays; those whose active one changed."""
     if not undecided:
         return set()
-    locked = sql.lock_displays(connection, undecided)
     chosen: dict[str, Playlist] = {}
     for display_id, group in groupby(
-        sql.load_playlists(connection, locked), key=lambda playlist: playlist.display_id
+        sql.load_playlists(connection, undecided), key=lambda playlist: playlist.display_id
     ):
         choice = choose_active(group)
         if choice is not None:
@@ -254,8 +275,8 @@ def _activation(display_id: str, active: Playlist | None, *, changed: bool) -> A
 
 
 @retried
-def activate_by_hand(engine: Engine, playlist_id: UUID) -> Activation:
-    """Make a playlist the active one; it stays so until a newer one is created.
+def activate_by_hand(engine: Engine, playlist_id: UUID) -> str:
+    """Make a playlist the active one; it stays so until a newer one is created. Its display.
 
     Raises:
         NotFoundError: there is no such playlist.
@@ -263,15 +284,22 @@ def activate_by_hand(engine: Engine, playlist_id: UUID) -> Activation:
     with engine.begin() as connection:
         playlist = _locked_playlist(connection, playlist_id)
         sql.set_active(connection, [playlist.display_id], [playlist.id])
-        return _activation(playlist.display_id, playlist, changed=not playlist.is_active)
+        return playlist.display_id
 
 
 def playlist_versions(engine: Engine, display_ids: Collection[str] | None = None) -> dict[str, str]:
-    """Per existing display ``{playlist id}:{version}`` of its active playlist, or ``none``."""
+    """`active_versions`, on a connection of its own."""
     with engine.connect() as connection:
-        versions = dict.fromkeys(sql.display_ids(connection, display_ids), NO_PLAYLIST)
-        for display_id, playlist in sql.load_active_playlists(connection, display_ids).items():
-            versions[display_id] = f"{playlist.id}:{playlist_version(playlist.blocks)}"
+        return active_versions(connection, display_ids)
+
+
+def active_versions(
+    connection: Connection, display_ids: Collection[str] | None = None
+) -> dict[str, str]:
+    """Per existing display ``{playlist id}:{version}`` of its active playlist, or ``none``."""
+    versions = dict.fromkeys(sql.display_ids(connection, display_ids), NO_PLAYLIST)
+    for display_id, playlist in sql.load_active_playlists(connection, display_ids).items():
+        versions[display_id] = f"{playlist.id}:{playlist_version(playlist.blocks)}"
     return versions
 
 

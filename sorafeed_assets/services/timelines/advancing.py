@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from sorafeed_assets.domain.errors import DisplayNotFoundError, NotFoundError
 from sorafeed_assets.domain.timelines.plan import Pick
 from sorafeed_assets.domain.timelines.record import picks_ahead
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets.storage.timelines.advance import Head, Move, advance, load_head, load_play
-from sorafeed_assets.storage.timelines.reads import QueueRow, lock_displays
+from sorafeed_assets.storage.timelines.reads import QueueRow
 from sorafeed_assets.storage.timelines.writes import NewRow
 
 
@@ -45,7 +46,7 @@ def move_on(
     Raises:
         NotFoundError: the display, or the row in its queue, does not exist.
     """
-    lock_displays(connection, [display_id])
+    lock(connection, LockSpace.DISPLAY, [display_id])
     head = load_head(connection, display_id)
     if head is None:
         raise DisplayNotFoundError(display_id)

@@ -16,7 +16,12 @@ from sorafeed_assets.domain.playlists.playlist import (
 )
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
-from sorafeed_assets.storage.timelines.queues import Depth, load_depths, load_differing
+from sorafeed_assets.storage.timelines.queues import (
+    Depth,
+    load_depths,
+    load_differing,
+    load_plan_problems,
+)
 from sorafeed_assets.storage.timelines.reads import (
     Build,
     DisplayRow,
@@ -35,10 +40,6 @@ SELECT d.id, b.id AS build_id, b.playlist_id, b.playlist_version
 FROM displays AS d
 JOIN timeline_builds AS b ON b.id = d.active_build_id
 WHERE d.id = ANY(:ids)
-"""
-
-_PLAN_PROBLEMS: Final = """
-SELECT id, plan_problem FROM displays WHERE plan_problem IS NOT NULL ORDER BY id
 """
 
 
@@ -177,8 +178,7 @@ def stale_displays(engine: Engine, display_ids: Collection[str] | None = None) -
 def plan_problems(engine: Engine) -> dict[str, str]:
     """Displays whose playlist could not be planned when that was last tried, and why."""
     with engine.connect() as connection:
-        rows = connection.execute(text(_PLAN_PROBLEMS))
-        return {row.id: row.plan_problem for row in rows}
+        return load_plan_problems(connection)
 
 
 def timeline_view(engine: Engine, display_id: str) -> TimelineView:

@@ -19,6 +19,7 @@ from sorafeed_assets.services.timelines.planning import (
 )
 from sorafeed_assets.services.timelines.plays import PlayHistory
 from sorafeed_assets.services.timelines.publishing import Published, Target, clear, publish
+from sorafeed_assets.storage.lineage_records import NOTHING, Change, head_version, write_changes
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines import reads as stored
 from sorafeed_assets.storage.timelines import writes
@@ -59,8 +60,7 @@ class _Snapshot:
 
 
 def _read_snapshot(connection: Connection, display_ids: Sequence[str]) -> _Snapshot:
-    """Lock the displays, then read what is stored about them."""
-    stored.lock_displays(connection, display_ids)
+    """Read what is stored about displays, whose locks the caller holds."""
     return _Snapshot(
         stored.load_displays(connection, display_ids),
         load_active_playlists(connection, display_ids),
@@ -73,6 +73,8 @@ def rebuild(
     connection: Connection, book: CandidateBook, display_ids: Sequence[str], window: int
 ) -> Outcomes:
     """Plan displays anew, and write what differs from what is stored.
+
+    The caller holds the displays' locks.
 
     Raises:
         OvertakenError: roll back, and try again with a new book.
@@ -103,7 +105,39 @@ def rebuild(
             display_id, None, None, None, None, changed, 0, 0, planned=0, queued=0
         )
     _keep_problems(connection, snapshot, outcomes)
+    _record(connection, outcomes)
     return outcomes
+
+
+def _record(connection: Connection, outcomes: Outcomes) -> None:
+    """Record what the timelines hold; a display that keeps its last good build holds that."""
+    built = [outcome for outcome in outcomes.values() if isinstance(outcome, BuildOutcome)]
+    if built:
+        pools = head_version(connection, "video_candidates")
+        write_changes(connection, [timeline_change(outcome, pools) for outcome in built])
+
+
+def timeline_change(outcome: BuildOutcome, pools_version: str) -> Change:
+    """What `display_timelines` holds of a display."""
+    playlist = (
+        f"{outcome.playlist_id}:{outcome.playlist_version}" if outcome.playlist_id else NOTHING
+    )
+    return Change(
+        "display_timelines",
+        outcome.display_id,
+        outcome.content_hash or NOTHING,
+        {"active_playlists": playlist, "video_candidates": pools_version},
+        {
+            "dagster/partition_row_count": outcome.queued,
+            "planned": outcome.planned,
+            "queued": outcome.queued,
+            "loop": outcome.loop,
+            "position": outcome.position,
+            "dry_blocks": len(outcome.dry_blocks),
+            "build": str(outcome.build_id or NOTHING),
+            **{f"picks_{tier}": picks for tier, picks in sorted(outcome.tiers.items())},
+        },
+    )
 
 
 def _keep_problems(connection: Connection, snapshot: _Snapshot, outcomes: Outcomes) -> None:

@@ -1,7 +1,8 @@
 """The timeline service: the one owner of every write to the queues."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,8 +20,9 @@ from sorafeed_assets.services.timelines.advancing import Advance, answer_again, 
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.publishing import OvertakenError
 from sorafeed_assets.services.timelines.rebuild import Outcomes, rebuild
+from sorafeed_assets.storage.playlists.rows import lock_displays
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets.storage.postgres.retry import retried
-from sorafeed_assets.storage.timelines import reads as stored
 from sorafeed_assets.storage.timelines import writes
 
 _log: Final = logging.getLogger(__name__)
@@ -28,6 +30,15 @@ _log: Final = logging.getLogger(__name__)
 # Displays wait for each other while one transaction builds them: not too many at once.
 _CHUNK: Final = 100
 _ATTEMPTS: Final = 5
+
+
+Around = Callable[[Connection, Sequence[str]], AbstractContextManager[None]]
+"""What goes with the rebuilding of some displays, in the same transaction."""
+
+
+@contextmanager
+def _alone(_connection: Connection, _display_ids: Sequence[str]) -> Iterator[None]:
+    yield
 
 
 class TimelineService:
@@ -45,11 +56,12 @@ class TimelineService:
         self._pool_size = candidates_per_pool
 
     @retried
-    def repopulate(self, display_ids: Collection[str]) -> Outcomes:
+    def repopulate(self, display_ids: Collection[str], around: Around = _alone) -> Outcomes:
         """Plan displays anew and bring their queues in line; equal plans write nothing.
 
         An unknown display, or a playlist that cannot be planned, is answered with its error;
-        the display stays on its last good build, and all others go on.
+        the display stays on its last good build, and all others go on. ``around`` is entered in
+        each transaction, under the locks of its displays.
         """
         ordered = sorted(set(display_ids))
         outcomes: Outcomes = {}
@@ -59,7 +71,9 @@ class TimelineService:
             for attempt in range(_ATTEMPTS):
                 try:
                     with self._engine.begin() as connection:
-                        outcomes |= rebuild(connection, book, chunk, self._window)
+                        lock_displays(connection, chunk)
+                        with around(connection, chunk):
+                            outcomes |= rebuild(connection, book, chunk, self._window)
                     break
                 except (OvertakenError, IntegrityError) as error:
                     if not _was_overtaken(error):
@@ -79,7 +93,7 @@ class TimelineService:
         What is being shown goes on when its playlist is edited.
         """
         with self._engine.begin() as connection:
-            stored.lock_displays(connection, [display_id])
+            lock(connection, LockSpace.DISPLAY, [display_id])
             return writes.begin_head(connection, display_id, timeline_video_id)
 
     @retried

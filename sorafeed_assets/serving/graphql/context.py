@@ -8,8 +8,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
-from sorafeed_assets.services.cache.write import COUNTS_TAG
-from sorafeed_assets.services.commands import Wall
+from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.queries import (
     BuildRecord,
     CountedBlock,
@@ -21,7 +20,7 @@ from sorafeed_assets.services.queries import (
 from sorafeed_assets.services.timelines.queues import TimelineView, timeline_views
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.runtime import Runtime
-from sorafeed_assets.storage.cache.redis import display_tag
+from sorafeed_assets.storage.cache.redis import COUNTS_TAG, display_tag
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -89,7 +88,7 @@ class Context:
         """Note that the answer tells of this display."""
         self.tags.add(display_tag(display_id))
 
-    async def change(self, work: Callable[[Wall], _Value]) -> _Value:
+    async def change(self, work: Callable[[Commands], _Value]) -> _Value:
         """Make a change, in a thread; what was read before is read again.
 
         Raises:

@@ -3,8 +3,6 @@
 import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.services.cache.write import COUNTS_TAG
-from sorafeed_assets.services.commands import TERMS_TAG, WALL_TAG
 from sorafeed_assets.services.counts.typeahead import preview_count
 from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display, load_display
@@ -20,6 +18,7 @@ from sorafeed_assets.serving.graphql.types import (
     Post,
     Term,
 )
+from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, TERMS_TAG
 from sorafeed_assets.storage.lists import DisplayOrder
 
 
@@ -53,7 +52,7 @@ class Query:
     ) -> DisplayConnection:
         context = info.context
         context.principal.must_read()
-        context.tags.add(WALL_TAG)
+        context.tags.add(DISPLAYS_TAG)
         reads = context.runtime.readings
         page = await context.runtime.run(lambda: reads.display_page(order_by, search, first, after))
         for _, record in page.rows:

@@ -19,8 +19,6 @@ from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
 from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, UnavailableError
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
-from sorafeed_assets.services.cache.write import COUNTS_TAG
-from sorafeed_assets.services.commands import WALL_TAG
 from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
 from sorafeed_assets.services.tokens import Role, find_token
@@ -33,7 +31,7 @@ from sorafeed_assets.serving.access.access import (
 )
 from sorafeed_assets.serving.pages import views
 from sorafeed_assets.serving.runtime import Answer, Runtime
-from sorafeed_assets.storage.cache.redis import display_tag
+from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_CARDS: Final = 200
@@ -134,7 +132,7 @@ async def wall_answer(runtime: Runtime, *, is_admin: bool) -> Answer:
 
 
 def _render_wall(runtime: Runtime, tags: set[str], *, is_admin: bool) -> bytes:
-    tags.update((WALL_TAG, COUNTS_TAG))
+    tags.update((DISPLAYS_TAG, COUNTS_TAG))
     cards = _read_cards(runtime, None)
     tags.update(display_tag(card.code) for card in cards)
     failed = failed_counts(runtime.engine)

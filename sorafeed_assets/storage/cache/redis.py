@@ -19,6 +19,14 @@ COUNT_KEYS: Final = "sorafeed:count:*"
 TIMELINE_KEYS: Final = "sorafeed:timeline:*"
 PLAYBACK_KEYS: Final = "sorafeed:playback:*"
 ADMIN_KEY: Final = "sorafeed:admin:snapshot"
+COUNTS_TAG: Final = "counts"
+"""The tag of a change of any total."""
+DISPLAYS_TAG: Final = "displays"
+"""The tag of displays that come, go or are renamed."""
+TERMS_TAG: Final = "terms"
+"""The tag of other terms being tracked."""
+TOKENS_TAG: Final = "tokens"
+"""The tag of tokens that come or are revoked."""
 CHANGES: Final = "sorafeed:changes"
 """The channel on which every process hears what changed: a JSON list of tags."""
 
@@ -131,6 +139,16 @@ def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:
         found = redis.mget(some)
         changed |= {key for key, old in zip(some, found, strict=True) if old != values[key]}
     return changed
+
+
+def read_values(redis: Redis, keys: Sequence[str]) -> dict[str, str]:
+    """The values of those of ``keys`` that exist."""
+    values: dict[str, str] = {}
+    for first in range(0, len(keys), _AT_ONCE):
+        some = keys[first : first + _AT_ONCE]
+        found = zip(some, redis.mget(some), strict=True)
+        values |= {key: str(value) for key, value in found if value is not None}
+    return values
 
 
 def tell(redis: Redis, tags: Collection[str]) -> None:

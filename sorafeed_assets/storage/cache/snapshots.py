@@ -2,13 +2,12 @@
 
 from collections.abc import Collection
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.catalog.search import Format
-
-_SNAPSHOT_LOCK: Final = 0x50FA_CACE
+from sorafeed_assets.storage.lineage_records import NOTHING
 
 _TOTALS: Final = text("""
 SELECT search_term, format, total_count FROM video_counts_by_search ORDER BY search_term, format
@@ -19,7 +18,11 @@ SELECT total_count FROM video_counts_by_search WHERE search_term = :term AND for
 """)
 
 _TIMELINES: Final = text("""
-SELECT d.id AS display_id, d.active_build_id, b.playlist_id, d.loop_iteration AS loop,
+SELECT d.id AS display_id, d.active_build_id, b.playlist_id, b.content_hash,
+       (SELECT l.data_version FROM lineage_records l
+        WHERE l.asset = 'timeline_cache' AND l.partition = d.id
+        ORDER BY l.id DESC LIMIT 1) AS recorded,
+       d.loop_iteration AS loop,
        d.timeline_position AS position, v.id, v.video_id, v.block_id, v.loop_iteration,
        v.timeline_position, v.status, v.video_data
 FROM displays d
@@ -52,14 +55,6 @@ SELECT
 """)
 
 
-def lock_snapshots(connection: Connection) -> None:
-    """Let one writer at a time read and then write; held until the transaction ends.
-
-    The last to write has then also been the last to read: no older snapshot covers a newer one.
-    """
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SNAPSHOT_LOCK})
-
-
 def totals(connection: Connection) -> dict[tuple[str, Format], int]:
     """How many posts match each counted term, per format."""
     rows = connection.execute(_TOTALS)
@@ -72,22 +67,38 @@ def total(connection: Connection, term: str, format_: Format) -> int | None:
     return found
 
 
+class TimelineSnapshot(NamedTuple):
+    """A display's snapshot, and the data version that was recorded of it last."""
+
+    value: dict[str, Any]
+    recorded: str | None
+
+
 def timeline_snapshots(
     connection: Connection, ids: Collection[str] | None = None
 ) -> dict[str, dict[str, Any]]:
     """What plays next on those of ``ids`` that exist, or on all displays.
 
-    ``{build, playlist_id, loop, position, videos: [{id, video_id, block_id, loop_iteration,
-    timeline_position, status, video}]}``, in the order of play, as JSON has it.
+    ``{build, version, playlist_id, loop, position, videos: [{id, video_id, block_id,
+    loop_iteration, timeline_position, status, video}]}``, in the order of play, as JSON has it.
+    ``version`` is that of the plan: the data version of `display_timelines`.
     """
+    return {name: found.value for name, found in read_timelines(connection, ids).items()}
+
+
+def read_timelines(
+    connection: Connection, ids: Collection[str] | None = None
+) -> dict[str, TimelineSnapshot]:
+    """`timeline_snapshots`, with what is recorded of `timeline_cache`."""
     wanted = None if ids is None else sorted(set(ids))
-    snapshots: dict[str, dict[str, Any]] = {}
+    snapshots: dict[str, TimelineSnapshot] = {}
     rows = connection.execute(_TIMELINES, {"display_ids": wanted})
     for display_id, group in groupby(rows, key=lambda row: row.display_id):
         lines = list(group)
         first = lines[0]
-        snapshots[display_id] = {
+        value = {
             "build": first.active_build_id,
+            "version": first.content_hash or NOTHING,
             "playlist_id": None if first.playlist_id is None else str(first.playlist_id),
             "loop": first.loop,
             "position": first.position,
@@ -105,6 +116,7 @@ def timeline_snapshots(
                 if line.id is not None
             ],
         }
+        snapshots[display_id] = TimelineSnapshot(value, first.recorded)
     return snapshots
 
 

@@ -75,10 +75,12 @@ WHERE excluded.revision > 0 OR d.post_count <> excluded.post_count
 """
 
 _VERSIONS: Final = """
-SELECT catalog_day,
-       md5(string_agg(concat_ws(E'\\x1f', term, format, count), E'\\x1e' ORDER BY term, format))
-FROM video_counts_daily WHERE catalog_day = ANY(:days) GROUP BY catalog_day
+SELECT catalog_day, rows, digest FROM count_digests
+WHERE rows > 0
+  AND (CAST(:days AS date[]) IS NULL OR catalog_day = ANY(CAST(:days AS date[])))
 """
+
+_POST_COUNTS: Final = "SELECT catalog_day, post_count FROM catalog_days"
 
 _DAY_VERSIONS: Final = """
 SELECT catalog_day, sum(revision)::bigint FROM (
@@ -88,6 +90,8 @@ SELECT catalog_day, sum(revision)::bigint FROM (
 WHERE CAST(:days AS date[]) IS NULL OR catalog_day = ANY(CAST(:days AS date[]))
 GROUP BY catalog_day
 """
+
+_APPLIED: Final = "SELECT catalog_day, revision FROM catalog_days"
 
 _SHOULD: Final = """
 SELECT t.term AS search_term, f.format, coalesce(sum(d.count), 0)::bigint AS total_count
@@ -103,7 +107,9 @@ _IS: Final = "SELECT search_term, format, total_count FROM video_counts_by_searc
 _TOTALS_VERSION: Final = f"""
 SELECT count(*),
        coalesce(md5(string_agg(concat_ws(E'\\x1f', search_term, format, total_count), E'\\x1e'
-                               ORDER BY search_term, format)), md5(''))
+                               ORDER BY search_term, format)), md5('')),
+       coalesce(max(total_count), 0),
+       count(*) FILTER (WHERE format = 'mixed' AND total_count = 0)
 FROM ({_IS}) AS totals
 """
 
@@ -166,10 +172,17 @@ def mark_counted(connection: Connection, terms: Collection[str]) -> None:
     )
 
 
-def count_digests(connection: Connection, days: Collection[date]) -> dict[date, str]:
-    """A digest of each day's counts; a day without rows is missing."""
-    rows = connection.execute(text(_VERSIONS), {"days": sorted(days)})
-    return dict(rows.all())
+def count_versions(
+    connection: Connection, days: Collection[date] | None
+) -> dict[date, tuple[str, int]]:
+    """Per day the version of its counts and how many rows it has; a day without rows is missing."""
+    found = connection.execute(text(_VERSIONS), {"days": None if days is None else sorted(days)})
+    return {day: (f"{rows}-{digest % 2**64:016x}", int(rows)) for day, rows, digest in found}
+
+
+def post_counts(connection: Connection) -> dict[date, int]:
+    """How many posts each counted day has."""
+    return {day: int(posts) for day, posts in connection.execute(text(_POST_COUNTS))}
 
 
 def day_revisions(connection: Connection, days: Collection[date] | None) -> dict[date, int]:
@@ -183,6 +196,11 @@ def day_revisions(connection: Connection, days: Collection[date] | None) -> dict
     }
 
 
+def applied_revisions(connection: Connection) -> dict[date, int]:
+    """How many changes of each day counting has applied."""
+    return {day: int(number) for day, number in connection.execute(text(_APPLIED))}
+
+
 def sum_totals(connection: Connection) -> dict[tuple[str, str], int]:
     """(term, format) → total as the daily counts have it, of the terms that are counted."""
     rows = connection.execute(text(_SHOULD))
@@ -194,10 +212,10 @@ def totals_differ(connection: Connection) -> bool:
     return bool(connection.scalar(text(_TOTALS_DIFFER)))
 
 
-def totals_version(connection: Connection) -> tuple[int, str]:
-    """Rows and digest of the view."""
-    rows, digest = connection.execute(text(_TOTALS_VERSION)).one()
-    return int(rows), str(digest)
+def totals_version(connection: Connection) -> tuple[int, str, int, int]:
+    """Of the view: rows, digest, the largest total, and how many terms nothing matches."""
+    rows, digest, largest, without = connection.execute(text(_TOTALS_VERSION)).one()
+    return int(rows), str(digest), int(largest), int(without)
 
 
 def read_totals(connection: Connection) -> dict[tuple[str, str], int]:

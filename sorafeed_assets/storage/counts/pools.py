@@ -132,7 +132,8 @@ GROUP BY t.term, s.size_class
 _VERSION: Final = """
 SELECT count(*),
        coalesce(md5(string_agg(concat_ws(E'\\x1f', term, size_class, pool, posts, digest), E'\\x1e'
-                               ORDER BY term, size_class, pool)), md5(''))
+                               ORDER BY term, size_class, pool)), md5('')),
+       coalesce(sum(posts), 0)
 FROM candidate_pools
 """
 
@@ -239,7 +240,7 @@ def matching_by_shape(connection: Connection) -> dict[tuple[str, str], int]:
     return {(term, size_class): int(posts) for term, size_class, posts in rows}
 
 
-def pools_version(connection: Connection) -> tuple[int, str]:
-    """Pools and a digest of what they hold."""
-    pools, digest = connection.execute(text(_VERSION)).one()
-    return int(pools), str(digest)
+def pools_version(connection: Connection) -> tuple[int, str, int]:
+    """How many pools there are, a digest of what they hold, and how many posts in all."""
+    pools, digest, posts = connection.execute(text(_VERSION)).one()
+    return int(pools), str(digest), int(posts)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, RowMapping, delete, func, select, text, 
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import Block, BlockDraft, FetchMode, Playlist
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets.storage.postgres.tables import displays, playlist_blocks, playlists
 
 _LOAD_PLAYLISTS: Final = text("""
@@ -31,8 +32,8 @@ HAVING bool_or(is_new) OR NOT bool_or(is_active)
 ORDER BY display_id
 """)
 
-_LOCK_DISPLAYS: Final = text("""
-SELECT id FROM displays WHERE id = ANY(:display_ids) ORDER BY id FOR UPDATE
+_LOCK_ROWS: Final = text("""
+SELECT id FROM displays WHERE id = ANY(:display_ids) ORDER BY id FOR NO KEY UPDATE
 """)
 
 _DISPLAY_IDS: Final = text("""
@@ -144,8 +145,12 @@ def display_ids(connection: Connection, ids: Collection[str] | None = None) -> l
 
 
 def lock_displays(connection: Connection, ids: Collection[str]) -> list[str]:
-    """Lock displays until the transaction ends, in id order; those that exist."""
-    return list(connection.scalars(_LOCK_DISPLAYS, {"display_ids": sorted(set(ids))}))
+    """Be the only writer of these displays until the transaction ends; those that exist.
+
+    Their rows are locked too, by code: plain SQL may be writing several of them.
+    """
+    lock(connection, LockSpace.DISPLAY, ids)
+    return list(connection.scalars(_LOCK_ROWS, {"display_ids": sorted(set(ids))}))
 
 
 def load_playlists(

@@ -107,6 +107,103 @@ BEGIN
     WHERE (p.term, p.size_class, p.pool) = (g.term, g.size_class, g.pool) AND p.posts <> g.posts;
     RETURN NULL;
 END $$;
+
+CREATE FUNCTION record_count_inserts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO count_digests AS d (catalog_day, rows, digest)
+    SELECT catalog_day, count(*),
+           bit_xor(hashtextextended(concat_ws(E'\\x1f', term, format, count), 0))
+    FROM new_rows GROUP BY catalog_day ORDER BY catalog_day
+    ON CONFLICT (catalog_day) DO UPDATE
+    SET rows = d.rows + excluded.rows, digest = d.digest # excluded.digest;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION record_count_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE count_digests d SET rows = d.rows + c.rows, digest = d.digest # c.digest
+    FROM (
+        SELECT catalog_day, sum(rows) AS rows, bit_xor(digest) AS digest
+        FROM (
+            SELECT catalog_day, -1 AS rows,
+                   hashtextextended(concat_ws(E'\\x1f', term, format, count), 0) AS digest
+            FROM old_rows
+            UNION ALL
+            SELECT catalog_day, 1, hashtextextended(concat_ws(E'\\x1f', term, format, count), 0)
+            FROM new_rows
+        ) AS both_sides
+        GROUP BY catalog_day ORDER BY catalog_day
+    ) AS c
+    WHERE d.catalog_day = c.catalog_day;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION record_count_deletes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE count_digests d SET rows = d.rows - c.rows, digest = d.digest # c.digest
+    FROM (
+        SELECT catalog_day, count(*) AS rows,
+               bit_xor(hashtextextended(concat_ws(E'\\x1f', term, format, count), 0)) AS digest
+        FROM old_rows GROUP BY catalog_day ORDER BY catalog_day
+    ) AS c
+    WHERE d.catalog_day = c.catalog_day;
+    RETURN NULL;
+END $$;
+
+-- Settling a display writes playlists too, and has not to be told of that.
+CREATE FUNCTION is_settling() RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN coalesce(current_setting('sorafeed.is_settling', true), '') = 'on';
+
+CREATE FUNCTION note_displays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id) SELECT id FROM changed_rows;
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_playlists() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id) SELECT DISTINCT display_id FROM changed_rows;
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_blocks() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id)
+        SELECT DISTINCT p.display_id FROM changed_rows b JOIN playlists p ON p.id = b.playlist_id;
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_playlist_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id) VALUES (new.display_id);
+        IF old.display_id <> new.display_id THEN
+            INSERT INTO display_changes (display_id) VALUES (old.display_id);
+        END IF;
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_block_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id)
+        SELECT display_id FROM playlists WHERE id IN (old.playlist_id, new.playlist_id);
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
 """
 
 TRIGGERS: Final = """
@@ -127,6 +224,41 @@ CREATE TRIGGER video_candidates_inserted AFTER INSERT ON video_candidates
 CREATE TRIGGER video_candidates_deleted AFTER DELETE ON video_candidates
     REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION record_pool_deletes();
+CREATE TRIGGER video_counts_daily_inserted AFTER INSERT ON video_counts_daily
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_count_inserts();
+CREATE TRIGGER video_counts_daily_updated AFTER UPDATE ON video_counts_daily
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_count_updates();
+CREATE TRIGGER video_counts_daily_deleted AFTER DELETE ON video_counts_daily
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION record_count_deletes();
+CREATE TRIGGER displays_inserted AFTER INSERT ON displays
+    REFERENCING NEW TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_displays();
+CREATE TRIGGER displays_deleted AFTER DELETE ON displays
+    REFERENCING OLD TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_displays();
+CREATE TRIGGER playlists_inserted AFTER INSERT ON playlists
+    REFERENCING NEW TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_playlists();
+CREATE TRIGGER playlists_deleted AFTER DELETE ON playlists
+    REFERENCING OLD TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_playlists();
+CREATE TRIGGER playlist_blocks_inserted AFTER INSERT ON playlist_blocks
+    REFERENCING NEW TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_blocks();
+CREATE TRIGGER playlist_blocks_deleted AFTER DELETE ON playlist_blocks
+    REFERENCING OLD TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_blocks();
+-- By row and by column: advancing a display updates its playlist and blocks too, all day long.
+CREATE TRIGGER playlists_updated
+    AFTER UPDATE OF display_id, created_at, is_active, is_new ON playlists
+    FOR EACH ROW EXECUTE FUNCTION note_playlist_update();
+CREATE TRIGGER playlist_blocks_updated
+    AFTER UPDATE OF playlist_id, search_term, video_count, fetch_mode, format, block_order
+    ON playlist_blocks
+    FOR EACH ROW EXECUTE FUNCTION note_block_update();
 """
 
 # Only terms counted over the whole catalogue appear: a missing term is unknown, never zero.

@@ -232,7 +232,6 @@ search_terms = Table(
     Column("term", Text, primary_key=True, comment="the normalized query"),
     Column("phrase", Text, nullable=False),
     Column("exclusions", JSONB, nullable=False, server_default=text("'[]'")),
-    Column("is_watched", Boolean, nullable=False, server_default=text("false")),
     _now(),
     Column("counted_at", _MOMENT, comment="null until counted over the whole catalogue"),
     CheckConstraint("char_length(term) BETWEEN 1 AND 200", name="term_length"),
@@ -401,6 +400,81 @@ count_jobs = Table(
     _now(),
     CheckConstraint("attempts BETWEEN 0 AND 3", name="attempts"),
     comment="terms that somebody waits for: counted ahead of the hourly refresh",
+)
+
+# A table of its own, so that watching a term never writes the row that a count holds.
+watched_terms = Table(
+    "watched_terms",
+    metadata,
+    Column("term", ForeignKey("search_terms.term", ondelete="CASCADE"), primary_key=True),
+    _now(),
+    comment="terms that are tracked though no playlist uses them; a table of its own, so that"
+    " watching a term never writes the row that a count holds",
+)
+
+display_terms = Table(
+    "display_terms",
+    metadata,
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), primary_key=True),
+    Column("term", Text, primary_key=True),
+    Index("display_terms_term_idx", "term"),
+    comment="the normalized searches of a display's playlists, as of its last settling",
+)
+
+count_digests = Table(
+    "count_digests",
+    metadata,
+    Column("catalog_day", Date, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("digest", BigInteger, nullable=False, comment="of the rows, whatever their order"),
+    comment="kept by the triggers of video_counts_daily: the version of a day without reading its"
+    " counts",
+)
+
+display_changes = Table(
+    "display_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("display_id", Text, nullable=False),
+    Column("changed_at", _MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Index("display_changes_display_id_idx", "display_id"),
+    comment="outbox: displays that have to be settled; removed by the transaction that settles"
+    " them",
+)
+
+lineage_records = Table(
+    "lineage_records",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("asset", Text, nullable=False),
+    Column("partition", Text, nullable=False, comment="empty for an asset without partitions"),
+    Column("data_version", Text, nullable=False),
+    Column("made_from", JSONB, nullable=False, comment="the data version of each upstream asset"),
+    Column("metadata", JSONB, nullable=False),
+    Column(
+        "attempts",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="how often giving it to Dagster began",
+    ),
+    Column("created_at", _MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("recorded_at", _MOMENT),
+    Index("lineage_records_asset_partition_id_idx", "asset", "partition", "id"),
+    Index(
+        "lineage_records_waiting_idx", "asset", "id", postgresql_where=text("recorded_at IS NULL")
+    ),
+    comment="what each asset's partition holds: the last row of a partition is true now, a row"
+    " without recorded_at waits for Dagster",
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", _MOMENT, nullable=False),
+    comment="which process leads a kind of work, and until when",
 )
 
 # Built CONCURRENTLY by the migrations, because the scanner and the players never stop.

@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from sorafeed_assets.storage.lineage_records import NOTHING
+
 # A display has only as much ahead as its plan; plans are opened for short queues only.
 _DEPTHS: Final = """
 SELECT d.id AS display_id, q.queued, d.active_build_id IS NOT NULL AS is_built,
@@ -49,6 +51,19 @@ WHERE (CAST(:ids AS text[]) IS NULL OR d.id = ANY(:ids))
 ORDER BY d.id
 """
 
+_PLAN_PROBLEMS: Final = text("""
+SELECT id, plan_problem FROM displays
+WHERE plan_problem IS NOT NULL
+  AND (CAST(:ids AS text[]) IS NULL OR id = ANY(CAST(:ids AS text[])))
+ORDER BY id
+""")
+
+_BUILT: Final = text("""
+SELECT d.id, b.content_hash
+FROM displays AS d LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
+ORDER BY d.id
+""")
+
 _UNMATCHED_PICKS: Final = """
 SELECT k.n
 FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[]), CAST(:formats AS text[]))
@@ -80,6 +95,19 @@ def load_differing(connection: Connection, display_ids: Collection[str] | None) 
     """Those of some displays, or of all, whose build is not of their active playlist as it is."""
     asked = {"ids": None if display_ids is None else list(display_ids)}
     return list(connection.scalars(text(_DIFFERING), asked))
+
+
+def load_plan_problems(
+    connection: Connection, display_ids: Collection[str] | None = None
+) -> dict[str, str]:
+    """Those of some displays, or of all, that could not be planned when last tried, and why."""
+    asked = {"ids": None if display_ids is None else list(display_ids)}
+    return {row.id: row.plan_problem for row in connection.execute(_PLAN_PROBLEMS, asked)}
+
+
+def built_versions(connection: Connection) -> dict[str, str]:
+    """Display → the content hash of its active build, or ``none``."""
+    return {row.id: row.content_hash or NOTHING for row in connection.execute(_BUILT)}
 
 
 def wrong_formats(connection: Connection, picks: Collection[tuple[int, str, str]]) -> set[int]:

@@ -11,19 +11,6 @@ from sqlalchemy import Connection, text
 from sorafeed_assets.domain.timelines.plan import Schedule
 from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_from_json, schedule_from_json
 
-# Any number that no other advisory lock of the project uses.
-_LOCK_SPACE: Final = 7_204_001
-
-_LOCK_DISPLAYS: Final = """
-SELECT pg_advisory_xact_lock(:space, key)
-FROM (
-    SELECT DISTINCT hashtext(id) AS key
-    FROM unnest(CAST(:display_ids AS text[])) AS ids (id)
-    ORDER BY key
-    OFFSET 0
-) AS keys
-"""
-
 _DISPLAYS: Final = """
 SELECT id, timeline_position, loop_iteration, active_build_id, current_playlist_id,
     current_timeline_video_id, dedup_since, plan_problem
@@ -97,13 +84,6 @@ class QueueRow:
     loop_iteration: int
     queue_slot: int
     status: str
-
-
-def lock_displays(connection: Connection, display_ids: Collection[str]) -> None:
-    """Wait for all other writers of these timelines; held until the transaction ends."""
-    connection.execute(
-        text(_LOCK_DISPLAYS), {"space": _LOCK_SPACE, "display_ids": list(display_ids)}
-    )
 
 
 def hold_playlists(connection: Connection, playlist_ids: Collection[UUID]) -> set[UUID]:

@@ -6,20 +6,18 @@ import dagster as dg
 import pytest
 from pydantic import RedisDsn
 
-from sorafeed_assets.defs.counts.assets import follow_terms, search_terms
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.embedded import free_port
-from sorafeed_assets.services.commands import TERMS_TAG
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import CHANGES
+from sorafeed_assets.storage.cache.redis import CHANGES, TERMS_TAG
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import add_display, add_playlist
 
 _END = "the end of what is told"
 
 
-@pytest.mark.parametrize("by", ["asset", "job"])
-def test_terms_of_a_run_are_told_once(dagster: Dagster, by: str) -> None:
+@pytest.mark.parametrize("by", ["asset", "settling"])
+def test_other_terms_are_told_once(dagster: Dagster, by: str) -> None:
     connections = dagster.connections
     add_display(connections.engine, "AAAAAA")
     add_playlist(connections.engine, "AAAAAA", [("cat", 1)])
@@ -27,10 +25,13 @@ def test_terms_of_a_run_are_told_once(dagster: Dagster, by: str) -> None:
         channel.subscribe(CHANGES)
         for _ in range(2):
             if by == "asset":
-                resources = {"connections": connections}
-                assert dg.materialize([search_terms], resources=resources).success
+                job = dagster.definitions.resolve_implicit_global_asset_job_def()
+                asked = [dg.AssetKey("search_terms")]
+                assert job.execute_in_process(
+                    instance=dagster.instance, asset_selection=asked
+                ).success
             else:
-                dagster.run("rebuild_displays")
+                connections.settler.settle(["AAAAAA"])
         heard: list[str] = []
         connections.redis.publish(CHANGES, json.dumps([_END]))
         while _END not in heard:
@@ -46,5 +47,5 @@ def test_terms_are_followed_while_redis_is_away(settings: Settings) -> None:
     connections = Connections(settings.model_copy(update={"redis_url": away}))
     add_display(connections.engine, "AAAAAA")
     add_playlist(connections.engine, "AAAAAA", [("cat", 1)])
-    assert follow_terms(connections).added == 1
+    assert connections.settler.follow_terms().added == 1
     connections.close()

@@ -89,7 +89,7 @@ def test_planned_formats(engine: Engine, wall: Dagster) -> None:
     name = "display_timelines:plan_follows_playlist"
     run(engine, "UPDATE playlist_blocks SET format = 'tall' FROM playlists p"
                 " WHERE p.id = playlist_id AND p.display_id = 'BBBBB2'")  # fmt: skip
-    wall.connections.timelines.repopulate(["BBBBB2"])
+    wall.connections.settler.publish(["BBBBB2"])
     assert wall.culprits(name) == ""
     run(engine, "UPDATE sora_posts SET width = 900 WHERE id = 'p_dog_video_0_0007'")
     assert wall.culprits(name) == "BBBBB2: loop 0 position 0: p_dog_video_0_0007 is not tall"

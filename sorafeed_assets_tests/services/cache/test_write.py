@@ -144,7 +144,12 @@ def test_a_timeline_has_the_queue_in_order(engine: Engine, redis: Redis) -> None
         (2, "v2", "queued"),
     ]
     assert videos[0]["video"] == {"text": 'ё "v1'}
-    assert empty == {"build": None, "playlist_id": None, "loop": 0, "position": 0, "videos": []}
+    assert empty == {
+        **dict.fromkeys(("build", "playlist_id")),
+        **dict.fromkeys(("loop", "position"), 0),
+        "version": "none",
+        "videos": [],
+    }
     assert 0 < redis.ttl("sorafeed:timeline:BBBBBB") <= _TTL
     assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {
         "AAAAAA": versions["AAAAAA"]
@@ -153,9 +158,13 @@ def test_a_timeline_has_the_queue_in_order(engine: Engine, redis: Redis) -> None
         connection.execute(
             text("UPDATE timeline_videos SET status = 'playing' WHERE timeline_position = 1")
         )
-    assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) != {
+    # Another place in the same plan is no other version, but is written.
+    assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {
         "AAAAAA": versions["AAAAAA"]
     }
+    videos = _loaded(redis, "sorafeed:timeline:AAAAAA")["videos"]
+    assert isinstance(videos, list)
+    assert videos[0]["status"] == "playing"
 
 
 def test_displays_that_are_gone_leave_redis(engine: Engine, redis: Redis) -> None:

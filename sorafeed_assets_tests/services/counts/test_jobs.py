@@ -8,14 +8,15 @@ from redis import Redis
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from sorafeed_assets.domain.catalog.search import parse_query
 from sorafeed_assets.services.counts.jobs import (
-    Priority,
     ask_for_counts,
     failed_counts,
     run_count_jobs,
 )
+from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.reads import term_totals, uncounted_terms
-from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.counts.terms import track_term, watch_term
 from sorafeed_assets.services.queries import Readings
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
@@ -55,7 +56,7 @@ def _problem_told(engine: Engine) -> str | None:
 
 
 def _count(engine: Engine, redis: Redis) -> int:
-    return run_count_jobs(engine, redis, pool_size=10, ttl=100)
+    return run_count_jobs(engine, pool_size=10)
 
 
 def _fail(engine: Engine, redis: Redis, times: int) -> None:
@@ -69,7 +70,7 @@ def _fail(engine: Engine, redis: Redis, times: int) -> None:
 
 def test_the_most_urgent_jobs_are_taken_first(engine: Engine) -> None:
     for term in ("played", "seen", "seen too", "raised"):
-        watch_term(engine, term)
+        track_term(engine, parse_query(term), int(Priority.PLAYED))
     ask_for_counts(engine, ["played", "raised", "unheard of"], Priority.PLAYED)
     ask_for_counts(engine, ["seen", "seen too"], Priority.LOOKED_AT)
     ask_for_counts(engine, ["raised"], Priority.LOOKED_AT)

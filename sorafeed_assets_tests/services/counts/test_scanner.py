@@ -11,12 +11,11 @@ from sorafeed_assets.services.counts.pools import refresh_candidates
 from sorafeed_assets.services.counts.refresh import CountsRun
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
-from sorafeed_assets.services.playlists.editing import activate_pending
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.rebuild import rebuild
 from sorafeed_assets.storage.postgres.bulk_load import build_missing_indexes
 from sorafeed_assets.storage.postgres.engine import snapshot
-from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+from sorafeed_assets_tests.wall import activate_pending, add_display, add_playlist, add_posts
 
 _WAITING = text(
     "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' AND wait_event_type ="

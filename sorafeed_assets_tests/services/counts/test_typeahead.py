@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
-from sorafeed_assets.services.commands import Wall
+from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.counts.jobs import run_count_jobs
 from sorafeed_assets.services.counts.terms import sync_search_terms, tracked_terms
 from sorafeed_assets.services.counts.typeahead import MOST_COUNTED, Exactness, preview_count
@@ -29,8 +29,10 @@ def test_a_save_of_somebody_else_does_not_drop_a_promised_count(
     assert told == ["many"]
     with Redis.from_url(str(settings.redis_url), decode_responses=True) as redis:
         timelines = TimelineService(engine, window=settings.window, candidates_per_pool=10)
-        Wall(engine, redis, timelines, ttl=100).create_playlist("AAAAAA", "other", [_block("dog")])
-        run_count_jobs(engine, redis, pool_size=10, ttl=100)
+        Commands(engine, redis, timelines, ttl=100).create_playlist(
+            "AAAAAA", "other", [_block("dog")]
+        )
+        run_count_jobs(engine, pool_size=10)
     found = preview_count(engine, "many", Format.MIXED, may_track=False)
     assert (found.total, found.exactness) == (MOST_COUNTED + 50, Exactness.EXACT)
     # Nobody waits for it any more.

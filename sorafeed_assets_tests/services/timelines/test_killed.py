@@ -9,11 +9,10 @@ from random import Random
 
 from sqlalchemy import Engine, create_engine, text
 
-from sorafeed_assets.services.playlists.editing import activate_pending
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets_tests.catalogue import run
-from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+from sorafeed_assets_tests.wall import activate_pending, add_display, add_playlist, add_posts
 
 _ROUNDS = 15
 _DISPLAYS = ("AAAAA1", "BBBBB2", "CCCCC3")

@@ -20,16 +20,20 @@ from sorafeed_assets.services.counts.pools import refresh_candidates, sample_poo
 from sorafeed_assets.services.counts.reads import refresh_days, sample_recount
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
-from sorafeed_assets.services.playlists.editing import activate_pending
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
-from sorafeed_assets.storage.cache.snapshots import lock_snapshots
 from sorafeed_assets.storage.counts.daily import lock_counts
-from sorafeed_assets.storage.timelines.reads import lock_displays
+from sorafeed_assets.storage.playlists.rows import lock_displays
 from sorafeed_assets_tests.catalogue import queue_of, run
-from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+from sorafeed_assets_tests.wall import (
+    activate_pending,
+    add_display,
+    add_playlist,
+    add_posts,
+    hold_snapshots,
+)
 
 _WAITING = """
 SELECT count(*) FROM pg_stat_activity
@@ -85,7 +89,7 @@ def test_writers_of_snapshots_wait(engine: Engine, redis: Redis) -> None:
         lambda: write_admin_snapshot(engine, redis, ttl=100),
         lambda: check_timeline_cache(engine, redis),
     ):
-        _waits(engine, lock_snapshots, work)
+        _waits(engine, hold_snapshots, work)
     redis.close()
 
 

@@ -15,7 +15,8 @@ from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.graphql import execution, idempotency
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.timelines.reads import lock_displays
+from sorafeed_assets.storage.playlists.rows import lock_displays
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import (
     CREATE_PLAYLIST,
@@ -146,7 +147,8 @@ class Held:
         """The answers, the display having been held for so long."""
         with ThreadPoolExecutor(times) as threads:
             with self._engine.begin() as connection:
-                lock_displays(connection, ["HELD01"])
+                # The change is stored, and its snapshot waits.
+                lock(connection, LockSpace.SNAPSHOT, ["HELD01"])
                 sent = [threads.submit(self._send, 0)]
                 wait_until(lambda: self.playlists() == 2)
                 sent += [threads.submit(self._send, number) for number in range(1, times)]

@@ -3,7 +3,7 @@
 from sorafeed_assets.storage.postgres.migrations.concurrent import create_index_concurrently
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 
 
 def upgrade() -> None:

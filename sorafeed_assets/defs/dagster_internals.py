@@ -1,0 +1,191 @@
+"""Everything of Dagster that is not its public interface, and what to do where it is missing.
+
+Other modules use only what `dagster` exports. A contract test runs these functions on a real
+instance in PostgreSQL.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph as AssetGraph
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
+    INPUT_EVENT_POINTER_TAG_PREFIX,
+)
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.events import (
+    AssetObservationData,
+    DagsterEvent,
+    StepMaterializationData,
+)
+from dagster._core.events.log import EventLogEntry
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    AUTO_MATERIALIZE_TAG,
+    AUTOMATION_CONDITION_TAG,
+    PRIORITY_TAG,
+)
+
+AssetJob = UnresolvedAssetJobDefinition
+"""What `dagster.define_asset_job` returns."""
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation
+
+LINEAGE_TAG: Final = "sorafeed/lineage_record"
+"""The tag of an event that names the lineage record it was made from."""
+_INFO: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """The step of a run that events belong to."""
+
+    run_id: str
+    job: str
+    step: str
+
+
+def step_of(context: dg.AssetExecutionContext) -> RunStep:
+    """The step that is being executed."""
+    step = context.get_step_execution_context()
+    return RunStep(context.run.run_id, context.run.job_name, step.step.key)
+
+
+def silent_result() -> dg.MaterializeResult[None]:
+    """The answer of a step that has stored its events itself.
+
+    Dagster gives all partitions of a run one data version, and stores their events one by one;
+    with this mark it stores none, and the steps downstream go on.
+    """
+    return dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+
+
+def version_tags(
+    data_version: str,
+    made_from: Mapping[str, str],
+    *,
+    code_version: str | None,
+    last_event: int | None,
+) -> dict[str, str]:
+    """The event tags that carry a data version and what it was made from, as Dagster writes them.
+
+    ``made_from`` has the data version of each upstream asset, by key; ``last_event`` is the newest
+    event at that time: what upstream records later makes this one out of date.
+    """
+    return {
+        DATA_VERSION_TAG: data_version,
+        DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+        **({CODE_VERSION_TAG: code_version} if code_version else {}),
+        **{f"{INPUT_DATA_VERSION_TAG_PREFIX}/{key}": of for key, of in made_from.items()},
+        **{
+            f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{key}": str(last_event or "NULL")
+            for key in made_from
+        },
+    }
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """The tags that make one run cover the partitions from ``first`` to ``last``."""
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+
+
+def priority_tags(priority: int) -> dict[str, str]:
+    """The tag that lets runs of a higher priority start first."""
+    return {PRIORITY_TAG: str(priority)}
+
+
+def is_automatic(tags: Mapping[str, str]) -> bool:
+    """Whether an automation condition asked for the run."""
+    return AUTO_MATERIALIZE_TAG in tags or AUTOMATION_CONDITION_TAG in tags
+
+
+def last_event_id(instance: dg.DagsterInstance) -> int | None:
+    """The id of the newest event."""
+    return instance.event_log_storage.get_maximum_record_id()
+
+
+def store_events(
+    instance: dg.DagsterInstance, events: Sequence[AssetEvent], step: RunStep | None
+) -> None:
+    """Store events of one asset and one kind, in order, as those of ``step`` or of no run.
+
+    One call takes some hundred times less than as many `report_runless_asset_event`.
+    """
+    store = getattr(instance.event_log_storage, "store_event_batch", None)
+    if store is None:
+        for event in events:
+            instance.report_runless_asset_event(event)
+        return
+    store([_entry(event, step) for event in events])
+
+
+def _entry(event: AssetEvent, step: RunStep | None) -> EventLogEntry:
+    data: Any
+    if isinstance(event, dg.AssetMaterialization):
+        kind, data = dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event)
+    else:
+        kind, data = dg.DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event)
+    job = RUNLESS_JOB_NAME if step is None else step.job
+    stored = DagsterEvent(
+        event_type_value=kind.value,
+        job_name=job,
+        step_key=None if step is None else step.step,
+        event_specific_data=data,
+    )
+    return EventLogEntry(  # type: ignore[no-untyped-call]  # Dagster left it so
+        user_message="",
+        level=_INFO,
+        job_name=job,
+        run_id=RUNLESS_RUN_ID if step is None else step.run_id,
+        error_info=None,
+        timestamp=time.time(),
+        step_key=stored.step_key,
+        dagster_event=stored,
+    )
+
+
+def latest_versions(
+    instance: dg.DagsterInstance, asset: str, *, observed: bool, partitioned: bool
+) -> dict[str, str]:
+    """Partition → the data version that was recorded last; '' for an asset without partitions."""
+    if not partitioned:
+        event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+        made = event.asset_materialization if event else None
+        version = (made.tags or {}).get(DATA_VERSION_TAG) if made else None
+        return {} if version is None else {"": version}
+    kind = (
+        dg.DagsterEventType.ASSET_OBSERVATION
+        if observed
+        else dg.DagsterEventType.ASSET_MATERIALIZATION
+    )
+    read = getattr(instance.event_log_storage, "get_latest_tags_by_partition", None)
+    if read is None:
+        return _latest_by_event(instance, asset, observed=observed)
+    latest = read(dg.AssetKey(asset), kind, [DATA_VERSION_TAG])
+    return {name: tags[DATA_VERSION_TAG] for name, tags in latest.items()}
+
+
+def _latest_by_event(instance: dg.DagsterInstance, asset: str, *, observed: bool) -> dict[str, str]:
+    """`latest_versions` of a partitioned asset through the public interface: by every event."""
+    fetch = instance.fetch_observations if observed else instance.fetch_materializations
+    versions: dict[str, str] = {}
+    cursor: str | None = None
+    while True:
+        found = fetch(dg.AssetKey(asset), limit=1_000, cursor=cursor)
+        for record in found.records:
+            event = record.asset_observation if observed else record.asset_materialization
+            if event is not None and event.partition is not None:
+                version = (event.tags or {}).get(DATA_VERSION_TAG)
+                if version is not None:
+                    versions.setdefault(event.partition, version)
+        if not found.has_more:
+            return versions
+        cursor = found.cursor

@@ -1,0 +1,34 @@
+"""`lineage_is_true`: what Dagster has recorded of an asset is what is stored, a check of each."""
+
+import dagster as dg
+
+from sorafeed_assets.defs.common import check_result, plain_failures
+from sorafeed_assets.defs.lineage.compare import read_lineage
+from sorafeed_assets.defs.recording import RecordedAsset
+from sorafeed_assets.defs.resources import Connections
+
+NAME = "lineage_is_true"
+
+
+def build_lineage_checks(assets: list[RecordedAsset]) -> list[dg.AssetChecksDefinition]:
+    """One check for each asset."""
+    return [_build(asset) for asset in assets]
+
+
+def _build(asset: RecordedAsset) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset.name,
+        name=NAME,
+        description="Each partition was last recorded with the data version that it has, or a"
+        " record of it waits.",
+    )
+    def run_check(
+        context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]
+    ) -> dg.AssetCheckResult:
+        with plain_failures():
+            lineage = read_lineage(connections, context.instance, [asset])
+        return check_result(
+            lineage.differing.values(), lineage.recorded + lineage.waiting + lineage.differ
+        )
+
+    return run_check

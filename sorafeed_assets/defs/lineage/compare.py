@@ -1,0 +1,89 @@
+"""What is stored, compared with what Dagster has recorded, for every asset and partition."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import dagster as dg
+
+from sorafeed_assets.defs.dagster_internals import latest_versions
+from sorafeed_assets.defs.recording import RecordedAsset
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.lineage import StoredLineage, read_stored
+from sorafeed_assets.storage.lineage_records import NOTHING
+
+# Between reading one side and the other a change may be recorded: a difference has to last.
+_LOOKS: Final = 4
+_PAUSE_SECONDS: Final = 0.5
+
+Key = tuple[str, str]
+"""An asset and a partition; '' for an asset without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """How many partitions are recorded as they are stored, wait for it, and differ."""
+
+    recorded: int
+    waiting: int
+    differing: Mapping[Key, str]
+
+    @property
+    def differ(self) -> int:
+        """How many partitions differ; each is named in ``differing``, with both versions."""
+        return len(self.differing)
+
+    def as_json(self) -> dict[str, int]:
+        """The figures of `sorafeed status --json`."""
+        return {"recorded": self.recorded, "waiting": self.waiting, "differ": self.differ}
+
+
+def read_lineage(
+    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+) -> Lineage:
+    """Compare all partitions of ``assets``; those that differ are looked at again."""
+    lasting: dict[Key, str] | None = None
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_PAUSE_SECONDS)
+        found = _look(connections, instance, assets)
+        lasting = {
+            key: text for key, text in found.differing.items() if lasting is None or key in lasting
+        }
+        if not lasting:
+            break
+    return Lineage(found.recorded, found.waiting, lasting or {})
+
+
+def _look(
+    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+) -> Lineage:
+    stored = read_stored(connections.engine, connections.redis)
+    recorded = waiting = 0
+    differing: dict[Key, str] = {}
+    for asset in assets:
+        keys = asset.partition_keys(instance)
+        if asset.name not in stored.versions:
+            continue
+        latest = latest_versions(
+            instance, asset.name, observed=asset.is_observed, partitioned=keys is not None
+        )
+        here = stored.versions[asset.name]
+        for partition in (here.keys() | latest.keys()) if keys is None else keys:
+            if stored.is_waiting(asset.name, partition):
+                waiting += 1
+            elif _is_equal(stored, asset.name, partition, latest.get(partition)):
+                recorded += 1
+            else:
+                version = here.get(partition, NOTHING)
+                differing[asset.name, partition] = (
+                    f"{asset.name} {partition}: stored {version},"
+                    f" recorded {latest.get(partition, 'nothing')}"
+                )
+    return Lineage(recorded, waiting, differing)
+
+
+def _is_equal(stored: StoredLineage, asset: str, partition: str, latest: str | None) -> bool:
+    # What holds nothing and was never recorded is as it should be.
+    return stored.allows(asset, partition, NOTHING if latest is None else latest)

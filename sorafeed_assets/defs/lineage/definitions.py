@@ -1,0 +1,13 @@
+"""What belongs to no single group: a lineage check of every asset, and the failed runs."""
+
+import dagster as dg
+
+from sorafeed_assets.defs.lineage.checks import build_lineage_checks
+from sorafeed_assets.defs.lineage.failures import failed_runs
+from sorafeed_assets.defs.recording import recorded_assets
+
+
+def build_over(definitions: dg.Definitions) -> dg.Definitions:
+    """What is added to the graph of all groups."""
+    assets = recorded_assets(definitions.resolve_asset_graph())
+    return dg.Definitions(asset_checks=build_lineage_checks(assets), sensors=[failed_runs])

@@ -1,0 +1,112 @@
+"""Mending lineage: what is stored but not recorded, and what Dagster has lost.
+
+A kill between a write to Redis and its record, rows deleted by hand, a Dagster database that was
+replaced: each leaves a difference that no later change would remove.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import dagster as dg
+
+from sorafeed_assets.defs.dagster_internals import latest_versions
+from sorafeed_assets.defs.recording import RecordedAsset, follow_displays
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.cache.lineage import ADMIN, COUNTS, TIMELINES
+from sorafeed_assets.services.counts.lineage import DAILY, POSTS
+from sorafeed_assets.services.counts.mend import record_counts
+from sorafeed_assets.services.lineage import StoredLineage, read_stored
+from sorafeed_assets.services.settle import PER_DISPLAY
+from sorafeed_assets.storage.lineage_records import (
+    NOTHING,
+    WHOLE,
+    Change,
+    ensure_heads,
+    heads,
+    repeat_heads,
+    waiting_partitions,
+)
+
+_BY_DAY: Final = (POSTS, DAILY)
+Heads = Mapping[str, Mapping[str, str]]
+
+
+def mend(
+    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+) -> set[str]:
+    """Record what is stored but not recorded; the assets of which something was missing."""
+    follow_displays(connections, instance)
+    _record_empty_days(connections, instance, assets)
+    stored = read_stored(connections.engine, connections.redis)
+    with connections.engine.connect() as connection:
+        known = heads(connection)
+    differing = {
+        asset: [
+            partition
+            for partition, version in versions.items()
+            if known.get(asset, {}).get(partition, NOTHING) != version
+            and not stored.is_waiting(asset, partition)
+            and not stored.allows(asset, partition, known.get(asset, {}).get(partition, NOTHING))
+        ]
+        for asset, versions in stored.versions.items()
+    }
+    found = {asset for asset, partitions in differing.items() if partitions}
+    displays = {name for asset in PER_DISPLAY for name in differing.get(asset, ())}
+    displays |= _old_snapshots(stored)
+    if displays:
+        connections.settler.settle(displays)
+    if COUNTS in found:
+        connections.settler.write_counts()
+    if ADMIN in found:
+        connections.settler.cache_overview()
+    if found - {*PER_DISPLAY, COUNTS, ADMIN}:
+        record_counts(connections.engine)
+    return found | {asset.name for asset in assets if _repeat_lost(connections, instance, asset)}
+
+
+def _old_snapshots(stored: StoredLineage) -> set[str]:
+    """Displays whose snapshot in Redis is missing, or of another plan than is active."""
+    cached = stored.versions.get(TIMELINES, {})
+    return {
+        name
+        for name, version in stored.versions["display_timelines"].items()
+        if name in cached and cached[name] != version and name not in stored.unsettled
+    }
+
+
+def _record_empty_days(
+    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+) -> None:
+    """A day without posts holds nothing, and is not missing."""
+    changes = [
+        Change(asset.name, day, NOTHING)
+        for asset in assets
+        if asset.name in _BY_DAY
+        for day in asset.partition_keys(instance) or ()
+    ]
+    with connections.engine.begin() as connection:
+        ensure_heads(connection, changes)
+
+
+def _repeat_lost(
+    connections: Connections, instance: dg.DagsterInstance, asset: RecordedAsset
+) -> bool:
+    """Have recorded again what Dagster has another version of than was given to it."""
+    keys = asset.partition_keys(instance)
+    with connections.engine.connect() as connection:
+        known = heads(connection, asset.name).get(asset.name, {})
+        waiting = waiting_partitions(connection, asset.name)
+    latest = latest_versions(
+        instance, asset.name, observed=asset.is_observed, partitioned=keys is not None
+    )
+    lost = [
+        partition
+        for partition, version in known.items()
+        if latest.get(partition) != version
+        and partition not in waiting
+        and (partition == WHOLE if keys is None else partition in keys)
+    ]
+    if lost:
+        with connections.engine.begin() as connection:
+            repeat_heads(connection, asset.name, lost)
+    return bool(lost)

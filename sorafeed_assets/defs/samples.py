@@ -1,0 +1,67 @@
+"""Previews of what assets hold, for their events: a few rows as a Markdown table."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import dagster as dg
+
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.cache.write import read_admin_snapshot
+from sorafeed_assets.storage.samples import (
+    Preview,
+    largest_totals,
+    preview_days,
+    preview_displays,
+    preview_table,
+)
+
+_ROWS: Final = 10
+# A sample of each of many days would cost more than what it shows.
+_MOST_DAYS: Final = 60
+_NOTHING: Final = Preview((), ())
+_OF_DISPLAYS: Final = {
+    "playlists": "active_playlists",
+    "active_playlists": "active_playlists",
+    "display_timelines": "display_timelines",
+    "timeline_cache": "display_timelines",
+}
+
+Metadata = Mapping[str, Any]
+
+
+def samples_of(
+    connections: Connections, asset: str, partitions: Collection[str]
+) -> dict[str, Metadata]:
+    """Partition → metadata that shows what it holds now; '' for an asset without partitions."""
+    engine = connections.engine
+    if asset in _OF_DISPLAYS:
+        rows = preview_displays(engine, _OF_DISPLAYS[asset], partitions)
+        return {name: _preview(rows.get(name, _NOTHING)) for name in partitions}
+    if asset == "video_counts_daily":
+        days = preview_days(engine, sorted(partitions)[-_MOST_DAYS:], _ROWS)
+        return {name: _preview(days.get(name, _NOTHING)) for name in partitions}
+    if asset in {"video_counts_by_search", "count_cache"}:
+        return {"": _preview(largest_totals(engine, _ROWS))}
+    if asset == "admin_snapshot":
+        shown = read_admin_snapshot(engine)["displays"][:5]
+        return {"": {"preview": dg.MetadataValue.json(shown)}}
+    if asset in {"search_terms", "video_candidates"}:
+        return {"": _preview(preview_table(engine, asset, _ROWS))}
+    return {}
+
+
+def _preview(rows: Preview) -> Metadata:
+    return {"preview": as_markdown(rows)}
+
+
+def as_markdown(rows: Preview) -> dg.MarkdownMetadataValue:
+    """Rows of text as a Markdown table; what could break out of a cell is escaped."""
+    if not rows.rows:
+        return dg.MetadataValue.md("nothing")
+    lines = [rows.columns, ["---"] * len(rows.columns), *([_cell(v) for v in r] for r in rows.rows)]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _cell(value: str) -> str:
+    short = value if len(value) <= 80 else f"{value[:79]}…"
+    return short.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

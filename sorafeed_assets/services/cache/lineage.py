@@ -1,0 +1,102 @@
+"""What the caches hold, as changes for their lineage, and as Redis has it."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from redis import Redis
+from sqlalchemy import Connection
+
+from sorafeed_assets.domain.digest import content_digest
+from sorafeed_assets.storage.cache.redis import (
+    ADMIN_KEY,
+    COUNT_KEYS,
+    matching_keys,
+    read_values,
+    timeline_key,
+)
+from sorafeed_assets.storage.cache.snapshots import TimelineSnapshot
+from sorafeed_assets.storage.lineage_records import NOTHING, WHOLE, Change, head_version
+
+COUNTS: Final = "count_cache"
+TIMELINES: Final = "timeline_cache"
+ADMIN: Final = "admin_snapshot"
+_BY_EVENT: Final = "by event"
+
+
+def counts_change(connection: Connection, values: Mapping[str, str]) -> Change:
+    """The totals in Redis, by key."""
+    return Change(
+        COUNTS,
+        WHOLE,
+        counts_version(values),
+        {"video_counts_by_search": head_version(connection, "video_counts_by_search")},
+        {"dagster/row_count": len(values)},
+    )
+
+
+def counts_version(values: Mapping[str, str]) -> str:
+    """The data version of totals by key."""
+    return content_digest(dict(values))
+
+
+def timeline_changes(snapshots: Mapping[str, TimelineSnapshot]) -> list[Change]:
+    """The snapshots of displays that hold another plan than was recorded last."""
+    return [
+        Change(
+            TIMELINES,
+            display_id,
+            value["version"],
+            {"display_timelines": value["version"]},
+            {
+                "dagster/partition_row_count": len(value["videos"]),
+                "build": str(value["build"] or NOTHING),
+            },
+        )
+        for display_id, (value, recorded) in snapshots.items()
+        if recorded != value["version"]
+    ]
+
+
+def admin_change(connection: Connection, value: str, snapshot: Mapping[str, Any]) -> Change:
+    """The admin snapshot, as its JSON and as it was made."""
+    return Change(
+        ADMIN,
+        WHOLE,
+        admin_version(value),
+        {
+            "video_counts_by_search": head_version(connection, "video_counts_by_search"),
+            "display_timelines": _BY_EVENT,
+        },
+        {"displays": len(snapshot["displays"]), **snapshot["totals"]},
+    )
+
+
+def admin_version(value: str) -> str:
+    """The data version of the admin snapshot's JSON."""
+    return content_digest(value)
+
+
+def cached_versions(redis: Redis, display_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Asset → partition → the data version of what Redis holds.
+
+    What Redis has lost, or what another program wrote there, has the version ``none``.
+    """
+    keys = sorted(matching_keys(redis, COUNT_KEYS))
+    totals = read_values(redis, keys)
+    ordered = sorted(display_ids)
+    timelines = read_values(redis, [timeline_key(name) for name in ordered])
+    admin = read_values(redis, [ADMIN_KEY]).get(ADMIN_KEY)
+    return {
+        COUNTS: {WHOLE: counts_version(totals)},
+        TIMELINES: {name: _version_in(timelines.get(timeline_key(name))) for name in ordered},
+        ADMIN: {WHOLE: NOTHING if admin is None else admin_version(admin)},
+    }
+
+
+def _version_in(snapshot: str | None) -> str:
+    try:
+        found = json.loads(snapshot or "null")
+    except ValueError:
+        return NOTHING
+    return str(found.get("version", NOTHING)) if isinstance(found, dict) else NOTHING

@@ -1,0 +1,41 @@
+"""Recording what the counting assets hold, where no change of theirs did."""
+
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from sorafeed_assets.services.counts.lineage import (
+    TERMS,
+    TOTALS,
+    counts_changes,
+    pools_change,
+    posts_changes,
+    totals_change,
+)
+from sorafeed_assets.services.counts.terms import terms_change
+from sorafeed_assets.storage.counts.terms import keep_counting_away
+from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
+
+
+def record_counts(engine: Engine) -> bool:
+    """Record terms, posts, counts, totals and pools as they are; False while a count runs."""
+    try:
+        with engine.begin() as connection:
+            hold_asset(connection, TERMS)
+            hold_asset(connection, TOTALS)
+            keep_counting_away(connection)
+            write_changes(
+                connection,
+                [
+                    terms_change(connection),
+                    *posts_changes(connection, None),
+                    *counts_changes(connection, None),
+                    totals_change(connection),
+                    pools_change(connection),
+                ],
+            )
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    return True

@@ -1,0 +1,100 @@
+"""What every asset holds, read from where it is stored; and records that are missing, mended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from redis import Redis
+from sqlalchemy import Connection, Engine
+
+from sorafeed_assets.domain.errors import UnavailableError
+from sorafeed_assets.services.cache.lineage import cached_versions
+from sorafeed_assets.services.counts import lineage as counts
+from sorafeed_assets.services.counts.terms import terms_change
+from sorafeed_assets.services.playlists.editing import active_versions
+from sorafeed_assets.services.settle import PER_DISPLAY
+from sorafeed_assets.storage.cache.redis import redis_errors
+from sorafeed_assets.storage.counts.daily import applied_revisions
+from sorafeed_assets.storage.lineage_records import NOTHING, waiting_assets, waiting_partitions
+from sorafeed_assets.storage.playlists.changes import changed_displays
+from sorafeed_assets.storage.postgres.engine import snapshot
+from sorafeed_assets.storage.timelines.queues import built_versions
+
+POSTS: Final = "sora_posts"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLineage:
+    """Asset → partition → data version, and what has still to be settled or recorded.
+
+    Attributes:
+        versions: what is stored; a partition that is missing holds nothing.
+        waiting: partitions of which a lineage record waits.
+        unsettled: displays that wait to be settled.
+        applied: per catalog day the version that counting has seen; the stored one counts changes
+            that wait in the outbox too, and an observation may be as old as the former.
+    """
+
+    versions: Mapping[str, Mapping[str, str]]
+    waiting: Mapping[str, frozenset[str]]
+    unsettled: frozenset[str]
+    applied: Mapping[str, str]
+
+    def is_waiting(self, asset: str, partition: str) -> bool:
+        """Whether a change of the partition has still to be settled or recorded."""
+        is_unsettled = asset in PER_DISPLAY and partition in self.unsettled
+        return is_unsettled or partition in self.waiting.get(asset, frozenset())
+
+    def allows(self, asset: str, partition: str, recorded: str) -> bool:
+        """Whether a recorded version is what is stored."""
+        version = self.versions[asset].get(partition, NOTHING)
+        if asset != POSTS or recorded == version:
+            return recorded == version
+        applied = self.applied.get(partition, "0")
+        is_number = recorded.isdecimal() and version.isdecimal()
+        if recorded == NOTHING:
+            return applied == "0"
+        return is_number and int(applied) <= int(recorded) <= int(version)
+
+
+def read_stored(engine: Engine, redis: Redis | None) -> StoredLineage:
+    """Read what every asset holds, of one moment; without Redis its assets are left out."""
+    with snapshot(engine) as connection:
+        versions = _database_versions(connection)
+        waiting = {
+            asset: frozenset(waiting_partitions(connection, asset))
+            for asset in waiting_assets(connection)
+        }
+        unsettled = frozenset(changed_displays(connection))
+        applied = {
+            day.isoformat(): str(number) for day, number in applied_revisions(connection).items()
+        }
+        if redis is not None:
+            try:
+                with redis_errors(redis):
+                    versions |= cached_versions(redis, versions["display_timelines"])
+            except UnavailableError:
+                pass
+    return StoredLineage(versions, waiting, unsettled, applied)
+
+
+def _database_versions(connection: Connection) -> dict[str, dict[str, str]]:
+    changes = [
+        *counts.posts_changes(connection, None),
+        *counts.counts_changes(connection, None),
+        counts.pools_change(connection),
+        counts.totals_change(connection),
+        terms_change(connection),
+    ]
+    versions: dict[str, dict[str, str]] = {}
+    for change in changes:
+        versions.setdefault(change.asset, {})[change.partition] = change.data_version
+    active = active_versions(connection)
+    return {
+        POSTS: {},
+        counts.DAILY: {},
+        **versions,
+        "playlists": active,
+        "active_playlists": active,
+        "display_timelines": built_versions(connection),
+    }

@@ -1,0 +1,347 @@
+"""The one way of a change: from what is stored upstream to what players read.
+
+`Settler.settle` activates, plans, publishes, tracks terms, writes snapshots, tells servers and
+records. The API, the commands, `sorafeed react` and the runs of Dagster's assets call it; nothing
+else does any of these. It acquires the locks of its displays in one order and has no way around
+them.
+
+What a caller wants changed (a playlist, a block, a name) is written before, by `services.commands`
+or by plain SQL: triggers note the displays in `display_changes`, from where they are settled even
+if the caller ends at once.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from redis import Redis
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from sorafeed_assets.domain.errors import (
+    CountsAuditError,
+    NotFoundError,
+    SorafeedError,
+    UnavailableError,
+)
+from sorafeed_assets.services.cache.write import (
+    write_admin_snapshot,
+    write_count_cache,
+    write_timeline_cache,
+)
+from sorafeed_assets.services.counts.jobs import run_count_jobs
+from sorafeed_assets.services.counts.terms import TermsSync, follow_terms, sync_search_terms
+from sorafeed_assets.services.counts.totals import audit_totals
+from sorafeed_assets.services.playlists.editing import Activation, activate
+from sorafeed_assets.services.timelines.rebuild import BuildOutcome
+from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import (
+    DISPLAYS_TAG,
+    TERMS_TAG,
+    display_tag,
+    redis_errors,
+    tell,
+)
+from sorafeed_assets.storage.lineage_records import forget_partitions
+from sorafeed_assets.storage.playlists.changes import (
+    begin_settling,
+    changed_displays,
+    end_settling,
+)
+from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
+from sorafeed_assets.storage.playlists.rows import lock_displays
+from sorafeed_assets.storage.timelines.queues import load_plan_problems
+
+PER_DISPLAY: Final = ("playlists", "active_playlists", "display_timelines", "timeline_cache")
+"""The assets that are partitioned by display."""
+_CHUNK: Final = 100
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of some displays; ``failed`` ones stay on their last good build.
+
+    ``gone`` are displays that do not exist.
+    """
+
+    activations: Mapping[str, Activation]
+    built: Mapping[str, BuildOutcome]
+    failed: Mapping[str, SorafeedError]
+    gone: tuple[str, ...] = ()
+    terms_changed: bool = False
+
+    @property
+    def changed(self) -> list[str]:
+        """The displays whose build or queue is another one than before."""
+        return sorted(name for name, outcome in self.built.items() if outcome.changed)
+
+
+class Settler:
+    """Settles displays on one database and one Redis; safe to share between threads.
+
+    Args:
+        engine: the database.
+        redis: the snapshots, and the channel that changes are told on.
+        timelines: the owner of the queues.
+        ttl: life of a snapshot in seconds.
+        pool_size: how many candidates are kept per term, shape and order.
+        on_change: told the tags of each change in this process, before the call returns.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        redis: Redis,
+        timelines: TimelineService,
+        *,
+        ttl: int,
+        pool_size: int = 500,
+        on_change: Callable[[Collection[str]], None] = lambda _tags: None,
+    ) -> None:
+        self._engine = engine
+        self._redis = redis
+        self._timelines = timelines
+        self._ttl = ttl
+        self._pool_size = pool_size
+        self._on_change = on_change
+        self._unwritten = _Unwritten()
+
+    @classmethod
+    def of(
+        cls,
+        engine: Engine,
+        redis: Redis,
+        settings: Settings,
+        on_change: Callable[[Collection[str]], None] = lambda _tags: None,
+    ) -> "Settler":
+        """One with the window, pools and life of snapshots of ``settings``."""
+        pool_size = settings.candidates_per_pool
+        return cls(
+            engine,
+            redis,
+            TimelineService(engine, window=settings.window, candidates_per_pool=pool_size),
+            ttl=settings.cache_ttl_seconds,
+            pool_size=pool_size,
+            on_change=on_change,
+        )
+
+    def settle(self, display_ids: Collection[str], *tags: str) -> Settled:
+        """Bring displays from what is stored to what players read.
+
+        Servers are told ``tags`` besides the displays. Without Redis the displays are settled in
+        the database, and their snapshots are written when it is back.
+        """
+        settled = self.publish(display_ids)
+        self.snapshot(display_ids, *tags, *([TERMS_TAG] if settled.terms_changed else []))
+        return settled
+
+    def settle_changed(self, most: int = 1_000) -> Settled | None:
+        """Settle the displays that wait in `display_changes`; None when none does."""
+        with self._engine.connect() as connection:
+            waiting = changed_displays(connection, most)
+        return self.settle(waiting, DISPLAYS_TAG) if waiting else None
+
+    def activate(self, display_ids: Collection[str]) -> dict[str, Activation]:
+        """Only the first step: make the right playlists active. Changes stay to be settled."""
+        activations: dict[str, Activation] = {}
+        ordered = sorted(set(display_ids))
+        for start in range(0, len(ordered), _CHUNK):
+            chunk = ordered[start : start + _CHUNK]
+            with self._engine.begin() as connection:
+                lock_displays(connection, chunk)
+                begin_settling(connection, chunk)
+                activations |= activate(connection, chunk)
+        return activations
+
+    def publish(self, display_ids: Collection[str]) -> Settled:
+        """All that happens in the database: activate, plan, publish, track terms, record.
+
+        One transaction for some displays at a time; a display that cannot be planned stays on its
+        last good build, and all others go on.
+        """
+        activations: dict[str, Activation] = {}
+        gone: set[str] = set()
+        told: set[str] = set()
+        terms_changed = False
+
+        @contextmanager
+        def around(connection: Connection, chunk: Sequence[str]) -> Iterator[None]:
+            nonlocal terms_changed
+            seen = begin_settling(connection, chunk)
+            problems = load_plan_problems(connection, chunk).items()
+            found = activate(connection, chunk)
+            yield
+            told.update(
+                name for name, _ in problems ^ load_plan_problems(connection, chunk).items()
+            )
+            terms_changed |= follow_terms(connection, chunk).is_change
+            missing = [name for name in chunk if name not in found]
+            if missing:
+                forget_partitions(connection, PER_DISPLAY, missing)
+            end_settling(connection, seen)
+            activations.update(found)
+            gone.update(missing)
+
+        outcomes = self._timelines.repopulate(display_ids, around)
+        if told:
+            self.tell(*map(display_tag, told))
+        built: dict[str, BuildOutcome] = {}
+        failed: dict[str, SorafeedError] = {}
+        for name, outcome in sorted(outcomes.items()):
+            if isinstance(outcome, BuildOutcome):
+                built[name] = outcome
+            elif not isinstance(outcome, NotFoundError):
+                failed[name] = outcome
+        return Settled(activations, built, failed, tuple(sorted(gone)), terms_changed)
+
+    def snapshot(self, display_ids: Collection[str], *tags: str) -> None:
+        """Write the snapshots of displays and tell all servers.
+
+        What Redis does not take now is written when it is back; see `retry_unwritten`.
+        """
+        told = [*map(display_tag, display_ids), *tags]
+        try:
+            if display_ids:
+                self.cache_timelines(display_ids, *tags)
+            elif tags:
+                with redis_errors(self._redis):
+                    tell(self._redis, tags)
+        except (UnavailableError, SQLAlchemyError) as error:
+            # The change itself is stored, so it succeeded.
+            _log.warning("snapshots of %s wait: %s", json.dumps(sorted(display_ids)), error)
+            self._unwritten.add(display_ids, tags)
+        finally:
+            self._on_change(told)
+
+    def cache_timelines(self, display_ids: Collection[str], *tags: str) -> None:
+        """Write the snapshots of displays.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+        """
+        write_timeline_cache(self._engine, self._redis, display_ids, ttl=self._ttl, tags=tags)
+
+    def cache_counts(self) -> None:
+        """Write the totals to Redis, unless they are wrong.
+
+        Raises:
+            CountsAuditError: they contradict themselves; Redis keeps the old ones.
+            UnavailableError: Redis does not answer.
+        """
+        audit_totals(self._engine)
+        write_count_cache(self._engine, self._redis, ttl=self._ttl)
+
+    def cache_overview(self) -> None:
+        """Write what the admin page opens with.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+        """
+        write_admin_snapshot(self._engine, self._redis, ttl=self._ttl)
+
+    def tell(self, *tags: str) -> None:
+        """Tell all servers; without Redis no server keeps anything that could be old."""
+        try:
+            with redis_errors(self._redis):
+                tell(self._redis, tags)
+        except UnavailableError as error:
+            _log.warning("no other server hears of %s: %s", json.dumps(sorted(tags)), error)
+        finally:
+            self._on_change(tags)
+
+    def follow_terms(self) -> TermsSync:
+        """Track the searches of all playlists."""
+        synced = sync_search_terms(self._engine)
+        if synced.is_change:
+            self.tell(TERMS_TAG)
+        return synced
+
+    def count_waiting_terms(self) -> int:
+        """Count the new terms that callers wait for, then cache, settle and tell; how many.
+
+        Raises:
+            SorafeedError, SQLAlchemyError, psycopg.Error: the count failed; the jobs say so, and
+                are tried again, three times in all.
+        """
+        counted = run_count_jobs(self._engine, pool_size=self._pool_size)
+        if counted:
+            self.write_counts()
+            self.tell(TERMS_TAG)
+            self.settle_changed()
+        return counted
+
+    def write_counts(self) -> None:
+        """Write the totals to Redis; what it does not take now is written when it is back."""
+        try:
+            self.cache_counts()
+        except CountsAuditError as error:
+            _log.error("the totals are not cached: %s", error)  # it says all
+        except (UnavailableError, SQLAlchemyError) as error:
+            _log.warning("the totals wait: %s", error)
+            self._unwritten.add_counts()
+
+    def retry_unwritten(self) -> int:
+        """Write what Redis did not take; how many displays still wait."""
+        displays, tags, counts = self._unwritten.take()
+        if displays or tags:
+            self.snapshot(sorted(displays), *sorted(tags))
+        if counts:
+            self.write_counts()
+        return len(self._unwritten.displays)
+
+    def rewrite_snapshots(self) -> None:
+        """Write every snapshot again: what Redis kept through a restart may be old.
+
+        Raises:
+            UnavailableError: Redis does not answer.
+        """
+        displays, tags, counts = self._unwritten.take()
+        try:
+            write_timeline_cache(self._engine, self._redis, ttl=self._ttl)
+            self.write_counts()
+            self.cache_overview()
+        except BaseException:
+            self._unwritten.add(displays, tags)
+            if counts:
+                self._unwritten.add_counts()
+            raise
+        # Their snapshots are written; the servers have still to be told.
+        self._unwritten.add((), [*tags, *map(display_tag, displays)])
+
+    def all_displays(self) -> list[str]:
+        """Every display, by code."""
+        with self._engine.connect() as connection:
+            return existing_displays(connection)
+
+
+class _Unwritten:
+    """What is stored but could not be written to Redis or told; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.displays: set[str] = set()
+        self._tags: set[str] = set()
+        self._counts = False
+
+    def add(self, displays: Collection[str], tags: Collection[str]) -> None:
+        with self._lock:
+            self.displays.update(displays)
+            self._tags.update(tags)
+
+    def add_counts(self) -> None:
+        with self._lock:
+            self._counts = True
+
+    def take(self) -> tuple[set[str], set[str], bool]:
+        """Remove and return the displays, the tags, and whether the totals are unwritten."""
+        with self._lock:
+            taken = self.displays, self._tags, self._counts
+            self.displays, self._tags, self._counts = set(), set(), False
+            return taken

@@ -1,0 +1,86 @@
+"""What each column of the assets' tables holds, in a line; `tables` has their types.
+
+A column's comment in the database, where it has one, says what its type cannot; these lines are
+for people who look at an asset's columns in the UI.
+"""
+
+from typing import Final
+
+from sqlalchemy import Column
+
+_ANY: Final = {
+    "created_at": "when the row was written",
+    "display_id": "the display's code: 6 characters from A-Z and 0-9",
+    "playlist_id": "the playlist",
+    "block_id": "the block",
+    "term": "the normalized search",
+    "format": "mixed, wide or tall",
+    "catalog_day": "the UTC date of the posts' indexed_at",
+    "loop_iteration": "the pass through the playlist, from 0",
+    "id": "the row's id",
+}
+_OF_TABLE: Final = {
+    "sora_posts": {
+        "id": "the post's id",
+        "creator_id": "who made it; a row of creators, if the scanner has written it",
+        "text": "the post's text, which searches look in",
+        "posted_at": "when it was posted",
+        "permalink": "its address on the web",
+        "video_url": "the video in full quality",
+        "video_url_md": "the video in medium quality",
+        "thumbnail_url": "a still picture",
+        "gif_url": "a moving preview",
+        "width": "the video's width in pixels; null when unknown",
+        "height": "the video's height in pixels; null when unknown",
+        "generation_id": "the generation it came from",
+        "task_id": "the task it came from",
+        "indexed_at": "when the scanner wrote it; its UTC date is the catalog day",
+        "size_class": "wide, tall or other, by width and height",
+    },
+    "playlists": {
+        "id": "the playlist's id",
+        "name": "its name, for people",
+        "updated_at": "when it or its blocks were last changed",
+        "is_active": "whether its display plays it",
+        "total_blocks": "how many blocks it has",
+        "total_videos": "how many videos one loop asks for",
+        "loop_count": "how many loops of it were played",
+    },
+    "playlist_blocks": {
+        "id": "the block's id",
+        "search_term": "the search as it was written",
+        "video_count": "how many videos of the search play in a row",
+        "fetch_mode": "newest or random",
+        "block_order": "its place in the playlist, from 0",
+        "times_played": "how many of its videos were shown",
+        "last_played_at": "when one of its videos was last shown",
+    },
+    "search_terms": {
+        "phrase": "the words that a post's text must contain, in this order",
+        "exclusions": "words of which it must contain none",
+    },
+    "video_counts_daily": {"count": "how many of the day's posts match"},
+    "video_candidates": {
+        "size_class": "the shape of the pool: wide, tall or other",
+        "pool": "the order of the pool: newest or random",
+        "post_id": "the candidate",
+        "posted_at": "when it was posted: the newest pool's order",
+        "id_hash": "the hash of its id: the random pool's order",
+    },
+    "timeline_videos": {
+        "id": "the queue entry's id",
+        "build_id": "the build whose plan it is of",
+        "video_id": "the post that plays",
+        "block_position": "its place in the block, from 0",
+        "timeline_position": "its place in the loop, from 0",
+        "status": "queued, or playing for the head that is on screen",
+        "played_at": "when it was played; null while it is queued",
+        "video_data": "what a player needs of the post",
+    },
+}
+
+
+def description_of(column: Column[object]) -> str | None:
+    """What a column holds."""
+    of_table = _OF_TABLE.get(column.table.name, {})
+    return column.comment or of_table.get(column.name) or _ANY.get(column.name)

@@ -1,0 +1,40 @@
+"""Advisory locks: one writer at a time of a display, of its snapshot, of an asset's lineage.
+
+They are held until the transaction ends. A transaction acquires the keys of one space in one
+order, and spaces in the order of their numbers, so that two transactions never deadlock on them.
+"""
+
+from collections.abc import Collection
+from enum import IntEnum
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+
+class LockSpace(IntEnum):
+    """What a lock is about; its keys are ids of that kind."""
+
+    DISPLAY = 7_204_001
+    """A display's playlists, build and queue."""
+    SNAPSHOT = 7_204_002
+    """A key in Redis: held from the read in PostgreSQL until Redis has the value."""
+    ASSET = 7_204_003
+    """An unpartitioned asset: held while what it holds is changed and recorded."""
+    RECORDER = 7_204_004
+    """An asset's events in Dagster: held while lineage records are given to it."""
+
+
+_LOCK: Final = text("""
+SELECT pg_advisory_xact_lock(:space, key)
+FROM (
+    SELECT DISTINCT hashtext(id) AS key
+    FROM unnest(CAST(:ids AS text[])) AS ids (id)
+    ORDER BY key
+    OFFSET 0
+) AS keys
+""")
+
+
+def lock(connection: Connection, space: LockSpace, ids: Collection[str]) -> None:
+    """Acquire the locks of ``ids`` in ``space``, waiting for their holders."""
+    connection.execute(_LOCK, {"space": int(space), "ids": list(ids)})
