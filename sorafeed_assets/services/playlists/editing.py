@@ -163,7 +163,7 @@ def list_displays(engine: Engine) -> list[DisplaySummary]:
 def create_playlist(
     engine: Engine, display_id: str, name: str, drafts: Sequence[BlockDraft]
 ) -> UUID:
-    """Add a playlist; `activate_pending` then makes it the display's active one.
+    """Add a playlist; `activate` then makes it the display's active one.
 
     Raises:
         InvalidInputError: a blank name or no blocks.
@@ -304,7 +304,7 @@ def active_versions(
 
 
 def pending_activations(engine: Engine) -> set[str]:
-    """The displays where `activate_pending` would write something."""
+    """The displays where `activate` would write something."""
     with engine.connect() as connection:
         return set(sql.undecided_displays(connection))
 
