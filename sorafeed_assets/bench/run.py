@@ -37,6 +37,7 @@ class Benchmark(StrEnum):
     TIMELINES = "timelines"
     FLEET = "fleet"
     INGEST = "ingest"
+    LINEAGE = "lineage"
     ALL = "all"
     API = "api"
 
@@ -107,9 +108,12 @@ def _timelines(bench: Bench, results: Results) -> None:
 
 def _fleet(bench: Bench, results: Results) -> None:
     costs = measure_fleet(bench, bench.scale.posts)
+    results.rows += fleet_rows(costs)
+
+
+def _lineage(bench: Bench, results: Results) -> None:
     url = bench.postgres.create_database("dagster").replace("://", "+psycopg2://", 1)
-    taken = measure_lineage(url, bench.scale.displays, bench.scale.rounds)
-    results.rows += [*fleet_rows(costs), *lineage_rows(taken, bench.scale.displays)]
+    results.rows += lineage_rows(measure_lineage(bench, bench.scale.posts, url))
 
 
 def _ingest(bench: Bench, results: Results) -> None:
@@ -121,4 +125,5 @@ _MEASURES: Mapping[Benchmark, Callable[[Bench, Results], None]] = {
     Benchmark.TIMELINES: _timelines,
     Benchmark.FLEET: _fleet,
     Benchmark.INGEST: _ingest,
+    Benchmark.LINEAGE: _lineage,
 }

@@ -1,13 +1,13 @@
 """Dagster's home in the data folder, and the instance that lives there."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
+from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
 
@@ -16,8 +16,18 @@ def prepare_home(settings: Settings) -> Path:
     """Dagster's home with the project's dagster.yaml in it, made or brought up to date."""
     home = settings.data_dir.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+    parts = (Path(__file__).with_name("storage.yaml"), _dagster_yaml())
+    (home / "dagster.yaml").write_text("\n".join(part.read_text() for part in parts))
     return home
+
+
+def _dagster_yaml() -> Path:
+    """The project's own: in a checkout at its top, in an installation in the package."""
+    package = Path(__file__).parents[1]
+    for folder in (package.parent, package):
+        if (folder / "dagster.yaml").exists():
+            return folder / "dagster.yaml"
+    raise SetupError("dagster.yaml is missing from the installation; install the package again")
 
 
 def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
