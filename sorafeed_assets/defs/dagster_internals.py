@@ -117,7 +117,8 @@ def store_events(
 ) -> None:
     """Store events of one asset and one kind, in order, as those of ``step`` or of no run.
 
-    One call takes some hundred times less than as many `report_runless_asset_event`.
+    One call takes some hundred times less than as many `report_runless_asset_event`, which is
+    the public way where the batch is missing; its events are of no run.
     """
     store = getattr(instance.event_log_storage, "store_event_batch", None)
     if store is None:

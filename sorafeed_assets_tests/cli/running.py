@@ -38,11 +38,11 @@ def sorafeed(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
     )
 
 
-def start(output: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start(output: Path, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
     """Start the command; what it says goes to ``output``."""
     with output.open("wb") as file:
         return subprocess.Popen(
-            [*_COMMAND, *arguments], env=environment(), stdout=file, stderr=file
+            [*_COMMAND, *arguments], env=environment(**variables), stdout=file, stderr=file
         )
 
 

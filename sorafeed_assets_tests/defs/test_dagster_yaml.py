@@ -8,24 +8,18 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from sqlalchemy import Engine
 
-from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.dagster_home import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
-from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.catalogue import run, videos_of
+from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.defs.conftest import Dagster
 
 
 @pytest.fixture
-def instance(
-    settings: Settings, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dg.DagsterInstance]:
+def instance(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[dg.DagsterInstance]:
     """An instance of the project's dagster.yaml, in a database of its own."""
-    url = psycopg2_url(postgres.create_database("dagster_home"))
-    addressed = Settings.model_validate({**settings.model_dump(), "dagster_url": url})
-    for name, value in environment(addressed).items():
-        monkeypatch.setenv(name, value)
-    with open_instance(addressed) as opened:
+    with dagster_database(settings, postgres) as addressed, open_instance(addressed) as opened:
         yield opened
 
 

@@ -1,0 +1,275 @@
+"""`sorafeed react`: one process leads, another takes over; nothing is lost or recorded twice."""
+
+import logging
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+from threading import Thread
+
+import dagster as dg
+import pytest
+from redis import Redis
+from sqlalchemy import Engine, create_engine, text
+
+from sorafeed_assets.definitions import build_definitions
+from sorafeed_assets.defs import recording
+from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG, AssetEvent, store_events
+from sorafeed_assets.defs.lineage.compare import read_lineage
+from sorafeed_assets.defs.recording import recorded_assets
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.launch import react as react_module
+from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
+from sorafeed_assets.launch.react import React
+from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import count_key, timeline_key
+from sorafeed_assets.storage.playlists.changes import CHANNEL
+from sorafeed_assets_tests.catalogue import run, videos_of
+from sorafeed_assets_tests.cli.running import start, wait_until
+from sorafeed_assets_tests.dagster_instance import dagster_database
+from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+
+_HOLDER = "SELECT holder FROM leases WHERE name = 'react' AND expires_at > clock_timestamp()"
+_WAITING = "SELECT FROM lineage_records WHERE recorded_at IS NULL"
+_UNSETTLED = "SELECT FROM display_changes"
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture
+def addressed(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[Settings]:
+    with dagster_database(settings, postgres) as found:
+        yield found
+
+
+@pytest.fixture
+def instance(addressed: Settings) -> Iterator[dg.DagsterInstance]:
+    with open_instance(addressed) as opened:
+        yield opened
+
+
+@contextmanager
+def reacting(settings: Settings, instance: dg.DagsterInstance) -> Iterator[React]:
+    """A `React` in this process that leads."""
+    process = React(settings, instance)
+    thread = Thread(target=process.run)
+    thread.start()
+    try:
+        wait_until(lambda: process.is_leading, "the lease")
+        yield process
+    finally:
+        process.stop()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def events_of(instance: dg.DagsterInstance, asset: str) -> list[str]:
+    """The lineage records that Dagster's events of an asset name, newest first."""
+    key = dg.AssetKey(asset)
+    events = [
+        record.asset_materialization or record.asset_observation
+        for fetch in (instance.fetch_materializations, instance.fetch_observations)
+        for record in fetch(key, limit=10_000).records
+    ]
+    return [(event.tags or {})[LINEAGE_TAG] for event in events if event is not None]
+
+
+def assert_recorded_once(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """What is stored is recorded, nothing waits, and no record is named by two events."""
+    connections = Connections(settings)
+    assets = recorded_assets(build_definitions(settings, connections).resolve_asset_graph())
+    lineage = read_lineage(connections, instance, assets)
+    connections.close()
+    assert lineage.differing == {}
+    assert lineage.waiting == 0
+    twice = Counter(record for asset in assets for record in events_of(instance, asset.name))
+    assert twice
+    assert [record for record, events in twice.items() if events > 1] == []
+
+
+def is_quiet(engine: Engine) -> bool:
+    return not run(engine, _UNSETTLED) and not run(engine, _WAITING)
+
+
+def add_wall(engine: Engine) -> None:
+    add_posts(engine, "cat video", 12)
+    add_display(engine, "AAAAA1")
+    add_playlist(engine, "AAAAA1", [("cat video", 8)])
+
+
+def test_what_plain_sql_writes_is_played_cached_and_recorded(
+    engine: Engine, addressed: Settings, instance: dg.DagsterInstance, redis_url: str
+) -> None:
+    with reacting(addressed, instance), Redis.from_url(redis_url, decode_responses=True) as redis:
+        add_wall(engine)
+        wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
+        wait_until(lambda: redis.exists(timeline_key("AAAAA1")), "a snapshot")
+        # The term of the playlist is new: it is counted, and the totals cached.
+        wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "12", "a count")
+        wait_until(lambda: events_of(instance, "timeline_cache"), "a record")
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+        run(engine, "DELETE FROM displays")
+        wait_until(lambda: not redis.exists(timeline_key("AAAAA1")), "the snapshot's end")
+        wait_until(lambda: not instance.get_dynamic_partitions("displays"), "the partition's end")
+    assert_recorded_once(addressed, instance)
+
+
+def test_a_watched_term_is_counted_and_all_that_follows_recorded(
+    engine: Engine, addressed: Settings, instance: dg.DagsterInstance, redis_url: str
+) -> None:
+    add_wall(engine)
+    assets = ("search_terms", "video_counts_daily", "video_counts_by_search", "video_candidates")
+    with reacting(addressed, instance), Redis.from_url(redis_url, decode_responses=True) as redis:
+        wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "12", "a count")
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+        before = {asset: len(events_of(instance, asset)) for asset in (*assets, "count_cache")}
+        assert watch_term(engine, "Video number") == "video number"
+        wait_until(lambda: redis.get(count_key("video number", "mixed")) == "12", "its count")
+        wait_until(
+            lambda: all(len(events_of(instance, asset)) > n for asset, n in before.items()),
+            "its records",
+        )
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+    assert_recorded_once(addressed, instance)
+
+
+def test_another_process_leads_after_a_kill(
+    engine: Engine, addressed: Settings, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    variables = environment(addressed)
+    processes: dict[str, Popen[bytes]] = {}
+    try:
+        for name in ("one", "two"):
+            folder = str(tmp_path / name)
+            process = start(tmp_path / f"{name}.log", "react", "--data-dir", folder, **variables)
+            processes[str(process.pid)] = process
+        logs = [tmp_path / "one.log", tmp_path / "two.log"]
+        wait_until(lambda: run(engine, _HOLDER), "a leader")
+        add_wall(engine)
+        wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
+        # Both have to be up, or the kill shows how long a start takes.
+        wait_until(lambda: _connections_of(engine) >= 2, "both")
+        ((holder,),) = run(engine, _HOLDER)
+        leader = processes[holder.rpartition(":")[2]]
+        leader.send_signal(signal.SIGKILL)
+        leader.wait(60)
+        killed = time.monotonic()
+        wait_until(lambda: run(engine, _HOLDER) not in ([], [(holder,)]), "another leader")
+        # Within a second where the machine has time.
+        assert time.monotonic() - killed < 5.0
+        add_display(engine, "BBBBB2")
+        add_playlist(engine, "BBBBB2", [("video", 3)])
+        wait_until(lambda: len(videos_of(engine, "BBBBB2")) == 5, "its queue")
+        wait_until(lambda: "BBBBB2" in _recorded(instance, "timeline_cache"), "its record")
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+        (left,) = [process for process in processes.values() if process is not leader]
+        left.terminate()
+        assert left.wait(60) == 0
+        assert run(engine, _HOLDER) == []
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait(60)
+    said = [log.read_text() for log in logs]
+    assert sorted(text.count("this process leads now") for text in said) == [1, 1], said
+    assert_recorded_once(addressed, instance)
+
+
+def _connections_of(engine: Engine) -> int:
+    """How many processes listen for changes."""
+    listening = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query = :q"
+    return len(run(engine, listening, q="SELECT")) + len(
+        run(engine, listening, q=f"LISTEN {CHANNEL}")
+    )
+
+
+def _recorded(instance: dg.DagsterInstance, asset: str) -> set[str]:
+    return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+
+def test_dagster_away_lets_records_wait_and_nothing_else(
+    engine: Engine, addressed: Settings, instance: dg.DagsterInstance, redis_url: str
+) -> None:
+    admin = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = str(addressed.dagster_url).rpartition("/")[2]
+    with reacting(addressed, instance), Redis.from_url(redis_url, decode_responses=True) as redis:
+        with admin.begin() as connection:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+            connection.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n"),
+                {"n": name},
+            )
+        add_wall(engine)
+        wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
+        wait_until(lambda: redis.exists(timeline_key("AAAAA1")), "a snapshot")
+        wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "12", "a count")
+        assert run(engine, _WAITING)
+        with admin.begin() as connection:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+    admin.dispose()
+    assert_recorded_once(addressed, instance)
+
+
+def test_a_kill_between_giving_and_marking_records_nothing_twice(
+    engine: Engine,
+    addressed: Settings,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed: list[str] = []
+
+    def store_and_end(
+        instance: dg.DagsterInstance,
+        events: list[AssetEvent],
+        step: None,
+    ) -> None:
+        store_events(instance, events, step)
+        name = events[0].asset_key.to_user_string()
+        if name not in killed:
+            killed.append(name)
+            raise SystemError("killed before the records were marked")
+
+    monkeypatch.setattr(recording, "store_events", store_and_end)
+    monkeypatch.setattr(react_module, "_LONGEST_PAUSE", 0.2)
+    add_wall(engine)
+    with reacting(addressed, instance):
+        wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
+        wait_until(lambda: "count_cache" in killed and is_quiet(engine), "nothing to wait")
+    assert len(killed) > 5
+    assert_recorded_once(addressed, instance)
+
+
+@pytest.mark.parametrize("part", ["settle", "count"])
+def test_a_round_that_fails_is_logged_and_the_next_goes_on(
+    engine: Engine,
+    addressed: Settings,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+) -> None:
+    names = {"settle": "settle_changed", "count": "count_waiting_terms"}
+    original = getattr(Settler, names[part])
+    failures: list[int] = []
+
+    def fail_twice(settler: Settler) -> object:
+        if len(failures) < 2:
+            failures.append(1)
+            raise RuntimeError("nobody expected this")
+        return original(settler)
+
+    monkeypatch.setattr(Settler, names[part], fail_twice)
+    add_wall(engine)
+    with caplog.at_level(logging.ERROR, "sorafeed_assets"), reacting(addressed, instance):
+        wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
+        wait_until(lambda: events_of(instance, "count_cache"), "a count")
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+    assert f"{part} failed, 2 times in a row" in caplog.text
+    assert "nobody expected this" in caplog.text
