@@ -15,7 +15,7 @@ from starlette.routing import Route
 from sorafeed_assets.domain.errors import NotFoundError
 from sorafeed_assets.extras import require
 from sorafeed_assets.serving.players.media import CLIPS_EACH
-from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.serving.state import ServerState
 
 _VERSION: Final = "1"
 _NAME: Final = re.compile(r"(wide|tall)-([0-9])\.webm", re.ASCII)
@@ -28,11 +28,11 @@ def routes() -> list[Route]:
 
     async def clip(request: Request) -> Response:
         """Answer with a clip, drawn at the first request for it; ranges are supported."""
-        runtime: Runtime = request.app.state.runtime
+        server: ServerState = request.app.state.server
         found = _NAME.fullmatch(request.path_params["name"])
         if found is None or int(found[2]) >= CLIPS_EACH:
             raise NotFoundError("there is no such clip")
-        folder = runtime.settings.data_dir.resolve() / "clips" / _VERSION
+        folder = server.settings.data_dir.resolve() / "clips" / _VERSION
         path = folder / found[0]
         if not path.exists():
             async with drawing:

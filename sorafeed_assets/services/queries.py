@@ -14,7 +14,7 @@ from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.domain.text import check_storable
-from sorafeed_assets.storage import lists as wall
+from sorafeed_assets.storage import lists as stored
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
 from sorafeed_assets.storage.lists import After, DisplayOrder
@@ -159,7 +159,7 @@ class Page(Generic[_Record]):
     has_previous: bool
 
 
-class Readings:
+class Queries:
     """Reads for the API; every method is one query, or two, however many ids it gets."""
 
     def __init__(self, engine: Engine) -> None:
@@ -177,8 +177,8 @@ class Readings:
         if key is not None and order is DisplayOrder.NEWEST:
             key = (_moment(str(key[0])), key[1])
         with self._engine.connect() as connection:
-            codes = wall.display_page(connection, order, search, key, first + 1)
-            rows = wall.load_displays(connection, codes[:first])
+            codes = stored.display_page(connection, order, search, key, first + 1)
+            rows = stored.load_displays(connection, codes[:first])
         records = {record.id: record for record in _records(DisplayRecord, rows)}
 
         def sort_key(record: DisplayRecord) -> tuple[str, ...]:
@@ -194,18 +194,18 @@ class Readings:
     def count_displays(self) -> int:
         """How many displays there are."""
         with self._engine.connect() as connection:
-            return wall.count_displays(connection)
+            return stored.count_displays(connection)
 
     def displays(self, ids: Collection[str] | None = None) -> dict[str, DisplayRecord]:
         """Displays by code, in order; all without ids."""
         with self._engine.connect() as connection:
-            rows = wall.load_displays(connection, ids)
+            rows = stored.load_displays(connection, ids)
         return {record.id: record for record in _records(DisplayRecord, rows)}
 
     def playlists(self, ids: Collection[UUID]) -> dict[UUID, PlaylistRecord]:
         """Playlists by id."""
         with self._engine.connect() as connection:
-            rows = wall.load_playlists(connection, ids)
+            rows = stored.load_playlists(connection, ids)
         return {record.id: record for record in _records(PlaylistRecord, rows)}
 
     def playlists_of(
@@ -214,13 +214,13 @@ class Readings:
         """A page of playlists of each display, the newest first."""
         lists = {display_id: PageList("playlists", display_id) for display_id in display_ids}
         # A cursor is of one display's list; with several displays there is none.
-        key = wall.FIRST_PAGE
+        key = stored.FIRST_PAGE
         if after is not None:
             if len(lists) != 1:
                 raise InvalidInputError("after", "goes with one display; ask for that display")
             key = _time_key(next(iter(lists.values())), after)
         with self._engine.connect() as connection:
-            rows = wall.playlists_of(connection, display_ids, check_first(first) + 1, key)
+            rows = stored.playlists_of(connection, display_ids, check_first(first) + 1, key)
         found: dict[str, list[PlaylistRecord]] = {display_id: [] for display_id in display_ids}
         for record in _records(PlaylistRecord, rows):
             found[record.display_id].append(record)
@@ -237,7 +237,7 @@ class Readings:
         """The blocks of playlists, in order."""
         found: dict[UUID, list[BlockRecord]] = {playlist_id: [] for playlist_id in playlist_ids}
         with self._engine.connect() as connection:
-            for record in _records(BlockRecord, wall.blocks_of(connection, playlist_ids)):
+            for record in _records(BlockRecord, stored.blocks_of(connection, playlist_ids)):
                 found[record.playlist_id].append(record)
         return found
 
@@ -260,19 +260,19 @@ class Readings:
     def seen(self, block_ids: Collection[UUID]) -> dict[UUID, int]:
         """How many different videos of each block its display has shown."""
         with self._engine.connect() as connection:
-            return wall.seen_of(connection, block_ids)
+            return stored.seen_of(connection, block_ids)
 
     def totals(self, terms: Collection[str]) -> dict[tuple[str, str], int]:
         """(term, format) → how many posts match."""
         with self._engine.connect() as connection:
-            return wall.totals_of(connection, terms)
+            return stored.totals_of(connection, terms)
 
     def plays(self, display_id: str, first: int, after: str | None) -> Page[PlayRecord]:
         """A page of what a display showed, the last first."""
         of = PageList("plays", display_id)
-        key = wall.FIRST_PAGE if after is None else _time_key(of, after)
+        key = stored.FIRST_PAGE if after is None else _time_key(of, after)
         with self._engine.connect() as connection:
-            rows = wall.plays_of(connection, display_id, check_first(first) + 1, key)
+            rows = stored.plays_of(connection, display_id, check_first(first) + 1, key)
         records = [PlayRecord(**row) for row in rows]
         listed = [(_time_cursor(of, play.played_at, play.id), play) for play in records[:first]]
         return Page(listed, len(records) > first, after is not None)
@@ -281,7 +281,7 @@ class Readings:
         """The builds that are kept of each display, the newest first."""
         found: dict[str, list[BuildRecord]] = {display_id: [] for display_id in display_ids}
         with self._engine.connect() as connection:
-            for row in wall.builds_of(connection, display_ids):
+            for row in stored.builds_of(connection, display_ids):
                 found[row["display_id"]].append(BuildRecord(**row))
         return found
 
@@ -291,7 +291,7 @@ class Readings:
         of = PageList("terms", search)
         start = "" if after is None else str(of.key(after, str)[0])
         with self._engine.connect() as connection:
-            rows = wall.terms_page(connection, search or "", start, check_first(first) + 1)
+            rows = stored.terms_page(connection, search or "", start, check_first(first) + 1)
         records = [TermRecord(**row) for row in rows]
         listed = [(of.cursor([record.term]), record) for record in records[:first]]
         return Page(listed, len(records) > first, after is not None)
@@ -299,7 +299,7 @@ class Readings:
     def posts(self, ids: Collection[str]) -> dict[str, PostRecord]:
         """Posts by id."""
         with self._engine.connect() as connection:
-            found = wall.load_posts(connection, ids)
+            found = stored.load_posts(connection, ids)
         return {post_id: PostRecord(**row) for post_id, row in found.items()}
 
     def matching_posts(
@@ -315,7 +315,7 @@ class Readings:
         asked = MatchQuery(query, format_, FetchMode.NEWEST)
         with self._engine.connect() as connection:
             matches = read_page(connection, asked, check_first(first) + 1, start)
-            found = wall.load_posts(connection, [match.post_id for match in matches[:first]])
+            found = stored.load_posts(connection, [match.post_id for match in matches[:first]])
         listed = [
             (of.cursor([match.posted_at, match.post_id]), PostRecord(**found[match.post_id]))
             for match in matches[:first]

@@ -21,12 +21,12 @@ from sorafeed_assets.services import idempotency
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
 from sorafeed_assets.serving.http import health
 from sorafeed_assets.serving.http.compression import Compression
-from sorafeed_assets.serving.http.errors import on_sorafeed_error, refusal
+from sorafeed_assets.serving.http.errors import error_response, on_sorafeed_error
 from sorafeed_assets.serving.http.middleware import Access, BodyLimit, Requests
 from sorafeed_assets.serving.pages import routes as pages
 from sorafeed_assets.serving.players import export
 from sorafeed_assets.serving.players import routes as players
-from sorafeed_assets.serving.runtime import CHANNEL, Runtime
+from sorafeed_assets.serving.state import CHANNEL, ServerState
 from sorafeed_assets.settings import Settings
 
 _CALLS_EVERY: Final = 5.0
@@ -45,12 +45,12 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        runtime = app.state.runtime = Runtime(settings)
-        start_background(runtime)
+        server = app.state.server = ServerState(settings)
+        start_background(server)
         try:
             yield
         finally:
-            await runtime.close()
+            await server.close()
 
     return Starlette(
         routes=[
@@ -66,7 +66,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/api/events", players.events),
             Route("/api/posts.ndjson", export.export_posts),
             Route("/", pages.home),
-            Route("/admin", pages.wall),
+            Route("/admin", pages.overview),
             Route("/admin/cards", pages.cards),
             Route("/admin/enter", pages.enter, methods=["POST"]),
             Route("/admin/leave", pages.leave, methods=["POST"]),
@@ -94,47 +94,47 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = error.detail.upper().replace(" ", "_")
-    return refusal(
+    return error_response(
         error.status_code, code, error.detail, request.state.request_id, headers=error.headers
     )
 
 
-def start_background(runtime: Runtime) -> None:
+def start_background(server: ServerState) -> None:
     """Start what a process does besides answering."""
-    background = runtime.background
-    background.repeat(CHANNEL, runtime.listener.listen, _CHANNEL_EVERY)
-    background.until_done("cache", partial(_warm, runtime), _WARM_AGAIN)
-    background.repeat("calls", partial(_note_calls, runtime), _CALLS_EVERY)
-    background.repeat("jobs", partial(_count, runtime), _JOBS_EVERY)
-    background.repeat("tokens", runtime.confirm_tokens, _TOKENS_EVERY)
-    background.repeat("memory", runtime.expire_answers, _MEMORY_EVERY)
-    background.repeat("keys", partial(_expire_keys, runtime), _KEYS_EVERY)
+    background = server.background
+    background.repeat(CHANNEL, server.listener.listen, _CHANNEL_EVERY)
+    background.until_done("cache", partial(_warm, server), _WARM_AGAIN)
+    background.repeat("calls", partial(_note_calls, server), _CALLS_EVERY)
+    background.repeat("jobs", partial(_count, server), _JOBS_EVERY)
+    background.repeat("tokens", server.confirm_tokens, _TOKENS_EVERY)
+    background.repeat("memory", server.expire_responses, _MEMORY_EVERY)
+    background.repeat("keys", partial(_expire_keys, server), _KEYS_EVERY)
 
 
-async def _warm(runtime: Runtime) -> None:
+async def _warm(server: ServerState) -> None:
     """Have the heaviest read in memory before the process says that it is ready.
 
     Redis is written anew too; should that take longer, players read PostgreSQL meanwhile.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CHANNEL_SECONDS):
-            while not runtime.snapshots_are_current:
+            while not server.snapshots_are_current:
                 await asyncio.sleep(0.02)
-    await runtime.confirm_tokens()
+    await server.confirm_tokens()
     for is_admin in (True, False):
-        await pages.wall_answer(runtime, is_admin=is_admin)
-    runtime.is_warm = True
+        await pages.overview_response(server, is_admin=is_admin)
+    server.is_warm = True
 
 
-async def _note_calls(runtime: Runtime) -> None:
-    await players.note_calls(runtime, _SILENCE)
-    await runtime.change(runtime.commands.settler.retry_unwritten)
+async def _note_calls(server: ServerState) -> None:
+    await players.note_calls(server, _SILENCE)
+    await server.change(server.commands.settler.retry_unwritten)
 
 
-async def _expire_keys(runtime: Runtime) -> None:
-    await runtime.change(lambda: idempotency.expire(runtime.change_engine))
+async def _expire_keys(server: ServerState) -> None:
+    await server.change(lambda: idempotency.expire(server.change_engine))
 
 
-async def _count(runtime: Runtime) -> None:
-    await runtime.run_job(runtime.job_settler.count_waiting_terms)
-    await runtime.run_job(runtime.job_settler.retry_unwritten)
+async def _count(server: ServerState) -> None:
+    await server.run_job(server.job_settler.count_waiting_terms)
+    await server.run_job(server.job_settler.retry_unwritten)

@@ -107,7 +107,7 @@ async def _serve(
     running = asyncio.create_task(server.serve())
     try:
         await _answers(listening, running)
-        if not hasattr(app.state, "runtime"):
+        if not hasattr(app.state, "server"):
             raise SetupError("the API does not start; its log says why")
         on_ready()
         stopping = asyncio.create_task(stop.wait())
@@ -115,8 +115,8 @@ async def _serve(
         stopping.cancel()
     finally:
         # Event streams never end by themselves.
-        if hasattr(app.state, "runtime"):
-            app.state.runtime.hub.close()
+        if hasattr(app.state, "server"):
+            app.state.server.hub.close()
         server.stop()  # type: ignore[no-untyped-call]  # granian has no types here
         await running
 

@@ -13,10 +13,10 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList
-from sorafeed_assets.services.queries import Page, Readings
+from sorafeed_assets.services.queries import Page, Queries
 from sorafeed_assets.storage.lists import DisplayOrder
 
-Read = Callable[[Readings, str], Page[Any]]
+Read = Callable[[Queries, str], Page[Any]]
 LISTS: dict[str, tuple[PageList, Read]] = {
     "code": (
         PageList("displays", DisplayOrder.CODE, None),
@@ -64,7 +64,7 @@ def test_a_forged_cursor_is_refused_by_name(
     of, read = LISTS[name]
     packed = json.dumps([of._mark, *key]).encode()
     try:
-        page = read(Readings(session_engine), base64.urlsafe_b64encode(packed).decode())
+        page = read(Queries(session_engine), base64.urlsafe_b64encode(packed).decode())
     except InvalidInputError as error:
         assert error.field == "after"  # noqa: PT017  # either is right
     else:

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from sorafeed_assets.services import settle
-from sorafeed_assets.serving import runtime
+from sorafeed_assets.serving import state
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live import changes
@@ -26,7 +26,7 @@ def _broken(*_args: object, **_more: object) -> object:
     [
         ("jobs", settle, "run_count_jobs"),
         ("calls", players, "note_calls"),
-        ("tokens", runtime, "tokens_version"),
+        ("tokens", state, "tokens_version"),
         ("channel", changes, "_tags"),
     ],
 )

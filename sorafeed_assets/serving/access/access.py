@@ -9,25 +9,17 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
 
-from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.tokens import Role, Token, hash_of
+from sorafeed_assets.serving.http.errors import (
+    ForbiddenError,
+    TooManyCallsError,
+    UnauthenticatedError,
+)
 
 ADMIN_COOKIE: Final = "sorafeed_token"
 _PLAYER_COOKIE: Final = "sorafeed_player_"
 _KNOWN_SECONDS: Final = 5.0
 _MOST: Final = 10_000
-
-
-class UnauthenticatedError(SorafeedError):
-    """No token, or one that is good for nothing."""
-
-
-class ForbiddenError(SorafeedError):
-    """A good token that is not good for this."""
-
-
-class TooManyCallsError(SorafeedError):
-    """More calls a second than one token may make."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,7 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
     return origin is not None and urlsplit(origin).netloc == headers.get("host")
 
 
-class KnownTokens:
+class TokenCache:
     """Tokens looked up before, good and bad; one that was changed is looked up again within 5 s.
 
     What was found is good for 5 s, and again for 5 s whenever the stored tokens prove the same.

@@ -19,7 +19,7 @@ from sorafeed_assets.services.queries import (
 )
 from sorafeed_assets.services.timelines.queues import TimelineView, timeline_views
 from sorafeed_assets.serving.access.access import Principal
-from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, display_tag
 
 _Key = TypeVar("_Key")
@@ -30,14 +30,14 @@ class Context:
     """Batches are made per request, so that nobody reads what another request read before."""
 
     def __init__(
-        self, runtime: Runtime, principal: Principal, tags: set[str], *, may_store: bool
+        self, server: ServerState, principal: Principal, tags: set[str], *, may_store: bool
     ) -> None:
-        self.runtime = runtime
+        self.server = server
         self.principal = principal
         self.tags = tags
         self.may_store = may_store
         self.has_changed = False
-        reads = runtime.readings
+        reads = server.queries
         self.displays: DataLoader[str, DisplayRecord | None] = self._loader(reads.displays)
         self.playlists: DataLoader[UUID, PlaylistRecord | None] = self._loader(reads.playlists)
         self._blocks: DataLoader[UUID, list[CountedBlock] | None] = self._loader(
@@ -46,7 +46,7 @@ class Context:
         self.builds: DataLoader[str, list[BuildRecord] | None] = self._loader(reads.builds)
         self.posts: DataLoader[str, PostRecord | None] = self._loader(reads.posts)
         self.views: DataLoader[str, TimelineView | None] = self._loader(
-            lambda ids: timeline_views(runtime.engine, ids)
+            lambda ids: timeline_views(server.engine, ids)
         )
         self._totals: DataLoader[str, dict[str, int] | None] = self._loader(self._read_totals)
         self._pages: dict[int, DataLoader[str, Page[PlaylistRecord] | None]] = {}
@@ -55,7 +55,7 @@ class Context:
         self, read: Callable[[Collection[_Key]], Mapping[_Key, _Value]]
     ) -> DataLoader[_Key, _Value | None]:
         async def load(keys: list[_Key]) -> list[_Value | None]:
-            found = await self.runtime.run(lambda: read(keys))
+            found = await self.server.run(lambda: read(keys))
             return [found.get(key) for key in keys]
 
         # A page of the API is at most a hundred rows, of up to a hundred parts each.
@@ -63,7 +63,7 @@ class Context:
 
     def _read_totals(self, terms: Collection[str]) -> dict[str, dict[str, int]]:
         totals: dict[str, dict[str, int]] = {}
-        for (term, format_), total in self.runtime.readings.totals(terms).items():
+        for (term, format_), total in self.server.queries.totals(terms).items():
             totals.setdefault(term, {})[format_] = total
         return totals
 
@@ -80,7 +80,7 @@ class Context:
     def playlists_of(self, display_id: str, first: int) -> Awaitable[Page[PlaylistRecord] | None]:
         """The first playlists of a display, read for many displays at once."""
         if first not in self._pages:
-            reads = self.runtime.readings
+            reads = self.server.queries
             self._pages[first] = self._loader(lambda ids: reads.playlists_of(ids, first))
         return self._pages[first].load(display_id)
 
@@ -94,7 +94,7 @@ class Context:
         Raises:
             UnavailableError: PostgreSQL is busy or does not answer.
         """
-        result = await self.runtime.change(lambda: work(self.runtime.commands))
+        result = await self.server.change(lambda: work(self.server.commands))
         self.has_changed = True
         self._forget()
         return result

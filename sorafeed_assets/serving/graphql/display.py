@@ -9,8 +9,8 @@ from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.queries import DisplayRecord, Page
 from sorafeed_assets.services.timelines.queues import ViewedPick
+from sorafeed_assets.serving.graphql.connections import connection
 from sorafeed_assets.serving.graphql.context import Info
-from sorafeed_assets.serving.graphql.lists import connection
 from sorafeed_assets.serving.graphql.types import (
     After,
     Build,
@@ -59,8 +59,8 @@ class Display:
         if after is None:
             page = await context.playlists_of(code, first)
         else:
-            reads = context.runtime.readings
-            pages = await context.runtime.run(lambda: reads.playlists_of([code], first, after))
+            reads = context.server.queries
+            pages = await context.server.run(lambda: reads.playlists_of([code], first, after))
             page = pages[code]
         return connection(page or Page([], has_next=False, has_previous=False), Playlist.of)
 
@@ -99,8 +99,8 @@ class Display:
     @strawberry.field(description="What it showed, the last first.")
     async def plays(self, info: Info, first: First = 20, after: After = None) -> Connection[Play]:
         check_first(first)
-        runtime, code = info.context.runtime, str(self.id)
-        page = await runtime.run(lambda: runtime.readings.plays(code, first, after))
+        server, code = info.context.server, str(self.id)
+        page = await server.run(lambda: server.queries.plays(code, first, after))
         return connection(page, Play.of)
 
     @classmethod

@@ -11,27 +11,25 @@ from graphql import GraphQLError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
+from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.graphql.context import Context
 from sorafeed_assets.serving.graphql.execution import (
     Executor,
-    OutcomeUnknownError,
+    NotExecutedError,
     Prepared,
-    RefusedError,
     Request,
     encoded,
 )
 from sorafeed_assets.serving.graphql.idempotency import (
     HEADER,
-    KeyReusedError,
-    StillRunningError,
     check_key,
     execute_once,
 )
 from sorafeed_assets.serving.graphql.schema import build_schema, executable
-from sorafeed_assets.serving.runtime import Answer, Runtime
+from sorafeed_assets.serving.http.errors import headers_of, kind_of
+from sorafeed_assets.serving.state import CachedResponse, ServerState
 
 GRAPHQL_TYPE: Final = "application/graphql-response+json"
 JSON_TYPE: Final = "application/json"
@@ -56,7 +54,7 @@ class Endpoint:
 
     async def answer(self, request: HttpRequest) -> Response:
         """Answer one request."""
-        runtime: Runtime = request.app.state.runtime
+        server: ServerState = request.app.state.server
         principal: Principal = request.state.principal
         request_id: str = request.state.request_id
         media = _media_type(request.headers.get("accept"))
@@ -68,10 +66,10 @@ class Endpoint:
             return _problem(media, error.status, str(error), request_id, error.headers)
         try:
             prepared = self._executor.prepare(asked)
-        except RefusedError as error:
+        except NotExecutedError as error:
             shown = [self._executor.shown(each, request_id) for each in error.errors]
             return _response(media, _status(media, {}), {"errors": shown})
-        runtime.metrics.operations.labels(prepared.operation.operation.value).inc()
+        server.metrics.operations.labels(prepared.operation.operation.value).inc()
         if not prepared.is_query:
             if request.method != "POST":
                 problem = "a mutation has to be sent by POST"
@@ -81,16 +79,18 @@ class Endpoint:
         # Of a query too: an admin who looks at a large count has it tracked.
         may_store = request.method == "POST" and principal.token.role is Role.ADMIN
 
-        async def compute(tags: set[str]) -> Answer:
-            context = Context(runtime, principal, tags, may_store=may_store)
+        async def compute(tags: set[str]) -> CachedResponse:
+            context = Context(server, principal, tags, may_store=may_store)
             body = (await self._executor.execute(prepared, asked, context, request_id)).body
             if "errors" in body:
                 # An error names its request: nobody else gets it.
                 raise _FailedError(body)
-            return Answer(encoded(body))
+            return CachedResponse(encoded(body))
 
         try:
-            answer = await runtime.answers.get(_key(principal, asked, may_store=may_store), compute)
+            answer = await server.responses.get(
+                _key(principal, asked, may_store=may_store), compute
+            )
         except _FailedError as failed:
             body = failed.body
             for shown in body["errors"]:
@@ -101,10 +101,10 @@ class Endpoint:
     async def _change(
         self, request: HttpRequest, media: str, asked: Request, prepared: Prepared
     ) -> Response:
-        runtime: Runtime = request.app.state.runtime
+        server: ServerState = request.app.state.server
         principal: Principal = request.state.principal
         request_id: str = request.state.request_id
-        context = Context(runtime, principal, set(), may_store=True)
+        context = Context(server, principal, set(), may_store=True)
         key = request.headers.get(HEADER)
         # A task of its own: a client that goes away does not stop a change halfway.
         execute = partial(self._executor.execute, prepared, asked, context, request_id)
@@ -114,24 +114,14 @@ class Endpoint:
         try:
             check_key(key)
             answered = await asyncio.shield(
-                asyncio.create_task(execute_once(runtime, principal, key, asked, execute))
+                asyncio.create_task(execute_once(server, principal, key, asked, execute))
             )
         except SorafeedError as error:
             shown = self._executor.shown(GraphQLError(str(error), original_error=error), request_id)
-            status = next((s for kind, s in _KEY_STATUS if isinstance(error, kind)), 400)
-            headers = {"retry-after": "1"} if isinstance(error, UnavailableError) else {}
-            return _response(media, status, {"errors": [shown]}, headers)
+            return _response(media, kind_of(error).status, {"errors": [shown]}, headers_of(error))
         body = json.loads(answered.body)
         headers = {"idempotent-replayed": "true"} if answered.is_replayed else {}
         return _response(media, _status(media, body), body, headers)
-
-
-_KEY_STATUS: Final[tuple[tuple[type[SorafeedError], int], ...]] = (
-    (KeyReusedError, 422),
-    (StillRunningError, 409),
-    (OutcomeUnknownError, 409),
-    (UnavailableError, 503),
-)
 
 
 class _FailedError(Exception):

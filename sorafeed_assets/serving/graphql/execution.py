@@ -27,20 +27,19 @@ from graphql import (
 
 from sorafeed_assets.domain.errors import (
     InvalidInputError,
-    NotFoundError,
     SorafeedError,
     UnavailableError,
 )
-from sorafeed_assets.serving.access.access import ForbiddenError, UnauthenticatedError
 from sorafeed_assets.serving.graphql.context import Context, stored_but
-from sorafeed_assets.serving.graphql.fast_fields import PlainFirst
-from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, QueryTooLargeError, check_size
+from sorafeed_assets.serving.graphql.fast_fields import FastFieldContext
+from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, check_size
 from sorafeed_assets.serving.graphql.text import check_document, check_variables
-
-
-class OutcomeUnknownError(SorafeedError):
-    """The server that executed a request ended before it stored the answer."""
-
+from sorafeed_assets.serving.http.errors import (
+    INTERNAL,
+    QueryTooLargeError,
+    internal_message,
+    kind_of,
+)
 
 # Of a query; a mutation that is given up would still be stored.
 _TIME_SECONDS: Final = 15.0
@@ -49,16 +48,6 @@ _MOST_DOCUMENTS: Final = 500
 _MOST_DOCUMENT_BYTES: Final = 32_000_000
 _TOKEN_BYTES: Final = 600
 _MOST_ERRORS: Final = 10
-_CODES: Final[tuple[tuple[type[SorafeedError], str], ...]] = (
-    (InvalidInputError, "BAD_USER_INPUT"),
-    (NotFoundError, "NOT_FOUND"),
-    (UnauthenticatedError, "UNAUTHENTICATED"),
-    (ForbiddenError, "FORBIDDEN"),
-    (QueryTooLargeError, "QUERY_TOO_LARGE"),
-    (UnavailableError, "UNAVAILABLE"),
-    (OutcomeUnknownError, "OUTCOME_UNKNOWN"),
-)
-
 _log: Final = structlog.get_logger(__name__)
 
 
@@ -99,7 +88,7 @@ class Executed:
     has_changed: bool = False
 
 
-class RefusedError(SorafeedError):
+class NotExecutedError(SorafeedError):
     """A request that is not executed; ``errors`` say why."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
@@ -123,13 +112,13 @@ class Executor:
         """What to execute.
 
         Raises:
-            RefusedError: the document is wrong, too large, or does not say what to do.
+            NotExecutedError: the document is wrong, too large, or does not say what to do.
         """
         document = self._document(request.query)
         operation = get_operation_ast(document, request.operation_name)
         if operation is None:
             named = request.operation_name
-            raise RefusedError([
+            raise NotExecutedError([
                 GraphQLError(
                     f"there is no operation {named!r} in the document" if named
                     else "the document has several operations; name one as operationName"
@@ -140,12 +129,12 @@ class Executor:
             self._schema, operation.variable_definitions, dict(request.variables)
         )
         if isinstance(values, list):
-            raise RefusedError(values)
+            raise NotExecutedError(values)
         try:
             check_variables({name: request.variables.get(name) for name in values})
             check_size(document, operation, values)
         except (QueryTooLargeError, InvalidInputError) as error:
-            raise RefusedError([GraphQLError(str(error), original_error=error)]) from error
+            raise NotExecutedError([GraphQLError(str(error), original_error=error)]) from error
         return Prepared(document, operation)
 
     def _document(self, query: str) -> DocumentNode:
@@ -155,16 +144,16 @@ class Executor:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
         except GraphQLError as error:
-            raise RefusedError([error]) from error
+            raise NotExecutedError([error]) from error
         except RecursionError as error:
-            raise RefusedError([GraphQLError("the query nests too deeply")]) from error
+            raise NotExecutedError([GraphQLError("the query nests too deeply")]) from error
         problems = validate(self._schema, document, max_errors=_MOST_ERRORS)
         if problems:
-            raise RefusedError(problems)
+            raise NotExecutedError(problems)
         try:
             check_document(document)
         except InvalidInputError as error:
-            raise RefusedError([GraphQLError(str(error), original_error=error)]) from error
+            raise NotExecutedError([GraphQLError(str(error), original_error=error)]) from error
         if _size(document) <= self._documents.maxsize:
             self._documents[query] = document
         return document
@@ -181,7 +170,7 @@ class Executor:
                     context_value=context,
                     variable_values=dict(request.variables),
                     operation_name=request.operation_name,
-                    execution_context_class=PlainFirst,
+                    execution_context_class=FastFieldContext,
                 )
                 result = outcome if isinstance(outcome, ExecutionResult) else await outcome
         except TimeoutError:
@@ -195,7 +184,7 @@ class Executor:
         if errors:
             body["errors"] = [self.shown(error, request_id) for error in errors]
             for shown in body["errors"]:
-                context.runtime.metrics.errors.labels(shown["extensions"]["code"]).inc()
+                context.server.metrics.errors.labels(shown["extensions"]["code"]).inc()
         # No data and no path: the variables were refused, nothing was executed.
         if result.data is not None or any(error.path for error in errors):
             body["data"] = result.data
@@ -214,13 +203,13 @@ class Executor:
         extensions: dict[str, Any] = {"requestId": request_id}
         original = error.original_error
         if isinstance(original, SorafeedError):
-            code = next((name for kind, name in _CODES if isinstance(original, kind)), "REFUSED")
+            code = kind_of(original).code
             if isinstance(original, InvalidInputError):
                 extensions["field"] = original.field
         elif original is not None and not isinstance(original, GraphQLError):
             _log.error("failed", request_id=request_id, path=error.path, exc_info=original)
-            code = "INTERNAL"
-            shown["message"] = f"something went wrong here; request {request_id} in the log"
+            code = INTERNAL.code
+            shown["message"] = internal_message(request_id)
         shown["extensions"] = {"code": code, **extensions}
         return shown
 

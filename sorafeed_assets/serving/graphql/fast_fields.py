@@ -24,13 +24,13 @@ from graphql import (
 from graphql.pyutils import Path
 from strawberry.types.field import StrawberryField
 
-_PLAIN: Final = "plain"
+_FAST: Final = "fast"
 _FIELD: Final = "strawberry-definition"
 
 _Fields = dict[str, list[FieldNode]]
 
 
-class _Plain(NamedTuple):
+class _FastField(NamedTuple):
     """Where a field's value is, how it is written, and whether it may be null."""
 
     attribute: str
@@ -38,19 +38,19 @@ class _Plain(NamedTuple):
     is_required: bool
 
 
-def mark_plain_fields(schema: GraphQLSchema) -> None:
+def mark_fast_fields(schema: GraphQLSchema) -> None:
     """Find the plain fields of every type, once."""
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLObjectType) and kind.is_type_of is None:
-            kind.extensions[_PLAIN] = dict(_plain_fields(kind))
+            kind.extensions[_FAST] = dict(_fast_fields(kind))
 
 
-def _plain_fields(kind: GraphQLObjectType) -> Iterable[tuple[str, _Plain]]:
+def _fast_fields(kind: GraphQLObjectType) -> Iterable[tuple[str, _FastField]]:
     for name, field in kind.fields.items():
         defined = field.extensions.get(_FIELD)
         inner, is_required = _unwrapped(field.type)
         if isinstance(defined, StrawberryField) and defined.is_basic_field and is_leaf_type(inner):
-            yield name, _Plain(defined.python_name, _serializer(inner), is_required)
+            yield name, _FastField(defined.python_name, _serializer(inner), is_required)
 
 
 def _serializer(leaf: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
@@ -64,7 +64,7 @@ def _unwrapped(kind: Any) -> tuple[Any, bool]:
     return (kind.of_type, True) if isinstance(kind, GraphQLNonNull) else (kind, False)
 
 
-class PlainFirst(ExecutionContext):
+class FastFieldContext(ExecutionContext):
     """Executes plain fields by itself, and leaves the others to graphql-core."""
 
     def execute_fields(
@@ -75,7 +75,7 @@ class PlainFirst(ExecutionContext):
         fields: _Fields,
     ) -> Awaitable[dict[str, Any]] | dict[str, Any]:
         """The values of an object's fields."""
-        known = _values(parent_type.extensions.get(_PLAIN, {}), source_value, fields)
+        known = _values(parent_type.extensions.get(_FAST, {}), source_value, fields)
         if len(known) == len(fields):
             return known
         rest = {name: nodes for name, nodes in fields.items() if name not in known}
@@ -99,7 +99,7 @@ class PlainFirst(ExecutionContext):
         """The rows of a list, at once when all that is asked of them is plain."""
         kind, _ = _unwrapped(return_type.of_type)
         if isinstance(result, list) and isinstance(kind, GraphQLObjectType):
-            plain: Mapping[str, _Plain] = kind.extensions.get(_PLAIN, {})
+            plain: Mapping[str, _FastField] = kind.extensions.get(_FAST, {})
             fields = self.collect_subfields(kind, field_nodes)
             if all(nodes[0].name.value in plain for nodes in fields.values()):
                 rows = [_values(plain, row, fields) for row in result]
@@ -108,7 +108,7 @@ class PlainFirst(ExecutionContext):
         return super().complete_list_value(return_type, field_nodes, info, path, result)
 
 
-def _values(plain: Mapping[str, _Plain], source: Any, fields: _Fields) -> dict[str, Any]:
+def _values(plain: Mapping[str, _FastField], source: Any, fields: _Fields) -> dict[str, Any]:
     """The plain values by name, without those that are wrong."""
     values = {}
     for name, nodes in fields.items():

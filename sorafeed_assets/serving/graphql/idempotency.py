@@ -23,11 +23,15 @@ from sorafeed_assets.services.idempotency import Claim, Key
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.graphql.execution import (
     Executed,
-    OutcomeUnknownError,
     Request,
     encoded,
 )
-from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.serving.http.errors import (
+    KeyReusedError,
+    OutcomeUnknownError,
+    StillRunningError,
+)
+from sorafeed_assets.serving.state import ServerState
 
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?", re.ASCII)
@@ -38,14 +42,6 @@ _WAIT_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.1
 
 _log: Final = structlog.get_logger(__name__)
-
-
-class KeyReusedError(InvalidInputError):
-    """A key was used for another request."""
-
-
-class StillRunningError(UnavailableError):
-    """The first request with this key is still being executed."""
 
 
 class Answered(NamedTuple):
@@ -67,7 +63,7 @@ def check_key(header: str) -> str:
 
 
 async def execute_once(
-    runtime: Runtime,
+    server: ServerState,
     principal: Principal,
     key: str,
     asked: Request,
@@ -83,13 +79,13 @@ async def execute_once(
     """
     of_token = (principal.token.id, key)
     digest = _digest(asked)
-    claim = await _claimed(runtime, of_token, digest)
+    claim = await _claimed(server, of_token, digest)
     if claim.digest != digest:
         raise KeyReusedError(HEADER, "was used for another request; use another key")
     if claim.answer is not None:
         return Answered(claim.answer.encode(), is_replayed=True)
     if claim.is_new:
-        return await _execute(runtime, of_token, execute)
+        return await _execute(server, of_token, execute)
     if claim.is_running:
         raise StillRunningError(
             "the first request with this key is still being executed; send it again in a moment"
@@ -100,12 +96,12 @@ async def execute_once(
     )
 
 
-async def _claimed(runtime: Runtime, key: Key, digest: str) -> Claim:
+async def _claimed(server: ServerState, key: Key, digest: str) -> Claim:
     """The key's claim; while another request holds it, wait for its answer."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
-        claim = await runtime.change(
-            lambda: idempotency.claim(runtime.change_engine, key, digest, _LEASE_SECONDS)
+        claim = await server.change(
+            lambda: idempotency.claim(server.change_engine, key, digest, _LEASE_SECONDS)
         )
         is_held = claim.is_running and not claim.is_new and claim.answer is None
         if not is_held or claim.digest != digest or time.monotonic() >= deadline:
@@ -114,19 +110,19 @@ async def _claimed(runtime: Runtime, key: Key, digest: str) -> Claim:
 
 
 async def _execute(
-    runtime: Runtime, key: Key, execute: Callable[[], Awaitable[Executed]]
+    server: ServerState, key: Key, execute: Callable[[], Awaitable[Executed]]
 ) -> Answered:
-    engine = runtime.change_engine
-    async with _prolonged(runtime, key):
+    engine = server.change_engine
+    async with _prolonged(server, key):
         executed = await execute()
     body = encoded(executed.body)
     try:
         if executed.has_changed or not _was_unavailable(executed):
-            await runtime.change(lambda: idempotency.finish(engine, key, body.decode()))
+            await server.change(lambda: idempotency.finish(engine, key, body.decode()))
         elif all(isinstance(error, BusyError) for error in executed.failures):
-            await runtime.change(lambda: idempotency.release(engine, key))
+            await server.change(lambda: idempotency.release(engine, key))
         else:
-            await runtime.change(lambda: idempotency.abandon(engine, key))
+            await server.change(lambda: idempotency.abandon(engine, key))
     except UnavailableError as error:
         # A repeat is told that the outcome is unknown; this client is told the outcome.
         _log.warning("the answer to a mutation is not stored", problem=str(error))
@@ -138,15 +134,15 @@ def _was_unavailable(executed: Executed) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _prolonged(runtime: Runtime, key: Key) -> AsyncIterator[None]:
+async def _prolonged(server: ServerState, key: Key) -> AsyncIterator[None]:
     """Keep a key for as long as the block lasts."""
 
     async def prolong() -> None:
         while True:
             await asyncio.sleep(_PROLONG_SECONDS)
             with contextlib.suppress(UnavailableError):
-                await runtime.change(
-                    lambda: idempotency.prolong(runtime.change_engine, key, _LEASE_SECONDS)
+                await server.change(
+                    lambda: idempotency.prolong(server.change_engine, key, _LEASE_SECONDS)
                 )
 
     task = asyncio.create_task(prolong())

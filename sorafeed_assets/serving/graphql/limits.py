@@ -16,7 +16,7 @@ from graphql import (
     VariableNode,
 )
 
-from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.serving.http.errors import QueryTooLargeError
 
 MAX_TOKENS: Final = 2_000
 MAX_DEPTH: Final = 12
@@ -27,10 +27,6 @@ _USUAL_LENGTH: Final = 10
 _LISTS: Final = frozenset({"blocks", "queue", "builds", "dryBlocks"})
 _PAGED: Final = frozenset({"displays", "playlists", "posts", "terms", "plan", "plays"})
 _DEFAULT_PAGE: Final = 20
-
-
-class QueryTooLargeError(SorafeedError):
-    """A query asks for more than one request may."""
 
 
 @dataclass(slots=True)

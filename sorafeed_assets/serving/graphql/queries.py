@@ -4,9 +4,9 @@ import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.services.counts.typeahead import preview_count
+from sorafeed_assets.serving.graphql.connections import connection, info_of
 from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display, load_display
-from sorafeed_assets.serving.graphql.lists import connection, info_of
 from sorafeed_assets.serving.graphql.types import (
     After,
     Connection,
@@ -36,7 +36,7 @@ class DisplayConnection:
     async def total_count(self, info: Info) -> int | None:
         if self.is_searched:
             return None
-        return await info.context.runtime.run(info.context.runtime.readings.count_displays)
+        return await info.context.server.run(info.context.server.queries.count_displays)
 
 
 @strawberry.type(description="What can be read.")
@@ -53,8 +53,8 @@ class Query:
         context = info.context
         context.principal.must_read()
         context.tags.add(DISPLAYS_TAG)
-        reads = context.runtime.readings
-        page = await context.runtime.run(lambda: reads.display_page(order_by, search, first, after))
+        reads = context.server.queries
+        page = await context.server.run(lambda: reads.display_page(order_by, search, first, after))
         for _, record in page.rows:
             context.touch(record.id)
         return DisplayConnection(
@@ -86,10 +86,8 @@ class Query:
         after: After = None,
     ) -> Connection[Post]:
         info.context.principal.must_read()
-        runtime = info.context.runtime
-        page = await runtime.run(
-            lambda: runtime.readings.matching_posts(search, format, first, after)
-        )
+        server = info.context.server
+        page = await server.run(lambda: server.queries.matching_posts(search, format, first, after))
         return connection(page, Post.of)
 
     @strawberry.field(
@@ -105,14 +103,14 @@ class Query:
         context = info.context
         context.principal.must_read()
         context.tags.add(COUNTS_TAG)
-        runtime = context.runtime
-        found = await runtime.run(
+        server = context.server
+        found = await server.run(
             lambda: preview_count(
-                runtime.change_engine if context.may_store else runtime.engine,
+                server.change_engine if context.may_store else server.engine,
                 search,
                 format,
                 may_track=context.may_store,
-                on_tracked=runtime.commands.tell_of_terms,
+                on_tracked=server.commands.tell_of_terms,
             )
         )
         return Count(
@@ -130,6 +128,6 @@ class Query:
         context = info.context
         context.principal.must_read()
         context.tags |= {TERMS_TAG, COUNTS_TAG}
-        reads = context.runtime.readings
-        page = await context.runtime.run(lambda: reads.terms(search, first, after))
+        reads = context.server.queries
+        page = await context.server.run(lambda: reads.terms(search, first, after))
         return connection(page, Term.of)

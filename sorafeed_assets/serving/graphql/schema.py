@@ -5,7 +5,7 @@ from graphql import GraphQLSchema
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from sorafeed_assets.serving.graphql.fast_fields import mark_plain_fields
+from sorafeed_assets.serving.graphql.fast_fields import mark_fast_fields
 from sorafeed_assets.serving.graphql.mutations import Mutation
 from sorafeed_assets.serving.graphql.queries import Query
 
@@ -18,7 +18,7 @@ def build_schema() -> strawberry.Schema:
 def executable(schema: strawberry.Schema) -> GraphQLSchema:
     """What graphql-core validates and executes against."""
     inner: GraphQLSchema = schema._schema  # noqa: SLF001  # strawberry has no public name for it
-    mark_plain_fields(inner)
+    mark_fast_fields(inner)
     return inner
 
 

@@ -1,9 +1,11 @@
-"""Errors as HTTP answers: a code, a message, the request's id, and nothing from inside."""
+"""Errors as clients get them: one table of codes and statuses, for HTTP and for GraphQL.
+
+Exceptions that only serving raises are here too. An answer tells nothing from inside.
+"""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -13,25 +15,80 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
-from sorafeed_assets.serving.access.access import (
-    ForbiddenError,
-    TooManyCallsError,
-    UnauthenticatedError,
+
+
+class UnauthenticatedError(SorafeedError):
+    """A request has no token, or one that is unknown, expired or revoked."""
+
+
+class ForbiddenError(SorafeedError):
+    """A valid token does not permit this request."""
+
+
+class TooManyCallsError(SorafeedError):
+    """A client makes more calls a second than it may."""
+
+
+class QueryTooLargeError(SorafeedError):
+    """A query asks for more than one request may."""
+
+
+class KeyReusedError(InvalidInputError):
+    """An idempotency key was used for another request."""
+
+
+class StillRunningError(UnavailableError):
+    """The first request with this idempotency key is still being executed."""
+
+
+class OutcomeUnknownError(SorafeedError):
+    """The server that executed a request ended before it stored the answer."""
+
+
+class ErrorKind(NamedTuple):
+    """How an error is given to a client."""
+
+    code: str
+    status: int
+
+
+# The first that fits: subclasses come before their base.
+_KINDS: Final[tuple[tuple[type[SorafeedError], ErrorKind], ...]] = (
+    (KeyReusedError, ErrorKind("BAD_USER_INPUT", 422)),
+    (InvalidInputError, ErrorKind("BAD_USER_INPUT", 400)),
+    (QueryTooLargeError, ErrorKind("QUERY_TOO_LARGE", 400)),
+    (UnauthenticatedError, ErrorKind("UNAUTHENTICATED", 401)),
+    (ForbiddenError, ErrorKind("FORBIDDEN", 403)),
+    (NotFoundError, ErrorKind("NOT_FOUND", 404)),
+    (StillRunningError, ErrorKind("UNAVAILABLE", 409)),
+    (OutcomeUnknownError, ErrorKind("OUTCOME_UNKNOWN", 409)),
+    (TooManyCallsError, ErrorKind("TOO_MANY_CALLS", 429)),
+    (UnavailableError, ErrorKind("UNAVAILABLE", 503)),
 )
-
-_STATUS: Final[tuple[tuple[type[SorafeedError], int, str], ...]] = (
-    (InvalidInputError, 400, "BAD_USER_INPUT"),
-    (UnauthenticatedError, 401, "UNAUTHENTICATED"),
-    (ForbiddenError, 403, "FORBIDDEN"),
-    (NotFoundError, 404, "NOT_FOUND"),
-    (TooManyCallsError, 429, "TOO_MANY_CALLS"),
-    (UnavailableError, 503, "UNAVAILABLE"),
-)
-
-_log: Final = structlog.get_logger(__name__)
+_OTHER: Final = ErrorKind("REFUSED", 400)
+INTERNAL: Final = ErrorKind("INTERNAL", 500)
 
 
-def refusal(
+def kind_of(error: SorafeedError) -> ErrorKind:
+    """The code and the HTTP status of an error."""
+    return next((kind for raised, kind in _KINDS if isinstance(error, raised)), _OTHER)
+
+
+def headers_of(error: SorafeedError) -> dict[str, str]:
+    """The headers of an answer that is an error."""
+    if isinstance(error, (UnavailableError, TooManyCallsError)):
+        return {"retry-after": "1"}
+    if isinstance(error, UnauthenticatedError):
+        return {"www-authenticate": 'Bearer realm="sorafeed"'}
+    return {}
+
+
+def internal_message(request_id: str) -> str:
+    """What a client is told about a mistake in the code: only where it is logged."""
+    return f"something went wrong here; request {request_id} in the log"
+
+
+def error_response(
     status: int,
     code: str,
     message: str,
@@ -40,30 +97,24 @@ def refusal(
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """What every refused request is answered with."""
+    """An error as JSON, outside GraphQL."""
     error = {"code": code, "message": message, "request_id": request_id}
     if field is not None:
         error["field"] = field
     return JSONResponse({"error": error}, status, dict(headers or {}))
 
 
-def refused(error: SorafeedError, request_id: str) -> Response:
-    """The answer to a request that an error of ours refused."""
-    status, code = next(
-        ((status, code) for kind, status, code in _STATUS if isinstance(error, kind)),
-        (400, "REFUSED"),
-    )
-    headers: dict[str, str] = {}
-    if isinstance(error, (UnavailableError, TooManyCallsError)):
-        headers["retry-after"] = "1"
-    if isinstance(error, UnauthenticatedError):
-        headers["www-authenticate"] = 'Bearer realm="sorafeed"'
+def response_for(error: SorafeedError, request_id: str) -> Response:
+    """The answer to a request that raised an error."""
+    kind = kind_of(error)
     field = error.field if isinstance(error, InvalidInputError) else None
-    return refusal(status, code, str(error), request_id, field=field, headers=headers)
+    return error_response(
+        kind.status, kind.code, str(error), request_id, field=field, headers=headers_of(error)
+    )
 
 
 async def on_sorafeed_error(request: Request, error: Exception) -> Response:
-    """For errors that a user can act on."""
+    """Handle the errors that a client can act on."""
     if not isinstance(error, SorafeedError):
         raise error
-    return refused(error, request.state.request_id)
+    return response_for(error, request.state.request_id)

@@ -11,7 +11,7 @@ from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.timelines.queues import queue_status
 from sorafeed_assets.serving.access.access import Principal
-from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.postgres.engine import ping
 
 
@@ -22,41 +22,41 @@ async def healthz(_request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """Each dependency by name. Without Redis all is slower; without Postgres nothing changes."""
-    runtime: Runtime = request.app.state.runtime
-    postgres, redis = await asyncio.gather(_postgres(runtime), _redis(runtime))
+    server: ServerState = request.app.state.server
+    postgres, redis = await asyncio.gather(_postgres(server), _redis(server))
     checks: dict[str, Any] = {
         "postgres": postgres,
         "redis": redis,
-        "channel": "ok" if runtime.listener.is_connected else "lost",
-        "snapshots": "ok" if runtime.snapshots_are_current else "old",
-        "cache": "warm" if runtime.is_warm else "cold",
+        "channel": "ok" if server.listener.is_connected else "lost",
+        "snapshots": "ok" if server.snapshots_are_current else "old",
+        "cache": "warm" if server.is_warm else "cold",
         "background": {
             name: {
                 "last_success": state.last_success and state.last_success.isoformat(),
                 "failures": state.failures,
             }
-            for name, state in runtime.background.states.items()
+            for name, state in server.background.states.items()
         },
     }
-    ready = postgres == "ok" and runtime.is_warm
+    ready = postgres == "ok" and server.is_warm
     status = "ready" if ready else "not ready"
-    is_well = redis == "ok" and runtime.snapshots_are_current and runtime.background.is_well
+    is_well = redis == "ok" and server.snapshots_are_current and server.background.is_well
     if ready and not is_well:
         status = "degraded"
     return JSONResponse({"status": status, **checks}, status_code=200 if ready else 503)
 
 
-async def _postgres(runtime: Runtime) -> str:
+async def _postgres(server: ServerState) -> str:
     try:
-        await asyncio.wait_for(runtime.run(lambda: ping(runtime.engine)), 2.0)
+        await asyncio.wait_for(server.run(lambda: ping(server.engine)), 2.0)
     except (UnavailableError, TimeoutError):
         return "does not answer"
     return "ok"
 
 
-async def _redis(runtime: Runtime) -> str:
+async def _redis(server: ServerState) -> str:
     try:
-        await runtime.async_redis.ping()
+        await server.async_redis.ping()
     except (RedisError, OSError):
         return "does not answer"
     return "ok"
@@ -66,16 +66,16 @@ async def metrics(request: Request) -> Response:
     """The figures for Prometheus; for a reader's or an admin's token."""
     principal: Principal = request.state.principal
     principal.must_read()
-    runtime: Runtime = request.app.state.runtime
-    figures = runtime.metrics
-    figures.cache_hits.set(runtime.answers.hits)
-    figures.cache_misses.set(runtime.answers.misses)
-    figures.pages.set(len(runtime.hub))
-    figures.trusted.set(runtime.listener.is_connected)
+    server: ServerState = request.app.state.server
+    figures = server.metrics
+    figures.cache_hits.set(server.responses.hits)
+    figures.cache_misses.set(server.responses.misses)
+    figures.pages.set(len(server.hub))
+    figures.trusted.set(server.listener.is_connected)
     try:
-        window = runtime.settings.window
-        queues = await runtime.run(lambda: queue_status(runtime.engine, window))
-        failed = await runtime.run(lambda: failed_counts(runtime.engine))
+        window = server.settings.window
+        queues = await server.run(lambda: queue_status(server.engine, window))
+        failed = await server.run(lambda: failed_counts(server.engine))
     except UnavailableError:
         figures.displays.clear()
     else:

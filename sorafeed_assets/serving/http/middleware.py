@@ -13,15 +13,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
 from sorafeed_assets.services.tokens import Token
 from sorafeed_assets.serving.access.access import (
-    ForbiddenError,
     Principal,
-    UnauthenticatedError,
     checked,
     is_same_origin,
     secrets_of,
 )
-from sorafeed_assets.serving.http.errors import refusal, refused
-from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.serving.http.errors import (
+    INTERNAL,
+    ForbiddenError,
+    UnauthenticatedError,
+    error_response,
+    internal_message,
+    response_for,
+)
+from sorafeed_assets.serving.state import ServerState
 
 MAX_BODY: Final = 1_000_000
 # Read and thrown away, so that whoever still sends hears the refusal.
@@ -87,15 +92,16 @@ class Requests:
         except Exception as error:  # noqa: BLE001  # nothing of it may reach the client
             _log.error("failed", request_id=request_id, exc_info=error)
             if not status:
-                message = f"something went wrong here; request {request_id} in the log"
-                response = refusal(500, "INTERNAL", message, request_id)
+                response = error_response(
+                    INTERNAL.status, INTERNAL.code, internal_message(request_id), request_id
+                )
                 await response(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "none")
-            runtime: Runtime = scope["app"].state.runtime
-            runtime.metrics.requests.labels(route, str(status)).inc()
-            runtime.metrics.seconds.labels(route).observe(seconds)
+            server: ServerState = scope["app"].state.server
+            server.metrics.requests.labels(route, str(status)).inc()
+            server.metrics.seconds.labels(route).observe(seconds)
             _log.info(
                 "request",
                 request_id=request_id,
@@ -136,7 +142,7 @@ class BodyLimit:
                 await _discard(receive)
             text = f"the body is over {self._most:,} bytes; send less"
             request_id = scope["state"]["request_id"]
-            await refusal(413, "BODY_TOO_LARGE", text, request_id)(scope, receive, send)
+            await error_response(413, "BODY_TOO_LARGE", text, request_id)(scope, receive, send)
             return
         body: list[Message] = [
             {"type": "http.request", "body": b"".join(parts), "more_body": False}
@@ -169,28 +175,28 @@ class Access:
         if scope["type"] != "http" or path.startswith(_OPEN):
             await self._app(scope, receive, send)
             return
-        runtime: Runtime = scope["app"].state.runtime
+        server: ServerState = scope["app"].state.server
         headers = Headers(scope=scope)
         caller = (scope.get("client") or ("?", 0))[0]
         try:
             try:
-                principal = await _principal(runtime, headers, path, caller)
+                principal = await _principal(server, headers, path, caller)
             except UnauthenticatedError:
                 if path != _HOME and not path.startswith(_PAGES):
-                    runtime.strangers.take(caller)
+                    server.unauthenticated_rates.take(caller)
                     raise
                 principal = None
             if principal is not None:
-                runtime.rates.take(str(principal.token.id))
+                server.token_rates.take(str(principal.token.id))
                 _refuse_forged(scope, headers, principal)
         except SorafeedError as error:
-            await refused(error, scope["state"]["request_id"])(scope, receive, send)
+            await response_for(error, scope["state"]["request_id"])(scope, receive, send)
             return
         scope["state"]["principal"] = principal
         await self._app(scope, receive, send)
 
 
-async def _principal(runtime: Runtime, headers: Headers, path: str, caller: str) -> Principal:
+async def _principal(server: ServerState, headers: Headers, path: str, caller: str) -> Principal:
     of_display = _OF_DISPLAY.match(path)
     display_id = of_display and of_display[1]
     refusal_found = UnauthenticatedError(
@@ -198,28 +204,28 @@ async def _principal(runtime: Runtime, headers: Headers, path: str, caller: str)
     )
     for secret, by_cookie in secrets_of(headers, display_id):
         try:
-            return Principal(checked(await _token(runtime, secret, caller)), by_cookie)
+            return Principal(checked(await _token(server, secret, caller)), by_cookie)
         except UnauthenticatedError as error:
             refusal_found = error
     raise refusal_found
 
 
-async def _token(runtime: Runtime, secret: str, caller: str) -> Token | None:
-    is_known, token = runtime.tokens.get(secret)
+async def _token(server: ServerState, secret: str, caller: str) -> Token | None:
+    is_known, token = server.tokens.get(secret)
     if is_known:
         return token
-    generation = runtime.tokens.generation
+    generation = server.tokens.generation
     try:
-        token = await runtime.stored_tokens.read(secret)
+        token = await server.stored_tokens.read(secret)
     except UnavailableError:
         # While Postgres is away, who was known a while ago still is.
-        stale = runtime.tokens.stale(secret)
+        stale = server.tokens.stale(secret)
         if stale is None:
             raise
         return stale
     if token is None:
-        runtime.strangers.take(caller)
-    runtime.tokens.put(secret, token, generation)
+        server.unauthenticated_rates.take(caller)
+    server.tokens.put(secret, token, generation)
     return token
 
 

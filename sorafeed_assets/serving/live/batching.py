@@ -9,7 +9,7 @@ _MOST_AT_ONCE: Final = 200
 _Value = TypeVar("_Value")
 
 
-class Together(Generic[_Value]):
+class BatchedReads(Generic[_Value]):
     """Reads of one kind, for one event loop.
 
     Args:

@@ -25,7 +25,7 @@ class _Computation(Generic[_Value]):
     task: "asyncio.Task[_Value] | None" = None
 
 
-class Answers(Generic[_Value]):
+class ResponseCache(Generic[_Value]):
     """A cache for one event loop. It holds nothing while it is not trusted.
 
     Args:

@@ -2,14 +2,14 @@
 
 from redis.asyncio import Redis
 
-from sorafeed_assets.serving.live.batching import Together
+from sorafeed_assets.serving.live.batching import BatchedReads
 from sorafeed_assets.storage.cache.redis import playback_key, timeline_key
 
 Stored = tuple[str, str]
 """A display's snapshot and its playback state."""
 
 
-def snapshots_of(redis: Redis) -> Together[Stored]:
+def snapshot_reads(redis: Redis) -> BatchedReads[Stored]:
     """Reads of what is stored by display; what Redis lacks a part of is not found."""
 
     async def read(ids: list[str]) -> dict[str, Stored]:
@@ -21,4 +21,4 @@ def snapshots_of(redis: Redis) -> Together[Stored]:
             if snapshot is not None and state is not None
         }
 
-    return Together(read)
+    return BatchedReads(read)

@@ -25,12 +25,12 @@ from sorafeed_assets.services.tokens import Role, find_token
 from sorafeed_assets.serving.access.access import (
     ADMIN_COOKIE,
     Principal,
-    UnauthenticatedError,
     checked,
     player_cookie,
 )
+from sorafeed_assets.serving.http.errors import UnauthenticatedError
 from sorafeed_assets.serving.pages import views
-from sorafeed_assets.serving.runtime import Answer, Runtime
+from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
 
 _FOLDER: Final = Path(__file__).parent
@@ -76,14 +76,14 @@ def _card(card: views.Card) -> str:
     return _templates().get_template("card.html").render(card=card)
 
 
-def _together(cards: Sequence[views.Card]) -> Markup:
+def _markup_of(cards: Sequence[views.Card]) -> Markup:
     return Markup("\n".join([_card(each) for each in cards]))  # noqa: S704  # escaped by the template
 
 
-def _wall_body(cards: Sequence[views.Card], **values: object) -> bytes:
+def _overview_body(cards: Sequence[views.Card], **values: object) -> bytes:
     return _render(
-        "wall.html",
-        cards=_together(cards),
+        "overview.html",
+        cards=_markup_of(cards),
         shown=len(cards),
         online=sum(each.is_online for each in cards),
         troubled=sum(bool(each.problems) for each in cards),
@@ -100,61 +100,63 @@ async def home(_request: Request) -> Response:
     return RedirectResponse("/admin", 303)
 
 
-async def wall(request: Request) -> Response:
+async def overview(request: Request) -> Response:
     """All displays at a glance."""
     entered = await _entered(request, ADMIN_COOKIE)
     if entered is not None:
         return entered
-    runtime, principal = _asked(request)
+    server, principal = _asked(request)
     if principal is None:
         return _sign_in()
     principal.must_read()
     try:
-        answer = await wall_answer(runtime, is_admin=principal.token.role is Role.ADMIN)
+        answer = await overview_response(server, is_admin=principal.token.role is Role.ADMIN)
     except UnavailableError as error:
         problem = str(error)
-        body = await runtime.run(lambda: _render_stored_wall(runtime, problem))
-        return _page(body, "wall")
-    return _page(answer.body, "wall")
+        body = await server.run(lambda: _render_stored_overview(server, problem))
+        return _page(body, "overview")
+    return _page(answer.body, "overview")
 
 
-async def wall_answer(runtime: Runtime, *, is_admin: bool) -> Answer:
+async def overview_response(server: ServerState, *, is_admin: bool) -> CachedResponse:
     """The wall's page, from memory when it is there.
 
     Raises:
         UnavailableError: PostgreSQL does not answer, or not in time.
     """
 
-    async def compute(tags: set[str]) -> Answer:
-        return Answer(await runtime.run(lambda: _render_wall(runtime, tags, is_admin=is_admin)))
+    async def compute(tags: set[str]) -> CachedResponse:
+        return CachedResponse(
+            await server.run(lambda: _render_overview(server, tags, is_admin=is_admin))
+        )
 
-    return await runtime.answers.get(f"page:wall:{is_admin}", compute)
+    return await server.responses.get(f"page:overview:{is_admin}", compute)
 
 
-def _render_wall(runtime: Runtime, tags: set[str], *, is_admin: bool) -> bytes:
+def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> bytes:
     tags.update((DISPLAYS_TAG, COUNTS_TAG))
-    cards = _read_cards(runtime, None)
+    cards = _read_cards(server, None)
     tags.update(display_tag(card.code) for card in cards)
-    failed = failed_counts(runtime.engine)
-    return _wall_body(
+    failed = failed_counts(server.engine)
+    return _overview_body(
         cards,
         failed_counts=failed,
-        links=views.dagster_links(runtime.settings),
+        links=views.dagster_links(server.settings),
         is_admin=is_admin,
         notice=None,
     )
 
 
-def _render_stored_wall(runtime: Runtime, problem: str) -> bytes:
-    snapshot = cached_admin_snapshot(runtime.redis)
+def _render_stored_overview(server: ServerState, problem: str) -> bytes:
+    snapshot = cached_admin_snapshot(server.redis)
     if snapshot is None:
         raise UnavailableError(problem)
     stored: list[dict[str, Any]] = snapshot.get("displays", [])
-    window = runtime.settings.window
-    return _wall_body(
+    window = server.settings.window
+    return _overview_body(
         [views.stored_card(each, window) for each in stored],
         failed_counts={},
-        links=views.dagster_links(runtime.settings),
+        links=views.dagster_links(server.settings),
         is_admin=False,
         notice=f"{problem} This is how the wall was a while ago.",
     )
@@ -162,64 +164,66 @@ def _render_stored_wall(runtime: Runtime, problem: str) -> bytes:
 
 async def cards(request: Request) -> Response:
     """The cards of some displays, as they are now."""
-    runtime, principal = _asked(request)
+    server, principal = _asked(request)
     if principal is None:
         raise UnauthenticatedError("sign in again")
     principal.must_read()
     given = request.query_params.get("ids", "")
     codes = [check_display_code(code, "ids") for code in given.split(",")[:_MOST_CARDS] if code]
-    shown = await runtime.run(lambda: _read_cards(runtime, codes))
-    return HTMLResponse(_together(shown))
+    shown = await server.run(lambda: _read_cards(server, codes))
+    return HTMLResponse(_markup_of(shown))
 
 
-def _read_cards(runtime: Runtime, codes: Collection[str] | None) -> list[views.Card]:
+def _read_cards(server: ServerState, codes: Collection[str] | None) -> list[views.Card]:
     """The cards of some displays, or of all."""
-    stale = stale_displays(runtime.engine, codes)
-    found = runtime.readings.displays(codes)
-    window = runtime.settings.window
+    stale = stale_displays(server.engine, codes)
+    found = server.queries.displays(codes)
+    window = server.settings.window
     return [views.card(each, window, is_stale=each.id in stale) for each in found.values()]
 
 
 async def display(request: Request) -> Response:
     """One display: what plays and why, its playlist to edit, its history."""
-    runtime, principal = _asked(request)
+    server, principal = _asked(request)
     if principal is None:
         return _sign_in()
-    values = await _display_values(runtime, principal, request.path_params["code"])
+    values = await _display_values(server, principal, request.path_params["code"])
     return _page(_render("display.html", **values), "display")
 
 
 async def parts(request: Request) -> Response:
     """What changes while one looks at a display: what plays, the plan, history, playlists."""
-    runtime, principal = _asked(request)
+    server, principal = _asked(request)
     if principal is None:
         raise UnauthenticatedError("sign in again")
-    values = await _display_values(runtime, principal, request.path_params["code"])
+    values = await _display_values(server, principal, request.path_params["code"])
     return HTMLResponse(_render("fresh.html", **values))
 
 
-async def _display_values(runtime: Runtime, principal: Principal, code: str) -> dict[str, object]:
+async def _display_values(
+    server: ServerState, principal: Principal, code: str
+) -> dict[str, object]:
     check_display_code(code)
     principal.must_read(code)
-    return await runtime.run(
-        lambda: _read_display(runtime, code, is_admin=principal.token.role is Role.ADMIN)
+    return await server.run(
+        lambda: _read_display(server, code, is_admin=principal.token.role is Role.ADMIN)
     )
 
 
-def _read_display(runtime: Runtime, code: str, *, is_admin: bool) -> dict[str, object]:
-    reads = runtime.readings
+def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str, object]:
+    reads = server.queries
     record = reads.displays([code]).get(code)
     if record is None:
         raise DisplayNotFoundError(code)
-    view = timeline_views(runtime.engine, [code]).get(code)
+    view = timeline_views(server.engine, [code]).get(code)
     playlists = [each for _, each in reads.playlists_of([code], 50)[code].rows]
     active = record.active_playlist_id
     blocks = reads.blocks([active])[active] if active else []
     totals = reads.totals({block.term for block in blocks if block.term})
     seen = reads.seen([block.id for block in blocks])
     posts = reads.posts(views.video_ids(view, _AHEAD))
-    is_stale = code in stale_displays(runtime.engine, [code])
-    shown = views.card(record, runtime.settings.window, is_stale=is_stale)
+    is_stale = code in stale_displays(server.engine, [code])
+    shown = views.card(record, server.settings.window, is_stale=is_stale)
     return {
         "display": record,
         "card": shown,
@@ -234,7 +238,7 @@ def _read_display(runtime: Runtime, code: str, *, is_admin: bool) -> dict[str, o
         "playlists": playlists,
         "playlist": next((each for each in playlists if each.id == active), None),
         "blocks": views.shown_blocks(blocks, totals, seen, view),
-        "links": views.dagster_links(runtime.settings, code),
+        "links": views.dagster_links(server.settings, code),
         "is_admin": is_admin,
         "formats": list(Format),
         "fetch_modes": list(FetchMode),
@@ -295,11 +299,11 @@ async def _entered(request: Request, cookie: str) -> Response | None:
 
 
 async def _keep(request: Request, secret: str, cookie: str, target: str) -> Response:
-    runtime: Runtime = request.app.state.runtime
+    server: ServerState = request.app.state.server
     try:
-        token = checked(await runtime.run(lambda: find_token(runtime.engine, secret)))
+        token = checked(await server.run(lambda: find_token(server.engine, secret)))
     except UnauthenticatedError as error:
-        runtime.strangers.take(request.client.host if request.client else "?")
+        server.unauthenticated_rates.take(request.client.host if request.client else "?")
         return _sign_in(target, str(error))
     response = RedirectResponse(target, 303)
     response.set_cookie(
@@ -318,5 +322,5 @@ def _sign_in(target: str = "/admin", problem: str | None = None) -> Response:
     return HTMLResponse(_render("sign_in.html", target=target, problem=problem), 401)
 
 
-def _asked(request: Request) -> tuple[Runtime, Principal | None]:
-    return request.app.state.runtime, request.state.principal
+def _asked(request: Request) -> tuple[ServerState, Principal | None]:
+    return request.app.state.server, request.state.principal

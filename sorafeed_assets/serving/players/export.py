@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
 from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
 from sorafeed_assets.serving.players.media import media_url, page_url
-from sorafeed_assets.serving.runtime import MOST_EXPORTS, Runtime
+from sorafeed_assets.serving.state import MOST_EXPORTS, ServerState
 from sorafeed_assets.storage.catalog.export import stream_posts
 
 _ROWS_AT_ONCE: Final = 500
@@ -22,7 +22,7 @@ _SECONDS: Final = 3_600
 async def export_posts(request: Request) -> Response:
     """One line of JSON for each post that matches, in no particular order."""
     request.state.principal.must_read()
-    runtime: Runtime = request.app.state.runtime
+    server: ServerState = request.app.state.server
     query = parse_query(request.query_params.get("search", ""), "search")
     given = request.query_params.get("format", Format.MIXED.value).lower()
     try:
@@ -31,37 +31,39 @@ async def export_posts(request: Request) -> Response:
         raise InvalidInputError(
             "format", f"is {given[:20]!r}; it must be one of {', '.join(Format)}"
         ) from None
-    if runtime.exports.locked():
+    if server.exports.locked():
         raise UnavailableError(f"{MOST_EXPORTS} exports are under way; try again when one is over")
     return StreamingResponse(
-        _stream(runtime, _lines(runtime, query, format_)),
+        _stream(server, _lines(server, query, format_)),
         media_type="application/x-ndjson",
         headers={"content-disposition": 'attachment; filename="posts.ndjson"'},
     )
 
 
 async def _stream(
-    runtime: Runtime, lines: Generator[bytes, None, None]
+    server: ServerState, lines: Generator[bytes, None, None]
 ) -> AsyncGenerator[bytes, None]:
     """Parts as they are read; a client that goes away gives its connection back at once."""
     pending: Future[bytes] | None = None
-    async with runtime.exports:
+    async with server.exports:
         try:
             while True:
-                pending = runtime.submit(lambda: next(lines, b""))
+                pending = server.submit(lambda: next(lines, b""))
                 part = await asyncio.wrap_future(pending)
                 if not part:
                     return
                 yield part
         finally:
             if pending is None or pending.done():
-                runtime.submit(lines.close)
+                server.submit(lines.close)
             else:
                 pending.add_done_callback(lambda _: lines.close())
 
 
-def _lines(runtime: Runtime, query: SearchQuery, format_: Format) -> Generator[bytes, None, None]:
-    with runtime.engine.connect() as connection:
+def _lines(
+    server: ServerState, query: SearchQuery, format_: Format
+) -> Generator[bytes, None, None]:
+    with server.engine.connect() as connection:
         parts = stream_posts(connection, query, format_, part=_ROWS_AT_ONCE, seconds=_SECONDS)
         for part in parts:
             yield b"".join(_line(row) for row in part)

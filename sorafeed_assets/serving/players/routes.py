@@ -24,7 +24,7 @@ from sorafeed_assets.services.timelines.advancing import Advance
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
 from sorafeed_assets.serving.players.media import media_url
-from sorafeed_assets.serving.runtime import Runtime
+from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.cache.redis import display_tag
 from sorafeed_assets.storage.cache.snapshots import timeline_snapshots
 from sorafeed_assets.storage.timelines import playback
@@ -41,34 +41,34 @@ _log: Final = structlog.get_logger(__name__)
 
 async def next_videos(request: Request) -> Response:
     """What to play now and to load ahead; 304 while that is as the player knows it."""
-    runtime, code = _display_of(request)
+    server, code = _display_of(request)
     count = _count(request.query_params.get("count"))
-    etag, body = await _read(runtime, code, count)
-    runtime.calls[code] = datetime.now(UTC)
+    etag, body = await _read(server, code, count)
+    server.calls[code] = datetime.now(UTC)
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if _knows(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
 
-async def _read(runtime: Runtime, code: str, count: int) -> tuple[str, bytes]:
+async def _read(server: ServerState, code: str, count: int) -> tuple[str, bytes]:
     """The tag and the body of an answer, from Redis in one round trip, else from Postgres.
 
     Without Postgres what Redis kept through a restart is better than nothing.
     """
     is_wrong = False
-    if runtime.snapshots_are_current:
-        kept = await _kept(runtime, code)
-        if kept is not None and runtime.snapshots_are_current:
+    if server.snapshots_are_current:
+        kept = await _kept(server, code)
+        if kept is not None and server.snapshots_are_current:
             try:
                 return _playable(code, *kept, count)
             except _UNREADABLE:
                 is_wrong = True
-    runtime.metrics.fallbacks.inc()
+    server.metrics.fallbacks.inc()
     try:
-        stored = await runtime.run(lambda: _read_stored(runtime, code))
+        stored = await server.run(lambda: _read_stored(server, code))
     except UnavailableError as error:
-        kept = await _kept(runtime, code)
+        kept = await _kept(server, code)
         if kept is None:
             raise
         try:
@@ -76,39 +76,39 @@ async def _read(runtime: Runtime, code: str, count: int) -> tuple[str, bytes]:
         except _UNREADABLE:
             raise error from None
     if is_wrong:
-        await _repair(runtime, code)
+        await _repair(server, code)
     return _playable(code, *stored, count)
 
 
-async def _repair(runtime: Runtime, code: str) -> None:
+async def _repair(server: ServerState, code: str) -> None:
     """Write a display's snapshot over what cannot be read; another one is not overtaken."""
     _log.warning("the snapshot in Redis cannot be read and is written anew", display=code)
     with contextlib.suppress(UnavailableError):
-        await runtime.change(
+        await server.change(
             lambda: write_timeline_cache(
-                runtime.change_engine,
-                runtime.redis,
+                server.change_engine,
+                server.redis,
                 [code],
-                ttl=runtime.settings.cache_ttl_seconds,
+                ttl=server.settings.cache_ttl_seconds,
             )
         )
 
 
-async def _kept(runtime: Runtime, code: str) -> tuple[str, str] | None:
+async def _kept(server: ServerState, code: str) -> tuple[str, str] | None:
     with contextlib.suppress(RedisError, OSError):
-        return await runtime.snapshots.read(code)
+        return await server.snapshots.read(code)
     return None
 
 
-def _read_stored(runtime: Runtime, code: str) -> tuple[str, str]:
-    with runtime.engine.connect() as connection:
+def _read_stored(server: ServerState, code: str) -> tuple[str, str]:
+    with server.engine.connect() as connection:
         found = timeline_snapshots(connection, [code]).get(code)
         state = playback.playback_state(connection, code)
     if found is None or state is None:
         raise DisplayNotFoundError(code)
     snapshot = canonical_json(found)
-    if runtime.snapshots_are_current:
-        runtime.fill(code, snapshot, state)
+    if server.snapshots_are_current:
+        server.fill(code, snapshot, state)
     return snapshot, state
 
 
@@ -178,13 +178,13 @@ def _count(given: str | None) -> int:
 
 async def played(request: Request) -> Response:
     """Record a play or a skip of a broken file; told again, it answers the same."""
-    runtime, code = _display_of(request)
+    server, code = _display_of(request)
     body = await _json(request)
     entry, skipped = _entry(body), body.get("skipped", False)
     if not isinstance(skipped, bool):
         raise InvalidInputError("skipped", "must be true or false")
-    advance: Advance = await runtime.change(
-        lambda: runtime.commands.mark_played(code, entry, skipped=skipped)
+    advance: Advance = await server.change(
+        lambda: server.commands.mark_played(code, entry, skipped=skipped)
     )
     return JSONResponse(
         {
@@ -203,15 +203,15 @@ async def played(request: Request) -> Response:
 
 async def started(request: Request) -> Response:
     """Record that the head of the queue is on screen, so that an edit leaves it there."""
-    runtime, code = _display_of(request)
+    server, code = _display_of(request)
     entry = _entry(await _json(request))
-    begun = await runtime.change(lambda: runtime.commands.begin(code, entry))
+    begun = await server.change(lambda: server.commands.begin(code, entry))
     return JSONResponse({"begun": begun})
 
 
 async def events(request: Request) -> Response:
     """Server-sent events: the tags of what changed, of one display or of the wall."""
-    runtime: Runtime = request.app.state.runtime
+    server: ServerState = request.app.state.server
     principal: Principal = request.state.principal
     code = request.path_params.get("code")
     if code is not None:
@@ -219,15 +219,15 @@ async def events(request: Request) -> Response:
     principal.must_read(code)
     tags = None if code is None else [display_tag(code), "all"]
     return StreamingResponse(
-        _stream(runtime, tags),
+        _stream(server, tags),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def _stream(runtime: Runtime, tags: list[str] | None) -> AsyncIterator[bytes]:
+async def _stream(server: ServerState, tags: list[str] | None) -> AsyncIterator[bytes]:
     subscription: Subscription
-    with runtime.hub.subscribe(tags) as subscription:
+    with server.hub.subscribe(tags) as subscription:
         yield b"retry: 1000\nevent: open\ndata: []\n\n"
         while True:
             heard = await subscription.next(_HEARTBEAT_SECONDS)
@@ -239,10 +239,10 @@ async def _stream(runtime: Runtime, tags: list[str] | None) -> AsyncIterator[byt
                 yield b": still here\n\n"
 
 
-def _display_of(request: Request) -> tuple[Runtime, str]:
+def _display_of(request: Request) -> tuple[ServerState, str]:
     code = check_display_code(request.path_params["code"])
     request.state.principal.must_read(code)
-    return request.app.state.runtime, code
+    return request.app.state.server, code
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -266,12 +266,12 @@ def _entry(body: dict[str, Any]) -> UUID:
         raise InvalidInputError("entry", "must be the id of a queue entry") from None
 
 
-async def note_calls(runtime: Runtime, silence: float) -> None:
+async def note_calls(server: ServerState, silence: float) -> None:
     """Write down who called; tell of who came or went."""
-    calls, runtime.calls = runtime.calls, {}
+    calls, server.calls = server.calls, {}
     try:
-        await runtime.change(lambda: runtime.commands.note_calls(calls, silence))
+        await server.change(lambda: server.commands.note_calls(calls, silence))
     except BaseException:
         # They are written when PostgreSQL is back; who called meanwhile called later.
-        runtime.calls = {**calls, **runtime.calls}
+        server.calls = {**calls, **server.calls}
         raise

@@ -17,7 +17,7 @@ from sorafeed_assets.services.counts.jobs import (
 from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.reads import term_totals, uncounted_terms
 from sorafeed_assets.services.counts.terms import track_term, watch_term
-from sorafeed_assets.services.queries import Readings
+from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, claim_jobs
@@ -51,7 +51,7 @@ def _attempts(engine: Engine) -> list[int]:
 
 def _problem_told(engine: Engine) -> str | None:
     """What readers of the terms are told."""
-    ((_, term),) = Readings(engine).terms(None, 10, None).rows
+    ((_, term),) = Queries(engine).terms(None, 10, None).rows
     return term.problem
 
 

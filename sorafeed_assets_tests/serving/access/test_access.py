@@ -16,7 +16,7 @@ from sorafeed_assets.services.tokens import (
     revoke_token,
     tokens_version,
 )
-from sorafeed_assets.serving.access.access import KnownTokens
+from sorafeed_assets.serving.access.access import TokenCache
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_display, add_posts
 
@@ -94,7 +94,7 @@ def test_expired_and_revoked_tokens_are_refused(connect: Connect, engine: Engine
 def test_known_tokens_stay_known_while_the_stored_ones_are_the_same(engine: Engine) -> None:
     token_id, secret = create_token(engine, Role.READER, "long")
     clock = [100.0]
-    known = KnownTokens(lambda: clock[0])
+    known = TokenCache(lambda: clock[0])
     known.confirm(tokens_version(engine), clock[0])
     known.put(secret, find_token(engine, secret), known.generation)
     for _ in range(3):

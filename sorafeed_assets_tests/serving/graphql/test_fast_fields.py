@@ -9,7 +9,7 @@ import pytest
 import strawberry
 from graphql import ExecutionContext, ExecutionResult, execute, parse, validate
 
-from sorafeed_assets.serving.graphql.fast_fields import PlainFirst
+from sorafeed_assets.serving.graphql.fast_fields import FastFieldContext
 from sorafeed_assets.serving.graphql.schema import executable
 
 
@@ -119,7 +119,7 @@ def _executed(document: str, how: type[ExecutionContext]) -> ExecutionResult:
     ],
 )
 def test_answers_are_those_of_graphql_core(document: str) -> None:
-    ours, usual = (_executed(document, how) for how in (PlainFirst, ExecutionContext))
+    ours, usual = (_executed(document, how) for how in (FastFieldContext, ExecutionContext))
     assert ours.formatted == usual.formatted
     assert list(_keys(ours.data)) == list(_keys(usual.data))
 
@@ -127,7 +127,7 @@ def test_answers_are_those_of_graphql_core(document: str) -> None:
 def test_plain_fields_are_not_left_to_graphql_core() -> None:
     met = set()
 
-    class Watched(PlainFirst):
+    class Watched(FastFieldContext):
         def execute_field(self, *arguments: Any) -> Any:
             met.add(arguments[2][0].name.value)
             return super().execute_field(*arguments)

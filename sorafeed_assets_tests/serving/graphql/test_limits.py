@@ -10,8 +10,9 @@ from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.graphql import execution, limits
 from sorafeed_assets.serving.graphql.execution import Executor, Request
-from sorafeed_assets.serving.graphql.limits import MAX_DEPTH, QueryTooLargeError, check_size
+from sorafeed_assets.serving.graphql.limits import MAX_DEPTH, check_size
 from sorafeed_assets.serving.graphql.schema import build_schema, executable
+from sorafeed_assets.serving.http.errors import QueryTooLargeError
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.serving.client import Api, token_of

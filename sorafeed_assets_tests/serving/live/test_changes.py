@@ -21,7 +21,7 @@ from sorafeed_assets.services.cache.write import write_timeline_cache
 from sorafeed_assets.services.counts.typeahead import MOST_COUNTED
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.live.changes import Hub
-from sorafeed_assets.serving.live.response_cache import Answers
+from sorafeed_assets.serving.live.response_cache import ResponseCache
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import CHANGES
@@ -273,9 +273,9 @@ def _changes_are_heard_once(api: Api, page: OpenPage, code: str) -> None:
         assert page.heard() == [f"display:{code}"]
 
 
-def _run(work: Callable[[Answers[str]], object], life: float = 5.0) -> object:
+def _run(work: Callable[[ResponseCache[str]], object], life: float = 5.0) -> object:
     async def run() -> object:
-        answers: Answers[str] = Answers(life)
+        answers: ResponseCache[str] = ResponseCache(life)
         answers.trust(trusted=True)
         return await work(answers)  # type: ignore[misc]  # a coroutine function
 
@@ -283,7 +283,7 @@ def _run(work: Callable[[Answers[str]], object], life: float = 5.0) -> object:
 
 
 def test_what_was_begun_before_a_change_is_not_kept() -> None:
-    async def work(answers: Answers[str]) -> None:
+    async def work(answers: ResponseCache[str]) -> None:
         gate = asyncio.Event()
 
         async def slow(tags: set[str]) -> str:
@@ -307,7 +307,7 @@ def test_what_was_begun_before_a_change_is_not_kept() -> None:
 
 
 def test_what_was_begun_while_nobody_told_of_changes_is_not_kept() -> None:
-    async def work(answers: Answers[str]) -> None:
+    async def work(answers: ResponseCache[str]) -> None:
         gate = asyncio.Event()
 
         async def slow(_tags: set[str]) -> str:
@@ -330,7 +330,7 @@ def test_what_was_begun_while_nobody_told_of_changes_is_not_kept() -> None:
 
 @pytest.mark.parametrize("tags", [["a"], ["all"]])
 def test_an_answer_is_dropped_by_its_tag_or_by_all(tags: list[str]) -> None:
-    async def work(answers: Answers[str]) -> None:
+    async def work(answers: ResponseCache[str]) -> None:
         made = iter("123")
 
         async def compute(read: set[str]) -> str:
@@ -352,7 +352,7 @@ def test_an_answer_is_dropped_by_its_tag_or_by_all(tags: list[str]) -> None:
 def test_who_keeps_asking_never_waits_and_gets_nothing_old() -> None:
     async def run() -> None:
         now = [0.0]
-        answers: Answers[float] = Answers(5.0, lambda: now[0])
+        answers: ResponseCache[float] = ResponseCache(5.0, lambda: now[0])
         answers.trust(trusted=True)
         computed = []
 
@@ -390,7 +390,7 @@ def _kept(bodies: dict[str, int], moments: list[float], **bounds: int) -> list[s
 
     async def run() -> list[str]:
         now = [0.0]
-        answers: Answers[str] = Answers(5.0, lambda: now[0], size_of=len, **bounds)
+        answers: ResponseCache[str] = ResponseCache(5.0, lambda: now[0], size_of=len, **bounds)
         answers.trust(trusted=True)
 
         for key, moment in zip(bodies, moments, strict=False):
@@ -420,7 +420,7 @@ def test_answers_that_are_too_old_are_not_kept() -> None:
 
 def test_an_answer_computed_anew_takes_the_place_of_the_old_one() -> None:
     async def run() -> None:
-        answers: Answers[str] = Answers(5.0, size_of=len)
+        answers: ResponseCache[str] = ResponseCache(5.0, size_of=len)
         answers.trust(trusted=True)
 
         async def compute(tags: set[str]) -> str:
@@ -441,7 +441,7 @@ def test_an_answer_computed_anew_takes_the_place_of_the_old_one() -> None:
 def test_an_error_in_advance_is_told_to_who_asks_next() -> None:
     async def run() -> None:
         now = [0.0]
-        answers: Answers[str] = Answers(5.0, lambda: now[0])
+        answers: ResponseCache[str] = ResponseCache(5.0, lambda: now[0])
         answers.trust(trusted=True)
 
         async def good(_tags: set[str]) -> str:
@@ -462,7 +462,7 @@ def test_an_error_in_advance_is_told_to_who_asks_next() -> None:
 
 
 def test_nothing_is_kept_while_nobody_tells_of_changes() -> None:
-    async def work(answers: Answers[str]) -> None:
+    async def work(answers: ResponseCache[str]) -> None:
         made = iter("123")
 
         async def compute(_tags: set[str]) -> str:

@@ -21,17 +21,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sorafeed_assets.domain.errors import BusyError, SetupError, UnavailableError
 from sorafeed_assets.services.commands import Commands
-from sorafeed_assets.services.queries import Readings
+from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
-from sorafeed_assets.serving.access.access import KnownTokens, RateLimit
+from sorafeed_assets.serving.access.access import RateLimit, TokenCache
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
-from sorafeed_assets.serving.live.batching import Together
+from sorafeed_assets.serving.live.batching import BatchedReads
 from sorafeed_assets.serving.live.changes import Hub, Listener
-from sorafeed_assets.serving.live.response_cache import Answers
-from sorafeed_assets.serving.live.snapshots import snapshots_of
+from sorafeed_assets.serving.live.response_cache import ResponseCache
+from sorafeed_assets.serving.live.snapshots import snapshot_reads
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, playback_key, timeline_key
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -53,14 +53,14 @@ _log: Final = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedResponse:
     """An answer as it is sent, with the tag that names its content."""
 
     body: bytes
     etag: str = ""
 
 
-class Runtime:
+class ServerState:
     """What the routes share. Made in the event loop that uses it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -80,24 +80,24 @@ class Runtime:
             socket_timeout=_REDIS_SECONDS,
             retry=Retry(NoBackoff(), 1),
         )
-        self.snapshots = snapshots_of(self.async_redis)
+        self.snapshots = snapshot_reads(self.async_redis)
         self._channel_redis = AsyncRedis.from_url(
             str(settings.redis_url),
             decode_responses=True,
             encoding_errors="replace",
             socket_connect_timeout=_REDIS_SECONDS,
         )
-        self.readings = Readings(self.engine)
-        self.answers: Answers[Answer] = Answers(
+        self.queries = Queries(self.engine)
+        self.responses: ResponseCache[CachedResponse] = ResponseCache(
             settings.api_answer_seconds, size_of=lambda answer: len(answer.body)
         )
         self.hub = Hub()
-        self.tokens = KnownTokens()
-        self.stored_tokens = Together(self._find_tokens)
+        self.tokens = TokenCache()
+        self.stored_tokens = BatchedReads(self._find_tokens)
         rate = settings.api_calls_per_second
-        self.rates = RateLimit(rate, 2 * rate)
+        self.token_rates = RateLimit(rate, 2 * rate)
         # Whoever shows no good token has much less to try with.
-        self.strangers = RateLimit(5, 20)
+        self.unauthenticated_rates = RateLimit(5, 20)
         self.commands = Commands(
             self.change_engine,
             self.redis,
@@ -144,9 +144,9 @@ class Runtime:
         self.metrics.count_queries(engine, use)
         return engine
 
-    async def expire_answers(self) -> None:
+    async def expire_responses(self) -> None:
         """Forget the answers that are too old to be given."""
-        self.answers.expire()
+        self.responses.expire()
 
     async def confirm_tokens(self) -> None:
         """Ask once whether any token changed, instead of for each of a wall of players."""
@@ -229,11 +229,11 @@ class Runtime:
     def _drop(self, tags: list[str]) -> None:
         if "tokens" in tags or "all" in tags:
             self.tokens.forget()
-        self.answers.drop(tags)
+        self.responses.drop(tags)
 
     def _channel(self, connected: bool) -> None:  # noqa: FBT001  # a listener's state
         _log.info("channel", connected=connected)
-        self.answers.trust(trusted=connected)
+        self.responses.trust(trusted=connected)
         self.tokens.forget()
         self.snapshots_are_current = False
         self.background.cancel(_REWRITE)
