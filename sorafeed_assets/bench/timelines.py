@@ -131,7 +131,7 @@ def played_rows(costs: PlayedCosts) -> list[Row]:
             f" {costs.many_plays:,} plays each against {costs.few_plays:,}",
             "s",
             costs.many,
-            Target(ratio_under=1.3),
+            Target(ratio_under=1.5),
             costs.few,
         )
     ]

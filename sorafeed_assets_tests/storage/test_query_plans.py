@@ -23,7 +23,7 @@ from sorafeed_assets.storage.catalog.pages import read_among, read_page
 from sorafeed_assets.storage.postgres.bulk_load import analyze, indexes_built_after
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.timelines.advance import load_head, load_play
-from sorafeed_assets.storage.timelines.plays import last_plays, latest_plays
+from sorafeed_assets.storage.timelines.plays import last_plays, recent_plays
 from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats
 from sorafeed_assets.storage.timelines.reads import load_queues
 from sorafeed_assets_tests.catalogue import run
@@ -389,11 +389,11 @@ def test_plays_are_read_by_display(catalogue: Engine) -> None:
     plays: list[Any] = []
     plans = plans_of(
         catalogue,
-        lambda c: plays.append(latest_plays(c, [DISPLAY])),
+        lambda c: plays.append(recent_plays(c, [DISPLAY], 20)[DISPLAY]),
         lambda c: plays.append(wall.plays_of(c, DISPLAY, 20)),
         lambda c: plays.append(wall.plays_of(c, DISPLAY, 20, recent)),
     )
-    assert [len(found) for found in plays] == [1, 20, 20]
+    assert [len(found) for found in plays] == [20, 20, 20]
     for plan in plans:
         assert "video_history_display_id_played_at_idx" in plan.indexes
     for page in plans[1:]:

@@ -5,22 +5,29 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from sorafeed_assets.storage.timelines.plays import last_plays, latest_plays
+from sorafeed_assets.storage.timelines.plays import last_plays, recent_plays
 
 _NONE: Final[Mapping[str, int]] = {}
+# A shorter history is read as a whole, in one go; of a longer one this much, as a plan is likely
+# to meet what was played last.
+_RECENT: Final = 500
 
 
 class PlayHistory:
     """When some displays last played posts; it grows as plans look at more of them.
 
-    Of a display that is not named, or has played nothing since dedup_since, all is known.
+    A display that is not named counts as having played nothing.
     """
 
     def __init__(self, connection: Connection, display_ids: Collection[str]) -> None:
         self._connection = connection
-        self._latest = latest_plays(connection, display_ids) if display_ids else {}
-        self._plays: dict[str, dict[str, int]] = {code: {} for code in self._latest}
-        self._known: dict[str, set[str]] = {code: set() for code in self._latest}
+        recent = recent_plays(connection, display_ids, _RECENT + 1) if display_ids else {}
+        self._latest = {code: plays[-1][1] for code, plays in recent.items()}
+        self._plays = {code: dict(plays) for code, plays in recent.items()}
+        # Of the displays whose history was not read as a whole: the posts that were looked up.
+        self._known = {
+            code: set(self._plays[code]) for code, plays in recent.items() if len(plays) > _RECENT
+        }
 
     def latest(self, display_id: str) -> int:
         """When a display last played anything, 0 for never."""

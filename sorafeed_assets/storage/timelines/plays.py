@@ -7,14 +7,20 @@ from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.digest import canonical_json
 
-_LATEST: Final = text("""
-SELECT d.id, CAST(extract(epoch FROM h.played_at) * 1000000 AS bigint) AS latest
+_RECENT: Final = text("""
+SELECT d.id, h.videos, h.moments
 FROM displays AS d
 CROSS JOIN LATERAL (
-    SELECT max(played_at) AS played_at FROM video_history
-    WHERE display_id = d.id AND played_at >= d.dedup_since
+    SELECT array_agg(video_id ORDER BY played_at) AS videos,
+        array_agg(CAST(extract(epoch FROM played_at) * 1000000 AS bigint) ORDER BY played_at)
+            AS moments
+    FROM (
+        SELECT video_id, played_at FROM video_history
+        WHERE display_id = d.id AND played_at >= d.dedup_since
+        ORDER BY played_at DESC LIMIT :most
+    ) AS recent
 ) AS h
-WHERE d.id = ANY(CAST(:display_ids AS text[])) AND h.played_at IS NOT NULL
+WHERE d.id = ANY(CAST(:display_ids AS text[])) AND h.videos IS NOT NULL
 """)
 
 # Each post is looked up by itself: what that costs does not depend on how much was played.
@@ -33,10 +39,18 @@ GROUP BY d.id
 """)
 
 
-def latest_plays(connection: Connection, display_ids: Collection[str]) -> dict[str, int]:
-    """When each display last played anything; one that has played nothing is missing."""
-    rows = connection.execute(_LATEST, {"display_ids": list(display_ids)})
-    return {row.id: row.latest for row in rows}
+def recent_plays(
+    connection: Connection, display_ids: Collection[str], most: int
+) -> dict[str, list[tuple[str, int]]]:
+    """By display: its last plays, ``most`` at most, as (post, when), the latest last.
+
+    A display that has played nothing is missing.
+    """
+    values = {"display_ids": list(display_ids), "most": most}
+    return {
+        row.id: list(zip(row.videos, row.moments, strict=True))
+        for row in connection.execute(_RECENT, values)
+    }
 
 
 def last_plays(

@@ -13,7 +13,7 @@ from sorafeed_assets.domain.timelines.plan import Start
 from sorafeed_assets.domain.timelines.record import inputs_to_json
 from sorafeed_assets.services.counts.reads import refresh_days
 from sorafeed_assets.services.counts.terms import watch_term
-from sorafeed_assets.services.timelines import planning
+from sorafeed_assets.services.timelines import planning, plays
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.planning import Planned, Task, plan_displays
 from sorafeed_assets.services.timelines.plays import PlayHistory
@@ -73,7 +73,10 @@ def record_plays(engine: Engine, display_id: str, videos: str, times: int) -> No
 
 
 @pytest.mark.parametrize("mode", ["newest", "random"])
-def test_what_planning_reads_does_not_grow_with_the_plays(engine: Engine, mode: str) -> None:
+def test_what_planning_reads_does_not_grow_with_the_plays(
+    engine: Engine, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plays, "_RECENT", 20)
     add_posts(engine, "cats", 300)
     add_posts(engine, "dogs", 300)
     watch_term(engine, "cats")
@@ -95,7 +98,7 @@ def test_what_planning_reads_does_not_grow_with_the_plays(engine: Engine, mode: 
         assert all(isinstance(outcome, BuildOutcome) for outcome in outcomes.values())
         measured.append((len(rows), sum(rows)))
     assert measured[0] == measured[1]
-    # Every display's plays are read at once, and no more than the posts that plans look at.
+    # The plays of all displays are read at once, and only of posts that plans look at.
     statements, read = measured[1]
     assert statements < 8
     assert read <= len(displays) * 300
@@ -139,7 +142,7 @@ _lines = st.lists(
     min_size=1,
     max_size=4,
 )
-_plays = st.lists(
+_played = st.lists(
     st.tuples(
         st.sampled_from([f"{term}-{n:04}" for term, count in POSTS.items() for n in range(count)]),
         st.integers(-3, 40),
@@ -191,28 +194,29 @@ def _kept(
     return going_on
 
 
-@pytest.mark.parametrize("ahead", [0, 8])
+@pytest.mark.parametrize(("ahead", "recent"), [(0, 0), (8, 3), (0, 500)])
 def test_plans_are_those_of_all_plays(
-    catalogue: Engine, ahead: int, monkeypatch: pytest.MonkeyPatch
+    catalogue: Engine, ahead: int, recent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(plays, "_RECENT", recent)
     monkeypatch.setattr(planning, "_AHEAD", ahead)
     monkeypatch.setattr(planning, "_AHEAD_TIMES", 1)
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.tuples(_lines, _lines, _lines),
-        st.tuples(_plays, _plays, _plays),
+        st.tuples(_played, _played, _played),
         st.tuples(_starts, _starts, _starts),
         st.integers(1, 10),
     )
     def check(
         lines: tuple[list[Any], ...],
-        plays: tuple[list[tuple[str, int]], ...],
+        histories: tuple[list[tuple[str, int]], ...],
         starts: tuple[tuple[int, int, int], ...],
         window: int,
     ) -> None:
         run(catalogue, "DELETE FROM video_history")
-        for display_id, of_display, played in zip(DISPLAYS, lines, plays, strict=True):
+        for display_id, of_display, played in zip(DISPLAYS, lines, histories, strict=True):
             add_playlist(catalogue, display_id, of_display)
             for video_id, second in played:
                 run(
