@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from sorafeed_assets.storage.counts import daily
 from sorafeed_assets.storage.counts import pools as stored_pools
+from sorafeed_assets.storage.counts.totals import totals_version
 from sorafeed_assets.storage.lineage_records import NOTHING, WHOLE, Change, head_version
 
 POSTS: Final = "sora_posts"
@@ -68,7 +69,7 @@ def pools_change(connection: Connection) -> Change:
 
 def totals_change(connection: Connection) -> Change:
     """The view of totals."""
-    rows, version, largest, without = daily.totals_version(connection)
+    rows, version, largest, without = totals_version(connection)
     return Change(
         TOTALS,
         WHOLE,

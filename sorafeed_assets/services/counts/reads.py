@@ -13,6 +13,7 @@ from sorafeed_assets.services.counts.refresh import CountsRefresh, CountsRun
 from sorafeed_assets.storage.catalog.outbox import pending_days
 from sorafeed_assets.storage.counts import daily as stored
 from sorafeed_assets.storage.counts import status
+from sorafeed_assets.storage.counts.totals import read_totals, sum_totals
 from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
 from sorafeed_assets.storage.postgres.engine import snapshot
 
@@ -112,7 +113,7 @@ def counts_versions(engine: Engine, days: Collection[date]) -> dict[date, str]:
 def term_totals(engine: Engine) -> dict[tuple[str, str], int]:
     """(term, format) → total; a term that is not counted yet is missing."""
     with engine.connect() as connection:
-        return stored.read_totals(connection)
+        return read_totals(connection)
 
 
 def count_posts(engine: Engine) -> int:
@@ -142,7 +143,7 @@ def sample_recount(engine: Engine, *, seed: int, size: int) -> list[RecountSampl
     Changes that wait are left out on both sides.
     """
     with snapshot(engine) as connection:
-        totals = stored.sum_totals(connection)
+        totals = sum_totals(connection)
         terms = rotating_sample(sorted({term for term, _ in totals}), seed=seed, size=size)
         return [
             RecountSample(

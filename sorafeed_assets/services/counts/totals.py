@@ -1,16 +1,13 @@
 """The totals per search and format: a materialized view, refreshed without blocking readers."""
 
 from dataclasses import dataclass
-from typing import Final
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import CountsAuditError
 from sorafeed_assets.services.counts.lineage import TOTALS, totals_change
-from sorafeed_assets.storage.counts.daily import read_totals, totals_differ
+from sorafeed_assets.storage.counts.totals import read_totals, refresh_view, totals_differ
 from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
-
-_REFRESH: Final = "REFRESH MATERIALIZED VIEW CONCURRENTLY video_counts_by_search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ def refresh_totals(engine: Engine) -> TotalsRefresh:
         hold_asset(connection, TOTALS)
         changed = totals_differ(connection)
         if changed:
-            connection.execute(text(_REFRESH))
+            refresh_view(connection)
         change = totals_change(connection)
         write_changes(connection, [change])
     return TotalsRefresh(changed, int(change.metadata["dagster/row_count"]), change.data_version)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import (
@@ -18,6 +18,7 @@ from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines.queues import (
     Depth,
+    load_built_playlists,
     load_depths,
     load_differing,
     load_plan_problems,
@@ -34,13 +35,6 @@ from sorafeed_assets.storage.timelines.reads import (
 _LOW: Final = 3
 # One match is enough to know that there is a next loop; a few more, for some may be stale.
 _FEW: Final = 10
-
-_BUILT_VERSIONS: Final = """
-SELECT d.id, b.id AS build_id, b.playlist_id, b.playlist_version
-FROM displays AS d
-JOIN timeline_builds AS b ON b.id = d.active_build_id
-WHERE d.id = ANY(:ids)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +156,7 @@ def stale_displays(engine: Engine, display_ids: Collection[str] | None = None) -
     with engine.connect() as connection:
         differing = load_differing(connection, display_ids)
         playlists = load_active_playlists(connection, differing)
-        built = {
-            row.id: (row.playlist_id, row.playlist_version, row.build_id)
-            for row in connection.execute(text(_BUILT_VERSIONS), {"ids": differing})
-        }
+        built = load_built_playlists(connection, differing)
     stale = dict.fromkeys(built.keys() - playlists.keys(), "none")
     for display_id, playlist in playlists.items():
         wanted = playlist_version(playlist.blocks)

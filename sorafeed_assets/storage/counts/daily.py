@@ -1,4 +1,4 @@
-"""`video_counts_daily`, `catalog_days` and the view of totals."""
+"""SQL of `video_counts_daily` and `catalog_days`: the counts of each catalog day."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
@@ -93,30 +93,6 @@ GROUP BY catalog_day
 
 _APPLIED: Final = "SELECT catalog_day, revision FROM catalog_days"
 
-_SHOULD: Final = """
-SELECT t.term AS search_term, f.format, coalesce(sum(d.count), 0)::bigint AS total_count
-FROM search_terms t
-CROSS JOIN (VALUES ('mixed'), ('wide'), ('tall')) AS f (format)
-LEFT JOIN video_counts_daily d ON d.term = t.term AND d.format = f.format
-WHERE t.counted_at IS NOT NULL
-GROUP BY t.term, f.format
-"""
-
-_IS: Final = "SELECT search_term, format, total_count FROM video_counts_by_search"
-
-_TOTALS_VERSION: Final = f"""
-SELECT count(*),
-       coalesce(md5(string_agg(concat_ws(E'\\x1f', search_term, format, total_count), E'\\x1e'
-                               ORDER BY search_term, format)), md5('')),
-       coalesce(max(total_count), 0),
-       count(*) FILTER (WHERE format = 'mixed' AND total_count = 0)
-FROM ({_IS}) AS totals
-"""
-
-_TOTALS_DIFFER: Final = f"""
-SELECT EXISTS (({_SHOULD}) EXCEPT ({_IS})) OR EXISTS (({_IS}) EXCEPT ({_SHOULD}))
-"""
-
 
 def lock_counts(connection: Connection) -> None:
     """Be the only one to apply changes, until the transaction ends; waits as long as it takes."""
@@ -199,26 +175,3 @@ def day_revisions(connection: Connection, days: Collection[date] | None) -> dict
 def applied_revisions(connection: Connection) -> dict[date, int]:
     """How many changes of each day counting has applied."""
     return {day: int(number) for day, number in connection.execute(text(_APPLIED))}
-
-
-def sum_totals(connection: Connection) -> dict[tuple[str, str], int]:
-    """(term, format) → total as the daily counts have it, of the terms that are counted."""
-    rows = connection.execute(text(_SHOULD))
-    return {(term, format_): int(total) for term, format_, total in rows}
-
-
-def totals_differ(connection: Connection) -> bool:
-    """Whether the view does not hold what it should."""
-    return bool(connection.scalar(text(_TOTALS_DIFFER)))
-
-
-def totals_version(connection: Connection) -> tuple[int, str, int, int]:
-    """Of the view: rows, digest, the largest total, and how many terms nothing matches."""
-    rows, digest, largest, without = connection.execute(text(_TOTALS_VERSION)).one()
-    return int(rows), str(digest), int(largest), int(without)
-
-
-def read_totals(connection: Connection) -> dict[tuple[str, str], int]:
-    """(term, format) → total, of the terms that are counted."""
-    rows = connection.execute(text(_IS))
-    return {(term, format_): int(total) for term, format_, total in rows}

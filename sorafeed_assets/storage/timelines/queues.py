@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -64,6 +65,13 @@ FROM displays AS d LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
 ORDER BY d.id
 """)
 
+_BUILT_PLAYLISTS: Final = text("""
+SELECT d.id, b.playlist_id, b.playlist_version, b.id AS build_id
+FROM displays AS d
+JOIN timeline_builds AS b ON b.id = d.active_build_id
+WHERE d.id = ANY(CAST(:ids AS text[]))
+""")
+
 _UNMATCHED_PICKS: Final = """
 SELECT k.n
 FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[]), CAST(:formats AS text[]))
@@ -95,6 +103,14 @@ def load_differing(connection: Connection, display_ids: Collection[str] | None) 
     """Those of some displays, or of all, whose build is not of their active playlist as it is."""
     asked = {"ids": None if display_ids is None else list(display_ids)}
     return list(connection.scalars(text(_DIFFERING), asked))
+
+
+def load_built_playlists(
+    connection: Connection, display_ids: Collection[str]
+) -> dict[str, tuple[UUID, str, int]]:
+    """By display: the playlist of its active build, that playlist's version, and the build."""
+    rows = connection.execute(_BUILT_PLAYLISTS, {"ids": list(display_ids)})
+    return {row.id: (row.playlist_id, row.playlist_version, row.build_id) for row in rows}
 
 
 def load_plan_problems(
