@@ -1,4 +1,4 @@
-"""The API under load: the admin page, a wall of players, GraphQL beside PostGraphile."""
+"""The API under load: the admin page, many players, GraphQL beside PostGraphile."""
 
 import json
 import random
@@ -15,7 +15,8 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from sorafeed_assets.bench.catalogue import Bench
-from sorafeed_assets.bench.fleet import rebuild_wall
+from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
+from sorafeed_assets.bench.fleet import rebuild_all
 from sorafeed_assets.bench.http_servers import our_server, postgraphile
 from sorafeed_assets.bench.load import Call, answer_of, at_pace, closed_loop
 from sorafeed_assets.bench.measuring import (
@@ -26,7 +27,6 @@ from sorafeed_assets.bench.measuring import (
     percentile_99,
     row,
 )
-from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.services.cache.write import write_admin_snapshot, write_count_cache
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
@@ -79,7 +79,7 @@ class ApiCosts:
 def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
     """All of it on one catalogue; logs and PostGraphile are kept in ``folder``."""
     engine = bench.catalogue(posts)
-    displays = _wall(bench, engine)
+    displays = _set_up_displays(bench, engine)
     _, admin = create_token(engine, Role.ADMIN, "bench")
     players = [create_token(engine, Role.DISPLAY, "bench", display_id=code)[1] for code in displays]
     try:
@@ -120,13 +120,13 @@ def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
     )
 
 
-def _wall(bench: Bench, engine: Engine) -> list[str]:
+def _set_up_displays(bench: Bench, engine: Engine) -> list[str]:
     """Displays that play, with everything cached."""
     displays = make_displays(engine, bench.scale.displays)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
     rng = random.Random(bench.scale.seed)  # noqa: S311  # playlists, not secrets
     new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
-    rebuild_wall(engine.url.render_as_string(hide_password=False), bench.redis_url, bench.settings)
+    rebuild_all(engine.url.render_as_string(hide_password=False), bench.redis_url, bench.settings)
     ttl = bench.settings.cache_ttl_seconds
     write_count_cache(engine, bench.redis, ttl=ttl)
     write_admin_snapshot(engine, bench.redis, ttl=ttl)
@@ -217,17 +217,17 @@ def _page_loads(address: str) -> list[float]:
 
 def api_rows(costs: ApiCosts) -> list[Row]:
     """The lines of the table about the API."""
-    wall = f"{costs.displays:,} displays"
+    name = f"{costs.displays:,} displays"
     rows = [
         row(
-            f"admin page of {wall}, 95th percentile",
+            f"admin page of {name}, 95th percentile",
             "ms",
             _milliseconds(costs.page),
             Target(ours_under=50),
             ours_is=percentile_95,
         ),
         row(
-            f"admin page of {wall}, nothing kept in memory, 95th percentile",
+            f"admin page of {name}, nothing kept in memory, 95th percentile",
             "ms",
             _milliseconds(costs.page_uncached),
             Target(),
@@ -252,7 +252,7 @@ def api_rows(costs: ApiCosts) -> list[Row]:
     if costs.page_load:
         rows.append(
             row(
-                f"admin page of {wall}, whole load in Chromium",
+                f"admin page of {name}, whole load in Chromium",
                 "ms",
                 _milliseconds(costs.page_load),
                 Target(ours_under=500),

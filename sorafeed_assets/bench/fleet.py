@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from sorafeed_assets.bench import current_way
 from sorafeed_assets.bench.catalogue import Bench
+from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.bench.measuring import (
     Row,
     Target,
@@ -23,7 +24,6 @@ from sorafeed_assets.bench.measuring import (
     row,
     seconds,
 )
-from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.services.cache.write import (
@@ -54,7 +54,7 @@ WHERE current_timeline_video_id IS NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class FleetCosts:
-    """Seconds for the wall, for one advance, for one read; gigabytes of the rebuilding process."""
+    """Seconds for all displays, for one advance, for one read; GB of the rebuilding process."""
 
     displays: int
     rebuild: Sequence[float]
@@ -65,7 +65,7 @@ class FleetCosts:
     count_query: Sequence[float]
 
 
-def rebuild_wall(database_url: str, redis_url: str, settings: Settings) -> tuple[float, float]:
+def rebuild_all(database_url: str, redis_url: str, settings: Settings) -> tuple[float, float]:
     """Activate, plan, publish and cache all displays: (seconds, peak gigabytes of this process).
 
     Runs in a process of its own, so that the memory is that of this work.
@@ -112,24 +112,24 @@ def _measure_rebuild(
         rng = random.Random(number)  # noqa: S311  # playlists, not secrets
         new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            took, peak = pool.submit(rebuild_wall, url, bench.redis_url, bench.settings).result()
+            took, peak = pool.submit(rebuild_all, url, bench.redis_url, bench.settings).result()
         rebuilt.append(took)
         memory.append(peak)
-        bench.progress("Rebuilding the wall", number + 1, bench.scale.rounds)
+        bench.progress("Rebuilding all displays", number + 1, bench.scale.rounds)
     problems = {
         **check_queues(engine, displays, window=bench.settings.window),
         **check_plans(engine, displays),
         **{k: v for k, v in check_timeline_cache(engine, bench.redis, displays).items() if v},
     }
     if problems:
-        raise WrongResultError(f"the wall is not as planned: {problems}")
+        raise WrongResultError(f"the displays are not as planned: {problems}")
     return rebuilt, memory
 
 
 def _measure_advance(
     bench: Bench, engine: Engine, displays: Sequence[str]
 ) -> tuple[list[float], list[float]]:
-    """By writers that never pause, then at the pace of a wall."""
+    """By writers that never pause, then at the pace of displays that play."""
     settings = bench.settings
     timelines = TimelineService(
         engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
@@ -192,11 +192,11 @@ def _measure_reads(
 
 
 def fleet_rows(costs: FleetCosts) -> list[Row]:
-    """The lines of the table about the wall."""
-    wall = f"{costs.displays:,} displays"
+    """The lines of the table about all displays."""
+    name = f"{costs.displays:,} displays"
     return [
-        row(f"{wall} rebuilt, published, cached", "s", costs.rebuild, Target(ours_under=10)),
-        row(f"{wall} rebuilt: peak memory", "GB", costs.memory, Target(ours_under=1)),
+        row(f"{name} rebuilt, published, cached", "s", costs.rebuild, Target(ours_under=10)),
+        row(f"{name} rebuilt: peak memory", "GB", costs.memory, Target(ours_under=1)),
         row(
             f"advance, {_WRITERS} writers that never pause, 99th percentile",
             "ms",

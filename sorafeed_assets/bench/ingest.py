@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, text
 
 from sorafeed_assets.bench.catalogue import Bench, new_posts, rewind
 from sorafeed_assets.bench.counts import refresh_hour
+from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.bench.measuring import Row, Target, alternate, row, seconds
-from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.catalogue import Post
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.services.settle import Settler

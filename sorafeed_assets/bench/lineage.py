@@ -16,8 +16,8 @@ import dagster as dg
 import yaml
 
 from sorafeed_assets.bench.catalogue import Bench
+from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.bench.measuring import Row, Target, WrongResultError, row, seconds
-from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import run_over_displays
 from sorafeed_assets.defs.lineage.compare import read_lineage

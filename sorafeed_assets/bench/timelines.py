@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from sorafeed_assets.bench import catalogue, current_way
 from sorafeed_assets.bench.catalogue import Bench
+from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.bench.measuring import (
     Row,
     Target,
@@ -18,7 +19,6 @@ from sorafeed_assets.bench.measuring import (
     row,
     seconds,
 )
-from sorafeed_assets.bench.wall import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.playlists.playlist import BlockDraft

@@ -1,14 +1,13 @@
-"""All commands under one name."""
+"""The `sorafeed` command: all subcommands under one name."""
 
 import typer
 
-from sorafeed_assets.cli import catalog, serving, system
-from sorafeed_assets.cli import displays as wall
+from sorafeed_assets.cli import catalog, displays, serving, system
 from sorafeed_assets.cli.bench import bench
 
 app = typer.Typer(
     name="sorafeed",
-    help="Counts, caches and timelines for walls of displays, as a Dagster asset graph.",
+    help="Counts, caches and timelines of displays, as a Dagster asset graph.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -21,7 +20,7 @@ app.command("react")(system.react)
 app.command("seed")(catalog.seed)
 app.command("bench")(bench)
 app.add_typer(catalog.counts, name="counts")
-app.add_typer(wall.displays, name="displays")
-app.add_typer(wall.playlists, name="playlists")
-app.add_typer(wall.timeline, name="timeline")
+app.add_typer(displays.displays, name="displays")
+app.add_typer(displays.playlists, name="playlists")
+app.add_typer(displays.timeline, name="timeline")
 app.add_typer(serving.tokens, name="tokens")

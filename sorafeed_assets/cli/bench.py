@@ -19,7 +19,7 @@ def bench(
     which: Annotated[Benchmark, typer.Argument(help="What to measure.")],
     posts: Annotated[int, typer.Option(help="Posts of the catalogue.")] = 3_100_000,
     terms: Annotated[int, typer.Option(min=1, help="Tracked terms, in three formats each.")] = 200,
-    displays: Annotated[int, typer.Option(min=1, max=10_000, help="Displays of the wall.")] = 1_000,
+    displays: Annotated[int, typer.Option(min=1, max=10_000, help="How many displays.")] = 1_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same posts.")] = 1,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the rows to this file.")

@@ -24,7 +24,7 @@ def seed(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Fill the catalogue with generated posts; rows that are there already stay."""
+    """Fill the catalogue with generated posts; existing rows stay."""
     last = until.date() if until else datetime.now(UTC).date()
     with database(data_dir) as (engine, settings), Bars() as bars:
         summary = seed_catalog(
@@ -44,7 +44,7 @@ def seed(
 
 @counts.command("show")
 def show_counts(data_dir: DataDir = None) -> None:
-    """The counts of every tracked term; what is not counted yet is shown as unknown."""
+    """Show the counts of every tracked term; one that is not counted yet is shown as unknown."""
     with database(data_dir) as (engine, _settings):
         totals = term_totals(engine)
         terms = tracked_terms(engine)

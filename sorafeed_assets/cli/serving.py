@@ -60,14 +60,16 @@ def serve(
 @tokens.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Who or what it is for.")],
-    role: Annotated[Role, typer.Option(help="What it is good for.")] = Role.READER,
+    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.READER,
     display: Annotated[
         str | None, typer.Option(help="The display's code, for the role display.")
     ] = None,
-    days: Annotated[int | None, typer.Option(min=1, help="Its life; no end by default.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days until it expires; never by default.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a token and print it, once: only its hash is kept."""
+    """Create a token and print it once: only its hash is stored."""
     with database(data_dir) as (engine, _settings):
         life = None if days is None else timedelta(days=days)
         _, secret = create_token(engine, role, name, display_id=display, life=life)
@@ -76,7 +78,7 @@ def create(
 
 @tokens.command("list")
 def show(data_dir: DataDir = None) -> None:
-    """All tokens, without what they are."""
+    """List all tokens, without their secrets."""
     table = Table("id", "name", "role", "display", "created", "expires", "revoked")
     with database(data_dir) as (engine, _settings):
         for token in list_tokens(engine):
@@ -95,7 +97,7 @@ def show(data_dir: DataDir = None) -> None:
 def revoke(
     token: Annotated[UUID, typer.Argument(help="The token's id.")], data_dir: DataDir = None
 ) -> None:
-    """Make a token good for nothing, at once."""
+    """Revoke a token, at once."""
     with database(data_dir) as (engine, settings):
         revoke_token(engine, token)
         _tell_servers(settings)
@@ -103,7 +105,7 @@ def revoke(
 
 
 def _tell_servers(settings: Settings) -> None:
-    """Whoever knows the token from a moment ago asks again; without Redis, within 5 s."""
+    """Have servers check the tokens they know again; without Redis they do so within 5 s."""
     with create_redis_client(str(settings.redis_url)) as redis:
         try:
             tell(redis, ["tokens"])

@@ -46,7 +46,7 @@ _DEMO: Final = "sorafeed up"
 
 
 def up(
-    once: Annotated[bool, typer.Option("--once", help="Do all of it but serving.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Do everything except serving.")] = False,
     posts: Annotated[
         int | None, typer.Option(min=0, help="Posts of the demo catalogue (20,000).")
     ] = None,
@@ -81,7 +81,7 @@ def up(
 
                     serve(addressed, ui_port, web_port, stop, on_ready=say_ready)
     except KeyboardInterrupt:
-        errors.print("stopped; start it again to go on")
+        errors.print("stopped; start it again to continue")
         end_descendants()
         os._exit(_INTERRUPTED)  # what runs in the background would go on to retry
     if once and not report.is_clean:
@@ -109,7 +109,7 @@ def _prepare(
 
 
 def _demo_token(settings: Settings) -> str:
-    """One admin's token for the demo: the link that is printed uses it, until the next start."""
+    """Create the demo's admin token for the printed link; it lasts until the next start."""
     engine = engine_of(settings)
     try:
         for token in list_tokens(engine):
@@ -183,10 +183,10 @@ def react(data_dir: DataDir = None) -> None:
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Posts, counts, displays, timelines, checks and the last runs."""
+    """Show posts, counts, displays, timelines, checks, lineage and the last runs."""
     with database(data_dir) as (_engine, settings), open_instance(settings) as instance:
         connections = Connections(settings)
         try:
@@ -215,7 +215,7 @@ def migrate_database(data_dir: DataDir = None) -> None:
 
 
 def print_environment(data_dir: DataDir = None) -> None:
-    """Shell lines with which `dagster dev -w workspace.yaml` joins the running instance."""
+    """Print shell lines with which `dagster dev -w workspace.yaml` joins the running instance."""
     folder: Path = settings_of(data_dir).data_dir.resolve()
     if data_folder.running(folder) is None:
         raise SetupError(f"nothing runs in {folder}; start `sorafeed up` first")

@@ -163,7 +163,7 @@ def columns_metadata(table_name: str, columns: Mapping[str, tuple[str, str]]) ->
 
 @contextmanager
 def plain_failures() -> Iterator[None]:
-    """Turn errors a user can act on into step failures that show nothing but their text.
+    """Turn errors that a user can act on into step failures that show only their text.
 
     A server that is away is worth a retry; wrong input is not.
     """

@@ -45,14 +45,14 @@ class Connections:
         return Settler.of(self.engine, self.redis, self.settings)
 
     def progress(self, step: str) -> Callable[[int, int], None] | None:
-        """A listener for one step's (done, total), None when nobody listens."""
+        """Return a listener for one step's (done, total); None without `on_progress`."""
         listener = self.on_progress
         if listener is None:
             return None
         return lambda done, total: listener(step, done, total)
 
     def close(self) -> None:
-        """Give back every connection; a later use opens new ones."""
+        """Close every connection; a later use opens new ones."""
         engine, redis = self.__dict__.pop("engine", None), self.__dict__.pop("redis", None)
         self.__dict__.pop("settler", None)
         if engine is not None:

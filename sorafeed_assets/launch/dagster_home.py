@@ -33,7 +33,7 @@ def _dagster_yaml() -> Path:
 def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
     """Record runs as failed whose processes were killed with their `up`; how many.
 
-    Without it sensors and pools would wait for them. Only for an instance that nobody shares.
+    Without it sensors and pools would wait for them. Only for an instance that no other `up` uses.
     """
     statuses = [
         dg.DagsterRunStatus.STARTING,

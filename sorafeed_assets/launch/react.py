@@ -47,7 +47,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Tried:
-    """When displays were settled for which reason, so that a hopeless one is not tried always."""
+    """When displays were settled for which reason; one that cannot be is not tried every time."""
 
     at: dict[tuple[str, str], float] = field(default_factory=dict)
 

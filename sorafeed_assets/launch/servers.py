@@ -100,7 +100,7 @@ def psycopg2_url(url: str) -> str:
 
 
 def _addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:
-    # Built anew, not copied, so that the addresses are checked like any others.
+    # Built, not copied, so that the addresses are checked like any others.
     return load_settings(
         **{
             **settings.model_dump(),

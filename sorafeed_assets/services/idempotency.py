@@ -50,7 +50,7 @@ def finish(engine: Engine, key: Key, answer: str) -> None:
 
 @retried
 def abandon(engine: Engine, key: Key) -> None:
-    """End a request of which nobody knows whether it changed something."""
+    """End a request of which it is unknown whether it changed something."""
     with engine.begin() as connection:
         stored.finish_key(connection, *key, None)
 

@@ -40,7 +40,7 @@ class Token:
     revoked_at: datetime | None
 
     def problem(self, now: datetime) -> str | None:
-        """Why the token is good for nothing any more, None when it is good."""
+        """Why the token is not accepted any more; None when it is valid."""
         if self.revoked_at is not None:
             return "was revoked"
         if self.expires_at is not None and self.expires_at <= now:
@@ -112,7 +112,7 @@ def list_tokens(engine: Engine) -> list[Token]:
 
 
 def revoke_token(engine: Engine, token_id: UUID) -> None:
-    """Make a token good for nothing, from now on.
+    """Revoke a token, from now on.
 
     Raises:
         NotFoundError: there is no such token, or it was revoked before.

@@ -114,7 +114,7 @@ def start_background(server: ServerState) -> None:
 async def _warm(server: ServerState) -> None:
     """Have the heaviest read in memory before the process says that it is ready.
 
-    Redis is written anew too; should that take longer, players read PostgreSQL meanwhile.
+    Redis is written again too; should that take longer, players read PostgreSQL meanwhile.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CHANNEL_SECONDS):

@@ -253,7 +253,7 @@ class ServerState:
             await self.change(lambda: self.commands.settler.tell("all"))
 
     async def close(self) -> None:
-        """Let everybody go and give every connection back."""
+        """End all subscriptions and close every connection."""
         self.hub.close()
         await self.background.stop()
         for connection in list(self._job_connections):

@@ -1,4 +1,4 @@
-"""A failed run, said in one plain sentence."""
+"""The sensor that describes each failed run in one sentence."""
 
 import dagster as dg
 
@@ -18,7 +18,7 @@ def failure_sentence(job: str, run_id: str, step_errors: list[tuple[str, str]]) 
     name="failed_runs", default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
-    """Log each failed run in a sentence; the hook for whoever wants a message sent."""
+    """Log each failed run in a sentence. To send messages, add the sending here."""
     errors = []
     for event in context.get_step_failure_events():
         failure = event.step_failure_data

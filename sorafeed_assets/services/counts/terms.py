@@ -42,7 +42,7 @@ class TermsSync:
 
 @retried
 def sync_search_terms(engine: Engine) -> TermsSync:
-    """Track what all playlists search for, and drop what no playlist uses and nobody watches."""
+    """Track what all playlists search for, and drop what no playlist uses and no client watches."""
     with engine.begin() as connection:
         return follow_terms(connection, None)
 
@@ -120,7 +120,7 @@ def _drop_unused(connection: Connection, terms: Collection[str] | None) -> int:
 
 @retried
 def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
-    """Track a search until it is counted, and no playlist uses it and nobody watches it.
+    """Track a search until it is counted, and no playlist uses it and no client watches it.
 
     True when it was not tracked before.
     """

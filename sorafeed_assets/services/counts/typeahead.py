@@ -68,7 +68,7 @@ def preview_count(
             return Preview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
         is_tracked = is_term_tracked(connection, query.term)
     if may_track:
-        # Also one that is tracked: what somebody looks at is counted first.
+        # Also one that is tracked: what a client looks at is counted first.
         if track_term(engine, query, Priority.LOOKED_AT):
             on_tracked()
         is_tracked = True

@@ -55,7 +55,7 @@ def plays_on(build: Build | None, playlist: Playlist) -> bool:
 def start_of(
     display: DisplayRow, playlist: Playlist, build: Build | None, queue: Sequence[QueueRow]
 ) -> Start:
-    """Where to start planning: anew for a new playlist, else with what stays of the loop."""
+    """Where to start: at position 0 for a new playlist, else with what stays of the loop."""
     if build is None or not plays_on(build, playlist):
         return Start()
     current = build.schedule.since(display.loop_iteration).loops

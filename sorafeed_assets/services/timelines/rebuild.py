@@ -72,7 +72,7 @@ def _read_snapshot(connection: Connection, display_ids: Sequence[str]) -> _Snaps
 def rebuild(
     connection: Connection, book: CandidateBook, display_ids: Sequence[str], window: int
 ) -> Outcomes:
-    """Plan displays anew, and write what differs from what is stored.
+    """Plan displays, and write what differs from what is stored.
 
     The caller holds the displays' locks.
 

@@ -57,7 +57,7 @@ class TimelineService:
 
     @retried
     def repopulate(self, display_ids: Collection[str], around: Around = _alone) -> Outcomes:
-        """Plan displays anew and bring their queues in line; equal plans write nothing.
+        """Plan displays and bring their queues in line; equal plans write nothing.
 
         An unknown display, or a playlist that cannot be planned, is answered with its error;
         the display stays on its last good build, and all others go on. ``around`` is entered in

@@ -27,7 +27,7 @@ _Value = TypeVar("_Value")
 
 
 class Context:
-    """Batches are made per request, so that nobody reads what another request read before."""
+    """Batches are made per request, so that no request reads what another one read before."""
 
     def __init__(
         self, server: ServerState, principal: Principal, tags: set[str], *, may_store: bool

@@ -146,7 +146,7 @@ def _plan_page(
 
 
 async def load_display(info: Info, display_id: str) -> Display | None:
-    """A display that whoever asks may read; None when there is no such display.
+    """A display that the caller may read; None when there is no such display.
 
     Raises:
         InvalidInputError: it is no display's code.

@@ -83,7 +83,7 @@ class Endpoint:
             context = Context(server, principal, tags, may_store=may_store)
             body = (await self._executor.execute(prepared, asked, context, request_id)).body
             if "errors" in body:
-                # An error names its request: nobody else gets it.
+                # An error names its request: no other request gets it.
                 raise _FailedError(body)
             return CachedResponse(encoded(body))
 

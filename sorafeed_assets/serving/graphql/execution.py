@@ -193,7 +193,7 @@ class Executor:
 
     @staticmethod
     def shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
-        """An error for whoever asked: what they can act on, or only where to look."""
+        """An error for the client: what it can act on, or only where to look."""
         shown: dict[str, Any] = {"message": error.message}
         if error.locations:
             shown["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]

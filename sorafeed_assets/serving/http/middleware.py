@@ -29,7 +29,7 @@ from sorafeed_assets.serving.http.errors import (
 from sorafeed_assets.serving.state import ServerState
 
 MAX_BODY: Final = 1_000_000
-# Read and thrown away, so that whoever still sends hears the refusal.
+# Read and thrown away, so that a client that still sends gets the refusal.
 _DISCARDED: Final = 16_000_000
 _OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
 # Pages answer strangers themselves, with a form for the token.

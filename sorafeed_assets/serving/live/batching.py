@@ -1,4 +1,4 @@
-"""Reading together: whoever asks in the same moment shares one round trip."""
+"""Batched reads: calls of the same moment share one round trip."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

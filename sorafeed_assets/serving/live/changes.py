@@ -144,7 +144,7 @@ class Listener:
 
 
 def _tags(data: object) -> list[str]:
-    """What somebody else wrote there means that anything may have changed."""
+    """A message of another program there means that anything may have changed."""
     try:
         tags = json.loads(str(data))
     except ValueError:

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 _LIFE_SECONDS: Final = 5.0
 _MOST: Final = 2_000
 _MOST_BYTES: Final = 64_000_000
-# Asked for in the last part of its life, an answer is made anew while it is still good.
+# Asked for in the last part of its life, an answer is computed again while it is still valid.
 _LAST_PART: Final = 0.3
 
 _Value = TypeVar("_Value")
@@ -169,6 +169,6 @@ class ResponseCache(Generic[_Value]):
 
 
 def _look_at(task: "asyncio.Task[_Value]") -> None:
-    """An error that nobody waits for is no news."""
+    """An error that no caller waits for is not raised."""
     if not task.cancelled():
         task.exception()

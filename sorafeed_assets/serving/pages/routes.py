@@ -1,4 +1,4 @@
-"""The admin page and the player: their first paint, rendered here, and parts of it anew."""
+"""The admin page and the player: their first paint, rendered here, and parts of it again."""
 
 import sys
 from collections.abc import Collection, Sequence

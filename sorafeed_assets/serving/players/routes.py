@@ -82,7 +82,7 @@ async def _read(server: ServerState, code: str, count: int) -> tuple[str, bytes]
 
 async def _repair(server: ServerState, code: str) -> None:
     """Write a display's snapshot over what cannot be read; another one is not overtaken."""
-    _log.warning("the snapshot in Redis cannot be read and is written anew", display=code)
+    _log.warning("the snapshot in Redis cannot be read and is written again", display=code)
     with contextlib.suppress(UnavailableError):
         await server.change(
             lambda: write_timeline_cache(
@@ -117,7 +117,7 @@ def _read_stored(server: ServerState, code: str) -> tuple[str, str]:
     key=lambda code, snapshot, state, count: _etag(snapshot, state, count) + code,
 )
 def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
-    """The tag and the body of an answer: made anew only when Redis has something else.
+    """The tag and the body of an answer: computed again only when Redis has something else.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is no snapshot, or no state.

@@ -29,7 +29,7 @@ DELETE FROM video_candidates c WHERE c.post_id = ANY(:posts) AND {_NOT_STAGED}
 RETURNING c.term, c.size_class, c.pool
 """
 
-# Of the days that are gathered anew, and of posts that are gone: what was not gathered again.
+# Of the days that are gathered again, and of posts that are gone: what was not gathered again.
 _DROP_DAYS: Final = f"""
 DELETE FROM video_candidates c
 WHERE {_NOT_STAGED}

@@ -106,7 +106,7 @@ def set_used(
 
 
 def unused(connection: Connection, terms: Collection[str] | None) -> list[str]:
-    """Those of ``terms``, or of all tracked ones, that no display uses and nobody watches."""
+    """Those of ``terms``, or of all tracked ones, that no display uses and no client watches."""
     return list(connection.scalars(_UNUSED, {"terms": _array(terms)}))
 
 
