@@ -238,9 +238,10 @@ def taking(
     """
     asked = {"asset": asset, "partitions": _array(partitions), "most": most}
     with engine.begin() as connection:
-        connection.execute(_BEGIN, asked)
-    with engine.begin() as connection:
+        # Under the lock: else two that begin at once could both believe to be the first.
         lock(connection, LockSpace.RECORDER, [asset])
+        with engine.begin() as other:
+            other.execute(_BEGIN, asked)
         records = [LineageRecord(*row) for row in connection.execute(_TAKE, asked)]
         yield records
         if records:

@@ -1,0 +1,86 @@
+"""`display_changes`: every edit by plain SQL is noted, and what settling itself writes is not."""
+
+import pytest
+from sqlalchemy import Engine, text
+
+from sorafeed_assets.storage.playlists.changes import (
+    begin_settling,
+    changed_displays,
+    end_settling,
+    note_displays,
+    note_users_of,
+)
+from sorafeed_assets_tests.catalogue import run
+from sorafeed_assets_tests.wall import add_display, add_playlist
+
+
+@pytest.fixture
+def wall(engine: Engine) -> Engine:
+    for code in ("AAAAA1", "BBBBB2"):
+        add_display(engine, code)
+        add_playlist(engine, code, [("cat", 2)])
+    run(engine, "INSERT INTO display_terms VALUES ('BBBBB2', 'cat')")
+    run(engine, "DELETE FROM display_changes")
+    return engine
+
+
+def _changed(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return sorted(changed_displays(connection))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        (
+            "UPDATE playlist_blocks SET search_term = 'dog' WHERE playlist_id IN"
+            " (SELECT id FROM playlists WHERE display_id = 'AAAAA1')"
+        ),
+        (
+            "DELETE FROM playlist_blocks WHERE playlist_id IN"
+            " (SELECT id FROM playlists WHERE display_id = 'AAAAA1')"
+        ),
+        "INSERT INTO playlists (display_id, name) VALUES ('AAAAA1', 'x')",
+        "UPDATE playlists SET is_active = true WHERE display_id = 'AAAAA1'",
+        "DELETE FROM playlists WHERE display_id = 'AAAAA1'",
+        "DELETE FROM displays WHERE id = 'AAAAA1'",
+    ],
+)
+def test_an_edit_is_noted(wall: Engine, edit: str) -> None:
+    run(wall, edit)
+    assert _changed(wall) == ["AAAAA1"]
+
+
+def test_a_playlist_that_moves_changes_both_displays(wall: Engine) -> None:
+    run(wall, "UPDATE playlists SET display_id = 'BBBBB2' WHERE display_id = 'AAAAA1'")
+    assert _changed(wall) == ["AAAAA1", "BBBBB2"]
+
+
+def test_a_name_changes_nothing(wall: Engine) -> None:
+    run(wall, "UPDATE playlists SET name = 'another'")
+    run(wall, "UPDATE displays SET name = 'another'")
+    assert _changed(wall) == []
+
+
+def test_settling_removes_what_it_saw_and_notes_nothing_itself(wall: Engine) -> None:
+    with wall.begin() as connection:
+        note_displays(connection, ["AAAAA1", "BBBBB2"])
+    with wall.begin() as connection:
+        seen = begin_settling(connection, ["AAAAA1"])
+        run(wall, "INSERT INTO playlists (display_id, name) VALUES ('AAAAA1', 'meanwhile')")
+        connection.execute(text("UPDATE playlists SET is_new = false WHERE display_id = 'AAAAA1'"))
+        end_settling(connection, seen)
+    assert _changed(wall) == ["AAAAA1", "BBBBB2"]
+    with wall.begin() as connection:
+        end_settling(connection, begin_settling(connection, ["AAAAA1"]))
+    assert _changed(wall) == ["BBBBB2"]
+    # The mark that a transaction settles ends with it.
+    run(wall, "UPDATE playlists SET is_new = true WHERE display_id = 'AAAAA1'")
+    assert _changed(wall) == ["AAAAA1", "BBBBB2"]
+
+
+def test_the_users_of_a_term_are_noted(wall: Engine) -> None:
+    with wall.begin() as connection:
+        assert note_users_of(connection, ["cat", "dog"]) == 1
+        assert note_users_of(connection, []) == 0
+    assert _changed(wall) == ["BBBBB2"]
