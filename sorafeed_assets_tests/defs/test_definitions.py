@@ -130,6 +130,15 @@ def test_a_rebuild_is_a_run_of_the_assets(definitions: dg.Definitions) -> None:
         assert assets <= {key.to_user_string() for key in layer.executable_asset_keys}
 
 
+def test_every_check_runs_with_a_job(definitions: dg.Definitions) -> None:
+    steps = {
+        step.name
+        for name in ("rebuild_displays", "refresh_counts")
+        for step in definitions.resolve_job_def(name).all_node_defs
+    }
+    assert {check.replace(":", "_") for check in CHECKS} <= steps
+
+
 def test_work_is_retried_and_the_heavy_part_goes_one_at_a_time(
     definitions: dg.Definitions,
 ) -> None:
