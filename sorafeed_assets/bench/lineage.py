@@ -34,6 +34,7 @@ _TAGS: Final = {
     "dagster/input_data_version/active_playlists": "0" * 32,
     "dagster/input_data_version/video_candidates": "0" * 32,
 }
+_ROUNDS: Final = 2
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -81,12 +82,13 @@ def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
         }
     )
     connections = Connections(settings)
+    rounds = 2 * bench.scale.times(_ROUNDS)
     by_hand, by_config, alone = [], [], []
     with _instance(dagster_url) as instance:
         definitions = build_definitions(settings, connections)
         assets = recorded_assets(definitions.resolve_asset_graph())
         follow_displays(connections, instance)
-        for number in range(2 * bench.scale.rounds):
+        for number in range(rounds):
             rng = random.Random(number)  # noqa: S311  # playlists, not secrets
             new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
             partitions = instance.get_dynamic_partitions("displays")
@@ -98,7 +100,7 @@ def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
             rng = random.Random(-1 - number)  # noqa: S311  # playlists, not secrets
             new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
             alone.append(seconds(lambda: connections.settler.settle(displays)))
-            bench.progress("Recording rebuilds", number + 1, 2 * bench.scale.rounds)
+            bench.progress("Recording rebuilds", number + 1, rounds)
         mend(connections, instance, assets)
         record_waiting(connections, instance, assets)
         lineage = read_lineage(connections, instance, assets)
