@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -30,6 +31,8 @@ def folder(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
 def server(settings: Settings) -> Iterator[str]:
     """The address of a served API."""
     with serving(settings, Listening(free_port())) as url:
+        # Until then it logs, into what a command in this process prints.
+        wait_until(lambda: httpx.get(f"{url}/readyz").json()["status"] == "ready")
         yield url
 
 

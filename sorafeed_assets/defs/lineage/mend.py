@@ -45,7 +45,8 @@ def mend(
             partition
             for partition, version in versions.items()
             if known.get(asset, {}).get(partition, NOTHING) != version
-            and not stored.is_waiting(asset, partition)
+            # A record that waits may be of a version that is gone by now.
+            and not (asset in PER_DISPLAY and partition in stored.unsettled)
             and not stored.allows(asset, partition, known.get(asset, {}).get(partition, NOTHING))
         ]
         for asset, versions in stored.versions.items()
