@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -14,6 +15,9 @@ from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
+
+# `--hypothesis-profile long` looks longer where a test says so.
+hypothesis.settings.register_profile("long", print_blob=True)
 
 _TEMPLATE = "sorafeed_template"
 # Tests need speed, not survival of a power cut.
