@@ -105,7 +105,11 @@ class Background:
                 self._failed(name)
                 if state.failures == 1:
                     _log.warning("background work waits", work=name, problem=str(error))
-            except Exception as error:  # noqa: BLE001  # whatever it is, the work has to go on
+            except (Exception, asyncio.CancelledError) as error:
+                # A cancellation that nobody asked for came from within the work.
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+                    raise
                 self._failed(name)
                 _log.error("background work failed", work=name, exc_info=error)
                 longer = max(pause, min(pause * 2**state.failures, _LONGEST_PAUSE))

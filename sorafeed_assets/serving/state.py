@@ -11,9 +11,6 @@ from typing import Final, TypeVar
 
 import structlog
 from psycopg import Connection
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,6 +27,7 @@ from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.batching import BatchedReads
 from sorafeed_assets.serving.live.changes import Hub, Listener
+from sorafeed_assets.serving.live.connection import create_channel_client, create_read_client
 from sorafeed_assets.serving.live.response_cache import ResponseCache
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
 from sorafeed_assets.settings import Settings
@@ -40,7 +38,6 @@ from sorafeed_assets.storage.postgres.retry import is_conflict, is_lost, is_time
 _THREADS: Final = 12
 _READ_SECONDS: Final = 5
 _CHANGE_SECONDS: Final = 60
-_REDIS_SECONDS: Final = 0.5
 _CHANNEL_DEAD_SECONDS: Final = 3.0
 _REWRITE_AGAIN_SECONDS: Final = 1.0
 MOST_EXPORTS: Final = 4
@@ -72,21 +69,9 @@ class ServerState:
         self.change_engine = self._engine("change", _CHANGE_SECONDS)
         self.job_engine = self._engine("job", settings.statement_timeout_seconds)
         self.redis = create_redis_client(str(settings.redis_url))
-        self.async_redis = AsyncRedis.from_url(
-            str(settings.redis_url),
-            decode_responses=True,
-            encoding_errors="replace",
-            socket_connect_timeout=_REDIS_SECONDS,
-            socket_timeout=_REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self.async_redis = create_read_client(str(settings.redis_url))
         self.snapshots = snapshot_reads(self.async_redis)
-        self._channel_redis = AsyncRedis.from_url(
-            str(settings.redis_url),
-            decode_responses=True,
-            encoding_errors="replace",
-            socket_connect_timeout=_REDIS_SECONDS,
-        )
+        self._channel_redis = create_channel_client(str(settings.redis_url))
         self.queries = Queries(self.engine)
         self.responses: ResponseCache[CachedResponse] = ResponseCache(
             settings.api_answer_seconds, size_of=lambda answer: len(answer.body)

@@ -100,6 +100,23 @@ def test_the_pause_grows_after_unexpected_errors_only() -> None:
     assert pauses == [2.0, 2.0, 8.0, 16.0, 2.0, 2.0, 2.0]
 
 
+def test_a_cancellation_from_within_the_work_does_not_end_it() -> None:
+    async def run(tasks: Background) -> None:
+        calls = []
+
+        async def work() -> None:
+            calls.append(tasks.is_well)
+            if len(calls) == 1:
+                raise asyncio.CancelledError
+
+        tasks.repeat("work", work, 0.001)
+        while len(calls) < 3:
+            await asyncio.sleep(0.001)
+        assert calls == [True, False, True]
+
+    _run(run)
+
+
 def test_work_that_is_done_once_is_tried_until_it_goes_well() -> None:
     async def run(tasks: Background) -> None:
         calls = []

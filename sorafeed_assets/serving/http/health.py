@@ -11,6 +11,7 @@ from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.timelines.queues import queue_status
 from sorafeed_assets.serving.access.access import Principal
+from sorafeed_assets.serving.live.connection import lost_connections
 from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.postgres.engine import ping
 
@@ -56,7 +57,8 @@ async def _postgres(server: ServerState) -> str:
 
 async def _redis(server: ServerState) -> str:
     try:
-        await server.async_redis.ping()
+        with lost_connections():
+            await server.async_redis.ping()
     except (RedisError, OSError):
         return "does not answer"
     return "ok"

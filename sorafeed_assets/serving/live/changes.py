@@ -8,6 +8,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from sorafeed_assets.serving.live.connection import lost_connections
 from sorafeed_assets.storage.cache.redis import CHANGES
 
 _SILENCE_SECONDS: Final = 1.0
@@ -111,9 +112,10 @@ class Listener:
             OSError: the same.
         """
         try:
-            async with contextlib.aclosing(self._messages()) as messages:
-                async for tags in messages:
-                    self._on_change(tags)
+            with lost_connections():
+                async with contextlib.aclosing(self._messages()) as messages:
+                    async for tags in messages:
+                        self._on_change(tags)
         finally:
             self._set_connected(connected=False)
 

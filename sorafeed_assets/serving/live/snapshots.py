@@ -3,6 +3,7 @@
 from redis.asyncio import Redis
 
 from sorafeed_assets.serving.live.batching import BatchedReads
+from sorafeed_assets.serving.live.connection import lost_connections
 from sorafeed_assets.storage.cache.redis import playback_key, timeline_key
 
 Stored = tuple[str, str]
@@ -13,7 +14,8 @@ def snapshot_reads(redis: Redis) -> BatchedReads[Stored]:
     """Reads of what is stored by display; what Redis lacks a part of is not found."""
 
     async def read(ids: list[str]) -> dict[str, Stored]:
-        values = await redis.mget([*map(timeline_key, ids), *map(playback_key, ids)])
+        with lost_connections():
+            values = await redis.mget([*map(timeline_key, ids), *map(playback_key, ids)])
         parts = zip(ids, values[: len(ids)], values[len(ids) :], strict=True)
         return {
             display_id: (str(snapshot), str(state))
