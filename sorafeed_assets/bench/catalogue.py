@@ -9,8 +9,7 @@ from typing import Final
 
 import psutil
 from redis import Redis
-from sqlalchemy import Engine, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Engine
 
 from sorafeed_assets.bench.measuring import Progress
 from sorafeed_assets.demo.catalogue import Post, generate_day
@@ -21,6 +20,7 @@ from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.services.counts.reads import count_posts, refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.benchmarks import catalogue as sql
 from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.catalog.bulk import copy_new
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -30,38 +30,6 @@ from sorafeed_assets.storage.postgres.tables import sora_posts
 LAST_DAY: Final = date(2026, 3, 1)
 _FIRST_DAY: Final = date(2026, 1, 1)
 _CONNECTIONS: Final = 16
-
-# Posts that a benchmark adds have ids from here on, which no generated post has.
-_ADDED: Final = "t_"
-_KEPT: Final = ("video_counts_daily", "catalog_days", "video_candidates", "candidate_pools")
-_IS_KEPT: Final = "SELECT to_regclass('bench.catalog_days') IS NOT NULL"
-# Without triggers: what a benchmark added was never there.
-_REWIND: Final = (
-    "SET LOCAL session_replication_role = replica",
-    "DELETE FROM sora_posts WHERE id >= 't_' AND id < 'u'",
-    "DELETE FROM catalog_changes WHERE post_id >= 't_' AND post_id < 'u'",
-    *(f"DELETE FROM {table}" for table in _KEPT),
-    *(f"INSERT INTO {table} TABLE bench.{table}" for table in _KEPT),
-)
-_KEEP: Final = (
-    "DROP SCHEMA IF EXISTS bench CASCADE",
-    "CREATE SCHEMA bench",
-    *(f"CREATE TABLE bench.{table} AS TABLE {table}" for table in _KEPT),
-)
-_TIDY: Final = "VACUUM (ANALYZE) catalog_changes, video_counts_daily, video_candidates"
-
-_WARM: Final = (
-    "CREATE EXTENSION IF NOT EXISTS pg_prewarm",
-    "SELECT pg_prewarm('sora_posts')",
-    "SELECT pg_prewarm(i.indexrelid) FROM pg_index i WHERE i.indrelid = 'sora_posts'::regclass",
-)
-
-_KEEP_TERMS: Final = "DELETE FROM search_terms WHERE term <> ALL(:terms)"
-_ADD_TERMS: Final = text(
-    "WITH added AS (INSERT INTO search_terms (term, phrase, exclusions)"
-    " VALUES (:term, :phrase, :exclusions) ON CONFLICT DO NOTHING RETURNING term)"
-    " INSERT INTO watched_terms (term) SELECT term FROM added"
-).bindparams(bindparam("exclusions", type_=JSONB))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +95,7 @@ class Bench:
         """Make exactly these the tracked terms, and bring their counts and pools up to date."""
         queries = [parse_query(term) for term in terms]
         with engine.begin() as connection:
-            connection.execute(text(_KEEP_TERMS), {"terms": [query.term for query in queries]})
-            connection.execute(
-                _ADD_TERMS,
-                [
-                    {"term": q.term, "phrase": q.phrase, "exclusions": list(q.exclusions)}
-                    for q in queries
-                ],
-            )
+            sql.track_exactly(connection, queries)
         refresh_days(
             engine,
             None,
@@ -175,37 +136,36 @@ def _buffers() -> dict[str, str]:
 def _keep(engine: Engine) -> None:
     """Remember the catalogue as it is, for `rewind`."""
     with engine.begin() as connection:
-        for statement in _KEEP:
-            connection.execute(text(statement))
+        sql.keep(connection)
     _tidy(engine)
 
 
 def rewind(engine: Engine) -> None:
     """Put the catalogue back to how it was kept, also after a run that was interrupted."""
     with engine.begin() as connection:
-        if not connection.scalar(text(_IS_KEPT)):
+        if not sql.is_kept(connection):
             return
-        for statement in _REWIND:
-            connection.execute(text(statement))
+        sql.put_back(connection)
     _tidy(engine)
 
 
 def _tidy(engine: Engine) -> None:
     """What autovacuum does within a minute."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(_TIDY))
+        sql.vacuum(connection)
 
 
 def warm(engine: Engine) -> None:
     """Have the posts and what searches read in memory, for both sides, as it is in use."""
     with engine.begin() as connection:
-        for statement in _WARM:
-            connection.execute(text(statement))
+        sql.warm(connection)
 
 
 def new_posts(count: int, seed: int) -> Iterator[Post]:
     """What a scanner finds: ``count`` new posts of the last catalog day."""
-    return (post._replace(id=_ADDED + post.id[2:]) for post in generate_day(LAST_DAY, count, seed))
+    return (
+        post._replace(id=sql.ADDED + post.id[2:]) for post in generate_day(LAST_DAY, count, seed)
+    )
 
 
 def add_posts(engine: Engine, count: int, seed: int) -> None:

@@ -9,9 +9,8 @@ from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from sorafeed_assets.bench import current_way
 from sorafeed_assets.bench.catalogue import Bench
@@ -35,6 +34,7 @@ from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.benchmarks import displays as sql
 from sorafeed_assets.storage.cache.redis import count_key, create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 
@@ -45,11 +45,6 @@ _PACE: Final = 100
 _READS: Final = 5_000
 _COUNT_QUERIES: Final = 30
 _GIGABYTE: Final = 1e9
-
-_HEADS: Final = """
-SELECT id, current_timeline_video_id AS head FROM displays
-WHERE current_timeline_video_id IS NOT NULL
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +131,7 @@ def _measure_advance(
     )
     commands = Commands(engine, bench.redis, timelines, ttl=settings.cache_ttl_seconds)
     with engine.connect() as connection:
-        heads: dict[str, UUID] = {row.id: row.head for row in connection.execute(text(_HEADS))}
+        heads = sql.heads(connection)
 
     def writer(number: int, every: float) -> list[float]:
         mine = [display for display in displays[number::_WRITERS] if display in heads]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.bench.catalogue import Bench, new_posts, rewind
 from sorafeed_assets.bench.counts import refresh_hour
@@ -16,6 +16,7 @@ from sorafeed_assets.bench.measuring import Row, Target, alternate, row, seconds
 from sorafeed_assets.demo.catalogue import Post
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.storage.benchmarks import catalogue as sql
 from sorafeed_assets.storage.catalog.bulk import copy_new
 from sorafeed_assets.storage.postgres.tables import sora_posts
 
@@ -24,12 +25,6 @@ _BATCHES: Final = 150
 _BUSY_BATCHES: Final = 60
 _SEED: Final = 9_000
 _DISPLAYS: Final = 50
-
-# A lock that an insert waits for longer than this ends the benchmark with an error.
-_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '250ms'"
-_WITHOUT_TRIGGERS: Final = "SET LOCAL session_replication_role = replica"
-_BUILD: Final = "CREATE INDEX CONCURRENTLY IF NOT EXISTS bench_task_idx ON sora_posts (task_id)"
-_DROP: Final = "DROP INDEX CONCURRENTLY IF EXISTS bench_task_idx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ def measure_ingest(bench: Bench, posts: int) -> IngestCosts:
     try:
         with_outbox, without = alternate(
             lambda _n: _insert(engine, next(batches)),
-            lambda _n: _insert(engine, next(batches), _WITHOUT_TRIGGERS),
+            lambda _n: _insert(engine, next(batches), with_triggers=False),
             times,
         )
         bench.progress("Inserting", 1, 2)
@@ -59,7 +54,7 @@ def measure_ingest(bench: Bench, posts: int) -> IngestCosts:
         bench.progress("Inserting", 2, 2)
     finally:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(_DROP))
+            sql.drop_index(connection)
         clear_displays(engine)
         rewind(engine)
     return IngestCosts(with_outbox, without, while_busy)
@@ -70,14 +65,13 @@ def _batches(count: int) -> Iterator[tuple[Post, ...]]:
     return (tuple(posts[i : i + _BATCH]) for i in range(0, len(posts), _BATCH))
 
 
-def _insert(engine: Engine, posts: Sequence[Post], *settings: str) -> float:
+def _insert(engine: Engine, posts: Sequence[Post], *, with_triggers: bool = True) -> float:
     def work(connection: Connection) -> None:
         copy_new(connection, sora_posts, Post._fields, posts)
         connection.commit()
 
     with engine.connect() as connection:
-        for setting in (_LOCK_TIMEOUT, *settings):
-            connection.execute(text(setting))
+        sql.insert_impatiently(connection, with_triggers=with_triggers)
         return seconds(lambda: work(connection))
 
 
@@ -96,8 +90,8 @@ def _busy(bench: Bench, engine: Engine) -> Iterator[None]:
 
     def build() -> None:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(_BUILD))
-            connection.execute(text(_DROP))
+            sql.build_index(connection)
+            sql.drop_index(connection)
 
     def refresh() -> None:
         refresh_hour(engine, bench.redis, bench.settings)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from sorafeed_assets.bench import catalogue, current_way
 from sorafeed_assets.bench.catalogue import Bench
@@ -23,7 +23,7 @@ from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.benchmarks import displays as sql
 
 _NEW_TERMS_SEED: Final = 7_000
 _COLD_ROUNDS: Final = 30
@@ -32,27 +32,6 @@ _PLAYING_DISPLAYS: Final = 20
 _FEW_PLAYS: Final = 100
 _MANY_PLAYS: Final = 50_000
 _PLAYING_ROUNDS: Final = 30
-
-# A display's plays since its playlist is new, of posts from all over the catalogue.
-_PLAY: Final = """
-WITH posts AS (
-    SELECT array_agg(id) AS ids FROM (SELECT id FROM sora_posts ORDER BY id LIMIT :plays) AS first
-)
-INSERT INTO video_history (display_id, video_id, loop_iteration, played_at)
-SELECT d.id, p.ids[1 + n % cardinality(p.ids)], 0, d.dedup_since + n * interval '1 microsecond'
-FROM displays AS d, posts AS p, generate_series(1, :plays) AS n
-WHERE d.id = ANY(:displays)
-"""
-
-_VALID: Final = f"""
-SELECT count(*) FROM sora_posts
-WHERE id = ANY(:ids) AND {MATCHES}
-  AND (CAST(:format AS text) = 'mixed' OR size_class = :format)
-"""
-_PICKS: Final = """
-SELECT b.plan FROM displays d JOIN timeline_builds b ON b.id = d.active_build_id
-WHERE d.id = :display
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +87,9 @@ def measure_played(bench: Bench, posts: int) -> PlayedCosts:
     _settle(settler, displays)
     for some, times in ((few, few_plays), (many, many_plays)):
         with engine.begin() as connection:
-            connection.execute(text(_PLAY), {"displays": some, "plays": times})
+            sql.record_plays(connection, some, times)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM (ANALYZE) video_history"))
+        sql.vacuum_plays(connection)
     _settle(settler, displays)  # the plans that follow from the plays are stored
     rounds = bench.scale.times(_PLAYING_ROUNDS)
     of_many, of_few = alternate(
@@ -178,14 +157,8 @@ def _planned(
     engine: Engine, display: str, blocks: Sequence[BlockDraft]
 ) -> list[tuple[BlockDraft, str]]:
     with engine.connect() as connection:
-        plan = connection.execute(text(_PICKS), {"display": display}).scalar_one()
-        order = connection.scalars(
-            text(
-                "SELECT b.id::text FROM playlist_blocks b JOIN playlists p ON p.id = b.playlist_id"
-                " WHERE p.display_id = :display AND p.is_active ORDER BY b.block_order"
-            ),
-            {"display": display},
-        ).all()
+        plan = sql.active_plan(connection, display)
+        order = sql.active_blocks(connection, display)
     by_id = dict(zip(order, blocks, strict=True))
     return [(by_id[pick["block_id"]], pick["video_id"]) for pick in plan["loops"][0]["picks"]]
 
@@ -198,12 +171,9 @@ def _check(
         for block in set(blocks):
             ids = {post for of, post in picks if of == block}
             query = parse_query(block.search_term)
-            valid = connection.scalar(
-                text(_VALID),
-                {"ids": list(ids), "format": block.format.value, **match_parameters(query)},
-            )
+            valid = sql.count_matching(connection, ids, query, block.format)
             if valid != len(ids):
-                raise WrongResultError(f"{len(ids) - int(valid or 0)} picks do not match {block}")
+                raise WrongResultError(f"{len(ids) - valid} picks do not match {block}")
             wanted = sum(b.video_count for b in blocks if b == block)
             has = sum(of == block for of, _ in picks)
             if has != wanted and current_way.count(connection, query, Format(block.format)):

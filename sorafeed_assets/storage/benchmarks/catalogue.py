@@ -1,0 +1,125 @@
+"""The catalogue of a benchmark: kept, put back, warmed, and its tracked terms."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sorafeed_assets.domain.catalog.search import SearchQuery
+
+ADDED: Final = "t_"
+"""Posts that a benchmark adds have ids that begin so, which no generated post has."""
+
+# What counting writes, with what triggers keep beside it.
+_KEPT: Final = (
+    *("video_counts_daily", "count_digests", "catalog_days"),
+    *("video_candidates", "candidate_pools"),
+)
+# The view of totals is not put back, and neither is its record.
+_KEPT_ASSETS: Final = "'sora_posts', 'video_counts_daily', 'video_candidates'"
+_IS_KEPT: Final = text("SELECT to_regclass('bench.lineage_heads') IS NOT NULL")
+_KEEP: Final = (
+    text("DROP SCHEMA IF EXISTS bench CASCADE"),
+    text("CREATE SCHEMA bench"),
+    *(text(f"CREATE TABLE bench.{table} AS TABLE {table}") for table in _KEPT),
+    text(f"""
+    CREATE TABLE bench.lineage_heads AS
+    SELECT DISTINCT ON (asset, partition) asset, partition, data_version, made_from, metadata
+    FROM lineage_records WHERE asset IN ({_KEPT_ASSETS}) ORDER BY asset, partition, id DESC
+    """),
+)
+
+# Without triggers: what a benchmark added was never there.
+_WITHOUT_TRIGGERS: Final = text("SET LOCAL session_replication_role = replica")
+_REWIND: Final = (
+    _WITHOUT_TRIGGERS,
+    text("DELETE FROM sora_posts WHERE id >= 't_' AND id < 'u'"),
+    text("DELETE FROM catalog_changes WHERE post_id >= 't_' AND post_id < 'u'"),
+    *(text(f"DELETE FROM {table}") for table in _KEPT),
+    *(text(f"INSERT INTO {table} TABLE bench.{table}") for table in _KEPT),
+    text(f"DELETE FROM lineage_records WHERE asset IN ({_KEPT_ASSETS})"),
+    text("""
+    INSERT INTO lineage_records (asset, partition, data_version, made_from, metadata)
+    SELECT asset, partition, data_version, made_from, metadata FROM bench.lineage_heads
+    """),
+)
+_VACUUM: Final = text("VACUUM (ANALYZE) catalog_changes, video_counts_daily, video_candidates")
+
+_WARM: Final = (
+    text("CREATE EXTENSION IF NOT EXISTS pg_prewarm"),
+    text("SELECT pg_prewarm('sora_posts')"),
+    text(
+        "SELECT pg_prewarm(i.indexrelid) FROM pg_index i WHERE i.indrelid = 'sora_posts'::regclass"
+    ),
+)
+
+_KEEP_TERMS: Final = text("DELETE FROM search_terms WHERE term <> ALL(:terms)")
+_ADD_TERMS: Final = text("""
+WITH added AS (
+    INSERT INTO search_terms (term, phrase, exclusions)
+    VALUES (:term, :phrase, :exclusions) ON CONFLICT DO NOTHING RETURNING term
+)
+INSERT INTO watched_terms (term) SELECT term FROM added
+""").bindparams(bindparam("exclusions", type_=JSONB))
+
+# A lock that an insert waits for longer than this ends the benchmark with an error.
+_LOCK_TIMEOUT: Final = text("SET LOCAL lock_timeout = '250ms'")
+_BUILD_INDEX: Final = text(
+    "CREATE INDEX CONCURRENTLY IF NOT EXISTS bench_task_idx ON sora_posts (task_id)"
+)
+_DROP_INDEX: Final = text("DROP INDEX CONCURRENTLY IF EXISTS bench_task_idx")
+
+
+def is_kept(connection: Connection) -> bool:
+    """Whether there is a state to put back."""
+    return bool(connection.scalar(_IS_KEPT))
+
+
+def keep(connection: Connection) -> None:
+    """Remember the catalogue as it is, for `put_back`."""
+    for statement in _KEEP:
+        connection.execute(statement)
+
+
+def put_back(connection: Connection) -> None:
+    """Make the catalogue what it was when it was kept."""
+    for statement in _REWIND:
+        connection.execute(statement)
+
+
+def vacuum(connection: Connection) -> None:
+    """Do what autovacuum does within a minute; takes a connection in autocommit."""
+    connection.execute(_VACUUM)
+
+
+def warm(connection: Connection) -> None:
+    """Read the posts and their indexes into memory."""
+    for statement in _WARM:
+        connection.execute(statement)
+
+
+def track_exactly(connection: Connection, queries: Sequence[SearchQuery]) -> None:
+    """Make these the tracked terms, all of them watched."""
+    connection.execute(_KEEP_TERMS, {"terms": [query.term for query in queries]})
+    connection.execute(
+        _ADD_TERMS,
+        [{"term": q.term, "phrase": q.phrase, "exclusions": list(q.exclusions)} for q in queries],
+    )
+
+
+def insert_impatiently(connection: Connection, *, with_triggers: bool) -> None:
+    """Let this transaction's inserts wait for no lock, and leave no trace without triggers."""
+    connection.execute(_LOCK_TIMEOUT)
+    if not with_triggers:
+        connection.execute(_WITHOUT_TRIGGERS)
+
+
+def build_index(connection: Connection) -> None:
+    """Build an index that nothing else needs; takes a connection in autocommit."""
+    connection.execute(_BUILD_INDEX)
+
+
+def drop_index(connection: Connection) -> None:
+    """Drop what `build_index` built, if it is there; takes a connection in autocommit."""
+    connection.execute(_DROP_INDEX)
