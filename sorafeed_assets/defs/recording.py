@@ -83,12 +83,14 @@ def follow_displays(connections: Connections, instance: dg.DagsterInstance) -> N
 def record_waiting(
     connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
 ) -> int:
-    """Record all that waits, asset by asset in the order given; how many records that were."""
+    """Record all that waits, asset by asset in the order given; how many records that were.
+
+    Displays that exist are made partitions first, and those that do not exist none.
+    """
+    # Also when nothing waits: of a display that was deleted there is no record.
+    follow_displays(connections, instance)
     with connections.engine.connect() as connection:
         waiting = waiting_assets(connection)
-    if not waiting:
-        return 0
-    follow_displays(connections, instance)
     return sum(
         record_asset(connections, instance, asset) for asset in assets if asset.name in waiting
     )

@@ -104,8 +104,14 @@ def add_wall(engine: Engine) -> None:
 
 
 def test_what_plain_sql_writes_is_played_cached_and_recorded(
-    engine: Engine, addressed: Settings, instance: dg.DagsterInstance, redis_url: str
+    engine: Engine,
+    addressed: Settings,
+    instance: dg.DagsterInstance,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Nothing of this may be left to the mending.
+    monkeypatch.setattr(react_module, "_MEND_SECONDS", 3_600.0)
     with reacting(addressed, instance), Redis.from_url(redis_url, decode_responses=True) as redis:
         add_wall(engine)
         wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
