@@ -23,7 +23,7 @@ from sorafeed_assets.demo.playlists import MAX_DISPLAYS, demo_playlist, display_
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.storage.catalog import bulk
 from sorafeed_assets.storage.playlists.bulk import insert_displays, insert_playlists
-from sorafeed_assets.storage.postgres.bulk_load import analyze, indexes_built_after
+from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_after
 from sorafeed_assets.storage.postgres.tables import creators, sora_posts
 
 _CREATORS_AT_ONCE: Final = 50_000

@@ -20,8 +20,8 @@ from sorafeed_assets.storage.catalog import stream as post_stream
 from sorafeed_assets.storage.catalog.estimates import count_term_by_day
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pools, stale_matches
 from sorafeed_assets.storage.catalog.pages import read_among, read_page
-from sorafeed_assets.storage.postgres.bulk_load import analyze, indexes_built_after
 from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_after
 from sorafeed_assets.storage.timelines.advance import load_head, load_play
 from sorafeed_assets.storage.timelines.plays import last_plays, recent_plays
 from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.storage.postgres.bulk_load import build_missing_indexes
+from sorafeed_assets.storage.postgres.indexes import build_missing_indexes
 
 _MIGRATION_LOCK: Final = 0x50FA_FEED
 _MIN_SERVER_VERSION: Final = 180000

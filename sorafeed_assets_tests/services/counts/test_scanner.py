@@ -13,8 +13,8 @@ from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.rebuild import rebuild
-from sorafeed_assets.storage.postgres.bulk_load import build_missing_indexes
 from sorafeed_assets.storage.postgres.engine import snapshot
+from sorafeed_assets.storage.postgres.indexes import build_missing_indexes
 from sorafeed_assets_tests.wall import activate_pending, add_display, add_playlist, add_posts
 
 _WAITING = text(

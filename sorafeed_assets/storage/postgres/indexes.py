@@ -1,4 +1,4 @@
-"""Loading a large catalogue without its indexes, which are built afterwards.
+"""The indexes of posts: built after a large load, and those that are missing or were interrupted.
 
 Building an index once is about ten times as fast as keeping it up to date row by row.
 """

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.storage.postgres.bulk_load import build_missing_indexes, indexes_built_after
+from sorafeed_assets.storage.postgres.indexes import build_missing_indexes, indexes_built_after
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets_tests.wall import add_posts
 
