@@ -112,6 +112,12 @@ def record_asset(
     while True:
         with taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records:
             keys = asset.partition_keys(instance)
+            if asset.partitions is DISPLAYS and not {r.partition for r in records} <= (
+                keys or set()
+            ):
+                # A display came after the partitions were looked at.
+                follow_displays(connections, instance)
+                keys = asset.partition_keys(instance)
             # A partition that Dagster does not have, as of a future day, gets no event.
             new = [r for r in records if keys is None or r.partition in keys]
             there = _already_recorded(instance, asset, [r for r in new if r.attempts > 1])
