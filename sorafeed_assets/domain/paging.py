@@ -29,19 +29,19 @@ class PageList:
         """The sort key that a cursor stands for, whose parts are of these types.
 
         Raises:
-            InvalidInputError: it is no cursor, or one of another list.
+            InvalidInputError: it is not a cursor, or one of another list.
         """
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             mark, *key = json.loads(base64.b64decode(padded, b"-_", validate=True))
         except (binascii.Error, ValueError, TypeError, RecursionError):
-            raise _bad("is no cursor") from None
+            raise _bad("is not a cursor") from None
         if mark != self._mark:
             raise _bad("belongs to another list, or to other arguments")
         if len(key) != len(kinds) or any(
             type(part) is not kind for part, kind in zip(key, kinds, strict=True)
         ):
-            raise _bad("is no cursor")
+            raise _bad("is not a cursor")
         for part in key:
             if isinstance(part, str):
                 check_storable(part, "after")

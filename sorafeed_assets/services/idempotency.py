@@ -1,4 +1,4 @@
-"""Requests that a client may repeat: executed once for each key, and answered alike."""
+"""Idempotency keys: who executes a request, and what it was answered."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,12 +14,12 @@ Key = tuple[UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a key stands for.
+    """The state of a key.
 
     Attributes:
-        is_new: the caller executes the request now.
+        is_new: the caller has to execute the request.
         digest: of the request that the key was first used for.
-        answer: what that request was answered, when it is over.
+        answer: the answer to that request, once it is over.
         is_running: whether a server is executing it.
     """
 
@@ -31,7 +31,7 @@ class Claim:
 
 @retried
 def claim(engine: Engine, key: Key, digest: str, seconds: float) -> Claim:
-    """Take a key for ``seconds``, or read what was made of it before."""
+    """Claim a key for ``seconds``, or read its state."""
     with engine.begin() as connection:
         while not stored.claim_key(connection, *key, digest, seconds):
             found = stored.read_key(connection, *key)
@@ -50,27 +50,27 @@ def finish(engine: Engine, key: Key, answer: str) -> None:
 
 @retried
 def abandon(engine: Engine, key: Key) -> None:
-    """End a request of which it is unknown whether it changed something."""
+    """End a request without an answer: it is unknown whether it changed anything."""
     with engine.begin() as connection:
         stored.finish_key(connection, *key, None)
 
 
 @retried
 def release(engine: Engine, key: Key) -> None:
-    """Let a request that changed nothing be executed again."""
+    """Delete the key of a request that changed nothing, so that it can be executed again."""
     with engine.begin() as connection:
         stored.release_key(connection, *key)
 
 
 @retried
 def prolong(engine: Engine, key: Key, seconds: float) -> None:
-    """Keep a key whose request is still being executed for ``seconds`` from now."""
+    """Extend the claim of a request that is still being executed by ``seconds``."""
     with engine.begin() as connection:
         stored.prolong_key(connection, *key, seconds)
 
 
 @retried
 def expire(engine: Engine) -> int:
-    """Delete what is older than a day; how many keys."""
+    """Delete the keys that are older than a day; returns how many."""
     with engine.begin() as connection:
         return stored.expire_keys(connection)

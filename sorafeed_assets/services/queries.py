@@ -1,4 +1,4 @@
-"""What the API reads: displays, playlists, blocks and plays as plain records, by page or batch."""
+"""Reads of the API: displays, playlists, blocks, plays and terms as records, by page or batch."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -81,12 +81,12 @@ class BlockRecord(NamedTuple):
 
     @property
     def term(self) -> str | None:
-        """The normalized search; None where a row was written by hand and is no search."""
+        """The normalized search; None for an invalid one, which plain SQL can store."""
         return _term(self.search_term)
 
 
 class CountedBlock(NamedTuple):
-    """A block, how many posts match if that is counted, and how many of them were shown."""
+    """A block, how many posts match if they are counted, and how many were shown."""
 
     record: BlockRecord
     total: int | None
@@ -95,7 +95,7 @@ class CountedBlock(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlayRecord:
-    """A video that was shown; its text is None when the post is gone."""
+    """A play; its text is None when the post no longer exists."""
 
     id: UUID
     video_id: str
@@ -152,7 +152,7 @@ class PostRecord:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_Record]):
-    """Rows of a list with their cursors, and whether more follow."""
+    """A page of a list: rows with their cursors, and whether more pages follow."""
 
     rows: list[tuple[str, _Record]]
     has_next: bool
@@ -160,7 +160,7 @@ class Page(Generic[_Record]):
 
 
 class Queries:
-    """Reads for the API; every method is one query, or two, however many ids it gets."""
+    """The reads. A method makes a fixed number of queries, however many ids it gets."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -213,11 +213,13 @@ class Queries:
     ) -> dict[str, Page[PlaylistRecord]]:
         """A page of playlists of each display, the newest first."""
         lists = {display_id: PageList("playlists", display_id) for display_id in display_ids}
-        # A cursor is of one display's list; with several displays there is none.
+        # A cursor belongs to the list of one display.
         key = stored.FIRST_PAGE
         if after is not None:
             if len(lists) != 1:
-                raise InvalidInputError("after", "goes with one display; ask for that display")
+                raise InvalidInputError(
+                    "after", "belongs to the list of one display; ask for that display alone"
+                )
             key = _time_key(next(iter(lists.values())), after)
         with self._engine.connect() as connection:
             rows = stored.playlists_of(connection, display_ids, check_first(first) + 1, key)
@@ -368,4 +370,4 @@ def _moment(written: str) -> datetime:
 
 
 def _no_cursor() -> InvalidInputError:
-    return InvalidInputError("after", "is no cursor; use an endCursor of this list")
+    return InvalidInputError("after", "is not a cursor; use an endCursor of this list")

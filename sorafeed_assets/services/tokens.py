@@ -1,4 +1,4 @@
-"""Who may use the API: tokens, stored as hashes, shown once when they are made."""
+"""Tokens of the API: created, shown once, stored as hashes, revoked."""
 
 import hashlib
 import secrets
@@ -20,7 +20,7 @@ _PREFIX: Final = "sfd_"
 
 
 class Role(StrEnum):
-    """What a token is good for."""
+    """What a token permits."""
 
     ADMIN = "admin"
     READER = "reader"
@@ -29,7 +29,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token without its secret; ``display_id`` is whose queue a display's token plays."""
+    """A token without its secret; ``display_id`` is the display that a player's token is for."""
 
     id: UUID
     role: Role
@@ -56,7 +56,7 @@ def create_token(
     display_id: str | None = None,
     life: timedelta | None = None,
 ) -> tuple[UUID, str]:
-    """Make a token; its id and its secret, which is not kept anywhere.
+    """Create a token; returns its id and its secret, which is not stored.
 
     Raises:
         InvalidInputError: a blank name, a life that is over, or a display that does not go with
@@ -68,7 +68,7 @@ def create_token(
         raise InvalidInputError("display_id", "goes with the role display, and only with it")
     if life is not None and life <= timedelta():
         raise InvalidInputError("life", f"is {life}; it must be longer than nothing")
-    # 256 random bits need no slow hash: there is nothing to guess.
+    # 256 random bits cannot be guessed, so they need no slow hash.
     secret = _PREFIX + secrets.token_urlsafe(32)
     with engine.begin() as connection:
         if display_id is not None:
@@ -100,7 +100,7 @@ def find_tokens(engine: Engine, given: Collection[str]) -> dict[str, Token]:
 
 
 def tokens_version(engine: Engine) -> str:
-    """What tells whether any token is other than it was."""
+    """A version that differs whenever a token was added, changed or removed."""
     with engine.connect() as connection:
         return stored.tokens_version(connection)
 
@@ -125,7 +125,7 @@ def revoke_token(engine: Engine, token_id: UUID) -> None:
 
 
 def hash_of(secret: str) -> str:
-    """What is stored of a secret."""
+    """The hash that is stored of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 

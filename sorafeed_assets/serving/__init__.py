@@ -1,1 +1,4 @@
-"""What readers get: the GraphQL API, the players' side, the admin page. Knows no Dagster."""
+"""The HTTP server: the GraphQL API, the players' endpoints and the admin pages.
+
+Only what speaks HTTP belongs here. What is read and changed is in `services`; Dagster is not known.
+"""

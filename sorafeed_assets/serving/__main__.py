@@ -1,6 +1,6 @@
 """`python -m sorafeed_assets.serving PORT [MODULE …]`: the API as a child of `sorafeed up`.
 
-Each MODULE has a function ``routes()``; what it returns is answered besides the API's own routes.
+Each MODULE has a function ``routes()``, whose routes are served besides those of the API.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from sorafeed_assets.settings import load_settings
 
 
 def main() -> None:
-    """Serve on the given port, with the settings of the environment."""
+    """Serve on the port of the command line, with the settings of the environment."""
     log_as_json()
     port, *modules = sys.argv[1:]
     routes = [route for name in modules for route in importlib.import_module(name).routes()]

@@ -1,4 +1,4 @@
-"""The application: its routes, what every request goes through, and its background work."""
+"""The Starlette application: its routes, its middleware and its background work."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,13 @@ from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services import idempotency
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
 from sorafeed_assets.serving.http import health
-from sorafeed_assets.serving.http.compression import Compression
+from sorafeed_assets.serving.http.compression import CompressionMiddleware
 from sorafeed_assets.serving.http.errors import error_response, on_sorafeed_error
-from sorafeed_assets.serving.http.middleware import Access, BodyLimit, Requests
+from sorafeed_assets.serving.http.middleware import (
+    AuthenticationMiddleware,
+    BodyLimitMiddleware,
+    RequestMiddleware,
+)
 from sorafeed_assets.serving.pages import routes as pages
 from sorafeed_assets.serving.players import export
 from sorafeed_assets.serving.players import routes as players
@@ -41,7 +45,7 @@ _WARM_AGAIN: Final = 1.0
 
 
 def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """The API, the players' side and the admin page on the servers of ``settings``."""
+    """Build the application for the databases of ``settings``; ``extra_routes`` come first."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -77,10 +81,10 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
         ],
         middleware=[
             Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=settings.proxies),
-            Middleware(Requests),
-            Middleware(Compression),
-            Middleware(BodyLimit),
-            Middleware(Access),
+            Middleware(RequestMiddleware),
+            Middleware(CompressionMiddleware),
+            Middleware(BodyLimitMiddleware),
+            Middleware(AuthenticationMiddleware),
         ],
         exception_handlers={
             SorafeedError: on_sorafeed_error,
@@ -100,7 +104,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 def start_background(server: ServerState) -> None:
-    """Start what a process does besides answering."""
+    """Start the work that a process does besides answering requests."""
     background = server.background
     background.repeat(CHANNEL, server.listener.listen, _CHANNEL_EVERY)
     background.until_done("cache", partial(_warm, server), _WARM_AGAIN)
@@ -112,9 +116,10 @@ def start_background(server: ServerState) -> None:
 
 
 async def _warm(server: ServerState) -> None:
-    """Have the heaviest read in memory before the process says that it is ready.
+    """Render the overview before the process reports that it is ready.
 
-    Redis is written again too; should that take longer, players read PostgreSQL meanwhile.
+    It first waits a moment for the snapshots in Redis to be written again. Should that take longer,
+    players are served from PostgreSQL.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CHANNEL_SECONDS):

@@ -1,6 +1,6 @@
-"""Background work of one process: repeated whatever happens to it, and its state shown.
+"""Supervision of a process's background work: it is repeated after any error, and reported.
 
-What the work does is written where it belongs; here is only how it is kept running.
+What the work does is in the module that it belongs to; this one only keeps it running.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.serving.http.metrics import Metrics
 
-# Servers that are away: they come back by themselves, and are waited for at the usual pace.
+# A server that does not answer: the work is tried again at its usual pace.
 _OUTAGES: Final = (SorafeedError, SQLAlchemyError, psycopg.Error, RedisError, OSError)
 _LONGEST_PAUSE: Final = 30.0
 
@@ -26,11 +26,11 @@ _log: Final = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class WorkState:
-    """How one kind of background work is doing.
+    """The state of one kind of background work.
 
     Attributes:
-        last_success: when it last went well.
-        failures: how often it failed since then.
+        last_success: when it last succeeded.
+        failures: how often it has failed since then.
     """
 
     last_success: datetime | None = None
@@ -38,7 +38,7 @@ class WorkState:
 
 
 class Background:
-    """The background work of a process, for its event loop."""
+    """The background work of one process. It belongs to one event loop."""
 
     def __init__(
         self, metrics: Metrics, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -50,15 +50,15 @@ class Background:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing failed the last time."""
+        """Whether the last run of all work succeeded."""
         return all(state.failures == 0 for state in self.states.values())
 
     def repeat(self, name: str, work: Callable[[], Awaitable[object]], every: float) -> None:
-        """Do work again and again, ``every`` seconds after it ended."""
+        """Repeat work, each time ``every`` seconds after it ended."""
         self._start(name, work, every, is_once=False)
 
     def until_done(self, name: str, work: Callable[[], Awaitable[object]], pause: float) -> None:
-        """Do work once, again after ``pause`` seconds if it fails; what is under way is dropped."""
+        """Do work until it succeeds once, ``pause`` seconds apart; cancel a run in progress."""
         self._start(name, work, pause, is_once=True)
 
     def cancel(self, name: str) -> None:
@@ -68,7 +68,7 @@ class Background:
             task.cancel()
 
     def succeeded(self, name: str) -> None:
-        """Note that work goes well which has not ended."""
+        """Record a success of work that has not returned yet."""
         state = self.states[name]
         if state.failures:
             _log.info("background work goes on", work=name, failures=state.failures)
@@ -77,7 +77,7 @@ class Background:
         self._metrics.work_succeeded.labels(name).set(state.last_success.timestamp())
 
     async def stop(self) -> None:
-        """Stop all work, and wait until it has ended."""
+        """Stop all work and wait until it has ended."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -106,7 +106,7 @@ class Background:
                 if state.failures == 1:
                     _log.warning("background work waits", work=name, problem=str(error))
             except (Exception, asyncio.CancelledError) as error:
-                # A cancellation that nobody asked for came from within the work.
+                # A cancellation that was not requested came from within the work.
                 task = asyncio.current_task()
                 if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
                     raise

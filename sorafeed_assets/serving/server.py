@@ -1,4 +1,4 @@
-"""Running the application on Granian, in this process, until it is told to stop."""
+"""Running the application on Granian, in this process, until it is stopped."""
 
 import asyncio
 import contextlib
@@ -25,20 +25,25 @@ from sorafeed_assets.serving.app import build_app
 from sorafeed_assets.settings import Settings
 
 _START_SECONDS: Final = 30.0
-# Each player keeps a connection open for events and one for calls; granian's own limit is 128.
+# A player holds one connection for events and one for calls; Granian's own limit is 128.
 _CONNECTIONS: Final = 20_000
 _WAITING_CONNECTIONS: Final = 1_024
-# How long a busy thread may keep the event loop from going on; Python's own 5 ms add up.
+# How long a busy thread may hold the GIL; the 5 ms that Python allows would delay answers.
 _SWITCH_SECONDS: Final = 0.0005
-# An answer makes thousands of objects that are gone with it: collecting while it is made is waste.
+# An answer allocates thousands of short-lived objects, which need no collection.
 _OBJECTS_BEFORE_COLLECTION: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where to listen; with a certificate by TLS, which browsers need for HTTP/2.
+    """Where to listen.
 
-    ``routes`` are answered besides the application's own.
+    Attributes:
+        port: the TCP port.
+        host: the address.
+        certificate: for TLS, which browsers need for HTTP/2.
+        key: of the certificate.
+        routes: served besides those of the application.
     """
 
     port: int
@@ -49,7 +54,7 @@ class Listening:
 
 
 def log_as_json() -> None:
-    """One JSON object a line, with the time and the request's id."""
+    """Log one JSON object a line, with the time and the request's id."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -63,12 +68,12 @@ def log_as_json() -> None:
 
 
 def serve(settings: Settings, listening: Listening, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, in a process of its own."""
+    """Serve until SIGINT or SIGTERM. The process belongs to the server."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
 
     def ready() -> None:
-        # What is loaded by now stays: no collection has to look through it.
+        # What is loaded now stays loaded, so that collections need not scan it.
         gc.collect()
         gc.freeze()
         on_ready()
@@ -106,7 +111,7 @@ async def _serve(
     )
     running = asyncio.create_task(server.serve())
     try:
-        await _answers(listening, running)
+        await _wait_until_listening(listening, running)
         if not hasattr(app.state, "server"):
             raise SetupError("the API does not start; its log says why")
         on_ready()
@@ -114,14 +119,14 @@ async def _serve(
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
     finally:
-        # Event streams never end by themselves.
+        # Event streams do not end by themselves.
         if hasattr(app.state, "server"):
             app.state.server.hub.close()
         server.stop()  # type: ignore[no-untyped-call]  # granian has no types here
         await running
 
 
-async def _answers(listening: Listening, running: "asyncio.Task[None]") -> None:
+async def _wait_until_listening(listening: Listening, running: "asyncio.Task[None]") -> None:
     async with asyncio.timeout(_START_SECONDS):
         while True:
             if running.done():
@@ -138,7 +143,7 @@ async def _answers(listening: Listening, running: "asyncio.Task[None]") -> None:
 
 @contextlib.contextmanager
 def serving(settings: Settings, listening: Listening) -> Iterator[str]:
-    """A server in a thread of its own for as long as the block lasts; its address.
+    """Run a server in a thread for as long as the block lasts; yields its address.
 
     Raises:
         SetupError: it does not start.

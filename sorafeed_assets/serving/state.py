@@ -1,4 +1,7 @@
-"""Everything one serving process holds: connections, caches, and the work behind the answers."""
+"""The state that the routes of one process share: connections, caches, threads.
+
+What a route does with them is in the route's module.
+"""
 
 import asyncio
 import contextlib
@@ -51,14 +54,14 @@ _log: Final = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """An answer as it is sent, with the tag that names its content."""
+    """The body of an answer, as it is sent, with its ETag."""
 
     body: bytes
     etag: str = ""
 
 
 class ServerState:
-    """What the routes share. Made in the event loop that uses it."""
+    """What the routes of one process share; created in the event loop that uses it."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None or settings.redis_url is None:
@@ -81,7 +84,7 @@ class ServerState:
         self.stored_tokens = BatchedReads(self._find_tokens)
         rate = settings.api_calls_per_second
         self.token_rates = RateLimit(rate, 2 * rate)
-        # Whoever shows no good token has much less to try with.
+        # A client without a valid token may make far fewer attempts.
         self.unauthenticated_rates = RateLimit(5, 20)
         self.commands = Commands(
             self.change_engine,
@@ -105,13 +108,13 @@ class ServerState:
             on_alive=lambda: self.background.succeeded(CHANNEL),
         )
         self.is_warm = False
-        # Whether what Redis has is what was written last.
+        # False from when the channel is lost until all snapshots are written again.
         self.snapshots_are_current = False
         self._has_heard = False
-        # Displays that called, until that is written down.
+        # When each display called last, until that is stored.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
-        # Changes that wait for a lock keep no read waiting.
+        # Threads of their own, so that changes which wait for a lock do not delay reads.
         self._change_threads = ThreadPoolExecutor(_THREADS, "sorafeed-changes")
         self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")
         self._loop = asyncio.get_running_loop()
@@ -130,13 +133,13 @@ class ServerState:
         return engine
 
     async def expire_responses(self) -> None:
-        """Forget the answers that are too old to be given."""
+        """Drop the expired answers."""
         self.responses.expire()
 
     async def confirm_tokens(self) -> None:
-        """Ask once whether any token changed, instead of for each of a wall of players."""
+        """Extend the cached tokens if no stored token has changed: one query for all players."""
         asked_at = self.tokens.now()
-        # Not among the reads, which are counted for who asks something.
+        # On the change engine: the metrics count the reads that requests cause.
         version = await self.run(lambda: tokens_version(self.change_engine))
         self.tokens.confirm(version, asked_at)
 
@@ -144,19 +147,19 @@ class ServerState:
         return await self.run(lambda: find_tokens(self.engine, secrets))
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
-        """Do blocking work in a thread.
+        """Run blocking work in a thread.
 
         Raises:
-            UnavailableError: PostgreSQL does not answer, or not in time.
+            UnavailableError: PostgreSQL does not answer, is busy, or takes too long.
         """
         return await self._in(self._threads, work)
 
     def submit(self, work: Callable[[], _Result]) -> "Future[_Result]":
-        """Have blocking work done in a thread."""
+        """Start blocking work in a thread."""
         return self._threads.submit(work)
 
     async def change(self, work: Callable[[], _Result]) -> _Result:
-        """Change something, in a thread.
+        """Run a change in a thread.
 
         Raises:
             UnavailableError: PostgreSQL is busy or does not answer.
@@ -164,7 +167,7 @@ class ServerState:
         return await self._in(self._change_threads, work)
 
     async def run_job(self, work: Callable[[], _Result]) -> _Result:
-        """Do long work in a thread that no request waits for."""
+        """Run long work in a thread that no request waits for."""
         return await self._in(self._job_threads, work)
 
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
@@ -177,7 +180,7 @@ class ServerState:
             raise unavailable from error
 
     def fill(self, display_id: str, snapshot: str, state: str) -> None:
-        """Give Redis what it lacks, unless a writer has meanwhile."""
+        """Write a missing snapshot to Redis, unless a writer has done so in the meantime."""
         ttl = self.settings.cache_ttl_seconds
         with contextlib.suppress(RedisError):
             for key, value in (
@@ -188,18 +191,18 @@ class ServerState:
                     not self.redis.set(key, value, ex=ttl, nx=True)
                     and self.redis.type(key) != "string"
                 ):
-                    # No writer of ours made it, and it cannot be read.
+                    # A value of another type was not written by this system and cannot be read.
                     self.redis.set(key, value, ex=ttl)
 
     def _changed_here(self, tags: Collection[str]) -> None:
-        """Called in a thread; returns when this process serves nothing older any more."""
+        """Drop what was made from these tags; called in a thread, returns when that is done."""
         done = asyncio.run_coroutine_threadsafe(self._drop_here(list(tags)), self._loop)
         done.result(timeout=_CHANGE_SECONDS)
 
     async def _drop_here(self, tags: list[str]) -> None:
         self._drop(tags)
-        # Pages hear of it by the channel, like those of all other processes. Should it be dead
-        # already, that is noticed soon.
+        # Pages are notified through the channel, like those of all other processes. Should it be
+        # dead already, the listener notices within seconds.
         self._tell_unheard(tags)
         self._loop.call_later(_CHANNEL_DEAD_SECONDS, self._tell_unheard, tags)
 
@@ -219,11 +222,11 @@ class ServerState:
     def _channel(self, connected: bool) -> None:  # noqa: FBT001  # a listener's state
         _log.info("channel", connected=connected)
         self.responses.trust(trusted=connected)
-        self.tokens.forget()
+        self.tokens.expire()
         self.snapshots_are_current = False
         self.background.cancel(_REWRITE)
         if connected:
-            # Whatever was missed: pages read everything again.
+            # Changes may have been missed, so pages read everything again.
             self.hub.tell(["all"])
             self.background.until_done(
                 _REWRITE, partial(self._rewrite, is_again=self._has_heard), _REWRITE_AGAIN_SECONDS
@@ -231,7 +234,7 @@ class ServerState:
         self._has_heard = True
 
     async def _rewrite(self, *, is_again: bool) -> None:
-        """Redis came back with what it had saved, or with nothing."""
+        """Write all snapshots again: Redis may have restarted with old ones, or with none."""
         await self.change(self.commands.settler.rewrite_snapshots)
         self.snapshots_are_current = True
         if is_again:
@@ -254,7 +257,7 @@ class ServerState:
 
 
 def unavailable_for(error: SQLAlchemyError) -> UnavailableError | None:
-    """What to tell a client about a database error that passes; None for any other error."""
+    """The error for a client when a database error is temporary; None when it is not."""
     if isinstance(error, PoolTimeoutError) or is_conflict(error):
         return BusyError("the server is busy; try again in a moment")
     if is_timeout(error):

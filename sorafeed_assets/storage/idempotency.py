@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-# A key that is older than a day may name another request.
+# After a day a key may be used for another request.
 _CLAIM: Final = text("""
 INSERT INTO idempotency_keys AS k (token_id, key, request_digest, running_until)
 VALUES (:token_id, :key, :digest, now() + :seconds * interval '1 s')
@@ -44,7 +44,7 @@ WHERE created_at < now() - interval '1 day' AND running_until < now()
 def claim_key(
     connection: Connection, token_id: UUID, key: str, digest: str, seconds: float
 ) -> bool:
-    """Take a key for ``seconds``; False when it is taken, or was used within the last day."""
+    """Claim a key for ``seconds``; False when it was used within the last day."""
     values = {"token_id": token_id, "key": key, "digest": digest, "seconds": seconds}
     return connection.execute(_CLAIM, values).first() is not None
 
@@ -60,12 +60,12 @@ def finish_key(connection: Connection, token_id: UUID, key: str, answer: str | N
 
 
 def release_key(connection: Connection, token_id: UUID, key: str) -> None:
-    """Let a key be used again."""
+    """Delete a key."""
     connection.execute(_RELEASE, {"token_id": token_id, "key": key})
 
 
 def prolong_key(connection: Connection, token_id: UUID, key: str, seconds: float) -> None:
-    """Keep a key whose request is being executed for ``seconds`` from now."""
+    """Extend the claim of a key to ``seconds`` from now."""
     connection.execute(_PROLONG, {"token_id": token_id, "key": key, "seconds": seconds})
 
 

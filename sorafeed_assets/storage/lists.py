@@ -72,7 +72,7 @@ WHERE b.playlist_id = ANY(CAST(:ids AS uuid[]))
 ORDER BY b.playlist_id, b.block_order
 """)
 
-# Different videos of a block since its display started fresh: what is left of its matches.
+# The different videos that a block has shown since its display's `dedup_since`.
 _SEEN: Final = text("""
 SELECT b.id, count(DISTINCT h.video_id) AS seen
 FROM playlist_blocks b

@@ -18,7 +18,7 @@ SELECT token_hash, id, role, display_id, name, created_at, expires_at, revoked_a
 FROM api_tokens WHERE token_hash = ANY(CAST(:hashes AS text[]))
 """)
 
-# Another one whenever a token was added, changed or taken away.
+# Differs whenever a token was added, changed or removed.
 _VERSION: Final = text("""
 SELECT concat(count(*), ' ', sum(hashtextextended(CAST(t AS text), 0))) FROM api_tokens t
 """)
@@ -60,12 +60,12 @@ def find_tokens(connection: Connection, hashes: Collection[str]) -> Sequence[Row
 
 
 def tokens_version(connection: Connection) -> str:
-    """What tells whether any token is other than it was."""
+    """A version that differs whenever a token was added, changed or removed."""
     return str(connection.scalar(_VERSION))
 
 
 def list_tokens(connection: Connection) -> Sequence[RowMapping]:
-    """All tokens in the order they were made."""
+    """All tokens in the order of their creation."""
     return connection.execute(_LIST).mappings().all()
 
 

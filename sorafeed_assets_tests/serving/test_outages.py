@@ -151,6 +151,20 @@ def test_pages_hear_of_a_change_that_redis_hangs_at(servers: Servers, api: Api) 
             os.kill(servers.redis.pid, signal.SIGCONT)
 
 
+def test_without_postgres_a_channel_that_comes_back_locks_nobody_out(
+    servers: Servers, api: Api
+) -> None:
+    wait_until(lambda: _status(api) == "ready")
+    assert api.http.get(NEXT).status_code == 200
+    servers.postgres.stop()
+    with Redis.from_url(servers.redis.url, decode_responses=True) as redis:
+        before = {client["id"] for client in redis.client_list(_type="pubsub")}
+        redis.client_kill_filter(_type="pubsub")
+        wait_until(lambda: bool({c["id"] for c in redis.client_list(_type="pubsub")} - before))
+    wait_until(lambda: api.http.get("/readyz").json()["channel"] == "ok")
+    assert api.http.get(NEXT).status_code == 200
+
+
 class Players:
     """Players that never pause; each tells of a play until that is acknowledged.
 

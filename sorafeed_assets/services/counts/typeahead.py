@@ -19,7 +19,7 @@ _MILLISECONDS: Final = 250
 
 
 class Exactness(StrEnum):
-    """What a count says."""
+    """Whether a count is exact."""
 
     EXACT = "exact"
     AT_LEAST = "at_least"
@@ -68,7 +68,7 @@ def preview_count(
             return Preview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
         is_tracked = is_term_tracked(connection, query.term)
     if may_track:
-        # Also one that is tracked: what a client looks at is counted first.
+        # One that is tracked is asked for again, so that it is counted first.
         if track_term(engine, query, Priority.LOOKED_AT):
             on_tracked()
         is_tracked = True

@@ -1,1 +1,1 @@
-"""Tokens, roles and rate limits."""
+"""Authentication and authorization of requests, and rate limits; tokens are in `services`."""

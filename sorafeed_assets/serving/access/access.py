@@ -1,5 +1,9 @@
-"""Who asks: tokens from the header or a cookie, what they may do, and how often."""
+"""Authentication by a token in a header or a cookie, what a token permits, and rate limits.
 
+How a request is refused is in `serving.http.middleware`.
+"""
+
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -24,44 +28,46 @@ _MOST: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. ``by_cookie`` when a browser added the token by itself."""
+    """The caller of a request; ``by_cookie`` when a browser added the token by itself."""
 
     token: Token
     by_cookie: bool
 
     @property
     def scope(self) -> str:
-        """What the answers depend on: principals of one scope read the same."""
-        return self.token.display_id or "wall"
+        """The part of a cache key: principals of one scope get the same answers."""
+        return self.token.display_id or "all"
 
     def must_read(self, display_id: str | None = None) -> None:
-        """Refuse a display's token anything but its own display.
+        """Check that the token may read a display; None stands for all displays.
 
         Raises:
-            ForbiddenError: it asks for another display, or for the wall.
+            ForbiddenError: it is the token of another display.
         """
         if self.token.role is Role.DISPLAY and display_id != self.token.display_id:
             raise ForbiddenError(
-                f"this token is good for display {self.token.display_id} only; use a reader's"
+                f"this token is for display {self.token.display_id} only; use a reader's token"
             )
 
     def must_change(self) -> None:
-        """Refuse all but admins.
+        """Check that the token may change something.
 
         Raises:
-            ForbiddenError: it is no admin's token.
+            ForbiddenError: it is not an admin's token.
         """
         if self.token.role is not Role.ADMIN:
-            raise ForbiddenError(f"a {self.token.role} token changes nothing; use an admin's")
+            raise ForbiddenError(
+                f"a {self.token.role} token may not change anything; use an admin's token"
+            )
 
 
 def player_cookie(display_id: str) -> str:
-    """The cookie that a display's player page keeps its token in."""
+    """The name of the cookie that holds the token of a display's player page."""
     return f"{_PLAYER_COOKIE}{display_id}"
 
 
 def secrets_of(headers: Mapping[str, str], display_id: str | None) -> list[tuple[str, bool]]:
-    """The tokens a request comes with, the most telling first, and whether by cookie."""
+    """The tokens of a request in the order to try them, and whether each is from a cookie."""
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
@@ -75,7 +81,7 @@ def secrets_of(headers: Mapping[str, str], display_id: str | None) -> list[tuple
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:
-    """Whether a browser sent this from one of our own pages."""
+    """Whether a browser sent the request from a page of this site."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
@@ -84,9 +90,9 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
 
 
 class TokenCache:
-    """Tokens looked up before, good and bad; one that was changed is looked up again within 5 s.
+    """Tokens that were looked up, valid or not.
 
-    What was found is good for 5 s, and again for 5 s whenever the stored tokens prove the same.
+    An entry expires after 5 s, and is extended by 5 s whenever no stored token has changed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,22 +101,22 @@ class TokenCache:
         self._version: str | None = None
         self._confirmed_until = 0.0
         self.generation = 0
-        """Grows when everything is forgotten: what was looked up before is not remembered."""
+        """Grows when the cache is cleared: a lookup that began before is not stored."""
 
     def get(self, secret: str) -> tuple[bool, Token | None]:
-        """Whether the secret was looked up, and what was found."""
+        """Whether the secret is cached, and the token that it belongs to, if any."""
         found = self._known.get(hash_of(secret))
         if found is None or max(found[0], self._confirmed_until) < self._clock():
             return False, None
         return True, found[1]
 
     def stale(self, secret: str) -> Token | None:
-        """What was found whenever, for while the database is away."""
+        """An entry whatever its age, for while PostgreSQL does not answer."""
         found = self._known.get(hash_of(secret))
         return None if found is None else found[1]
 
     def put(self, secret: str, token: Token | None, generation: int) -> None:
-        """Remember what was found; ``generation`` is of when it was asked for."""
+        """Store what a lookup found; ``generation`` is of when the lookup began."""
         if generation != self.generation:
             return
         key = hash_of(secret)
@@ -120,24 +126,32 @@ class TokenCache:
             self._known.popitem(last=False)
 
     def confirm(self, version: str, asked_at: float) -> None:
-        """Go on with what is known if the stored tokens are of the version that they were."""
+        """Extend all entries if the version of the stored tokens is the same, else clear them."""
         if version != self._version:
             self.forget()
             self._version = version
         self._confirmed_until = asked_at + _KNOWN_SECONDS
 
     def now(self) -> float:
-        """The time that ages are told by."""
+        """The current time of the cache's clock."""
         return self._clock()
 
+    def expire(self) -> None:
+        """Look every token up again; until that succeeds, the entries can be used as stale."""
+        self._known = OrderedDict(
+            (key, (-math.inf, token)) for key, (_, token) in self._known.items()
+        )
+        self._confirmed_until = -math.inf
+        self.generation += 1
+
     def forget(self) -> None:
-        """Look every token up again."""
+        """Clear the cache."""
         self._known.clear()
         self.generation += 1
 
 
 def checked(token: Token | None) -> Token:
-    """A token that is good now.
+    """Return a token that is valid now.
 
     Raises:
         UnauthenticatedError: it is unknown, expired or revoked.
@@ -151,7 +165,7 @@ def checked(token: Token | None) -> Token:
 
 
 class RateLimit:
-    """A bucket for each caller, which fills at ``rate`` calls a second up to ``burst``."""
+    """A token bucket for each caller: ``rate`` calls a second, up to ``burst`` at once."""
 
     def __init__(
         self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic
@@ -162,17 +176,17 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> None:
-        """Take one call out of the caller's bucket.
+        """Count one call of a caller.
 
         Raises:
-            TooManyCallsError: it is empty.
+            TooManyCallsError: its bucket is empty.
         """
         now = self._clock()
         left, at = self._buckets.get(caller, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._rate)
         if left < 1:
             raise TooManyCallsError(
-                f"more than {self._rate:g} calls a second; wait a second and go on"
+                f"more than {self._rate:g} calls a second; wait a second and try again"
             )
         self._buckets[caller] = (left - 1, now)
         self._buckets.move_to_end(caller)

@@ -1,1 +1,1 @@
-"""The GraphQL schema, its limits, and how it is spoken over HTTP."""
+"""The GraphQL API: schema, limits, execution, and GraphQL over HTTP."""

@@ -1,4 +1,4 @@
-"""Pages as Relay connections."""
+"""Relay connections."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,7 +11,7 @@ _Node = TypeVar("_Node")
 
 
 def connection(page: Page[_Record], node: Callable[[_Record], _Node]) -> Connection[_Node]:
-    """A page of records as a connection of nodes."""
+    """Turn a page of records into a connection of nodes."""
     return Connection(
         edges=[Edge(cursor=cursor, node=node(record)) for cursor, record in page.rows],
         page_info=info_of(page),
@@ -19,7 +19,7 @@ def connection(page: Page[_Record], node: Callable[[_Record], _Node]) -> Connect
 
 
 def info_of(page: Page[_Record]) -> PageInfo:
-    """Where a page begins and ends."""
+    """The cursors of a page, and whether more pages follow."""
     return PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,

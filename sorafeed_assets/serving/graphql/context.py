@@ -1,4 +1,4 @@
-"""What one GraphQL request knows: who asks, batches of reads, and what the answer is made from."""
+"""The context of one GraphQL request: caller, batched reads, and the tags of the answer."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ _Value = TypeVar("_Value")
 
 
 class Context:
-    """Batches are made per request, so that no request reads what another one read before."""
+    """The context of one request. Its batches are its own, so that it never reads old data."""
 
     def __init__(
         self, server: ServerState, principal: Principal, tags: set[str], *, may_store: bool
@@ -58,7 +58,7 @@ class Context:
             found = await self.server.run(lambda: read(keys))
             return [found.get(key) for key in keys]
 
-        # A page of the API is at most a hundred rows, of up to a hundred parts each.
+        # A page has at most a hundred rows with up to a hundred parts each.
         return DataLoader(load_fn=load, max_batch_size=10_000)
 
     def _read_totals(self, terms: Collection[str]) -> dict[str, dict[str, int]]:
@@ -85,11 +85,11 @@ class Context:
         return self._pages[first].load(display_id)
 
     def touch(self, display_id: str) -> None:
-        """Note that the answer tells of this display."""
+        """Note that the answer depends on a display."""
         self.tags.add(display_tag(display_id))
 
     async def change(self, work: Callable[[Commands], _Value]) -> _Value:
-        """Make a change, in a thread; what was read before is read again.
+        """Run a change; everything that was read before is read again.
 
         Raises:
             UnavailableError: PostgreSQL is busy or does not answer.
@@ -100,10 +100,10 @@ class Context:
         return result
 
     async def read_back(self, found: Awaitable[_Value]) -> _Value:
-        """Await a read that shows what was changed.
+        """Await a read of what was changed.
 
         Raises:
-            UnavailableError: it cannot be read now; the text says that the change is stored.
+            UnavailableError: the read failed; the message says that the change is stored.
         """
         try:
             return await found
@@ -122,15 +122,15 @@ Info = strawberry.Info[Context, None]
 
 
 def stored_but(error: UnavailableError) -> UnavailableError:
-    """What to tell of a change that is stored, and cannot be read back."""
-    return UnavailableError(f"the change is stored, but it cannot be shown now: {error}")
+    """The error for a change that is stored, but could not be read back."""
+    return UnavailableError(f"the change is stored, but could not be read back: {error}")
 
 
 def parse_id(value: str, field: str) -> UUID:
-    """An id of a playlist, a block or a queue entry.
+    """Parse the id of a playlist, a block or a queue entry.
 
     Raises:
-        InvalidInputError: naming ``field``, when it is none.
+        InvalidInputError: naming ``field``, when it is not an id.
     """
     try:
         return UUID(value)

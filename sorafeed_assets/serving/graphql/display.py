@@ -1,4 +1,4 @@
-"""A display as the API shows it."""
+"""The GraphQL type of a display, with its lists."""
 
 from datetime import datetime
 
@@ -28,13 +28,15 @@ class DryBlock:
     search: str
 
 
-@strawberry.type(description="A screen.")
+@strawberry.type(description="A screen that plays a playlist.")
 class Display:
     record: strawberry.Private[DisplayRecord]
     id: strawberry.ID
     name: str
     created_at: datetime
-    is_online: bool = strawberry.field(description="Whether it called within the last minute.")
+    is_online: bool = strawberry.field(
+        description="Whether its player made a request within the last minute."
+    )
     last_seen: datetime | None
     playback_state: PlaybackState
     queued: int = strawberry.field(description="How many videos are queued.")
@@ -50,7 +52,7 @@ class Display:
         found = await info.context.playlists.load(self.record.active_playlist_id)
         return None if found is None else Playlist.of(found)
 
-    @strawberry.field(description="Its playlists, the newest first.")
+    @strawberry.field(description="The display's playlists, the newest first.")
     async def playlists(
         self, info: Info, first: First = 20, after: After = None
     ) -> Connection[Playlist]:
@@ -64,17 +66,17 @@ class Display:
             page = pages[code]
         return connection(page or Page([], has_next=False, has_previous=False), Playlist.of)
 
-    @strawberry.field(description="What it shows, while it shows something.")
+    @strawberry.field(description="The video on screen, if any.")
     async def now_playing(self, info: Info) -> PlannedVideo | None:
         view = await info.context.views.load(str(self.id))
         return None if view is None or view.now is None else PlannedVideo.of(view.now)
 
-    @strawberry.field(description="What is queued after that.")
+    @strawberry.field(description="The queue after the video on screen.")
     async def queue(self, info: Info) -> list[PlannedVideo]:
         view = await info.context.views.load(str(self.id))
         return [] if view is None else [PlannedVideo.of(pick) for pick in view.next]
 
-    @strawberry.field(description="What follows the queue by the plan.")
+    @strawberry.field(description="The positions of the plan after the queue.")
     async def plan(
         self, info: Info, first: First = 20, after: After = None
     ) -> Connection[PlannedVideo]:
@@ -92,11 +94,11 @@ class Display:
             for block, search in view.dry_blocks.items()
         ]
 
-    @strawberry.field(description="The plans that are kept, the newest first.")
+    @strawberry.field(description="The stored plans, the newest first.")
     async def builds(self, info: Info) -> list[Build]:
         return [Build.of(each) for each in await info.context.builds.load(str(self.id)) or []]
 
-    @strawberry.field(description="What it showed, the last first.")
+    @strawberry.field(description="The videos that were shown, the last first.")
     async def plays(self, info: Info, first: First = 20, after: After = None) -> Connection[Play]:
         check_first(first)
         server, code = info.context.server, str(self.id)
@@ -105,7 +107,7 @@ class Display:
 
     @classmethod
     def of(cls, record: DisplayRecord) -> "Display":
-        """From its record."""
+        """Convert a record."""
         known = record.playback_state in set(PlaybackState)
         return cls(
             record=record,
@@ -146,13 +148,14 @@ def _plan_page(
 
 
 async def load_display(info: Info, display_id: str) -> Display | None:
-    """A display that the caller may read; None when there is no such display.
+    """Load a display that the caller may read; None when it does not exist.
 
     Raises:
-        InvalidInputError: it is no display's code.
+        InvalidInputError: the id is not a display's code.
+        ForbiddenError: the caller may not read it.
     """
     if len(display_id) > 20:  # a code has 6
-        raise InvalidInputError("id", "is no display's code; it has 6 characters")
+        raise InvalidInputError("id", "is not a display's code, which has 6 characters")
     info.context.principal.must_read(display_id)
     info.context.touch(display_id)
     record = await info.context.displays.load(display_id)

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: https://graphql.github.io/graphql-over-http/draft/."""
+"""The endpoint `/graphql`: https://graphql.github.io/graphql-over-http/draft/."""
 
 import asyncio
 import hashlib
@@ -36,7 +36,7 @@ JSON_TYPE: Final = "application/json"
 
 
 class BadRequestError(Exception):
-    """The HTTP request is none that could be executed."""
+    """An HTTP request is not a GraphQL request."""
 
     def __init__(
         self, problem: str, status: int = 400, headers: Mapping[str, str] | None = None
@@ -47,7 +47,7 @@ class BadRequestError(Exception):
 
 
 class Endpoint:
-    """`/graphql`: GET for queries, POST for all; queries are answered from memory for a moment."""
+    """`/graphql`: queries by GET or POST, from the response cache; mutations by POST."""
 
     def __init__(self) -> None:
         self._executor = Executor(executable(build_schema()))
@@ -67,7 +67,7 @@ class Endpoint:
         try:
             prepared = self._executor.prepare(asked)
         except NotExecutedError as error:
-            shown = [self._executor.shown(each, request_id) for each in error.errors]
+            shown = [self._executor.format_error(each, request_id) for each in error.errors]
             return _response(media, _status(media, {}), {"errors": shown})
         server.metrics.operations.labels(prepared.operation.operation.value).inc()
         if not prepared.is_query:
@@ -76,14 +76,14 @@ class Endpoint:
                 return _problem(media, 405, problem, request_id, {"allow": "POST"})
             return await self._change(request, media, asked, prepared)
 
-        # Of a query too: an admin who looks at a large count has it tracked.
+        # A query may store too: a large count that an admin asks for is tracked.
         may_store = request.method == "POST" and principal.token.role is Role.ADMIN
 
         async def compute(tags: set[str]) -> CachedResponse:
             context = Context(server, principal, tags, may_store=may_store)
             body = (await self._executor.execute(prepared, asked, context, request_id)).body
             if "errors" in body:
-                # An error names its request: no other request gets it.
+                # Errors name their request, so they are not cached.
                 raise _FailedError(body)
             return CachedResponse(encoded(body))
 
@@ -106,7 +106,7 @@ class Endpoint:
         request_id: str = request.state.request_id
         context = Context(server, principal, set(), may_store=True)
         key = request.headers.get(HEADER)
-        # A task of its own: a client that goes away does not stop a change halfway.
+        # A task of its own, so that a client that disconnects does not stop a change halfway.
         execute = partial(self._executor.execute, prepared, asked, context, request_id)
         if key is None:
             body = (await asyncio.shield(asyncio.create_task(execute()))).body
@@ -117,7 +117,9 @@ class Endpoint:
                 asyncio.create_task(execute_once(server, principal, key, asked, execute))
             )
         except SorafeedError as error:
-            shown = self._executor.shown(GraphQLError(str(error), original_error=error), request_id)
+            shown = self._executor.format_error(
+                GraphQLError(str(error), original_error=error), request_id
+            )
             return _response(media, kind_of(error).status, {"errors": [shown]}, headers_of(error))
         body = json.loads(answered.body)
         headers = {"idempotent-replayed": "true"} if answered.is_replayed else {}
@@ -131,7 +133,7 @@ class _FailedError(Exception):
 
 
 def _status(media: str, body: Mapping[str, Any]) -> int:
-    """By the specification plain JSON says 200 for every document that could be looked at."""
+    """The HTTP status; for plain JSON the specification demands 200 for every valid request."""
     return 200 if "data" in body or media == JSON_TYPE else 400
 
 
@@ -141,7 +143,7 @@ def _key(principal: Principal, asked: Request, *, may_store: bool) -> str:
 
 
 def _media_type(accept: str | None) -> str | None:
-    """What to answer in: the more exact type that is accepted, None when neither is."""
+    """The media type of the answer by the Accept header; None when none is acceptable."""
     if accept is None or not accept.strip():
         return JSON_TYPE
     chosen: tuple[float, str] | None = None
@@ -170,7 +172,7 @@ async def _request(request: HttpRequest) -> Request:
         parameters: dict[str, Any] = dict(request.query_params)
         for name in ("variables", "extensions"):
             if parameters.get(name):
-                parameters[name] = _decoded(parameters[name], f"the parameter {name} is no JSON")
+                parameters[name] = _decoded(parameters[name], f"the parameter {name} is not JSON")
             else:
                 parameters.pop(name, None)
         return _checked(parameters)
@@ -180,7 +182,7 @@ async def _request(request: HttpRequest) -> Request:
     charset = rest.lower().replace(" ", "").replace('"', "").partition("charset=")[2]
     if charset not in {"", "utf-8", "utf8"}:
         raise BadRequestError(f"the charset is {charset}; send utf-8", 415)
-    body = _decoded(await request.body(), "the body is no JSON")
+    body = _decoded(await request.body(), "the body is not JSON")
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
     return _checked(body)

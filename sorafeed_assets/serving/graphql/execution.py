@@ -1,4 +1,9 @@
-"""Executing one GraphQL request, and saying what went wrong without saying too much."""
+"""Parsing, validating and executing one GraphQL request, and formatting its errors.
+
+Not by Strawberry's own `execute`, which does all of it in one call: here the kind, the cost and the
+text of a request are checked before its answer is looked up in the response cache, and documents
+are kept up to a size in bytes.
+"""
 
 import asyncio
 import json
@@ -41,9 +46,9 @@ from sorafeed_assets.serving.http.errors import (
     kind_of,
 )
 
-# Of a query; a mutation that is given up would still be stored.
+# For queries; a mutation would still be stored after a time-out.
 _TIME_SECONDS: Final = 15.0
-# Documents that are kept, and what they may take in memory; a token of one takes some 600 bytes.
+# How many parsed documents are kept, and their size in memory: some 600 bytes a token.
 _MOST_DOCUMENTS: Final = 500
 _MOST_DOCUMENT_BYTES: Final = 32_000_000
 _TOKEN_BYTES: Final = 600
@@ -62,14 +67,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document that may be executed, and which of its operations."""
+    """A valid document, and the operation to execute."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
 
     @property
     def is_query(self) -> bool:
-        """Whether it only reads."""
+        """Whether the operation is a query."""
         return self.operation.operation is OperationType.QUERY
 
 
@@ -89,7 +94,7 @@ class Executed:
 
 
 class NotExecutedError(SorafeedError):
-    """A request that is not executed; ``errors`` say why."""
+    """A request was refused before it was executed; ``errors`` say why."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
@@ -97,7 +102,7 @@ class NotExecutedError(SorafeedError):
 
 
 class Executor:
-    """Parses, judges and executes; documents seen before are neither parsed nor judged again."""
+    """Parses, validates and executes requests; known documents are not parsed again."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
@@ -105,14 +110,14 @@ class Executor:
 
     @property
     def document_bytes(self) -> int:
-        """What the kept documents take in memory, as a rule."""
+        """The estimated size of the kept documents."""
         return int(self._documents.currsize)
 
     def prepare(self, request: Request) -> Prepared:
-        """What to execute.
+        """Parse and check a request.
 
         Raises:
-            NotExecutedError: the document is wrong, too large, or does not say what to do.
+            NotExecutedError: the document is invalid or too large, or names no operation.
         """
         document = self._document(request.query)
         operation = get_operation_ast(document, request.operation_name)
@@ -120,11 +125,11 @@ class Executor:
             named = request.operation_name
             raise NotExecutedError([
                 GraphQLError(
-                    f"there is no operation {named!r} in the document" if named
+                    f"the document has no operation {named!r}" if named
                     else "the document has several operations; name one as operationName"
                 )
             ])  # fmt: skip
-        # As the executor takes them: with defaults, and 100.0 as 100.
+        # Coerced as the executor does it: with defaults, and 100.0 as 100.
         values = get_variable_values(
             self._schema, operation.variable_definitions, dict(request.variables)
         )
@@ -161,7 +166,7 @@ class Executor:
     async def execute(
         self, prepared: Prepared, request: Request, context: Context, request_id: str
     ) -> Executed:
-        """Execute an operation; a query for 15 s at most, a mutation to its end."""
+        """Execute an operation: a query for at most 15 s, a mutation until it ends."""
         try:
             async with asyncio.timeout(_TIME_SECONDS if prepared.is_query else None):
                 outcome = execute(
@@ -174,26 +179,28 @@ class Executor:
                 )
                 result = outcome if isinstance(outcome, ExecutionResult) else await outcome
         except TimeoutError:
-            late = UnavailableError(f"this takes longer than {_TIME_SECONDS:g} s; ask for less")
+            late = UnavailableError(f"the query took longer than {_TIME_SECONDS:g} s; ask for less")
             error = GraphQLError(str(late), original_error=late)
-            return Executed({"data": None, "errors": [self.shown(error, request_id)]}, (late,))
+            return Executed(
+                {"data": None, "errors": [self.format_error(error, request_id)]}, (late,)
+            )
         errors = result.errors or []
         if not prepared.is_query:
             errors = [_of_a_change(error) for error in errors]
         body: dict[str, Any] = {}
         if errors:
-            body["errors"] = [self.shown(error, request_id) for error in errors]
+            body["errors"] = [self.format_error(error, request_id) for error in errors]
             for shown in body["errors"]:
                 context.server.metrics.errors.labels(shown["extensions"]["code"]).inc()
-        # No data and no path: the variables were refused, nothing was executed.
+        # Errors without a path: the variables were refused, nothing was executed.
         if result.data is not None or any(error.path for error in errors):
             body["data"] = result.data
         failures = tuple(error.original_error or error for error in errors)
         return Executed(body, failures, context.has_changed)
 
     @staticmethod
-    def shown(error: GraphQLError, request_id: str) -> dict[str, Any]:
-        """An error for the client: what it can act on, or only where to look."""
+    def format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+        """Format an error with its code; the details of an unexpected one are only logged."""
         shown: dict[str, Any] = {"message": error.message}
         if error.locations:
             shown["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
@@ -215,7 +222,7 @@ class Executor:
 
 
 def _size(document: DocumentNode) -> int:
-    """What a document takes in memory; never less than its share of all that is kept."""
+    """The estimated size of a document, at least its share of the cache."""
     size = _MOST_DOCUMENT_BYTES // _MOST_DOCUMENTS
     if document.loc is None:
         return size
@@ -228,7 +235,7 @@ def _size(document: DocumentNode) -> int:
 
 
 def _of_a_change(error: GraphQLError) -> GraphQLError:
-    """What cannot be read back of a change does not undo it, and the client has to know."""
+    """Say in an error of reading back that the change itself is stored."""
     original = error.original_error
     if len(error.path or ()) < 2 or not isinstance(original, UnavailableError):
         return error
@@ -239,7 +246,7 @@ def _of_a_change(error: GraphQLError) -> GraphQLError:
 
 
 def encoded(value: object) -> bytes:
-    """JSON; half of a surrogate pair, which JSON can ask for, becomes "?"."""
+    """Encode as JSON; a lone surrogate, which JSON can escape, becomes "?"."""
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -1,8 +1,8 @@
-"""Fields that are a value of their record: read at once, a list of rows in one go.
+"""Fast fields: fields that are an attribute of their object, without arguments or resolver.
 
-What graphql-core does for each field (its path, arguments, awaiting, completing by kind of type)
-costs ten times what such a field does, and a page of displays has thousands. Whatever is not plain,
-or goes wrong, goes the usual way and is told as usual.
+graphql-core spends ten times as long on the path, the arguments and the completion of such a field
+as on reading it, and a page of displays has thousands. All other fields, and those that fail, are
+left to graphql-core.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -31,7 +31,7 @@ _Fields = dict[str, list[FieldNode]]
 
 
 class _FastField(NamedTuple):
-    """Where a field's value is, how it is written, and whether it may be null."""
+    """The attribute of a field, its serializer, and whether it is non-null."""
 
     attribute: str
     serialize: Callable[[Any], Any]
@@ -39,7 +39,7 @@ class _FastField(NamedTuple):
 
 
 def mark_fast_fields(schema: GraphQLSchema) -> None:
-    """Find the plain fields of every type, once."""
+    """Find the fast fields of every type, once."""
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLObjectType) and kind.is_type_of is None:
             kind.extensions[_FAST] = dict(_fast_fields(kind))
@@ -56,7 +56,7 @@ def _fast_fields(kind: GraphQLObjectType) -> Iterable[tuple[str, _FastField]]:
 def _serializer(leaf: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
     if isinstance(leaf, GraphQLScalarType):
         return leaf.serialize
-    # A member of a StrEnum is found by its value.
+    # A member of a StrEnum equals its value.
     return {value.value: name for name, value in leaf.values.items()}.__getitem__
 
 
@@ -65,7 +65,7 @@ def _unwrapped(kind: Any) -> tuple[Any, bool]:
 
 
 class FastFieldContext(ExecutionContext):
-    """Executes plain fields by itself, and leaves the others to graphql-core."""
+    """Executes fast fields itself, and leaves the others to graphql-core."""
 
     def execute_fields(
         self,
@@ -74,7 +74,7 @@ class FastFieldContext(ExecutionContext):
         path: Path | None,
         fields: _Fields,
     ) -> Awaitable[dict[str, Any]] | dict[str, Any]:
-        """The values of an object's fields."""
+        """Execute the fields of an object."""
         known = _values(parent_type.extensions.get(_FAST, {}), source_value, fields)
         if len(known) == len(fields):
             return known
@@ -96,29 +96,29 @@ class FastFieldContext(ExecutionContext):
         path: Path,
         result: Any,
     ) -> Awaitable[list[Any]] | list[Any]:
-        """The rows of a list, at once when all that is asked of them is plain."""
+        """Complete a list, in one step when only fast fields of its rows are selected."""
         kind, _ = _unwrapped(return_type.of_type)
         if isinstance(result, list) and isinstance(kind, GraphQLObjectType):
-            plain: Mapping[str, _FastField] = kind.extensions.get(_FAST, {})
+            fast: Mapping[str, _FastField] = kind.extensions.get(_FAST, {})
             fields = self.collect_subfields(kind, field_nodes)
-            if all(nodes[0].name.value in plain for nodes in fields.values()):
-                rows = [_values(plain, row, fields) for row in result]
+            if all(nodes[0].name.value in fast for nodes in fields.values()):
+                rows = [_values(fast, row, fields) for row in result]
                 if all(len(row) == len(fields) for row in rows):
                     return rows
         return super().complete_list_value(return_type, field_nodes, info, path, result)
 
 
-def _values(plain: Mapping[str, _FastField], source: Any, fields: _Fields) -> dict[str, Any]:
-    """The plain values by name, without those that are wrong."""
+def _values(fast: Mapping[str, _FastField], source: Any, fields: _Fields) -> dict[str, Any]:
+    """The values of the fast fields by name; those that fail are missing."""
     values = {}
     for name, nodes in fields.items():
-        field = plain.get(nodes[0].name.value)
+        field = fast.get(nodes[0].name.value)
         if field is None:
             continue
         try:
             value = getattr(source, field.attribute)
             written = None if value is None else field.serialize(value)
-        except Exception:  # noqa: BLE001, S112  # whatever it is, graphql-core meets and tells it
+        except Exception:  # noqa: BLE001, S112  # graphql-core runs into it again and reports it
             continue
         if written is not None or (value is None and not field.is_required):
             values[name] = written

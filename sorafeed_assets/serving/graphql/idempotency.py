@@ -1,6 +1,6 @@
 """Mutations with an `Idempotency-Key` header: executed once, however often they are sent.
 
-What a key stands for is stored with its token, so that every process answers a repeat alike.
+Keys are stored, so that all processes answer a repeat alike; see `services.idempotency`.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from sorafeed_assets.serving.state import ServerState
 
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?", re.ASCII)
-# A server that ends while it executes a request is missed after so long.
+# How long after a server ended its request counts as abandoned.
 _LEASE_SECONDS: Final = 30.0
 _PROLONG_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 15.0
@@ -45,14 +45,14 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class Answered(NamedTuple):
-    """The answer to a mutation, as JSON; whether it is that of an earlier request."""
+    """The answer to a mutation as JSON, and whether it was given before."""
 
     body: bytes
     is_replayed: bool
 
 
 def check_key(header: str) -> str:
-    """The key that a client gave to a request.
+    """Check the key of a request.
 
     Raises:
         InvalidInputError: it is empty, too long, or has other than visible ASCII characters.
@@ -69,7 +69,7 @@ async def execute_once(
     asked: Request,
     execute: Callable[[], Awaitable[Executed]],
 ) -> Answered:
-    """Execute a mutation, or answer as it was answered before.
+    """Execute a mutation, or repeat the answer that it was given before.
 
     Raises:
         KeyReusedError: the key was used for another request.
@@ -97,7 +97,7 @@ async def execute_once(
 
 
 async def _claimed(server: ServerState, key: Key, digest: str) -> Claim:
-    """The key's claim; while another request holds it, wait for its answer."""
+    """Claim a key; while another request holds it, wait for the answer of that."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         claim = await server.change(
@@ -124,7 +124,7 @@ async def _execute(
         else:
             await server.change(lambda: idempotency.abandon(engine, key))
     except UnavailableError as error:
-        # A repeat is told that the outcome is unknown; this client is told the outcome.
+        # This client gets the answer; a repeat will be told that the outcome is unknown.
         _log.warning("the answer to a mutation is not stored", problem=str(error))
     return Answered(body, is_replayed=False)
 
@@ -135,7 +135,7 @@ def _was_unavailable(executed: Executed) -> bool:
 
 @contextlib.asynccontextmanager
 async def _prolonged(server: ServerState, key: Key) -> AsyncIterator[None]:
-    """Keep a key for as long as the block lasts."""
+    """Hold a key for as long as the block lasts."""
 
     async def prolong() -> None:
         while True:

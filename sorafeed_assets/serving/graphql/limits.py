@@ -1,4 +1,4 @@
-"""How much one request may ask for, judged before anything is read."""
+"""Limits of depth, aliases and cost of a query, checked before it is executed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MAX_TOKENS: Final = 2_000
 MAX_DEPTH: Final = 12
 MAX_ALIASES: Final = 30
 MAX_COST: Final = 100_000
-# What a list without `first` is taken to hold.
+# The assumed length of a list that has no `first`.
 _USUAL_LENGTH: Final = 10
 _LISTS: Final = frozenset({"blocks", "queue", "builds", "dryBlocks"})
 _PAGED: Final = frozenset({"displays", "playlists", "posts", "terms", "plan", "plays"})
@@ -31,7 +31,7 @@ _DEFAULT_PAGE: Final = 20
 
 @dataclass(slots=True)
 class _Weight:
-    """What a selection amounts to."""
+    """The cost, depth and number of aliases of a selection."""
 
     cost: int = 0
     depth: int = 0
@@ -46,7 +46,7 @@ class _Weight:
 def check_size(
     document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> None:
-    """Refuse an operation that nests, repeats or multiplies too much.
+    """Refuse an operation that is too deep, has too many aliases or costs too much.
 
     Fragments count wherever they are spread; the document was validated, so none is a cycle.
 
@@ -77,7 +77,7 @@ class _Weigher:
         self._weighed: dict[str, _Weight] = {}
 
     def weigh(self, selections: SelectionSetNode) -> _Weight:
-        """The weight of all that is selected."""
+        """The weight of a selection set."""
         weight = _Weight()
         for node in selections.selections:
             if isinstance(node, FieldNode):
@@ -89,14 +89,14 @@ class _Weigher:
         return weight
 
     def _fragment(self, name: str) -> _Weight:
-        # Weighed once: fragments of fragments would otherwise double with every level.
+        # Weighed once, because nested fragments would otherwise take exponential time.
         if name not in self._weighed:
             self._weighed[name] = self.weigh(self._fragments[name].selection_set)
         return self._weighed[name]
 
     def _field(self, node: FieldNode) -> _Weight:
         weight = _Weight(cost=1, depth=1, aliases=int(node.alias is not None))
-        # Introspection is deep by nature, and reads nothing.
+        # Introspection is deep by nature, and reads no data.
         if node.selection_set is not None and not node.name.value.startswith("__"):
             inner = self.weigh(node.selection_set)
             weight.add(inner, self._length(node))

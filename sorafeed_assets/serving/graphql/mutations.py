@@ -1,4 +1,4 @@
-"""The writes of the API. Each has happened, with all that follows from it, when it is answered."""
+"""The mutations. Each is stored and settled when it is answered."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from sorafeed_assets.serving.graphql.types import Playlist
 _MAX_BLOCKS = 500
 
 
-@strawberry.input(description="A block as it shall be.")
+@strawberry.input(description="A block to store.")
 class BlockInput:
     search: str
     video_count: int
@@ -24,20 +24,22 @@ class BlockInput:
     format: Format = Format.MIXED
 
 
-@strawberry.type(description="A display as it is after the change.")
+@strawberry.type(description="The display after the change.")
 class DisplayPayload:
     display: Display
     problem: str | None = strawberry.field(
-        default=None, description="Why the display stays on its last good plan."
+        default=None,
+        description="Why the display stays on its last good plan; null when all went well.",
     )
 
 
-@strawberry.type(description="A playlist as it is after the change, and its display.")
+@strawberry.type(description="The playlist after the change, and its display.")
 class PlaylistPayload:
     playlist: Playlist
     display: Display
     problem: str | None = strawberry.field(
-        default=None, description="Why the display stays on its last good plan."
+        default=None,
+        description="Why the display stays on its last good plan; null when all went well.",
     )
 
 
@@ -46,14 +48,14 @@ class DeletedPayload:
     id: strawberry.ID
 
 
-@strawberry.type(description="A play that is recorded, and where the display stands.")
+@strawberry.type(description="The recorded play, and the display after it.")
 class PlayedPayload:
     video_id: strawberry.ID
     was_skipped: bool
     display: Display
 
 
-@strawberry.type(description="A search that is watched, or is not any more.")
+@strawberry.type(description="The normalized search that is watched, or no longer watched.")
 class TermPayload:
     term: str
 
@@ -97,9 +99,9 @@ async def _play_back(info: Info, display_id: str, state: PlaybackState) -> Displ
     return await _display(context, display_id)
 
 
-@strawberry.type(description="What can be changed.")
+@strawberry.type(description="Mutations.")
 class Mutation:
-    @strawberry.mutation(description="Add a display; its code is made up unless it is given.")
+    @strawberry.mutation(description="Add a display; its code is generated unless it is given.")
     async def create_display(self, info: Info, name: str, id: str | None = None) -> DisplayPayload:  # noqa: A002  # the API's word
         context = _admin(info)
         code = await context.change(lambda commands: commands.create_display(id, name))
@@ -117,7 +119,7 @@ class Mutation:
         await context.change(lambda commands: commands.delete_display(str(id)))
         return DeletedPayload(id=id)
 
-    @strawberry.mutation(description="Add a playlist, which plays at once.")
+    @strawberry.mutation(description="Add a playlist, which becomes active at once.")
     async def create_playlist(
         self, info: Info, display_id: strawberry.ID, name: str, blocks: list[BlockInput]
     ) -> PlaylistPayload:
@@ -130,7 +132,7 @@ class Mutation:
 
     @strawberry.mutation(
         description="Add a playlist from CSV with the columns search_term, video_count, "
-        "fetch_mode and format; it plays at once."
+        "fetch_mode and format; it becomes active at once."
     )
     async def import_playlist(
         self, info: Info, display_id: strawberry.ID, name: str, csv: str
@@ -155,7 +157,7 @@ class Mutation:
         return await _display(context, change.display_id, change.problem)
 
     @strawberry.mutation(
-        description="Give a playlist other blocks. Equal ones stay; what plays goes on."
+        description="Replace the blocks of a playlist; equal blocks and the video on screen stay."
     )
     async def replace_blocks(
         self, info: Info, playlist_id: strawberry.ID, blocks: list[BlockInput]
@@ -165,26 +167,26 @@ class Mutation:
         change = await context.change(lambda commands: commands.replace_blocks(key, drafts))
         return await _playlist(context, change)
 
-    @strawberry.mutation(description="Choose the playlist that its display plays.")
+    @strawberry.mutation(description="Make a playlist the active one of its display.")
     async def activate_playlist(self, info: Info, id: strawberry.ID) -> PlaylistPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
         change = await context.change(lambda commands: commands.activate(key))
         return await _playlist(context, change)
 
-    @strawberry.mutation(description="Let a display play.")
+    @strawberry.mutation(description="Resume a display.")
     async def play(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
         return await _play_back(info, str(display_id), PlaybackState.PLAYING)
 
-    @strawberry.mutation(description="Let a display hold its picture.")
+    @strawberry.mutation(description="Pause a display.")
     async def pause(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
         return await _play_back(info, str(display_id), PlaybackState.PAUSED)
 
-    @strawberry.mutation(description="Let a display show nothing.")
+    @strawberry.mutation(description="Stop a display, which then shows nothing.")
     async def stop(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
         return await _play_back(info, str(display_id), PlaybackState.IDLE)
 
     @strawberry.mutation(
-        description="Leave a queue entry for the next; without an entry, what plays."
+        description="Skip a queue entry, or the head of the queue when none is given."
     )
     async def skip(
         self, info: Info, display_id: strawberry.ID, entry_id: strawberry.ID | None = None
@@ -200,7 +202,7 @@ class Mutation:
         )
 
     @strawberry.mutation(
-        description="Record that a queue entry was played, once however often it is told."
+        description="Record that a queue entry was played; a repeat records nothing."
     )
     async def mark_played(
         self, info: Info, display_id: strawberry.ID, entry_id: strawberry.ID
@@ -217,7 +219,7 @@ class Mutation:
             display=shown.display,
         )
 
-    @strawberry.mutation(description="Keep the counts of a search that no playlist needs.")
+    @strawberry.mutation(description="Watch a search: keep its counts even if no playlist uses it.")
     async def watch_term(self, info: Info, search: str) -> TermPayload:
         context = _admin(info)
         term = await context.change(lambda commands: commands.watch_term(search))

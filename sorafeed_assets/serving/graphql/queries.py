@@ -1,4 +1,4 @@
-"""The reads of the API."""
+"""The queries."""
 
 import strawberry
 
@@ -32,14 +32,14 @@ class DisplayConnection:
     def nodes(self) -> list[Display]:
         return [edge.node for edge in self.edges]
 
-    @strawberry.field(description="How many displays there are; null for a search.")
+    @strawberry.field(description="How many displays exist; null for a search.")
     async def total_count(self, info: Info) -> int | None:
         if self.is_searched:
             return None
         return await info.context.server.run(info.context.server.queries.count_displays)
 
 
-@strawberry.type(description="What can be read.")
+@strawberry.type(description="Queries.")
 class Query:
     @strawberry.field(description="Displays whose name or code contains a search.")
     async def displays(
@@ -63,11 +63,11 @@ class Query:
             is_searched=bool(search and search.strip()),
         )
 
-    @strawberry.field(description="One display, null when there is none of this code.")
+    @strawberry.field(description="The display with this code, or null.")
     async def display(self, info: Info, id: strawberry.ID) -> Display | None:  # noqa: A002  # the API's word
         return await load_display(info, str(id))
 
-    @strawberry.field(description="One playlist, null when there is none of this id.")
+    @strawberry.field(description="The playlist with this id, or null.")
     async def playlist(self, info: Info, id: strawberry.ID) -> Playlist | None:  # noqa: A002  # the API's word
         record = await info.context.playlists.load(parse_id(str(id), "id"))
         info.context.principal.must_read(record.display_id if record else None)

@@ -1,4 +1,4 @@
-"""The schema, and its text as it is kept in the repository."""
+"""The schema, and its text for docs/schema.graphql."""
 
 import strawberry
 from graphql import GraphQLSchema
@@ -11,17 +11,17 @@ from sorafeed_assets.serving.graphql.queries import Query
 
 
 def build_schema() -> strawberry.Schema:
-    """The schema of the API."""
+    """Build the schema."""
     return strawberry.Schema(Query, Mutation, config=StrawberryConfig(auto_camel_case=True))
 
 
 def executable(schema: strawberry.Schema) -> GraphQLSchema:
-    """What graphql-core validates and executes against."""
+    """The graphql-core schema, with its fast fields marked."""
     inner: GraphQLSchema = schema._schema  # noqa: SLF001  # strawberry has no public name for it
     mark_fast_fields(inner)
     return inner
 
 
 def schema_text(schema: strawberry.Schema) -> str:
-    """The schema in the schema language."""
+    """The schema in the schema definition language."""
     return print_schema(schema) + "\n"

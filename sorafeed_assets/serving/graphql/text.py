@@ -1,4 +1,4 @@
-"""Refusing text that cannot be stored, wherever a request has it: once, before anything is read."""
+"""Refusal of text that cannot be stored, in one place for all arguments and variables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from sorafeed_assets.domain.text import check_storable
 
 
 def check_document(document: DocumentNode) -> None:
-    """Check the text that is written in a document.
+    """Check the literals of a document.
 
     Raises:
         InvalidInputError: naming the argument, for example ``blocks[1].search``.
@@ -28,7 +28,7 @@ def check_document(document: DocumentNode) -> None:
 
 
 def check_variables(variables: Mapping[str, Any]) -> None:
-    """Check the text of variables, which nest no deeper than their types.
+    """Check the values of variables, which nest no deeper than their types.
 
     Raises:
         InvalidInputError: naming the variable, for example ``blocks[1].search``.

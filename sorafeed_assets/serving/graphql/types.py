@@ -1,4 +1,4 @@
-"""The nouns of the API. Each knows how to read itself, in batches."""
+"""The GraphQL types; fields that need a query read it in batches of the context."""
 
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -22,12 +22,12 @@ from sorafeed_assets.serving.graphql.context import Info
 from sorafeed_assets.serving.players.media import media_url, page_url
 from sorafeed_assets.storage.lists import DisplayOrder
 
-# The rules' own enumerations, made known to the schema where they are.
-strawberry.enum(Format, description="Which shapes of video.")
-strawberry.enum(FetchMode, description="How a block picks.")
-strawberry.enum(Exactness, description="What a count says.")
-strawberry.enum(DisplayOrder, description="How displays are listed.")
-strawberry.enum(PlaybackState, description="What a display is told to do.")
+# Enumerations of other floors, registered with the schema.
+strawberry.enum(Format, description="Which shapes of video match.")
+strawberry.enum(FetchMode, description="How a block picks its videos.")
+strawberry.enum(Exactness, description="Whether a count is exact.")
+strawberry.enum(DisplayOrder, description="The order of displays.")
+strawberry.enum(PlaybackState, description="What a display does.")
 
 _Node = TypeVar("_Node")
 
@@ -35,7 +35,9 @@ First = Annotated[int, strawberry.argument(description="1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="An endCursor of this list.")]
 
 
-@strawberry.type(description="Where a page of a list begins and ends.")
+@strawberry.type(
+    description="The first and the last cursor of a page, and whether more pages exist."
+)
 class PageInfo:
     has_next_page: bool
     has_previous_page: bool
@@ -43,7 +45,7 @@ class PageInfo:
     end_cursor: str | None
 
 
-@strawberry.type(description="A row of a list, with its place in it.")
+@strawberry.type(description="A row of a list, with its cursor.")
 class Edge(Generic[_Node]):
     cursor: str
     node: _Node
@@ -63,9 +65,11 @@ class Connection(Generic[_Node]):
 class Count:
     search: str = strawberry.field(description="The search, normalized.")
     format: Format
-    total: int = strawberry.field(description="The count, or what it is at least.")
+    total: int = strawberry.field(description="The count, or a lower bound of it.")
     exactness: Exactness
-    is_tracked: bool = strawberry.field(description="Whether the exact figure is kept, or follows.")
+    is_tracked: bool = strawberry.field(
+        description="Whether the search is tracked: its exact count is kept, or follows."
+    )
 
 
 @strawberry.type(description="A video with its text, size and times.")
@@ -83,7 +87,7 @@ class Post:
 
     @classmethod
     def of(cls, record: PostRecord) -> "Post":
-        """From its record; addresses that no browser should open are left out."""
+        """Convert a record; addresses that are not http(s) are left out."""
         size = (record.width, record.height)
         return cls(
             id=strawberry.ID(record.id),
@@ -105,18 +109,18 @@ class PlannedVideo:
     position: int
     video_id: strawberry.ID
     block_id: strawberry.ID
-    search: str = strawberry.field(description="What its block searches for.")
+    search: str = strawberry.field(description="The search of its block.")
     reason: str = strawberry.field(description="Why it was picked: new, replay, repeat or kept.")
     status: str = strawberry.field(description="playing, queued or planned.")
 
-    @strawberry.field(description="The post, unless it is gone from the catalogue.")
+    @strawberry.field(description="The post; null when it was removed from the catalogue.")
     async def post(self, info: Info) -> Post | None:
         record = await info.context.posts.load(str(self.video_id))
         return None if record is None else Post.of(record)
 
     @classmethod
     def of(cls, pick: ViewedPick) -> "PlannedVideo":
-        """From a position of a plan."""
+        """Convert a position of a plan."""
         return cls(
             loop=pick.loop,
             position=pick.position,
@@ -140,7 +144,7 @@ class Play:
 
     @classmethod
     def of(cls, record: PlayRecord) -> "Play":
-        """From its record."""
+        """Convert a record."""
         return cls(
             id=strawberry.ID(str(record.id)),
             video_id=strawberry.ID(record.video_id),
@@ -152,7 +156,7 @@ class Play:
         )
 
 
-@strawberry.type(description="A plan as it was stored.")
+@strawberry.type(description="A stored plan.")
 class Build:
     id: strawberry.ID
     playlist_id: strawberry.ID
@@ -165,7 +169,7 @@ class Build:
 
     @classmethod
     def of(cls, record: BuildRecord) -> "Build":
-        """From its record."""
+        """Convert a record."""
         return cls(
             id=strawberry.ID(str(record.id)),
             playlist_id=strawberry.ID(str(record.playlist_id)),
@@ -178,7 +182,7 @@ class Build:
         )
 
 
-@strawberry.type(description="A search that counts are kept for.")
+@strawberry.type(description="A tracked search.")
 class Term:
     term: str
     is_watched: bool
@@ -193,7 +197,7 @@ class Term:
 
     @classmethod
     def of(cls, record: TermRecord) -> "Term":
-        """From its record."""
+        """Convert a record."""
         return cls(
             term=record.term,
             is_watched=record.is_watched,
@@ -215,13 +219,13 @@ class Block:
     total: int | None = strawberry.field(
         description="How many posts match; null until the search is counted."
     )
-    seen: int = strawberry.field(description="How many different ones its display has shown.")
+    seen: int = strawberry.field(description="How many different matches its display has shown.")
     available: int | None = strawberry.field(
-        description="How many it has not shown; null until the search is counted."
+        description="How many matches it has not shown; null until the search is counted."
     )
 
 
-@strawberry.type(description="What a display is told to play: blocks in order.")
+@strawberry.type(description="The blocks that a display plays, in order.")
 class Playlist:
     record: strawberry.Private[PlaylistRecord]
     id: strawberry.ID
@@ -235,12 +239,12 @@ class Playlist:
 
     @strawberry.field
     async def blocks(self, info: Info) -> list[Block]:
-        # With their counts: a thousand fields that wait each for itself cost more.
+        # With their counts, because thousands of awaited fields cost more.
         return [_block(*each) for each in await info.context.blocks(self.record.id) or []]
 
     @classmethod
     def of(cls, record: PlaylistRecord) -> "Playlist":
-        """From its record."""
+        """Convert a record."""
         return cls(
             record=record,
             id=strawberry.ID(str(record.id)),

@@ -1,1 +1,1 @@
-"""What every request passes: middleware, errors, health, metrics."""
+"""What all requests share: middleware, compression, errors, health and metrics."""

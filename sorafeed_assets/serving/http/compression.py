@@ -1,7 +1,7 @@
-"""Compression of answers by zstd, brotli or gzip, as `starlette-compress` does it.
+"""Compression of responses by zstd, brotli or gzip, based on `starlette-compress`.
 
-Added here: large answers that are sent again are compressed once, files below `/static/` are
-compressed too, and an ETag names the coding, as a strong tag has to.
+Added here: a large body that is sent repeatedly is compressed once, files below `/static/` are
+compressed too, and an ETag names the coding, because strong ETags must differ between codings.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ add_compress_type("application/x-ndjson", streaming=True)
 remove_compress_type("text/event-stream")
 
 
-class Compression(CompressMiddleware):
-    """Compresses text as it is sent, whole or streamed."""
+class CompressionMiddleware(CompressMiddleware):
+    """Compress text, whole or streamed."""
 
     __slots__ = ()
 
@@ -40,18 +40,18 @@ class Compression(CompressMiddleware):
                 responder.oneshot = _once_each(responder.oneshot)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         if scope["path"].startswith(_STATIC):
-            # Otherwise the server sends the file by itself, as it is.
+            # Otherwise Granian would send the file itself, uncompressed.
             extensions = dict(scope.get("extensions", {}))
             extensions.pop("http.response.pathsend", None)
             scope = {**scope, "extensions": extensions}
         known = Headers(scope=scope).get("if-none-match")
         if known is not None:
-            # The application compares its own tags, which name no coding.
+            # The application compares its own ETags, which name no coding.
             headers = MutableHeaders(scope=scope)
             headers["if-none-match"] = _CODED.sub(r'\1"', known)
 
@@ -64,7 +64,7 @@ class Compression(CompressMiddleware):
 
 
 def _name_coding(start: Message, known: str) -> None:
-    """Add the coding to a compressed answer's ETag, or to the one that a client knows."""
+    """Add the coding to the ETag of a compressed response, or of a 304 to a client that has one."""
     headers = MutableHeaders(scope=start)
     etag = headers.get("etag", "")
     coding = headers.get("content-encoding")
@@ -75,7 +75,7 @@ def _name_coding(start: Message, known: str) -> None:
 
 
 def _once_each(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Remember what large bodies are compressed to: an answer that is kept is sent again."""
+    """Cache the compressed form of large bodies: an answer from memory is sent repeatedly."""
     kept: LRUCache[bytes, tuple[bytes, int]] = LRUCache(
         _KEPT_BYTES, lambda entry: len(entry[0]) + entry[1]
     )
@@ -86,7 +86,7 @@ def _once_each(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
         found = kept.get(body)
         if found is None:
             found = compress(body), len(body)
-            # Not one that is larger than all that may be kept.
+            # ValueError: the body alone is larger than the cache.
             with contextlib.suppress(ValueError):
                 kept[body] = found
         return found[0]

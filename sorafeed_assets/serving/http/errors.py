@@ -1,6 +1,6 @@
-"""Errors as clients get them: one table of codes and statuses, for HTTP and for GraphQL.
+"""Error responses: one table of codes and statuses, for HTTP and for GraphQL.
 
-Exceptions that only serving raises are here too. An answer tells nothing from inside.
+The exceptions that only this floor raises are here too. A response never shows internals.
 """
 
 from collections.abc import Mapping
@@ -46,13 +46,13 @@ class OutcomeUnknownError(SorafeedError):
 
 
 class ErrorKind(NamedTuple):
-    """How an error is given to a client."""
+    """The code and the HTTP status of an error."""
 
     code: str
     status: int
 
 
-# The first that fits: subclasses come before their base.
+# The first match counts, so subclasses come before their base.
 _KINDS: Final[tuple[tuple[type[SorafeedError], ErrorKind], ...]] = (
     (KeyReusedError, ErrorKind("BAD_USER_INPUT", 422)),
     (InvalidInputError, ErrorKind("BAD_USER_INPUT", 400)),
@@ -75,7 +75,7 @@ def kind_of(error: SorafeedError) -> ErrorKind:
 
 
 def headers_of(error: SorafeedError) -> dict[str, str]:
-    """The headers of an answer that is an error."""
+    """The headers of an error response."""
     if isinstance(error, (UnavailableError, TooManyCallsError)):
         return {"retry-after": "1"}
     if isinstance(error, UnauthenticatedError):
@@ -84,8 +84,8 @@ def headers_of(error: SorafeedError) -> dict[str, str]:
 
 
 def internal_message(request_id: str) -> str:
-    """What a client is told about a mistake in the code: only where it is logged."""
-    return f"something went wrong here; request {request_id} in the log"
+    """The message for an unexpected error: only where to find it in the log."""
+    return f"internal error; see request {request_id} in the log"
 
 
 def error_response(
@@ -105,7 +105,7 @@ def error_response(
 
 
 def response_for(error: SorafeedError, request_id: str) -> Response:
-    """The answer to a request that raised an error."""
+    """The response to a request that raised an error."""
     kind = kind_of(error)
     field = error.field if isinstance(error, InvalidInputError) else None
     return error_response(

@@ -1,4 +1,4 @@
-"""Whether this process lives, is ready, and how it is doing."""
+"""Liveness, readiness and metrics of one process."""
 
 import asyncio
 from typing import Any
@@ -17,12 +17,12 @@ from sorafeed_assets.storage.postgres.engine import ping
 
 
 async def healthz(_request: Request) -> Response:
-    """The process answers."""
+    """Answer that the process is alive."""
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(request: Request) -> Response:
-    """Each dependency by name. Without Redis all is slower; without Postgres nothing changes."""
+    """Report each dependency: 503 without PostgreSQL, "degraded" without Redis."""
     server: ServerState = request.app.state.server
     postgres, redis = await asyncio.gather(_postgres(server), _redis(server))
     checks: dict[str, Any] = {
@@ -65,7 +65,7 @@ async def _redis(server: ServerState) -> str:
 
 
 async def metrics(request: Request) -> Response:
-    """The figures for Prometheus; for a reader's or an admin's token."""
+    """Report the metrics for Prometheus, to a reader or an admin."""
     principal: Principal = request.state.principal
     principal.must_read()
     server: ServerState = request.app.state.server

@@ -1,4 +1,4 @@
-"""The figures of one process, for Prometheus."""
+"""The Prometheus metrics of one process."""
 
 from typing import Final
 
@@ -38,7 +38,9 @@ class Metrics:
         self.fallbacks = Counter(
             "sorafeed_next_from_postgres", "Queues read without Redis.", registry=self.registry
         )
-        self.cache_hits = self._gauge("sorafeed_answers_from_memory", "Answers from memory.")
+        self.cache_hits = self._gauge(
+            "sorafeed_answers_from_memory", "Answers from the response cache."
+        )
         self.cache_misses = self._gauge("sorafeed_answers_computed", "Answers computed.")
         self.pages = self._gauge("sorafeed_connected_pages", "Pages on the event stream.")
         self.trusted = self._gauge("sorafeed_channel_up", "1 while changes are heard.")
@@ -73,5 +75,5 @@ class Metrics:
         event.listen(engine, "before_cursor_execute", count)
 
     def text(self) -> bytes:
-        """All figures in Prometheus' format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""What every request goes through: an id, headers, a log line, its limits, and who asks."""
+"""Middleware of all requests: request id, headers, log, body limit, authentication."""
 
 import re
 import secrets
@@ -29,10 +29,10 @@ from sorafeed_assets.serving.http.errors import (
 from sorafeed_assets.serving.state import ServerState
 
 MAX_BODY: Final = 1_000_000
-# Read and thrown away, so that a client that still sends gets the refusal.
+# Read and discarded, so that a client that is still sending gets the response.
 _DISCARDED: Final = 16_000_000
 _OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
-# Pages answer strangers themselves, with a form for the token.
+# Pages answer a request without a token themselves, with the sign-in form.
 _PAGES: Final = ("/admin", "/player/")
 _HOME: Final = "/"
 _OF_DISPLAY: Final = re.compile(r"/(?:api/displays|player)/([A-Z0-9]{6})(?:/|$)", re.ASCII)
@@ -60,14 +60,14 @@ _USUAL_HEADERS: Final = [
 _log: Final = structlog.get_logger("sorafeed.access")
 
 
-class Requests:
-    """Outermost: the request's id, security headers, figures, one log line, no traceback sent."""
+class RequestMiddleware:
+    """Add the request id and security headers, count and log the request, hide tracebacks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -89,7 +89,7 @@ class Requests:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception as error:  # noqa: BLE001  # nothing of it may reach the client
+        except Exception as error:  # noqa: BLE001  # no detail may reach the client
             _log.error("failed", request_id=request_id, exc_info=error)
             if not status:
                 response = error_response(
@@ -112,15 +112,15 @@ class Requests:
             )
 
 
-class BodyLimit:
-    """Refuses bodies that are too large, by what they say and by what they are."""
+class BodyLimitMiddleware:
+    """Refuse bodies that are too large, by their declared and by their actual size."""
 
     def __init__(self, app: ASGIApp, most: int = MAX_BODY) -> None:
         self._app = app
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Handle one request."""
         if scope["type"] != "http" or scope["method"] in _SAFE:
             await self._app(scope, receive, send)
             return
@@ -163,14 +163,14 @@ async def _discard(receive: Receive) -> None:
             return
 
 
-class Access:
-    """Finds out who asks, and how often they may."""
+class AuthenticationMiddleware:
+    """Authenticate a request and apply the rate limits."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, with its principal."""
+        """Handle one request; its principal is in the request's state."""
         path: str = scope.get("path", "")
         if scope["type"] != "http" or path.startswith(_OPEN):
             await self._app(scope, receive, send)
@@ -218,7 +218,7 @@ async def _token(server: ServerState, secret: str, caller: str) -> Token | None:
     try:
         token = await server.stored_tokens.read(secret)
     except UnavailableError:
-        # While Postgres is away, who was known a while ago still is.
+        # While PostgreSQL does not answer, tokens that were valid before stay valid.
         stale = server.tokens.stale(secret)
         if stale is None:
             raise
@@ -230,6 +230,6 @@ async def _token(server: ServerState, secret: str, caller: str) -> Token | None:
 
 
 def _refuse_forged(scope: Scope, headers: Headers, principal: Principal) -> None:
-    """A browser adds cookies to what other sites send: only our own pages may change things."""
+    """Refuse a change that another site's page sent with this site's cookie."""
     if principal.by_cookie and scope["method"] not in _SAFE and not is_same_origin(headers):
-        raise ForbiddenError("this was sent by a page of another site; nothing was changed")
+        raise ForbiddenError("the request was sent by a page of another site; nothing was changed")

@@ -1,1 +1,1 @@
-"""What one process keeps and hears: response cache, batched reads, the change channel."""
+"""Caches and notifications of one process: response cache, batched reads, change channel."""

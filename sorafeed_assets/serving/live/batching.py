@@ -13,8 +13,8 @@ class BatchedReads(Generic[_Value]):
     """Reads of one kind, for one event loop.
 
     Args:
-        read: reads many at once; what it does not find is left out. It may raise anything, which
-            all who asked are told.
+        read: reads many keys at once and leaves out those that it does not find. What it raises
+            is raised in all callers of the batch.
     """
 
     def __init__(self, read: Callable[[list[str]], Awaitable[Mapping[str, _Value]]]) -> None:
@@ -23,7 +23,7 @@ class BatchedReads(Generic[_Value]):
         self._reading: asyncio.Task[None] | None = None
 
     async def read(self, key: str) -> _Value | None:
-        """What is there under a key; None when there is nothing."""
+        """Read the value of a key; None when it is not found."""
         found: asyncio.Future[_Value | None] = asyncio.get_running_loop().create_future()
         self._asked.append((key, found))
         if self._reading is None:
@@ -31,7 +31,7 @@ class BatchedReads(Generic[_Value]):
         return await found
 
     async def _read_all(self) -> None:
-        # While one answer is on its way, others gather for the next: a crowd costs little more.
+        # While one batch is read, further calls gather for the next one.
         try:
             while self._asked:
                 asked = self._asked[:_MOST_AT_ONCE]
@@ -47,7 +47,7 @@ class BatchedReads(Generic[_Value]):
             for _, found in asked:
                 found.cancel()
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is told to who asked
+        except Exception as error:  # noqa: BLE001  # raised in the callers
             for _, found in asked:
                 if not found.done():
                     found.set_exception(error)

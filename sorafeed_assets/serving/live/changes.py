@@ -1,4 +1,4 @@
-"""Hearing of changes: from Redis to this process, and from here to connected pages."""
+"""Notifications of changes: from Redis to this process, and on to the connected pages."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,14 @@ _WAITING: Final = 64
 
 
 class Subscription:
-    """One connected page: the tags it wants to hear of (None: all), and those it has to hear."""
+    """One connected page: the tags that it subscribes to (None: all), and those to be sent."""
 
     def __init__(self, tags: Collection[str] | None) -> None:
         self._wanted = None if tags is None else frozenset(tags)
         self._queue: asyncio.Queue[list[str] | None] = asyncio.Queue(_WAITING)
 
     def offer(self, tags: Collection[str]) -> None:
-        """Pass on what is wanted; a page that does not keep up reads everything again."""
+        """Queue the tags that the page wants; a page that does not keep up gets "all"."""
         heard = sorted(tags if self._wanted is None else self._wanted & set(tags))
         if not heard:
             return
@@ -34,7 +34,7 @@ class Subscription:
         self._queue.put_nowait(heard)
 
     def end(self) -> None:
-        """Let the page go."""
+        """End the subscription."""
         if self._queue.full():
             self._queue.get_nowait()
         self._queue.put_nowait(None)
@@ -59,7 +59,7 @@ class Hub:
 
     @contextlib.contextmanager
     def subscribe(self, tags: Collection[str] | None) -> Iterator[Subscription]:
-        """A subscription for as long as the block lasts."""
+        """Subscribe for as long as the block lasts."""
         subscription = Subscription(tags)
         if self._is_closed:
             subscription.end()
@@ -70,24 +70,24 @@ class Hub:
             self._subscriptions.discard(subscription)
 
     def tell(self, tags: Collection[str]) -> None:
-        """Pass tags on to every page that wants them."""
+        """Queue tags for every page that wants them."""
         for subscription in self._subscriptions:
             subscription.offer(tags)
 
     def close(self) -> None:
-        """Let all pages go; new ones are let go at once."""
+        """End all subscriptions, and later ones at once."""
         self._is_closed = True
         for subscription in self._subscriptions:
             subscription.end()
 
 
 class Listener:
-    """Follows the channel of changes, and knows when it lost it.
+    """Listens to the channel of changes, and notices when it is lost.
 
     Args:
-        redis: a client of this listener's own event loop.
+        redis: a client of the listener's event loop.
         on_change: called with the tags of every change.
-        on_state: called with True when the channel is heard, False when it is lost.
+        on_state: called with True when the channel is subscribed, False when it is lost.
         on_alive: called whenever the channel answers.
     """
 
@@ -126,7 +126,7 @@ class Listener:
             while True:
                 message = await channel.get_message(timeout=_SILENCE_SECONDS)
                 if message is None:
-                    # Silence may be a dead connection: no answer to this and it is.
+                    # After a silence the connection may be dead; then the ping gets no answer.
                     if not answered:
                         raise ConnectionResetError("the channel does not answer")
                     answered = False
@@ -146,7 +146,7 @@ class Listener:
 
 
 def _tags(data: object) -> list[str]:
-    """A message of another program there means that anything may have changed."""
+    """The tags of a message; "all" for one that is in no known form."""
     try:
         tags = json.loads(str(data))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Connections of the event loop to Redis, and what tells that one was lost."""
+"""Redis clients of the event loop, and detecting that a connection was lost."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _ANSWER_SECONDS: Final = 0.5
 
 
 def create_read_client(url: str) -> Redis:
-    """A client for reads that players wait for; it tries once more, and then gives up."""
+    """Create a client for reads that players wait for: short time-outs, one retry."""
     return Redis.from_url(
         url,
         decode_responses=True,
@@ -25,20 +25,20 @@ def create_read_client(url: str) -> Redis:
 
 
 def create_channel_client(url: str) -> Redis:
-    """A client for the channel of changes, which has to notice that it was lost."""
+    """Create a client for the channel of changes."""
     return Redis.from_url(
         url,
         decode_responses=True,
         encoding_errors="replace",
         socket_connect_timeout=_ANSWER_SECONDS,
-        # A connection that comes back by itself would hide that changes were missed.
+        # An automatic reconnect would hide that changes were missed.
         retry=Retry(NoBackoff(), 0),
     )
 
 
 @contextlib.contextmanager
 def lost_connections() -> Iterator[None]:
-    """Raise the client's own error where uvloop refuses a connection that it has closed.
+    """Turn uvloop's RuntimeError for a closed connection into the client's own error.
 
     Raises:
         RedisConnectionError: the connection was lost.
@@ -46,7 +46,7 @@ def lost_connections() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # uvloop has no exception of its own for it.
+        # uvloop has no exception of its own for this.
         if "the handler is closed" not in str(error):
             raise
         raise RedisConnectionError(f"the connection was lost: {error}") from error

@@ -1,4 +1,7 @@
-"""Answers kept in memory for a moment: computed once, dropped by what they were made from."""
+"""A cache of responses: each is computed once, and invalidated by the tags it was made from.
+
+It knows nothing of what a response is; see `serving.state` for how it is used.
+"""
 
 import asyncio
 import time
@@ -10,7 +13,7 @@ from typing import Final, Generic, TypeVar
 _LIFE_SECONDS: Final = 5.0
 _MOST: Final = 2_000
 _MOST_BYTES: Final = 64_000_000
-# Asked for in the last part of its life, an answer is computed again while it is still valid.
+# A response that is requested in the last part of its life is computed again in advance.
 _LAST_PART: Final = 0.3
 
 _Value = TypeVar("_Value")
@@ -18,7 +21,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(slots=True, eq=False)
 class _Computation(Generic[_Value]):
-    """One answer being made; ``dropped`` has the tags that changed meanwhile."""
+    """A computation in progress; ``dropped`` has the tags invalidated since it began."""
 
     tags: set[str] = field(default_factory=set)
     dropped: set[str] = field(default_factory=set)
@@ -26,14 +29,14 @@ class _Computation(Generic[_Value]):
 
 
 class ResponseCache(Generic[_Value]):
-    """A cache for one event loop. It holds nothing while it is not trusted.
+    """A cache for one event loop. It is empty while changes are not heard.
 
     Args:
-        life: how long an answer is good, in seconds; 0 keeps none.
+        life: how long a response is valid, in seconds; 0 disables the cache.
         clock: monotonic seconds.
-        size_of: the bytes of an answer.
-        most: how many answers are kept.
-        most_bytes: how many bytes all kept answers have together.
+        size_of: the bytes of a response.
+        most: how many responses are kept.
+        most_bytes: how many bytes all kept responses have together.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class ResponseCache(Generic[_Value]):
         self._running: set[_Computation[_Value]] = set()
         self._is_trusted = False
         self.size = 0
-        """The bytes of all kept answers."""
+        """The bytes of all kept responses."""
         self.hits = 0
         self.misses = 0
 
@@ -68,17 +71,17 @@ class ResponseCache(Generic[_Value]):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether answers are kept."""
+        """Whether responses are kept."""
         return self._is_trusted
 
     def trust(self, *, trusted: bool) -> None:
-        """Keep answers, or drop all and keep none: changes are not heard any more."""
+        """Enable the cache, or clear and disable it because changes are not heard."""
         self._is_trusted = trusted and self._life > 0
-        # Nor is what was begun in between kept: a change may have gone unheard.
+        # Computations that began before are not kept: a change may have been missed.
         self.drop(["all"])
 
     def drop(self, tags: Collection[str]) -> None:
-        """Forget every answer that was made from one of these; "all" is every answer."""
+        """Invalidate the responses that were made from any of these tags; "all" means every one."""
         if "all" in tags:
             self._kept.clear()
             self._by_tag.clear()
@@ -88,23 +91,23 @@ class ResponseCache(Generic[_Value]):
                 self._forget(key)
         for computation in self._running:
             computation.dropped.update(tags)
-        # Whoever asks from now on must not get what was begun before the change.
+        # Later callers must not share a computation that began before the change.
         self._shared.clear()
 
     def expire(self) -> None:
-        """Forget the answers that are too old to be given."""
+        """Drop the expired responses."""
         now = self._clock()
         for key in [key for key, (until, _, _) in self._kept.items() if until <= now]:
             self._forget(key)
 
     async def get(self, key: str, compute: Callable[[set[str]], Awaitable[_Value]]) -> _Value:
-        """The kept answer, or a new one; ``compute`` adds what it reads to the tags it gets."""
+        """Return the cached response, or compute it; ``compute`` adds what it reads to its tags."""
         kept = self._kept.get(key)
         left = 0.0 if kept is None else kept[0] - self._clock()
         if kept is not None and left > 0:
             self.hits += 1
             if left < self._life * _LAST_PART and key not in self._shared:
-                # Whoever keeps asking never waits. Should it fail, who asks next is told.
+                # Frequent callers never wait. An error is raised in a later call.
                 self._begin(key, compute).add_done_callback(_look_at)
             return kept[2]
         self.misses += 1
@@ -116,7 +119,7 @@ class ResponseCache(Generic[_Value]):
     def _begin(
         self, key: str, compute: Callable[[set[str]], Awaitable[_Value]]
     ) -> "asyncio.Task[_Value]":
-        # A task of its own: it goes on when the one who asked first goes away.
+        # A task of its own, so that it goes on when the first caller is cancelled.
         computation: _Computation[_Value] = _Computation()
         task = asyncio.create_task(self._compute(key, computation, compute))
         computation.task = task
@@ -169,6 +172,6 @@ class ResponseCache(Generic[_Value]):
 
 
 def _look_at(task: "asyncio.Task[_Value]") -> None:
-    """An error that no caller waits for is not raised."""
+    """Retrieve the exception of a computation that no caller waits for."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""What players ask Redis for."""
+"""Batched reads of the snapshots that players need."""
 
 from redis.asyncio import Redis
 
@@ -11,7 +11,7 @@ Stored = tuple[str, str]
 
 
 def snapshot_reads(redis: Redis) -> BatchedReads[Stored]:
-    """Reads of what is stored by display; what Redis lacks a part of is not found."""
+    """Create the reads; a display that Redis has no complete snapshot of is not found."""
 
     async def read(ids: list[str]) -> dict[str, Stored]:
         with lost_connections():

@@ -1,1 +1,1 @@
-"""The admin pages: routes and view models."""
+"""The admin pages and the player page: routes, view models, templates, scripts."""

@@ -1,4 +1,4 @@
-"""The admin page and the player: their first paint, rendered here, and parts of it again."""
+"""The routes of the admin pages and of the player page, and the parts that pages reload."""
 
 import sys
 from collections.abc import Collection, Sequence
@@ -35,7 +35,7 @@ from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, displa
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_CARDS: Final = 200
-# Ten thousand cards as they usually are.
+# About ten thousand cards.
 _CARD_BYTES: Final = 16_000_000
 _AHEAD: Final = 24
 _HISTORY: Final = 30
@@ -48,7 +48,7 @@ _PRELOADS: Final = (
 
 @cache
 def _templates() -> Environment:
-    # Escaping is on for every template: text of posts and of people is never markup.
+    # Every template escapes: text of posts and users is never markup.
     environment = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
@@ -72,7 +72,7 @@ def _render(template: str, **values: object) -> bytes:
 
 @cached(LRUCache(_CARD_BYTES, sys.getsizeof), lock=Lock())
 def _card(card: views.Card) -> str:
-    """A card's markup; of a thousand cards only those that changed are rendered again."""
+    """The markup of a card, cached because few of many cards change."""
     return _templates().get_template("card.html").render(card=card)
 
 
@@ -96,12 +96,12 @@ def _page(body: bytes, script: str, status: int = 200) -> Response:
 
 
 async def home(_request: Request) -> Response:
-    """The admin page is what people look for here."""
+    """Redirect to the admin page."""
     return RedirectResponse("/admin", 303)
 
 
 async def overview(request: Request) -> Response:
-    """All displays at a glance."""
+    """The overview of all displays."""
     entered = await _entered(request, ADMIN_COOKIE)
     if entered is not None:
         return entered
@@ -119,10 +119,10 @@ async def overview(request: Request) -> Response:
 
 
 async def overview_response(server: ServerState, *, is_admin: bool) -> CachedResponse:
-    """The wall's page, from memory when it is there.
+    """The page of the overview, from the response cache or rendered.
 
     Raises:
-        UnavailableError: PostgreSQL does not answer, or not in time.
+        UnavailableError: PostgreSQL does not answer, is busy, or takes too long.
     """
 
     async def compute(tags: set[str]) -> CachedResponse:
@@ -158,12 +158,12 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
         failed_counts={},
         links=views.dagster_links(server.settings),
         is_admin=False,
-        notice=f"{problem} This is how the wall was a while ago.",
+        notice=f"{problem} The page shows the last snapshot.",
     )
 
 
 async def cards(request: Request) -> Response:
-    """The cards of some displays, as they are now."""
+    """The current cards of some displays."""
     server, principal = _asked(request)
     if principal is None:
         raise UnauthenticatedError("sign in again")
@@ -183,7 +183,7 @@ def _read_cards(server: ServerState, codes: Collection[str] | None) -> list[view
 
 
 async def display(request: Request) -> Response:
-    """One display: what plays and why, its playlist to edit, its history."""
+    """The page of one display: what plays and why, its playlist, its history."""
     server, principal = _asked(request)
     if principal is None:
         return _sign_in()
@@ -192,7 +192,7 @@ async def display(request: Request) -> Response:
 
 
 async def parts(request: Request) -> Response:
-    """What changes while one looks at a display: what plays, the plan, history, playlists."""
+    """The parts of a display's page that change while it is open."""
     server, principal = _asked(request)
     if principal is None:
         raise UnauthenticatedError("sign in again")
@@ -248,7 +248,7 @@ def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str
 
 
 async def player(request: Request) -> Response:
-    """A player for any browser."""
+    """The player page of a display."""
     code = check_display_code(request.path_params["code"])
     entered = await _entered(request, player_cookie(code))
     if entered is not None:
@@ -262,7 +262,7 @@ async def player(request: Request) -> Response:
 
 
 async def enter(request: Request) -> Response:
-    """Keep a token in a cookie, once it proved good."""
+    """Sign in: store a valid token in a cookie."""
     if not _from_here(request):
         raise InvalidInputError("origin", "is another site; enter the token on this site's page")
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
@@ -277,7 +277,7 @@ async def enter(request: Request) -> Response:
 
 
 async def leave(request: Request) -> Response:
-    """Forget the token."""
+    """Sign out."""
     if not _from_here(request):
         raise InvalidInputError("origin", "is another site; leave on this site's page")
     response = RedirectResponse("/admin", 303)
@@ -291,7 +291,7 @@ def _from_here(request: Request) -> bool:
 
 
 async def _entered(request: Request, cookie: str) -> Response | None:
-    """A link with a token: keep it in a cookie and out of the address."""
+    """Handle a link with a token: store it in a cookie and redirect to the plain address."""
     secret = request.query_params.get("token")
     if secret is None:
         return None

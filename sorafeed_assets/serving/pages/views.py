@@ -1,4 +1,4 @@
-"""What the pages show: records in plain words."""
+"""View models of the pages: records in plain words."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
 
 
 class Card(NamedTuple):
-    """A display at a glance; ``problems`` are sentences."""
+    """A display's card; ``problems`` are sentences."""
 
     code: str
     name: str
@@ -47,7 +47,7 @@ class Card(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShownPick:
-    """A position of a plan with its text and, in words, its reason."""
+    """A position of a plan, with its text and its reason in words."""
 
     position: int
     loop: int
@@ -60,7 +60,7 @@ class ShownPick:
 
 @dataclass(frozen=True, slots=True)
 class ShownBlock:
-    """A block of the editor with its counts as far as they are known."""
+    """A block of the editor, with its counts if they are known."""
 
     search: str
     video_count: int
@@ -72,7 +72,7 @@ class ShownBlock:
 
 
 def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
-    """A display's card; ``is_stale`` when its plan is not of its playlist as it is."""
+    """Build a display's card; ``is_stale`` when its plan is not of its current playlist."""
     return Card(
         code=record.id,
         name=record.name,
@@ -90,7 +90,7 @@ def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
 
 
 def _problems(record: DisplayRecord, *, is_stale: bool) -> list[str]:
-    """The worst first: a card has room for two."""
+    """The problems of a display, the worst first, because a card shows two."""
     problems: list[str] = []
     meanwhile = "it plays on as before" if record.queued else "it has nothing to play"
     if record.active_playlist_id is None:
@@ -110,7 +110,7 @@ def _problems(record: DisplayRecord, *, is_stale: bool) -> list[str]:
 
 
 def _in_plain_words(problem: str) -> str:
-    """Why a plan failed, without the names that programs use."""
+    """Why a plan failed, without the names of fields."""
     problem = problem.removesuffix(STAYS)
     field, colon, rest = problem.partition(": ")
     if not colon:
@@ -122,7 +122,7 @@ def _in_plain_words(problem: str) -> str:
 
 
 def stored_card(stored: Mapping[str, Any], window: int) -> Card:
-    """A display's card from the admin snapshot, for while the database is away."""
+    """Build a card from the admin snapshot, while PostgreSQL does not answer."""
     dry = len(stored.get("dry_blocks") or ())
     return Card(
         code=str(stored["id"]),
@@ -141,7 +141,7 @@ def stored_card(stored: Mapping[str, Any], window: int) -> Card:
 
 
 def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
-    """A position of a plan as it is shown."""
+    """Build the view of a position of a plan."""
     post = posts.get(pick.video_id)
     return ShownPick(
         position=pick.position,
@@ -155,12 +155,12 @@ def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
 
 
 def video_ids(view: TimelineView | None, most: int) -> list[str]:
-    """The posts of what is shown of a plan."""
+    """The ids of the posts that the page shows."""
     return [] if view is None else [pick.video_id for pick in ahead(view)[:most]]
 
 
 def ahead(view: TimelineView) -> list[ViewedPick]:
-    """What plays, what is queued, and what follows."""
+    """What plays, what is queued, and what is planned, in order."""
     return [*([view.now] if view.now else ()), *view.next, *view.planned]
 
 
@@ -170,7 +170,7 @@ def shown_blocks(
     seen: Mapping[Any, int],
     view: TimelineView | None,
 ) -> list[ShownBlock]:
-    """A playlist's blocks as the editor begins with."""
+    """Build the views of a playlist's blocks."""
     dry = set(view.dry_blocks) if view else set()
     return [
         ShownBlock(

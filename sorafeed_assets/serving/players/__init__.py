@@ -1,1 +1,1 @@
-"""What a player calls: next, played, started, events, exports, media addresses."""
+"""The endpoints of players: next, played, started, events; also export and media addresses."""

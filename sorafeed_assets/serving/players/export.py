@@ -1,4 +1,4 @@
-"""All posts of a search as NDJSON, sent as they are read."""
+"""Export of all posts of a search as NDJSON, streamed."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ _SECONDS: Final = 3_600
 
 
 async def export_posts(request: Request) -> Response:
-    """One line of JSON for each post that matches, in no particular order."""
+    """Stream one line of JSON for each post that matches, in no particular order."""
     request.state.principal.must_read()
     server: ServerState = request.app.state.server
     query = parse_query(request.query_params.get("search", ""), "search")
@@ -32,7 +32,9 @@ async def export_posts(request: Request) -> Response:
             "format", f"is {given[:20]!r}; it must be one of {', '.join(Format)}"
         ) from None
     if server.exports.locked():
-        raise UnavailableError(f"{MOST_EXPORTS} exports are under way; try again when one is over")
+        raise UnavailableError(
+            f"{MOST_EXPORTS} exports are running; try again when one has finished"
+        )
     return StreamingResponse(
         _stream(server, _lines(server, query, format_)),
         media_type="application/x-ndjson",
@@ -43,7 +45,7 @@ async def export_posts(request: Request) -> Response:
 async def _stream(
     server: ServerState, lines: Generator[bytes, None, None]
 ) -> AsyncGenerator[bytes, None]:
-    """Parts as they are read; a client that goes away gives its connection back at once."""
+    """Yield parts as they are read; release the connection when the client disconnects."""
     pending: Future[bytes] | None = None
     async with server.exports:
         try:

@@ -1,4 +1,4 @@
-"""Where a post's media are: its own addresses, or a clip made here for the demo's posts."""
+"""Media addresses of posts: their own, or a generated clip for posts of the demo."""
 
 import hashlib
 from typing import Final
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 from sorafeed_assets.domain.catalog.search import SizeClass, size_class
 
 CLIPS_EACH: Final = 6
-# Reserved by RFC 2606: nothing is ever there, so these are the demo catalogue's.
+# Reserved by RFC 2606, so only posts of the demo catalogue have it.
 _DEMO_HOST: Final = ".example.invalid"
 
 
 def media_url(post_id: str, url: str | None, width: int | None, height: int | None) -> str | None:
-    """The address to play ``url`` from; None when there is none that a browser should open."""
+    """The address to play a video from; None when it is not http(s)."""
     if url is None:
         return None
     parts = urlsplit(url)
@@ -24,14 +24,14 @@ def media_url(post_id: str, url: str | None, width: int | None, height: int | No
 
 
 def clip_url(post_id: str, width: int | None, height: int | None) -> str:
-    """The clip that stands for a post of the demo, always the same one."""
+    """The generated clip of a demo post, always the same one."""
     shape = "tall" if size_class(width, height) is SizeClass.TALL else "wide"
     number = hashlib.md5(post_id.encode(), usedforsecurity=False).digest()[0] % CLIPS_EACH
     return f"/clips/{shape}-{number}.webm"
 
 
 def page_url(url: str | None) -> str | None:
-    """A link for people, when it is one."""
+    """A link, if it is http(s)."""
     if url is None or urlsplit(url).scheme not in {"http", "https"}:
         return None
     return url

@@ -1,4 +1,4 @@
-"""The players' side: what plays next, what was played, and hearing of changes."""
+"""The endpoints of players: the next videos, plays, and the stream of changes."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,7 @@ from sorafeed_assets.storage.timelines import playback
 _FEWEST: Final = 3
 _MOST: Final = 5
 _HEARTBEAT_SECONDS: Final = 15.0
-# Answers to as many players as one process should have; some 3 kB each.
+# Answers for some 8,000 players at 3 kB each.
 _KEPT_BYTES: Final = 24_000_000
 _UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError)
 
@@ -40,7 +40,7 @@ _log: Final = structlog.get_logger(__name__)
 
 
 async def next_videos(request: Request) -> Response:
-    """What to play now and to load ahead; 304 while that is as the player knows it."""
+    """Answer what to play now and to load ahead; 304 when the player has it already."""
     server, code = _display_of(request)
     count = _count(request.query_params.get("count"))
     etag, body = await _read(server, code, count)
@@ -52,9 +52,9 @@ async def next_videos(request: Request) -> Response:
 
 
 async def _read(server: ServerState, code: str, count: int) -> tuple[str, bytes]:
-    """The tag and the body of an answer, from Redis in one round trip, else from Postgres.
+    """The ETag and the body of an answer, from Redis in one round trip, else from PostgreSQL.
 
-    Without Postgres what Redis kept through a restart is better than nothing.
+    Without PostgreSQL even a snapshot that may be old is used.
     """
     is_wrong = False
     if server.snapshots_are_current:
@@ -81,7 +81,7 @@ async def _read(server: ServerState, code: str, count: int) -> tuple[str, bytes]
 
 
 async def _repair(server: ServerState, code: str) -> None:
-    """Write a display's snapshot over what cannot be read; another one is not overtaken."""
+    """Replace a snapshot that cannot be read; a newer one is never overwritten."""
     _log.warning("the snapshot in Redis cannot be read and is written again", display=code)
     with contextlib.suppress(UnavailableError):
         await server.change(
@@ -117,10 +117,10 @@ def _read_stored(server: ServerState, code: str) -> tuple[str, str]:
     key=lambda code, snapshot, state, count: _etag(snapshot, state, count) + code,
 )
 def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
-    """The tag and the body of an answer: computed again only when Redis has something else.
+    """The ETag and the body of an answer, cached by its content.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is no snapshot, or no state.
+        ValueError, KeyError, TypeError, AttributeError: the snapshot or the state is invalid.
     """
     stored = orjson.loads(snapshot)
     PlaybackState(state)
@@ -177,7 +177,7 @@ def _count(given: str | None) -> int:
 
 
 async def played(request: Request) -> Response:
-    """Record a play or a skip of a broken file; told again, it answers the same."""
+    """Record a play, or a skip of a broken file; a repeat gets the same answer."""
     server, code = _display_of(request)
     body = await _json(request)
     entry, skipped = _entry(body), body.get("skipped", False)
@@ -210,7 +210,7 @@ async def started(request: Request) -> Response:
 
 
 async def events(request: Request) -> Response:
-    """Server-sent events: the tags of what changed, of one display or of the wall."""
+    """Stream the tags of changes as server-sent events, of one display or of all."""
     server: ServerState = request.app.state.server
     principal: Principal = request.state.principal
     code = request.path_params.get("code")
@@ -252,7 +252,7 @@ async def _json(request: Request) -> dict[str, Any]:
     try:
         body = json.loads(await request.body())
     except (ValueError, RecursionError):
-        raise InvalidInputError("body", "is no JSON") from None
+        raise InvalidInputError("body", "is not JSON") from None
     if not isinstance(body, dict):
         raise InvalidInputError("body", "must be a JSON object")
     return body
@@ -267,11 +267,11 @@ def _entry(body: dict[str, Any]) -> UUID:
 
 
 async def note_calls(server: ServerState, silence: float) -> None:
-    """Write down who called; tell of who came or went."""
+    """Store when displays called, and notify pages of those that came or went."""
     calls, server.calls = server.calls, {}
     try:
         await server.change(lambda: server.commands.note_calls(calls, silence))
     except BaseException:
-        # They are written when PostgreSQL is back; who called meanwhile called later.
+        # They are stored when PostgreSQL answers again; later calls take precedence.
         server.calls = {**calls, **server.calls}
         raise

@@ -89,7 +89,7 @@ def test_a_request_that_takes_too_long_is_answered(
     with engine.begin() as connection:
         connection.execute(text("LOCK TABLE displays IN ACCESS EXCLUSIVE MODE"))
         error = reader.refusal(DISPLAYS)
-    assert error["message"] == "this takes longer than 0.2 s; ask for less"
+    assert error["message"] == "the query took longer than 0.2 s; ask for less"
     assert error["extensions"]["code"] == "UNAVAILABLE"
     monkeypatch.undo()
     assert reader.ask(DISPLAYS) == {"displays": {"nodes": []}}

@@ -16,7 +16,7 @@ import zstandard
 from sqlalchemy import Engine, text
 from starlette.types import Message, Receive, Scope, Send
 
-from sorafeed_assets.serving.http.compression import Compression
+from sorafeed_assets.serving.http.compression import CompressionMiddleware
 from sorafeed_assets_tests.serving.client import Api, make_display, newest
 from sorafeed_assets_tests.wall import add_posts
 
@@ -393,7 +393,7 @@ def test_a_large_answer_that_is_kept_is_compressed_once(
         sent.append(message)
 
     async def ask() -> None:
-        middleware = Compression(app)
+        middleware = CompressionMiddleware(app)
         for _ in range(3):
             scope = {"type": "http", "path": "/", "headers": [(b"accept-encoding", b"gzip")]}
             await middleware(scope, receive, send)

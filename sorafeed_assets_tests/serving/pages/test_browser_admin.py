@@ -79,7 +79,7 @@ def test_the_editor_works_by_keyboard_and_by_dragging(page: Page, site: Site) ->
     assert page.evaluate(searches) == ["owl 3", "owl 2", "owl"]
     page.get_by_role("button", name="Remove this block").nth(1).click()
     page.get_by_role("button", name="Save", exact=True).click()
-    shows(page, "Saved; the display follows")
+    shows(page, "Saved. The display is updated.")
     stored = site.admin.ask('{ display(id: "EDIT01") { activePlaylist { blocks { search } } } }')
     assert stored["display"]["activePlaylist"]["blocks"] == [
         {"search": "owl 3"}, {"search": "owl"},

@@ -253,7 +253,7 @@ def test_the_player_is_read_over_any_video(
     page.locator("[data-mute]").hover()
     assert _too_faint(page) == []
     page.goto(f"{wall.url}/player/NONE00")
-    expect(page.get_by_text("There is no display of this code")).to_be_visible()
+    expect(page.get_by_text("There is no display with this code")).to_be_visible()
     page.evaluate("document.querySelector('.overlay').remove()")
     assert _too_faint(page) == []
 

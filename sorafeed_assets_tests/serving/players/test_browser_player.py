@@ -115,7 +115,7 @@ def test_pause_skip_and_play_on_the_page_reach_the_player(page: Page, site: Site
     expect(stage).to_contain_text("Stopped")
     until(player, "document.body.dataset.view === 'stopped'")
     assert player.evaluate("[...document.querySelectorAll('video')].every(v => v.paused)")
-    expect(player.get_by_text("It goes on when somebody lets it play")).to_be_visible()
+    expect(player.get_by_text("Press Play on the admin page to go on")).to_be_visible()
 
 
 def test_an_edit_on_the_page_changes_what_plays_next(page: Page, site: Site) -> None:
@@ -139,7 +139,7 @@ def test_an_edit_on_the_page_changes_what_plays_next(page: Page, site: Site) -> 
     for _ in range(2):
         page.keyboard.press("ArrowUp")
     page.get_by_role("button", name="Save", exact=True).click()
-    shows(page, "Saved; the display follows")
+    shows(page, "Saved. The display is updated.")
     active = page.locator(".playlists li.active")
     expect(active).to_contain_text("active")
     expect(active).to_contain_text("3 blocks, 8 videos a loop")
@@ -231,15 +231,15 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     until(page, "n => Number(document.body.dataset.shown) >= n + 2", before)
     assert data(page, "away") == "1"
     page.mouse.move(5, 5)
-    expect(page.get_by_text("The server is away; playing what is here")).to_be_visible()
-    expect(admin_page.get_by_text("The server is away; this page waits for it")).to_be_visible()
+    expect(page.get_by_text("No connection to the server; playing loaded videos")).to_be_visible()
+    expect(admin_page.get_by_text("No connection to the server; reconnecting")).to_be_visible()
     # What was played meanwhile is kept to be told.
     told = page.evaluate(f"{_OUTBOX}.map(play => play.entry)")
     assert len(told) >= 2
     with serving(web, Listening(port, routes=routes())):
         until(page, "document.body.dataset.away === '0'")
         until(page, f"{_OUTBOX}.length === 0")
-        expect(admin_page.get_by_text("The server is away")).to_be_hidden()
+        expect(admin_page.get_by_text("No connection to the server")).to_be_hidden()
         # It hears of changes again, and never stopped.
         admin.ask('mutation { skip(displayId: "AWAY01") { videoId } }')
         wait_until(lambda: any(was_skipped for _, was_skipped in _plays(site, "AWAY01")))

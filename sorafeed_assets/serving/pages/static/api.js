@@ -1,4 +1,4 @@
-// Asking the API, hearing of changes, and the small things every page needs.
+// Shared by the admin pages: API requests, notifications of changes, dialogs and messages.
 
 export class Refused extends Error {
   constructor(message, code, field) {
@@ -21,7 +21,7 @@ export async function ask(query, variables = {}) {
   return body.data;
 }
 
-// A mutation has a key, so that it can be sent again when its answer was lost, and happens once.
+// A mutation has an idempotency key: when its answer is lost, it is sent again and happens once.
 async function answer(query, variables) {
   const isMutation = query.trimStart().startsWith("mutation");
   const headers = { "content-type": "application/json", accept: "application/graphql-response+json" };
@@ -53,7 +53,7 @@ export async function fragment(path) {
   return holder.content;
 }
 
-// Calls back with the set of tags that changed, gathered for a moment; "all" after a gap.
+// Calls onChange with the set of tags that changed within a moment; "all" after a lost connection.
 export function follow(path, onChange) {
   const live = document.querySelector("[data-live]");
   const waiting = new Set();
@@ -79,7 +79,7 @@ export function follow(path, onChange) {
   source.addEventListener("error", () => {
     wasLost = true;
     if (live) {
-      live.textContent = "The server is away; this page waits for it";
+      live.textContent = "No connection to the server; reconnecting";
       live.hidden = false;
     }
   });
@@ -131,7 +131,7 @@ export function dialogs() {
   });
 }
 
-// A dialog's form does its work before the dialog closes, and stays open with what was refused.
+// A dialog closes after its form's work succeeded, and stays open with the message of an error.
 export function submit(form, work) {
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();

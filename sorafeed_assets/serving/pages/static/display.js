@@ -1,4 +1,4 @@
-// One display: its controls, its playlist editor with counts as one types, and what it plays.
+// The page of one display: its controls, its playlist editor with live counts, and what it plays.
 
 import { ask, dialogs, follow, fragment, Refused, relate, sentence, showRefusal, submit, toast } from "./api.js";
 
@@ -37,11 +37,11 @@ async function refreshParts() {
   }
   preview();
   const { active } = document.querySelector("[data-part=playlists]").dataset;
-  // Another playlist was made active elsewhere: that is the one to edit, unless this one is being edited.
+  // Another playlist became active: show it in the editor, unless there are unsaved edits.
   if (active !== playlist && !isEdited() && !document.querySelector("dialog[open]")) leave();
 }
 
-// The control of a fresh part that does what the focused one did.
+// The control of a reloaded part that corresponds to the one that had the focus.
 function again(fresh, focused) {
   for (const name of ["data-do", "data-activate", "data-delete-playlist"]) {
     if (!focused.hasAttribute(name)) continue;
@@ -169,7 +169,7 @@ list.addEventListener("keydown", (event) => {
   edited();
 });
 
-// Dragging by pointer, so that it works with a finger too.
+// Dragging by pointer events, which include touch.
 list.addEventListener("pointerdown", (event) => {
   const grip = event.target.closest("[data-grip]");
   if (!grip || !isAdmin) return;
@@ -194,7 +194,7 @@ list.addEventListener("pointerdown", (event) => {
     row.classList.remove("dragged");
     edited();
   };
-  // On the document: a row that moves in it would lose a captured pointer.
+  // On the document, because a row that is moved loses the captured pointer.
   document.addEventListener("pointermove", move);
   document.addEventListener("pointerup", end);
   document.addEventListener("pointercancel", end);
@@ -235,7 +235,7 @@ async function save(asNew) {
     if (answer.done.problem) toast(sentence(answer.done.problem));
     if (asNew) location.reload();
     else {
-      saved.textContent = "Saved; the display follows";
+      saved.textContent = "Saved. The display is updated.";
       await attempt(refreshParts);
     }
   } catch (error) {

@@ -1,4 +1,4 @@
-// All displays: finding among them, adding one, and keeping the cards as the wall is.
+// The overview: filtering the cards, adding a display, and keeping the cards up to date.
 
 import { ask, dialogs, follow, fragment, relate, submit } from "./api.js";
 
@@ -20,7 +20,7 @@ function filter() {
     shown += fits;
   }
   empty.hidden = shown > 0;
-  if (cards.children.length) empty.textContent = "No display is like that.";
+  if (cards.children.length) empty.textContent = "No display matches.";
 }
 
 function sum() {

@@ -1,4 +1,4 @@
-// A player: two screens in turns, the next videos loaded ahead, and plays told until they are heard.
+// A player: two video elements in turns, the next videos preloaded, plays sent until they are acknowledged.
 
 const code = document.body.dataset.code;
 const base = `/api/displays/${code}`;
@@ -7,10 +7,10 @@ const message = document.querySelector("[data-message]");
 const offline = document.querySelector("[data-offline]");
 const AHEAD = 4; // videos loaded before they are needed
 const KEPT = 8; // videos kept to play on without the server
-const STUCK = 6000; // a video without progress for so long is left
+const STUCK = 6000; // a video without progress for so long is skipped
 const AGAIN = 2000;
 const POLL = 20_000;
-const AWAY = "The server is away; playing what is here";
+const AWAY = "No connection to the server; playing loaded videos";
 const REFUSED = "This player's token is not accepted. Open the player's link again.";
 const OUTBOX = `sorafeed:plays:${code}`;
 
@@ -26,12 +26,12 @@ let fetching = null;
 let wasAsked = false;
 const done = new Set();
 const broken = new Set();
-const loaded = new Map(); // video → object URL, or its own address where it may not be fetched
+const loaded = new Map(); // video → object URL, or its address where fetching is not allowed
 const loading = new Map();
-const recent = []; // videos that were played, to go on with when the server is away
+const recent = []; // played videos, to repeat without a connection
 let outbox = JSON.parse(localStorage.getItem(OUTBOX) ?? "[]");
 
-// What the server knows
+// Server state
 
 async function refresh() {
   if (fetching) {
@@ -53,7 +53,7 @@ async function read() {
     const response = await fetch(`${base}/next?count=5`, { headers: etag ? { "if-none-match": etag } : {}, cache: "no-store" });
     if (isRefusal(response)) throw new TokenRefused();
     if (response.status === 404) {
-      say("There is no display of this code.");
+      say("There is no display with this code.");
       return;
     }
     if (response.status === 200) {
@@ -76,7 +76,7 @@ function isRefusal(response) {
   return response.status === 401 || response.status === 403;
 }
 
-// Without the server, or without a token that it accepts, the player goes on with what it has.
+// Without a connection or a token that is accepted, the player repeats the videos that it has.
 function failed(error) {
   const isRefused = error instanceof TokenRefused;
   setAway(true, isRefused);
@@ -90,7 +90,7 @@ async function post(path, body) {
     body: JSON.stringify(body),
     keepalive: true,
   });
-  // Told again later: the play is recorded, or will be when the token is accepted.
+  // Sent again later: the play may be accepted then.
   if (isRefusal(response)) throw new TokenRefused();
   if (response.status >= 500 || response.status === 429) throw new Error(`answered ${response.status}`);
   return response;
@@ -129,7 +129,7 @@ function setAway(away, isRefused = false) {
   document.body.dataset.refused = isRefused ? "1" : "0";
 }
 
-// Loading ahead
+// Preloading
 
 function waiting() {
   return queue.filter((video) => !done.has(video.entry) && !broken.has(video.video));
@@ -145,7 +145,7 @@ function load(video) {
         loaded.set(video.video, URL.createObjectURL(await response.blob()));
         return;
       } catch {
-        // Another site may not let it be read, and still let it be played.
+        // Another site may forbid fetching a video, and still allow playing it.
         if (new URL(source, location.href).origin !== location.origin && !isAway) {
           loaded.set(video.video, source);
           return;
@@ -185,7 +185,7 @@ function follow() {
   if (state === "idle") {
     for (const screen of screens) screen.pause();
     current = null;
-    view("stopped", "Stopped. It goes on when somebody lets it play.");
+    view("stopped", "Stopped. Press Play on the admin page to go on.");
     return;
   }
   passBroken();
@@ -194,7 +194,7 @@ function follow() {
   const isGone = current?.entry && !waiting().some((video) => video.entry === current.entry);
   const isSkipped = current?.entry && head && head.entry !== current.entry && !done.has(current.entry);
   if (!current || isGone || isSkipped) go(head);
-  if (!current && !switching && !head) view("waiting", isAway ? "The server is away; waiting for it." : "Nothing to play yet.");
+  if (!current && !switching && !head) view("waiting", isAway ? "No connection to the server; waiting for it." : "Nothing to play yet.");
   if (current && state === "paused") {
     front.pause();
     view("paused");
@@ -207,7 +207,7 @@ function follow() {
 async function go(video) {
   let next = video;
   if (!next && isAway && recent.length) {
-    // Without the server: what was played, the longest ago first, told to nobody.
+    // Without a connection: repeat the played videos, the oldest first, without recording it.
     next = { ...recent.shift(), entry: null };
     if (!loaded.has(next.video)) return;
     recent.push({ ...next });
@@ -219,7 +219,7 @@ async function go(video) {
     if (!loaded.has(next.video)) return;
     const back = screens.find((screen) => screen !== front);
     if (back.dataset.video !== next.video) show(back, next);
-    // A seek, even to where it is, throws away what is ready.
+    // A seek, even to the current time, would discard the buffered data.
     if (back.currentTime) back.currentTime = 0;
     back.muted = front.muted;
     await ready(back);
@@ -283,7 +283,7 @@ function leaveBroken(video) {
   passBroken();
 }
 
-// Told when its turn comes: a play also ends whatever is queued before it.
+// Sent when its turn comes, because a play also removes all entries before it.
 function passBroken() {
   for (const video of queue) {
     if (done.has(video.entry)) continue;
@@ -306,7 +306,7 @@ function ended() {
   }
   const [head] = waiting();
   if (!head && !(isAway && recent.length)) {
-    // The last picture stays until there is more.
+    // The last picture stays until there is another video.
     refresh();
     return;
   }
@@ -334,7 +334,7 @@ setInterval(() => {
   }
 }, 500);
 
-// What people see and press
+// Display and controls
 
 function view(name, text = "") {
   document.body.dataset.view = name;
