@@ -267,7 +267,7 @@ def test_a_player_whose_token_is_refused_says_so_and_keeps_its_plays(
     run(site.engine, "UPDATE api_tokens SET revoked_at = now() WHERE display_id = 'LOCKED'")
     refused = page.get_by_text("This player's token is not accepted")
     expect(refused.first).to_be_visible(timeout=STEP)
-    outbox = "JSON.parse(localStorage.getItem('sorafeed:plays:LOCKED'))"
+    outbox = "(JSON.parse(localStorage.getItem('sorafeed:plays:LOCKED')) ?? [])"
     until(page, f"{outbox}.length >= 2")
     kept = page.evaluate(f"{outbox}.map(play => play.entry)")
     assert data(page, "view") == "playing"
