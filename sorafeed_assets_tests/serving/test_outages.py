@@ -114,7 +114,7 @@ def test_without_redis_everything_works_and_is_written_when_it_is_back(
     name = '{ display(id: "AWAY01") { name } }'
     assert api.ask('mutation { renameDisplay(id: "AWAY01", name: "New") { problem } }')
     assert api.ask(name)["display"]["name"] == "New"
-    # An answer may not be kept: nobody could tell of a change.
+    # Answers are not cached, because no change would be heard.
     with servers.engine.begin() as connection:
         connection.execute(text("UPDATE displays SET name = 'Newer'"))
     assert api.ask(name)["display"]["name"] == "Newer"
@@ -151,7 +151,7 @@ def test_pages_hear_of_a_change_that_redis_hangs_at(servers: Servers, api: Api) 
             os.kill(servers.redis.pid, signal.SIGCONT)
 
 
-def test_without_postgres_a_channel_that_comes_back_locks_nobody_out(
+def test_without_postgres_a_channel_that_comes_back_keeps_tokens_valid(
     servers: Servers, api: Api
 ) -> None:
     wait_until(lambda: _status(api) == "ready")
@@ -263,7 +263,7 @@ def test_redis_stopped_and_started_under_load(servers: Servers, players: Players
         servers.start_redis()
         players.go_on()
     _nothing_is_lost(servers, players)
-    # Redis is speed alone: nobody was sent away.
+    # Redis is speed alone: no request was refused.
     assert players.refused == []
 
 

@@ -1,4 +1,4 @@
-"""Who may do what, and what everybody else is told."""
+"""Authentication, authorization and rate limits."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,7 +24,7 @@ Connect = Callable[[str | None], Api]
 
 
 @pytest.fixture
-def wall(admin: Api, engine: Engine) -> None:
+def displays(admin: Api, engine: Engine) -> None:
     """Two displays that play."""
     add_posts(engine, "cat", 9)
     for code in ("MINE01", "OTHER1"):
@@ -32,13 +32,13 @@ def wall(admin: Api, engine: Engine) -> None:
 
 
 def test_a_secret_is_kept_as_a_hash_only(engine: Engine) -> None:
-    token_id, secret = create_token(engine, Role.READER, "wall reader")
+    token_id, secret = create_token(engine, Role.READER, "reports")
     with engine.connect() as connection:
         row = connection.execute(text("SELECT * FROM api_tokens")).mappings().one()
     assert secret not in str(dict(row))
     found = find_token(engine, secret)
     assert found is not None
-    assert (found.id, found.role, found.name) == (token_id, Role.READER, "wall reader")
+    assert (found.id, found.role, found.name) == (token_id, Role.READER, "reports")
     assert [token.id for token in list_tokens(engine)] == [token_id]
 
 
@@ -122,7 +122,7 @@ def test_a_token_changed_by_plain_sql_is_refused_soon(connect: Connect, engine: 
     wait_until(lambda: api.http.get("/graphql?query={__typename}").status_code == 401, 6)
 
 
-@pytest.mark.usefixtures("wall")
+@pytest.mark.usefixtures("displays")
 def test_a_displays_token_is_good_for_that_display_only(connect: Connect, engine: Engine) -> None:
     own = connect(token_of(engine, Role.DISPLAY, "MINE01"))
     entry = own.http.get("/api/displays/MINE01/next").json()["videos"][0]["entry"]
@@ -148,7 +148,7 @@ def test_a_displays_token_is_good_for_that_display_only(connect: Connect, engine
     assert played["markPlayed"]["videoId"] == "p_cat_0_0008"
 
 
-@pytest.mark.usefixtures("wall")
+@pytest.mark.usefixtures("displays")
 def test_a_reader_reads_and_plays_and_changes_nothing(reader: Api) -> None:
     entry = reader.http.get("/api/displays/MINE01/next").json()["videos"][0]["entry"]
     assert reader.http.post("/api/displays/MINE01/played", json={"entry": entry}).is_success
@@ -164,8 +164,8 @@ def test_a_reader_reads_and_plays_and_changes_nothing(reader: Api) -> None:
 
 def test_another_sites_page_changes_nothing(server: str, admin: Api, engine: Engine) -> None:
     secret = token_of(engine, Role.ADMIN)
-    stranger = Api(server, None)
-    stranger.http.cookies.set("sorafeed_token", secret)
+    browser = Api(server, None)
+    browser.http.cookies.set("sorafeed_token", secret)
     body = {"query": 'mutation { createDisplay(name: "x") { display { id } } }'}
     for headers in (
         {},
@@ -173,11 +173,11 @@ def test_another_sites_page_changes_nothing(server: str, admin: Api, engine: Eng
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site", "origin": server},
     ):
-        refused = stranger.http.post("/graphql", json=body, headers=headers)
+        refused = browser.http.post("/graphql", json=body, headers=headers)
         assert refused.status_code == 403
-    assert stranger.http.post("/graphql", json=body, headers={"origin": server}).is_success
-    assert stranger.http.get("/graphql?query={__typename}").is_success
-    stranger.close()
+    assert browser.http.post("/graphql", json=body, headers={"origin": server}).is_success
+    assert browser.http.get("/graphql?query={__typename}").is_success
+    browser.close()
     assert len(admin.ask("{ displays { nodes { id } } }")["displays"]["nodes"]) == 1
 
 
@@ -193,7 +193,7 @@ def test_every_answer_has_its_headers_and_no_cors(reader: Api) -> None:
         assert "access-control-allow-origin" not in response.headers
 
 
-def test_strangers_who_guess_are_slowed_down(connect: Connect) -> None:
+def test_clients_that_guess_tokens_are_slowed_down(connect: Connect) -> None:
     guessing = connect(None)
     found = [
         guessing.http.get("/metrics", headers={"authorization": f"Bearer {n}"}).status_code

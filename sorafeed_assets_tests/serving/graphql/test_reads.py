@@ -1,4 +1,4 @@
-"""What the API tells of the wall, in pages, with few queries, and how it refuses."""
+"""The queries of the API: pages, batches, and how wrong arguments are refused."""
 
 import base64
 import json

@@ -318,9 +318,9 @@ def test_posts_are_exported_line_by_line(reader: Api, engine: Engine) -> None:
 
 
 def test_health_names_each_dependency(reader: Api, server: str) -> None:
-    with httpx.Client(base_url=server) as stranger:
-        assert stranger.get("/healthz").json() == {"status": "ok"}
-        ready = stranger.get("/readyz")
+    with httpx.Client(base_url=server) as anonymous:
+        assert anonymous.get("/healthz").json() == {"status": "ok"}
+        ready = anonymous.get("/readyz")
     assert ready.status_code == 200
     body = ready.json()
     background = body.pop("background")

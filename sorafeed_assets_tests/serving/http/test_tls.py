@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(_OPENSSL is None, reason="no openssl to make a c
 
 @pytest.fixture
 def listening(tmp_path: Path) -> Listening:
-    """A port with a certificate that nobody but this test trusts."""
+    """A port with a certificate that only this test trusts."""
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = [
         str(_OPENSSL), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",

@@ -1,4 +1,4 @@
-"""Answers from memory are never older than what was written, whoever wrote it."""
+"""Answers from the response cache are never older than what any process has written."""
 
 import asyncio
 import json
@@ -83,7 +83,7 @@ def test_one_question_of_many_is_computed_once(reader: Api, engine: Engine) -> N
     assert _figure(reader, "sorafeed_answers_from_memory") >= 1
 
 
-def test_whoever_wrote_reads_it_and_others_hear_of_it(admin: Api, other: Api) -> None:
+def test_a_writer_reads_its_change_and_other_processes_hear_of_it(admin: Api, other: Api) -> None:
     admin.ask('mutation { createDisplay(id: "AAAAAA", name: "0") { problem } }')
     for number in range(1, 15):
         writer, watcher = (admin, other) if number % 2 else (other, admin)
@@ -332,7 +332,7 @@ def test_what_was_begun_before_a_change_is_not_kept() -> None:
     _run(work)
 
 
-def test_what_was_begun_while_nobody_told_of_changes_is_not_kept() -> None:
+def test_a_computation_that_began_without_the_channel_is_not_kept() -> None:
     async def work(answers: ResponseCache[str]) -> None:
         gate = asyncio.Event()
 
@@ -487,7 +487,7 @@ def test_an_error_in_advance_is_told_to_who_asks_next() -> None:
     asyncio.run(run())
 
 
-def test_nothing_is_kept_while_nobody_tells_of_changes() -> None:
+def test_nothing_is_kept_without_the_channel() -> None:
     async def work(answers: ResponseCache[str]) -> None:
         made = iter("123")
 
@@ -503,13 +503,13 @@ def test_nothing_is_kept_while_nobody_tells_of_changes() -> None:
 def test_a_page_that_does_not_keep_up_reads_everything_again() -> None:
     async def work() -> None:
         hub = Hub()
-        with hub.subscribe(["display:A"]) as page, hub.subscribe(None) as wall:
+        with hub.subscribe(["display:A"]) as page, hub.subscribe(None) as overview:
             for _ in range(100):
                 hub.tell(["display:A", "counts"])
             hub.tell(["counts"])
             heard = [await page.next(0.01) for _ in range(101)]
             assert ["all"] in heard
-            assert [await wall.next(0.01)] != [[]]
+            assert [await overview.next(0.01)] != [[]]
             hub.close()
             assert [tags for tags in [await page.next(0.01)] if tags] == []
         assert len(hub) == 0

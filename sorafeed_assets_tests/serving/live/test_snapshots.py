@@ -35,7 +35,7 @@ def test_a_crowd_shares_one_round_trip(settings: Settings) -> None:
     assert found == [*known[:3], None, None, *known[5:], known[0]]
 
 
-def test_everybody_hears_that_redis_is_away() -> None:
+def test_all_callers_get_the_error_of_their_batch() -> None:
     async def ask() -> list[BaseException | tuple[str, str] | None]:
         async with AsyncRedis.from_url(f"redis://127.0.0.1:{free_port()}") as redis:
             snapshots = snapshot_reads(redis)

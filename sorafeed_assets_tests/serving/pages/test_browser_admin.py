@@ -1,4 +1,4 @@
-"""The admin page in a real browser: from an empty wall to a playing one, and the editor."""
+"""The admin page in a real browser: from no display to a playing one, and the editor."""
 
 from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from sqlalchemy import text
@@ -18,7 +18,7 @@ from sorafeed_assets_tests.serving.client import make_display, newest
 pytestmark = needs_browser
 
 
-def test_from_an_empty_wall_to_a_playing_one(page: Page, site: Site) -> None:
+def test_from_no_display_to_a_playing_one(page: Page, site: Site) -> None:
     add_demo_posts(site.engine, "cat", 9)
     site.enter(page)
     assert page.url == f"{site.url}/admin"
@@ -137,13 +137,13 @@ def test_a_large_count_is_bounded_first_and_exact_by_itself(page: Page, site: Si
     assert page.evaluate("window.told") == ["…", "at least 10,001", "10,050 posts"]
 
 
-def test_a_count_that_takes_long_blocks_nobody(page: Page, site: Site) -> None:
+def test_a_count_that_takes_long_blocks_nothing_else(page: Page, site: Site) -> None:
     add_demo_posts(site.engine, "newt", 7)
     make_display(site.admin, "LONG01", newest("newt", 2))
     site.enter(page, "displays/LONG01")
     rows = page.locator("[data-block]")
     with site.engine.begin() as connection:
-        # Nobody reads the catalogue meanwhile: every count takes too long.
+        # The catalogue cannot be read meanwhile: every count takes too long.
         connection.execute(text("LOCK TABLE sora_posts IN ACCESS EXCLUSIVE MODE"))
         page.get_by_role("button", name="Add a block").click()
         page.evaluate(_TOLD)

@@ -1,4 +1,4 @@
-"""The pages on a phone, on a wall, in the dark, and by keyboard alone."""
+"""The pages on a phone, on a large screen, in the dark, and by keyboard alone."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -130,8 +130,8 @@ _NUMBER: Final = """() => {
 
 
 @pytest.fixture(scope="module")
-def wall(site: Site) -> Site:
-    """A wall with a bit of everything: a dry block, a pause, a skip, two playlists."""
+def filled(site: Site) -> Site:
+    """A site with a bit of everything: a dry block, a pause, a skip, two playlists."""
     add_demo_posts(site.engine, "movie trailer", 30)
     blocks = [newest("movie trailer", 4), newest("unicorn", 2)]
     for code in ("LOOK01", "LOOK02"):
@@ -150,7 +150,7 @@ Opened = Callable[[tuple[int, int], Literal["light", "dark"]], Page]
 
 
 @pytest.fixture
-def opened(browser: Browser, wall: Site) -> Iterator[Opened]:
+def opened(browser: Browser, filled: Site) -> Iterator[Opened]:
     """Opens signed-in pages of a size, in the light or the dark."""
     contexts = []
 
@@ -160,7 +160,7 @@ def opened(browser: Browser, wall: Site) -> Iterator[Opened]:
         )
         contexts.append(context)
         page = context.new_page()
-        wall.enter(page)
+        filled.enter(page)
         return page
 
     yield make
@@ -209,14 +209,14 @@ def _too_faint(page: Page) -> list[tuple[str, float]]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_contrast(
-    opened: Opened, wall: Site, scheme: Literal["light", "dark"]
+    opened: Opened, filled: Site, scheme: Literal["light", "dark"]
 ) -> None:
     page = opened((1280, 2400), scheme)
     assert _too_faint(page) == []
     page.get_by_role("button", name="Add a display").click()
     assert _too_faint(page) == []
 
-    page.goto(f"{wall.url}/admin/displays/LOOK01")
+    page.goto(f"{filled.url}/admin/displays/LOOK01")
     expect(page.locator("[data-total]").first).to_contain_text("posts")
     page.get_by_role("button", name="Add a block").click()
     # The mistakes that people see: a search that is none, a server that does not answer.
@@ -232,17 +232,17 @@ def test_every_text_has_contrast(
     assert _too_faint(page) == []
 
     page.context.clear_cookies()
-    page.goto(f"{wall.url}/admin?token=wrong")
+    page.goto(f"{filled.url}/admin?token=wrong")
     expect(page.get_by_role("alert")).to_be_visible()
     assert _too_faint(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_player_is_read_over_any_video(
-    opened: Opened, wall: Site, scheme: Literal["light", "dark"]
+    opened: Opened, filled: Site, scheme: Literal["light", "dark"]
 ) -> None:
     page = opened(_DESK, scheme)
-    wall.play(page, "LOOK01")
+    filled.play(page, "LOOK01")
     page.mouse.move(5, 5)
     until(page, "getComputedStyle(document.querySelector('.overlay')).opacity === '1'")
     # The worst that a video can be.
@@ -252,7 +252,7 @@ def test_the_player_is_read_over_any_video(
     }""")
     page.locator("[data-mute]").hover()
     assert _too_faint(page) == []
-    page.goto(f"{wall.url}/player/NONE00")
+    page.goto(f"{filled.url}/player/NONE00")
     expect(page.get_by_text("There is no display with this code")).to_be_visible()
     page.evaluate("document.querySelector('.overlay').remove()")
     assert _too_faint(page) == []
@@ -274,23 +274,23 @@ def _small(controls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def test_a_phone_shows_all_and_fingers_find_it(opened: Opened, wall: Site) -> None:
+def test_a_phone_shows_all_and_fingers_find_it(opened: Opened, filled: Site) -> None:
     page = opened(_PHONE, "light")
     assert _small(_fits(page)) == []
     page.get_by_role("button", name="Add a display").click()
     assert _small(_fits(page)) == []
-    page.goto(f"{wall.url}/admin/displays/LOOK01")
+    page.goto(f"{filled.url}/admin/displays/LOOK01")
     assert _small(_fits(page)) == []
     assert page.evaluate(_CUT) == []
-    wall.play(page, "LOOK01")
+    filled.play(page, "LOOK01")
     page.mouse.move(5, 5)
     assert _small(_fits(page)) == []
 
 
-def test_a_wall_is_filled_and_read_from_afar(opened: Opened, wall: Site) -> None:
+def test_a_large_screen_is_filled_and_read_from_afar(opened: Opened, filled: Site) -> None:
     page = opened(_WALL, "dark")
     for path in ("", "/displays/LOOK01"):
-        page.goto(f"{wall.url}/admin{path}")
+        page.goto(f"{filled.url}/admin{path}")
         _fits(page)
         main = page.locator("main").bounding_box()
         assert main is not None
@@ -298,7 +298,7 @@ def test_a_wall_is_filled_and_read_from_afar(opened: Opened, wall: Site) -> None
         smallest = min(text["size"] for text in page.evaluate(_TEXTS))
         assert smallest > 19
     assert page.evaluate(_CUT) == []
-    wall.play(page, "LOOK01")
+    filled.play(page, "LOOK01")
     page.mouse.move(5, 5)
     _fits(page)
     video = page.locator("video.front").bounding_box()
@@ -323,11 +323,11 @@ def _walk(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_keyboard_reaches_everything_in_order(
-    opened: Opened, wall: Site, scheme: Literal["light", "dark"]
+    opened: Opened, filled: Site, scheme: Literal["light", "dark"]
 ) -> None:
     page = opened(_DESK, scheme)
     _walk(page)
-    page.goto(f"{wall.url}/admin/displays/LOOK02")
+    page.goto(f"{filled.url}/admin/displays/LOOK02")
     _walk(page)
     page.get_by_role("button", name="Rename").focus()
     page.keyboard.press("Enter")
@@ -335,7 +335,7 @@ def test_the_keyboard_reaches_everything_in_order(
     page.keyboard.press("Escape")
     # What was focused before the dialog is focused again.
     expect(page.get_by_role("button", name="Rename")).to_be_focused()
-    wall.play(page, "LOOK01")
+    filled.play(page, "LOOK01")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Unmute")).to_be_focused()
     page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""The pages: links into Dagster, what is loaded ahead, problems told, the wall without Postgres."""
+"""The pages: links into Dagster, preloads, problems, the overview without PostgreSQL."""
 
 import html
 import re
@@ -124,7 +124,7 @@ def _everywhere(api: Api, code: str) -> list[str]:
 
 
 def _change_by_sql(admin: Api, engine: Engine, statement: str) -> None:
-    """What somebody writes there is planned by whoever sees it; nobody has told the pages."""
+    """Change something by plain SQL, and have the pages read it."""
     run(engine, statement)
     admin.ask('mutation { renameDisplay(id: "PLAN01", name: "Hall") { problem } }')
 
@@ -189,7 +189,7 @@ def test_a_plan_that_fails_its_audit_is_told_with_its_reason(
     assert problem.startswith("Its playlist cannot be planned, so it has nothing to play: loop 0 ")
 
 
-def test_without_postgres_the_wall_is_as_it_was(tmp_path: Path) -> None:
+def test_without_postgres_the_overview_is_the_last_snapshot(tmp_path: Path) -> None:
     servers = Servers(tmp_path)
     try:
         add_posts(servers.engine, "cat", 12)
