@@ -32,8 +32,8 @@ from sorafeed_assets.storage.timelines import playback
 _FEWEST: Final = 3
 _MOST: Final = 5
 _HEARTBEAT_SECONDS: Final = 15.0
-# Answers for some 8,000 players at 3 kB each.
-_KEPT_BYTES: Final = 24_000_000
+# Answers for some 4,000 players, at 10 kB each.
+_KEPT_BYTES: Final = 40_000_000
 _UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError)
 
 _log: Final = structlog.get_logger(__name__)
@@ -112,10 +112,8 @@ def _read_stored(server: ServerState, code: str) -> tuple[str, str]:
     return snapshot, state
 
 
-@cached(
-    LRUCache(_KEPT_BYTES, lambda answer: len(answer[1])),
-    key=lambda code, snapshot, state, count: _etag(snapshot, state, count) + code,
-)
+# The snapshot that is part of the key is about twice as long as the body.
+@cached(LRUCache(_KEPT_BYTES, lambda answer: 3 * len(answer[1])))
 def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
     """The ETag and the body of an answer, cached by its content.
 

@@ -403,3 +403,29 @@ def test_a_large_answer_that_is_kept_is_compressed_once(
     assert compressed == [size] * times
     bodies = [message["body"] for message in sent if message["type"] == "http.response.body"]
     assert [gzip.decompress(each) for each in bodies] == [body] * 3
+
+
+@pytest.mark.parametrize("coding", ["zstd", "br", "gzip"])
+def test_each_part_of_an_export_is_sent_as_it_is_read(coding: str) -> None:
+    sent: list[bytes] = []
+    sizes: list[int] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"application/x-ndjson")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for number in range(3):
+            line = b'{"id": "%d"}\n' % number
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+            sizes.append(len(b"".join(sent)))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+
+    scope = {"type": "http", "path": "/", "headers": [(b"accept-encoding", coding.encode())]}
+    asyncio.run(CompressionMiddleware(app)(scope, receive, send))
+    # No part waits in the compressor for the next one.
+    assert 0 < sizes[0] < sizes[1] < sizes[2]
