@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from graphql import GraphQLError
 from starlette.requests import Request as HttpRequest
@@ -34,6 +34,8 @@ from sorafeed_assets.serving.state import CachedResponse, ServerState
 GRAPHQL_TYPE: Final = "application/graphql-response+json"
 JSON_TYPE: Final = "application/json"
 
+_Result = TypeVar("_Result")
+
 
 class BadRequestError(Exception):
     """An HTTP request is not a GraphQL request."""
@@ -51,6 +53,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self._executor = Executor(executable(build_schema()))
+        self._changes: set[asyncio.Task[Any]] = set()
 
     async def answer(self, request: HttpRequest) -> Response:
         """Answer one request."""
@@ -106,16 +109,13 @@ class Endpoint:
         request_id: str = request.state.request_id
         context = Context(server, principal, set(), may_store=True)
         key = request.headers.get(HEADER)
-        # A task of its own, so that a client that disconnects does not stop a change halfway.
         execute = partial(self._executor.execute, prepared, asked, context, request_id)
         if key is None:
-            body = (await asyncio.shield(asyncio.create_task(execute()))).body
+            body = (await self._to_its_end(execute())).body
             return _response(media, _status(media, body), body)
         try:
             check_key(key)
-            answered = await asyncio.shield(
-                asyncio.create_task(execute_once(server, principal, key, asked, execute))
-            )
+            answered = await self._to_its_end(execute_once(server, principal, key, asked, execute))
         except SorafeedError as error:
             shown = self._executor.format_error(
                 GraphQLError(str(error), original_error=error), request_id
@@ -124,6 +124,13 @@ class Endpoint:
         body = json.loads(answered.body)
         headers = {"idempotent-replayed": "true"} if answered.is_replayed else {}
         return _response(media, _status(media, body), body, headers)
+
+    async def _to_its_end(self, change: Coroutine[Any, Any, _Result]) -> _Result:
+        """Await a change; a client that disconnects does not stop it halfway."""
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
 
 
 class _FailedError(Exception):

@@ -8,8 +8,8 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -67,7 +67,7 @@ async def execute_once(
     principal: Principal,
     key: str,
     asked: Request,
-    execute: Callable[[], Awaitable[Executed]],
+    execute: Callable[[], Coroutine[Any, Any, Executed]],
 ) -> Answered:
     """Execute a mutation, or repeat the answer that it was given before.
 
@@ -110,7 +110,7 @@ async def _claimed(server: ServerState, key: Key, digest: str) -> Claim:
 
 
 async def _execute(
-    server: ServerState, key: Key, execute: Callable[[], Awaitable[Executed]]
+    server: ServerState, key: Key, execute: Callable[[], Coroutine[Any, Any, Executed]]
 ) -> Answered:
     engine = server.change_engine
     async with _prolonged(server, key):

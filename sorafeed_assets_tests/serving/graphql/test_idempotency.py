@@ -71,6 +71,25 @@ def test_a_mutation_that_takes_long_is_answered_with_its_outcome(
     assert body["data"]["createPlaylist"]["problem"] is None
 
 
+def test_a_client_that_disconnects_does_not_stop_a_change(admin: Api, engine: Engine) -> None:
+    add_posts(engine, "cat", 9)
+    make_display(admin, "GONE01", newest("cat", 5))
+    values: dict[str, Any] = {"display": "GONE01", "name": "x", "blocks": [newest("cat", 3)]}
+    body = {"query": CREATE_PLAYLIST, "variables": values}
+    with engine.begin() as connection:
+        lock_displays(connection, ["GONE01"])
+        with pytest.raises(httpx.ReadTimeout):
+            admin.http.post("/graphql", json=body, timeout=0.5)
+    shown = '{ display(id: "GONE01") { activePlaylist { id name } builds { playlistId } } }'
+
+    def is_planned() -> bool:
+        display = admin.ask(shown)["display"]
+        active = display["activePlaylist"]
+        return bool(active["name"] == "x" and active["id"] == display["builds"][0]["playlistId"])
+
+    wait_until(is_planned)
+
+
 def test_a_repeat_gets_the_first_answer(two: tuple[Api, Api], engine: Engine) -> None:
     first = _send(two[0], "a key")
     assert "idempotent-replayed" not in first.headers

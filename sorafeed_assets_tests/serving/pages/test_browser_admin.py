@@ -13,7 +13,7 @@ from sorafeed_assets_tests.serving.browsing import (
     until,
     watched_page,
 )
-from sorafeed_assets_tests.serving.client import make_display, newest
+from sorafeed_assets_tests.serving.client import make_display, newest, wait_until
 
 pytestmark = needs_browser
 
@@ -140,6 +140,8 @@ def test_a_large_count_is_bounded_first_and_exact_by_itself(page: Page, site: Si
 def test_a_count_that_takes_long_blocks_nothing_else(page: Page, site: Site) -> None:
     add_demo_posts(site.engine, "newt", 7)
     make_display(site.admin, "LONG01", newest("newt", 2))
+    counted = '{ terms(search: "newt") { nodes { total } } }'
+    wait_until(lambda: site.admin.ask(counted)["terms"]["nodes"] == [{"total": 7}])
     site.enter(page, "displays/LONG01")
     rows = page.locator("[data-block]")
     with site.engine.begin() as connection:
