@@ -13,7 +13,6 @@ from sqlalchemy import Table, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sorafeed_assets.defs.dagster_internals import priority_tags, range_tags
-from sorafeed_assets.domain.automation import DayRange
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError, UnavailableError
 from sorafeed_assets.storage.postgres.descriptions import description_of
 
@@ -87,9 +86,9 @@ def catalog_day_partitions(first_day: date) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1)
 
 
-def day_range_tags(days: DayRange) -> dict[str, str]:
-    """The tags that make one run cover these days."""
-    return range_tags(days.first.isoformat(), days.last.isoformat())
+def day_range_tags(first: date, last: date) -> dict[str, str]:
+    """The tags that make one run cover the days from ``first`` to ``last``, both included."""
+    return range_tags(first.isoformat(), last.isoformat())
 
 
 def run_over_days(job: str, days: Collection[date], *, run_key: str | None = None) -> dg.RunRequest:
@@ -100,7 +99,7 @@ def run_over_days(job: str, days: Collection[date], *, run_key: str | None = Non
         run_key=run_key,
         job_name=job,
         run_config={"ops": {"video_counts_daily": {"config": config}}},
-        tags=day_range_tags(DayRange(chosen[0], chosen[-1])),
+        tags=day_range_tags(chosen[0], chosen[-1]),
     )
 
 

@@ -1,6 +1,6 @@
 """The decisions of schedules and sensors, as pure functions of what these have gathered."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -10,29 +10,6 @@ from typing import Final
 INSERTS_WORTH_A_REFRESH: Final = 5_000
 _FIRST_BACKOFF: Final = timedelta(seconds=30)
 _LONGEST_BACKOFF: Final = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class DayRange:
-    """Catalog days from ``first`` to ``last``, both included."""
-
-    first: date
-    last: date
-
-    def holds(self, day: date) -> bool:
-        """Whether ``day`` is one of them."""
-        return self.first <= day <= self.last
-
-
-def day_ranges(days: Iterable[date]) -> list[DayRange]:
-    """The fewest contiguous ranges that hold exactly ``days``."""
-    ranges: list[DayRange] = []
-    for day in sorted(set(days)):
-        if ranges and day - ranges[-1].last == timedelta(days=1):
-            ranges[-1] = DayRange(ranges[-1].first, day)
-        else:
-            ranges.append(DayRange(day, day))
-    return ranges
 
 
 def days_to_count(
@@ -73,11 +50,6 @@ def partition_change(existing: Collection[str], wanted: Collection[str]) -> Part
     return PartitionChange(
         tuple(sorted(set(wanted) - set(existing))), tuple(sorted(set(existing) - set(wanted)))
     )
-
-
-def changed_versions(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
-    """The entries of ``after`` that are new or differ from ``before``."""
-    return {key: version for key, version in after.items() if before.get(key) != version}
 
 
 def refresh_is_due(*, inserts: int, edits: int, uncounted_terms: int) -> bool:

@@ -36,7 +36,7 @@ from sorafeed_assets.services.cache.write import (
 from sorafeed_assets.services.counts.jobs import run_count_jobs
 from sorafeed_assets.services.counts.terms import TermsSync, follow_terms, sync_search_terms
 from sorafeed_assets.services.counts.totals import audit_totals
-from sorafeed_assets.services.playlists.editing import Activation, activate
+from sorafeed_assets.services.playlists.editing import activate
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
@@ -71,7 +71,6 @@ class Settled:
     ``gone`` are displays that do not exist.
     """
 
-    activations: Mapping[str, Activation]
     built: Mapping[str, BuildOutcome]
     failed: Mapping[str, SorafeedError]
     gone: tuple[str, ...] = ()
@@ -148,17 +147,15 @@ class Settler:
             waiting = changed_displays(connection, most)
         return self.settle(waiting, DISPLAYS_TAG) if waiting else None
 
-    def activate(self, display_ids: Collection[str]) -> dict[str, Activation]:
+    def activate(self, display_ids: Collection[str]) -> None:
         """Only the first step: make the right playlists active. Changes stay to be settled."""
-        activations: dict[str, Activation] = {}
         ordered = sorted(set(display_ids))
         for start in range(0, len(ordered), _CHUNK):
             chunk = ordered[start : start + _CHUNK]
             with self._engine.begin() as connection:
                 lock_displays(connection, chunk)
                 begin_settling(connection, chunk)
-                activations |= activate(connection, chunk)
-        return activations
+                activate(connection, chunk)
 
     def publish(self, display_ids: Collection[str]) -> Settled:
         """All that happens in the database: activate, plan, publish, track terms, record.
@@ -166,7 +163,6 @@ class Settler:
         One transaction for some displays at a time; a display that cannot be planned stays on its
         last good build, and all others go on.
         """
-        activations: dict[str, Activation] = {}
         gone: set[str] = set()
         told: set[str] = set()
         terms_changed = False
@@ -186,7 +182,6 @@ class Settler:
             if missing:
                 forget_partitions(connection, PER_DISPLAY, missing)
             end_settling(connection, seen)
-            activations.update(found)
             gone.update(missing)
 
         outcomes = self._timelines.repopulate(display_ids, around)
@@ -199,7 +194,7 @@ class Settler:
                 built[name] = outcome
             elif not isinstance(outcome, NotFoundError):
                 failed[name] = outcome
-        return Settled(activations, built, failed, tuple(sorted(gone)), terms_changed)
+        return Settled(built, failed, tuple(sorted(gone)), terms_changed)
 
     def snapshot(self, display_ids: Collection[str], *tags: str) -> None:
         """Write the snapshots of displays and tell all servers.

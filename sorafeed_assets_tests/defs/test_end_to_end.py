@@ -10,11 +10,10 @@ from sqlalchemy import Engine, text
 
 from sorafeed_assets.defs.common import day_range_tags
 from sorafeed_assets.defs.recording import follow_displays
-from sorafeed_assets.domain.automation import DayRange
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import START, add_display, add_playlist, add_posts
 
-DAYS = DayRange(START.date(), START.date())
+DAY = START.date()
 
 
 def _queue(engine: Engine, display: str) -> list[str]:
@@ -188,7 +187,7 @@ def test_nothing_changed_means_nothing_written(engine: Engine, dagster: Dagster)
     add_display(engine, "AAAAA1")
     add_playlist(engine, "AAAAA1", [("cat video", 3)], mode="random")
     _settle(dagster)
-    days = day_range_tags(DAYS)
+    days = day_range_tags(DAY, DAY)
     assert dagster.run("refresh_counts", tags=days).success
     assert dagster.rebuild().success
     assets = (

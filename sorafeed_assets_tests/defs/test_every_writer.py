@@ -1,4 +1,4 @@
-"""Whoever writes what in whichever order: what Dagster has recorded is what is stored.
+"""After any writers in any order, what Dagster has recorded is what is stored.
 
 `pytest --hypothesis-profile long` looks much longer.
 """

@@ -8,7 +8,6 @@ from redis.client import PubSub
 from sqlalchemy import Engine
 
 from sorafeed_assets.defs.common import day_range_tags
-from sorafeed_assets.domain.automation import DayRange
 from sorafeed_assets.services.timelines.queues import plan_problems
 from sorafeed_assets.storage.cache.redis import CHANGES
 from sorafeed_assets_tests.catalogue import run, videos_of
@@ -97,7 +96,7 @@ def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> N
     why = "blocks[1].search_term: is empty; write the words to search for"
     assert plan_problems(engine) == {"AAAAA1": why}
     # Terms are tracked for the others, and the unusable one is told.
-    assert wall.run("refresh_counts", tags=day_range_tags(DayRange(DAY, DAY))).success
+    assert wall.run("refresh_counts", tags=day_range_tags(DAY, DAY)).success
     made = wall.instance.get_latest_materialization_event(dg.AssetKey("search_terms"))
     assert made is not None
     assert made.asset_materialization is not None

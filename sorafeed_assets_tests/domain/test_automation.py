@@ -1,7 +1,6 @@
 """What sensors and schedules decide."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -9,11 +8,8 @@ from hypothesis import strategies as st
 
 from sorafeed_assets.domain.automation import (
     INSERTS_WORTH_A_REFRESH,
-    DayRange,
     PastRun,
     RunState,
-    changed_versions,
-    day_ranges,
     days_outside,
     days_to_count,
     partition_change,
@@ -23,23 +19,6 @@ from sorafeed_assets.domain.automation import (
 )
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-_days = st.dates(date(2026, 1, 1), date(2026, 2, 1))
-
-
-@given(st.sets(_days))
-def test_ranges_hold_exactly_the_days(days: set[date]) -> None:
-    ranges = day_ranges(days)
-    held = [r.first + timedelta(days=n) for r in ranges for n in range((r.last - r.first).days + 1)]
-    assert held == sorted(days)
-    assert all(b.first - a.last > timedelta(days=1) for a, b in pairwise(ranges))
-
-
-def test_ranges_of_neighbours_are_one() -> None:
-    days = [date(2026, 1, 3), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 5)]
-    assert day_ranges(days) == [
-        DayRange(date(2026, 1, 1), date(2026, 1, 3)),
-        DayRange(date(2026, 1, 5), date(2026, 1, 5)),
-    ]
 
 
 def test_a_new_term_asks_for_all_known_days_and_days_outside_go_along() -> None:
@@ -63,13 +42,6 @@ def test_partition_change_leads_to_the_wanted_ones(existing: set[str], wanted: s
     change = partition_change(existing, wanted)
     assert (existing - set(change.removed)) | set(change.added) == wanted
     assert bool(change) == (existing != wanted)
-
-
-def test_changed_versions() -> None:
-    assert changed_versions({"a": "1", "b": "1"}, {"a": "1", "b": "2", "c": "1"}) == {
-        "b": "2",
-        "c": "1",
-    }
 
 
 @pytest.mark.parametrize(

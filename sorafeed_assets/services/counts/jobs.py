@@ -4,7 +4,6 @@ A job is a term, and one pass counts all terms that wait as fast as one: jobs ar
 together. What follows from a count (caches, displays) is `services.settle`.
 """
 
-from collections.abc import Collection
 from typing import Final
 
 import psycopg
@@ -12,22 +11,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.reads import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.storage.counts import jobs as stored
-from sorafeed_assets.storage.postgres.retry import retried
 
 _LEASE_SECONDS: Final = 900.0
-
-
-@retried
-def ask_for_counts(engine: Engine, terms: Collection[str] | None, priority: Priority) -> None:
-    """Queue the counts of tracked terms that have none; without names, of all of these."""
-    with engine.begin() as connection:
-        wanted = stored.uncounted(connection) if terms is None else terms
-        if wanted:
-            stored.add_jobs(connection, wanted, int(priority))
 
 
 def run_count_jobs(engine: Engine, *, pool_size: int) -> int:

@@ -287,12 +287,6 @@ def activate_by_hand(engine: Engine, playlist_id: UUID) -> str:
         return playlist.display_id
 
 
-def playlist_versions(engine: Engine, display_ids: Collection[str] | None = None) -> dict[str, str]:
-    """`active_versions`, on a connection of its own."""
-    with engine.connect() as connection:
-        return active_versions(connection, display_ids)
-
-
 def active_versions(
     connection: Connection, display_ids: Collection[str] | None = None
 ) -> dict[str, str]:

@@ -54,8 +54,6 @@ DELETE FROM count_jobs j USING search_terms t
 WHERE t.term = j.term AND t.counted_at IS NOT NULL
 """)
 
-_UNCOUNTED: Final = text("SELECT term FROM search_terms WHERE counted_at IS NULL ORDER BY term")
-
 _PROBLEMS: Final = text(f"""
 SELECT j.term, {PROBLEM} AS problem FROM count_jobs j WHERE {_GIVEN_UP} ORDER BY j.term
 """)
@@ -81,11 +79,6 @@ def fail_jobs(connection: Connection, terms: Collection[str], problem: str) -> N
 def drop_done(connection: Connection) -> int:
     """Drop the jobs whose term is counted, by whomever; how many."""
     return connection.execute(_DONE).rowcount
-
-
-def uncounted(connection: Connection) -> list[str]:
-    """The tracked terms without a count."""
-    return list(connection.scalars(_UNCOUNTED))
 
 
 def given_up(connection: Connection) -> dict[str, str]:

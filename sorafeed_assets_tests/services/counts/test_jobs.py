@@ -9,18 +9,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.domain.catalog.search import parse_query
-from sorafeed_assets.services.counts.jobs import (
-    ask_for_counts,
-    failed_counts,
-    run_count_jobs,
-)
+from sorafeed_assets.services.counts.jobs import failed_counts, run_count_jobs
 from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.reads import term_totals, uncounted_terms
 from sorafeed_assets.services.counts.terms import track_term, watch_term
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
-from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, claim_jobs
+from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, add_jobs, claim_jobs
 from sorafeed_assets_tests.wall import add_posts
 
 _BREAK: Final = "ALTER TABLE catalog_days RENAME TO hidden_days"
@@ -37,6 +33,11 @@ def redis(settings: Settings) -> Redis:
 def _run(engine: Engine, statement: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(statement))
+
+
+def _ask(engine: Engine, terms: list[str], priority: Priority) -> None:
+    with engine.begin() as connection:
+        add_jobs(connection, terms, int(priority))
 
 
 def _claim(engine: Engine) -> list[str]:
@@ -71,25 +72,14 @@ def _fail(engine: Engine, redis: Redis, times: int) -> None:
 def test_the_most_urgent_jobs_are_taken_first(engine: Engine) -> None:
     for term in ("played", "seen", "seen too", "raised"):
         track_term(engine, parse_query(term), int(Priority.PLAYED))
-    ask_for_counts(engine, ["played", "raised", "unheard of"], Priority.PLAYED)
-    ask_for_counts(engine, ["seen", "seen too"], Priority.LOOKED_AT)
-    ask_for_counts(engine, ["raised"], Priority.LOOKED_AT)
+    _ask(engine, ["played", "raised", "unheard of"], Priority.PLAYED)
+    _ask(engine, ["seen", "seen too"], Priority.LOOKED_AT)
+    _ask(engine, ["raised"], Priority.LOOKED_AT)
     # Asked for less urgently, it stays as urgent as it was.
-    ask_for_counts(engine, ["seen"], Priority.PLAYED)
+    _ask(engine, ["seen"], Priority.PLAYED)
     assert _claim(engine) == ["raised", "seen", "seen too"]
     assert _claim(engine) == ["played"]
     assert _claim(engine) == []
-
-
-def test_without_names_all_that_have_no_count_are_asked_for(engine: Engine, redis: Redis) -> None:
-    add_posts(engine, "cat", 3)
-    watch_term(engine, "cat")
-    ask_for_counts(engine, None, Priority.PLAYED)
-    assert _count(engine, redis) == 1
-    assert term_totals(engine)["cat", "mixed"] == 3
-    watch_term(engine, "dog")
-    ask_for_counts(engine, None, Priority.PLAYED)
-    assert _claim(engine) == ["dog"]
 
 
 def test_a_failing_job_waits_and_is_given_up_after_three_attempts(
@@ -97,7 +87,7 @@ def test_a_failing_job_waits_and_is_given_up_after_three_attempts(
 ) -> None:
     add_posts(engine, "cat", 3)
     watch_term(engine, "cat")
-    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _ask(engine, ["cat"], Priority.LOOKED_AT)
     _fail(engine, redis, 1)
     # It is not due again at once, and not given up.
     assert _count(engine, redis) == 0
@@ -114,7 +104,7 @@ def test_a_failing_job_waits_and_is_given_up_after_three_attempts(
 def test_a_job_that_failed_once_is_done_by_its_next_attempt(engine: Engine, redis: Redis) -> None:
     add_posts(engine, "cat", 3)
     watch_term(engine, "cat")
-    ask_for_counts(engine, ["cat"], Priority.PLAYED)
+    _ask(engine, ["cat"], Priority.PLAYED)
     _fail(engine, redis, 1)
     _run(engine, _DUE)
     assert _count(engine, redis) == 1
@@ -125,9 +115,9 @@ def test_a_job_that_failed_once_is_done_by_its_next_attempt(engine: Engine, redi
 def test_asked_again_a_given_up_job_has_all_its_attempts(engine: Engine, redis: Redis) -> None:
     add_posts(engine, "cat", 3)
     watch_term(engine, "cat")
-    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _ask(engine, ["cat"], Priority.LOOKED_AT)
     _fail(engine, redis, MAX_ATTEMPTS)
-    ask_for_counts(engine, ["cat"], Priority.PLAYED)
+    _ask(engine, ["cat"], Priority.PLAYED)
     assert _attempts(engine) == [0]
     assert failed_counts(engine) == {}
     _fail(engine, redis, MAX_ATTEMPTS - 1)
@@ -140,15 +130,15 @@ def test_asked_again_a_given_up_job_has_all_its_attempts(engine: Engine, redis: 
 def test_asked_again_a_given_up_job_runs_at_once(engine: Engine, redis: Redis) -> None:
     add_posts(engine, "cat", 3)
     watch_term(engine, "cat")
-    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _ask(engine, ["cat"], Priority.LOOKED_AT)
     _fail(engine, redis, MAX_ATTEMPTS)
-    ask_for_counts(engine, ["cat"], Priority.PLAYED)
+    _ask(engine, ["cat"], Priority.PLAYED)
     assert _count(engine, redis) == 1
 
 
 def test_a_job_is_not_given_up_before_its_last_attempt_is_over(engine: Engine) -> None:
     watch_term(engine, "cat")
-    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _ask(engine, ["cat"], Priority.LOOKED_AT)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         _run(engine, _DUE)
         assert _claim(engine) == ["cat"]
@@ -156,14 +146,14 @@ def test_a_job_is_not_given_up_before_its_last_attempt_is_over(engine: Engine) -
         assert failed_counts(engine) == {}
         assert _problem_told(engine) is None
     # Whoever asks meanwhile does not have it done twice at once.
-    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _ask(engine, ["cat"], Priority.LOOKED_AT)
     assert _claim(engine) == []
     # Its worker is gone: the lease ends.
     _run(engine, _DUE)
     assert _claim(engine) == []
     assert failed_counts(engine) == {"cat": "was interrupted"}
     assert _problem_told(engine) == "was interrupted"
-    ask_for_counts(engine, ["cat"], Priority.PLAYED)
+    _ask(engine, ["cat"], Priority.PLAYED)
     assert failed_counts(engine) == {}
     assert _claim(engine) == ["cat"]
 
@@ -171,7 +161,7 @@ def test_a_job_is_not_given_up_before_its_last_attempt_is_over(engine: Engine) -
 def test_a_failure_while_posts_are_read_is_recorded(engine: Engine, redis: Redis) -> None:
     add_posts(engine, "cat", 3)
     watch_term(engine, "cat")
-    ask_for_counts(engine, ["cat"], Priority.LOOKED_AT)
+    _ask(engine, ["cat"], Priority.LOOKED_AT)
     _run(engine, "ALTER TABLE sora_posts RENAME TO hidden_posts")
     with pytest.raises((SQLAlchemyError, psycopg.Error)):
         _count(engine, redis)

@@ -15,6 +15,7 @@ from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, choose_active, draft_block
 from sorafeed_assets.services.playlists.editing import (
     activate_by_hand,
+    active_versions,
     create_display,
     create_playlist,
     delete_display,
@@ -22,7 +23,6 @@ from sorafeed_assets.services.playlists.editing import (
     list_displays,
     list_playlists,
     pending_activations,
-    playlist_versions,
     rename_playlist,
     replace_blocks,
 )
@@ -39,6 +39,12 @@ def _block_ids(engine: Engine, playlist_id: UUID) -> list[UUID]:
     with engine.connect() as connection:
         found = [p for p in load_playlists(connection) if p.id == playlist_id]
     return [block.id for block in found[0].blocks]
+
+
+def _versions(engine: Engine, *display_ids: str) -> dict[str, str]:
+    """Of these displays, or all."""
+    with engine.connect() as connection:
+        return active_versions(connection, display_ids or None)
 
 
 @contextmanager
@@ -152,14 +158,14 @@ def test_renaming_keeps_the_version_and_editing_changes_it(engine: Engine) -> No
     display = create_display(engine, None, "x")
     empty = create_display(engine, None, "y")
     playlist = create_playlist(engine, display, "x", _drafts("a"))
-    assert playlist_versions(engine) == {display: "none", empty: "none"}
+    assert _versions(engine) == {display: "none", empty: "none"}
     activation = activate_pending(engine)[display]
-    versions = playlist_versions(engine, [display, "NOSUCH"])
+    versions = _versions(engine, display, "NOSUCH")
     assert versions == {display: f"{playlist}:{activation.version}"}
     rename_playlist(engine, playlist, "other")
-    assert playlist_versions(engine, [display]) == versions
+    assert _versions(engine, display) == versions
     replace_blocks(engine, playlist, _drafts("b"))
-    assert playlist_versions(engine, [display]) != versions
+    assert _versions(engine, display) != versions
 
 
 _CURRENT = text("""
