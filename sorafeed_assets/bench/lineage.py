@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import dagster as dg
-import yaml
 
 from sorafeed_assets.bench.catalogue import Bench
 from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
@@ -26,6 +25,8 @@ from sorafeed_assets.defs.recording import follow_displays, record_waiting, reco
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.automation import ASSETS, JOB_NAME
 from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.settings import Settings
 
 # What each display's event carries: its data version and what it was made from.
 _TAGS: Final = {
@@ -75,16 +76,18 @@ def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
     engine = bench.catalogue(posts)
     displays = make_displays(engine, bench.scale.displays)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
-    settings = bench.settings.model_copy(
-        update={
+    settings = Settings.model_validate(
+        {
+            **bench.settings.model_dump(),
             "database_url": engine.url.render_as_string(hide_password=False),
+            "dagster_url": dagster_url,
             "redis_url": bench.redis_url,
         }
     )
     connections = Connections(settings)
     rounds = 2 * bench.scale.times(_ROUNDS)
     by_hand, by_config, alone = [], [], []
-    with _instance(dagster_url) as instance:
+    with _instance(settings) as instance:
         definitions = build_definitions(settings, connections)
         assets = recorded_assets(definitions.resolve_asset_graph())
         follow_displays(connections, instance)
@@ -114,14 +117,10 @@ def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
 
 
 @contextmanager
-def _instance(dagster_url: str) -> Iterator[dg.DagsterInstance]:
-    config = {
-        "storage": {"postgres": {"postgres_url": dagster_url}},
-        "telemetry": {"enabled": False},
-    }
-    with tempfile.TemporaryDirectory() as home:
-        Path(home, "dagster.yaml").write_text(yaml.safe_dump(config))
-        with dg.DagsterInstance.from_config(home) as instance:
+def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    with tempfile.TemporaryDirectory() as folder:
+        home = settings.model_copy(update={"data_dir": Path(folder)})
+        with open_instance(home) as instance:
             yield instance
 
 

@@ -7,6 +7,7 @@ instance in PostgreSQL.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from threading import Lock
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from dagster._core.events import (
 )
 from dagster._core.events.log import EventLogEntry
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -35,6 +37,9 @@ from dagster._core.storage.tags import (
     AUTOMATION_CONDITION_TAG,
     PRIORITY_TAG,
 )
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.utils import pg_url_from_config
 
 AssetJob = UnresolvedAssetJobDefinition
 """What `dagster.define_asset_job` returns."""
@@ -107,6 +112,47 @@ def priority_tags(priority: int) -> dict[str, str]:
 def is_automatic(tags: Mapping[str, str]) -> bool:
     """Whether an automation condition asked for the run."""
     return AUTO_MATERIALIZE_TAG in tags or AUTOMATION_CONDITION_TAG in tags
+
+
+class BatchingEventLogStorage(PostgresEventLogStorage):
+    """Dagster's events in PostgreSQL; what a run intends to materialize is stored together.
+
+    A run over a range begins with an event per asset and partition. Dagster offers them as a batch
+    where ``DAGSTER_EVENT_BATCH_SIZE`` is set, but its own storage writes each with two connections
+    of its own: 3,000 took a minute.
+    """
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "BatchingEventLogStorage":
+        """The storage of the instance's configuration."""
+        return cls(
+            inst_data=inst_data,
+            postgres_url=pg_url_from_config(config_value),
+            should_autocreate_tables=config_value.get("should_autocreate_tables", True),
+        )
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events in order, those of one kind that follow each other in one statement."""
+        for is_planned, found in groupby(events, _is_planned):
+            entries = list(found)
+            if not is_planned:
+                # Only events of one kind are written together there.
+                for _, same in groupby(entries, lambda entry: entry.dagster_event_type):
+                    super().store_event_batch(list(same))
+                continue
+            with self._connect() as connection:
+                insert = self.prepare_insert_event_batch(entries)
+                ids = list(connection.scalars(insert.returning(SqlEventLogStorageTable.c.id)))
+            last = {entry.get_dagster_event().asset_key: n for n, entry in enumerate(entries)}
+            with self.index_transaction() as connection:
+                for number in last.values():
+                    self._store_asset_event(connection, entries[number], ids[number])
+
+
+def _is_planned(entry: EventLogEntry) -> bool:
+    return entry.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
 def last_event_id(instance: dg.DagsterInstance) -> int | None:

@@ -4,12 +4,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
+
+# What a run over many partitions intends is stored by as many events at once.
+_EVENTS_AT_ONCE: Final = "1000"
 
 
 def prepare_home(settings: Settings) -> Path:
@@ -49,7 +53,11 @@ def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
 def environment(settings: Settings) -> dict[str, str]:
     """The variables with which any Dagster process joins this instance."""
     home = settings.data_dir.resolve() / "dagster"
-    variables = {"DAGSTER_HOME": str(home), **settings.as_environment()}
+    variables = {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_EVENT_BATCH_SIZE": _EVENTS_AT_ONCE,
+        **settings.as_environment(),
+    }
     if settings.dagster_url is not None:
         variables["SORAFEED_DAGSTER_URL"] = psycopg2_url(str(settings.dagster_url))
     return variables

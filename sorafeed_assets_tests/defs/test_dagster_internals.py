@@ -1,6 +1,7 @@
 """The contract of `defs.dagster_internals`, on a real instance in PostgreSQL."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
+from sqlalchemy import event
 
 import sorafeed_assets
 from sorafeed_assets.defs.dagster_internals import (
     AssetEvent,
+    BatchingEventLogStorage,
     RunStep,
     is_automatic,
     last_event_id,
@@ -197,3 +200,48 @@ def _imports(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def test_what_a_run_over_a_range_intends_is_stored_together(instance: dg.DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, BatchingEventLogStorage)
+    made: list[object] = []
+    event.listen(storage._engine, "connect", lambda *connection: made.append(connection))
+
+    policy = dg.BackfillPolicy.single_run()
+
+    @dg.asset(partitions_def=_DISPLAYS, backfill_policy=policy)
+    def plan() -> dg.MaterializeResult[None]:
+        return silent_result()
+
+    @dg.asset(partitions_def=_DISPLAYS, backfill_policy=policy, deps=[plan])
+    def queue() -> dg.MaterializeResult[None]:
+        return silent_result()
+
+    @dg.asset_check(asset=queue)
+    def holds() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    definitions = dg.Definitions(
+        [plan, queue], asset_checks=[holds], jobs=[dg.define_asset_job("both")]
+    )
+    result = definitions.resolve_job_def("both").execute_in_process(
+        instance=instance, tags=range_tags(_NAMES[0], _NAMES[-1])
+    )
+    assert result.success
+    # Of 2,000 events; the run's other events have a connection each.
+    assert len(made) < 200
+    planned = instance.get_records_for_run(
+        result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, limit=5_000
+    ).records
+    assert Counter((str(record.asset_key), record.partition_key) for record in planned) == Counter(
+        (str(dg.AssetKey(asset)), name) for asset in ("plan", "queue") for name in _NAMES
+    )
+    for asset in ("plan", "queue"):
+        (entry,) = instance.get_asset_records([dg.AssetKey(asset)])
+        assert entry.asset_entry.last_run_id == result.run_id
+    (check,) = storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("queue"), "holds"), limit=5
+    )
+    assert check.run_id == result.run_id
+    assert check.status.value == "SUCCEEDED"
