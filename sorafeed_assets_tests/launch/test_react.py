@@ -2,6 +2,8 @@
 
 import logging
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +18,7 @@ from redis import Redis
 from sqlalchemy import Engine, create_engine, text
 
 from sorafeed_assets.definitions import build_definitions
-from sorafeed_assets.defs import recording
-from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG, AssetEvent, store_events
+from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG
 from sorafeed_assets.defs.lineage.compare import read_lineage
 from sorafeed_assets.defs.recording import recorded_assets
 from sorafeed_assets.defs.resources import Connections
@@ -31,6 +32,7 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import count_key, timeline_key
 from sorafeed_assets.storage.playlists.changes import CHANNEL
 from sorafeed_assets_tests.catalogue import run, videos_of
+from sorafeed_assets_tests.cli.running import environment as command_environment
 from sorafeed_assets_tests.cli.running import start, wait_until
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
@@ -228,36 +230,59 @@ def test_dagster_away_lets_records_wait_and_nothing_else(
     assert_recorded_once(addressed, instance)
 
 
+# `sorafeed react`, killed once Dagster has the records of an asset, before they are marked.
+_KILLED_AFTER = """
+import os, signal, sys
+from sorafeed_assets.defs import recording
+
+store, asset = recording.store_events, sys.argv.pop(1)
+
+def store_and_die(instance, events, step):
+    store(instance, events, step)
+    if events[0].asset_key.to_user_string() == asset:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+recording.store_events = store_and_die
+from sorafeed_assets.cli import main
+main()
+"""
+
+
 def test_a_kill_between_giving_and_marking_records_nothing_twice(
-    engine: Engine,
-    addressed: Settings,
-    instance: dg.DagsterInstance,
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, addressed: Settings, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    killed: list[str] = []
-
-    def store_and_end(
-        instance: dg.DagsterInstance,
-        events: list[AssetEvent],
-        step: None,
-    ) -> None:
-        store_events(instance, events, step)
-        name = events[0].asset_key.to_user_string()
-        if name not in killed:
-            killed.append(name)
-            raise SystemError("killed before the records were marked")
-
-    monkeypatch.setattr(recording, "store_events", store_and_end)
-    monkeypatch.setattr(react_module, "_LONGEST_PAUSE", 0.2)
     add_wall(engine)
+    variables = environment(addressed)
+    for asset in ("video_counts_daily", "display_timelines"):
+        command = [sys.executable, "-c", _KILLED_AFTER, asset, "react", "--data-dir", str(tmp_path)]
+        killed = subprocess.run(
+            command,
+            env=command_environment(**variables),
+            capture_output=True,
+            timeout=240,
+            check=False,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        assert events_of(instance, asset)
+        assert run(engine, _WAITING)
     with reacting(addressed, instance):
-        wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
-        wait_until(lambda: "count_cache" in killed and is_quiet(engine), "nothing to wait")
-    assert len(killed) > 5
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
     assert_recorded_once(addressed, instance)
 
 
-@pytest.mark.parametrize("part", ["settle", "count"])
+# What each loop of `React` calls, so that it can fail.
+_LOOPS: dict[str, tuple[object, str]] = {
+    "lease": (react_module, "renew_lease"),
+    "listen": (react_module, "make_url"),
+    "settle": (Settler, "settle_changed"),
+    "queues": (react_module, "low_displays"),
+    "count": (Settler, "count_waiting_terms"),
+    "record": (react_module, "record_waiting"),
+    "mend": (react_module, "mend"),
+}
+
+
+@pytest.mark.parametrize("part", _LOOPS)
 def test_a_round_that_fails_is_logged_and_the_next_goes_on(
     engine: Engine,
     addressed: Settings,
@@ -266,21 +291,22 @@ def test_a_round_that_fails_is_logged_and_the_next_goes_on(
     caplog: pytest.LogCaptureFixture,
     part: str,
 ) -> None:
-    names = {"settle": "settle_changed", "count": "count_waiting_terms"}
-    original = getattr(Settler, names[part])
+    owner, name = _LOOPS[part]
+    original = getattr(owner, name)
     failures: list[int] = []
 
-    def fail_twice(settler: Settler) -> object:
+    def fail_twice(*arguments: object, **options: object) -> object:
         if len(failures) < 2:
             failures.append(1)
             raise RuntimeError("nobody expected this")
-        return original(settler)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(Settler, names[part], fail_twice)
+    monkeypatch.setattr(owner, name, fail_twice)
+    monkeypatch.setattr(react_module, "_QUEUES_SECONDS", 0.2)
     add_wall(engine)
     with caplog.at_level(logging.ERROR, "sorafeed_assets"), reacting(addressed, instance):
         wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
         wait_until(lambda: events_of(instance, "count_cache"), "a count")
-        wait_until(lambda: is_quiet(engine), "nothing to wait")
+        wait_until(lambda: is_quiet(engine) and len(failures) == 2, "nothing to wait")
     assert f"{part} failed, 2 times in a row" in caplog.text
     assert "nobody expected this" in caplog.text
