@@ -27,6 +27,8 @@ from sorafeed_assets.bench.measuring import (
     percentile_99,
     row,
 )
+from sorafeed_assets.bench.playing import Players
+from sorafeed_assets.bench.plays import PlayCosts, measure_plays, plays_rows
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.services.cache.write import write_admin_snapshot, write_count_cache
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
@@ -74,6 +76,7 @@ class ApiCosts:
     listed: Sequence[float]
     listed_uncached: Sequence[float]
     listed_postgraphile: Sequence[float]
+    plays: PlayCosts
 
 
 def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
@@ -103,6 +106,7 @@ def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
             bench.progress("Calling the API", 2, 3)
             loads = _page_loads(f"{cached}/admin?token={admin}")
             bench.progress("Calling the API", 3, 3)
+            plays = measure_plays(bench, engine, Players(cached, admin, displays))
     finally:
         for token in list_tokens(engine):
             if token.name == "bench" and token.revoked_at is None:
@@ -117,6 +121,7 @@ def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
         listed=listed,
         listed_uncached=listed_uncached,
         listed_postgraphile=listed_other,
+        plays=plays,
     )
 
 
@@ -241,6 +246,7 @@ def api_rows(costs: ApiCosts) -> list[Row]:
             Target(ours_under=10),
             ours_is=percentile_99,
         ),
+        *plays_rows(costs.plays),
         _rate_row("50 displays with blocks and counts", costs.listed, costs, Target(at_least=3)),
         _rate_row(
             "50 displays with blocks and counts, nothing kept in memory",

@@ -46,7 +46,7 @@ class Call:
         return "\r\n".join(lines).encode() + _HEAD_END + (self.body or b"")
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection that is kept: one request at a time, others wait for their turn.
 
     A full client takes as long for a request as the server does, and shares its cores.
@@ -110,12 +110,12 @@ def closed_loop(call: Call, seconds: float) -> float:
 
     async def work() -> float:
         request = call.request()
-        async with _connected([call] * _CLIENTS) as connections:
+        async with connected([call] * _CLIENTS) as connections:
             await connections[0].answer(request)
             started = time.perf_counter()
             end = started + seconds
 
-            async def client(connection: _Connection) -> int:
+            async def client(connection: Connection) -> int:
                 answered = 0
                 while time.perf_counter() < end:
                     await connection.answer(request)
@@ -125,7 +125,7 @@ def closed_loop(call: Call, seconds: float) -> float:
             answered = sum(await asyncio.gather(*map(client, connections)))
             return answered / (time.perf_counter() - started)
 
-    return _run(work(), seconds)
+    return in_time_limit(work(), seconds)
 
 
 def at_pace(calls: Sequence[Call], rate: float, seconds: float) -> list[float]:
@@ -136,17 +136,17 @@ def at_pace(calls: Sequence[Call], rate: float, seconds: float) -> list[float]:
     """
 
     async def work() -> list[float]:
-        async with _connected(calls) as connections:
+        async with connected(calls) as connections:
             requests = [call.request() for call in calls]
             await _paced(connections, requests, rate, len(calls))
             gc.freeze()
             return await _paced(connections, requests, rate, round(rate * seconds))
 
-    return _run(work(), len(calls) / rate + seconds)
+    return in_time_limit(work(), len(calls) / rate + seconds)
 
 
 async def _paced(
-    connections: Sequence[_Connection], requests: Sequence[bytes], rate: float, count: int
+    connections: Sequence[Connection], requests: Sequence[bytes], rate: float, count: int
 ) -> list[float]:
     taken = [0.0] * count
     answers = []
@@ -174,14 +174,14 @@ def answer_of(call: Call) -> bytes:
     """The body of one answer."""
 
     async def work() -> bytes:
-        async with _connected([call]) as (connection,):
+        async with connected([call]) as (connection,):
             return await connection.answer(call.request())
 
-    return _run(work(), 0.0)
+    return in_time_limit(work(), 0.0)
 
 
 @asynccontextmanager
-async def _connected(calls: Sequence[Call]) -> AsyncIterator[list[_Connection]]:
+async def connected(calls: Sequence[Call]) -> AsyncIterator[list[Connection]]:
     """A connection for each call."""
     loop = asyncio.get_running_loop()
     connections = []
@@ -189,7 +189,7 @@ async def _connected(calls: Sequence[Call]) -> AsyncIterator[list[_Connection]]:
         for call in calls:
             parts = urlsplit(call.url)
             host, port = parts.hostname or "", parts.port or 80
-            _, connection = await loop.create_connection(_Connection, host, port)
+            _, connection = await loop.create_connection(Connection, host, port)
             connections.append(connection)
         yield connections
     finally:
@@ -197,7 +197,7 @@ async def _connected(calls: Sequence[Call]) -> AsyncIterator[list[_Connection]]:
             connection.close()
 
 
-def _run(work: Coroutine[Any, Any, _Result], seconds: float) -> _Result:
+def in_time_limit(work: Coroutine[Any, Any, _Result], seconds: float) -> _Result:
     async def in_time() -> _Result:
         async with asyncio.timeout(seconds + _TIMEOUT_SECONDS):
             return await work

@@ -14,14 +14,19 @@ from uuid import UUID
 
 from redis import Redis
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from sorafeed_assets.domain.errors import DisplayNotFoundError, NotFoundError, UnavailableError
+from sorafeed_assets.domain.errors import (
+    DisplayNotFoundError,
+    NotFoundError,
+    SorafeedError,
+    UnavailableError,
+)
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.services.counts import terms
 from sorafeed_assets.services.playlists import editing as playlists
 from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.services.timelines.advancing import Advance
+from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.queues import TimelineView, timeline_view
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.storage.cache.redis import (
@@ -30,6 +35,7 @@ from sorafeed_assets.storage.cache.redis import (
     TOKENS_TAG,
     display_tag,
 )
+from sorafeed_assets.storage.postgres.retry import is_lost
 from sorafeed_assets.storage.timelines import playback
 
 _NOT_PLANNED: Final = (
@@ -141,8 +147,10 @@ class Commands:
 
     def begin(self, display_id: str, entry: UUID) -> bool:
         """Record that the head of the queue is being shown; False when it is not the head."""
-        begun = self._timelines.begin(display_id, entry)
-        if begun:
+        begun, prepared = self._timelines.begin(display_id, entry, self.settler.played.prepare)
+        if prepared is not None:
+            self.settler.write_prepared(prepared)
+        elif begun:
             self.settler.snapshot([display_id])
         return begun
 
@@ -151,6 +159,54 @@ class Commands:
         advance = self._timelines.advance(display_id, entry, skipped=skipped)
         self.settler.snapshot([display_id])
         return advance
+
+    def mark_all_played(self, plays: Sequence[Play]) -> list[Advance | SorafeedError]:
+        """Record many plays, each as `mark_played` does; an answer for each, in their order.
+
+        Most of them share a transaction; none waits for another.
+        """
+        answered: dict[int, Advance | SorafeedError] = {}
+        # The second time for what follows the plays of a whole queue.
+        for _ in range(2):
+            waiting = [number for number in range(len(plays)) if number not in answered]
+            some = self.mark_played_at_once([plays[number] for number in waiting])
+            answered |= {
+                number: answer
+                for number, answer in zip(waiting, some, strict=True)
+                if answer is not None
+            }
+        return [
+            answered.get(number) or self.mark_played_alone(play)
+            for number, play in enumerate(plays)
+        ]
+
+    def mark_played_alone(self, play: Play) -> Advance | SorafeedError:
+        """Record a play that waits for its display and plans further; an error is the answer."""
+        try:
+            return self.mark_played(play.display_id, play.timeline_video_id, skipped=play.skipped)
+        except SorafeedError as error:
+            return error
+
+    def mark_played_at_once(
+        self, plays: Sequence[Play]
+    ) -> Sequence[Advance | NotFoundError | None]:
+        """Record the plays that need no waiting and no planning, in one transaction.
+
+        The snapshots of their displays are written in one round trip. The others are answered with
+        None, and not recorded.
+        """
+        if not plays:
+            return []
+        try:
+            answered, prepared = self._timelines.advance_at_once(plays, self.settler.played.prepare)
+        except DBAPIError as error:
+            if is_lost(error):
+                raise
+            # What is wrong with one of them must not keep the others from being recorded.
+            _log.warning("%s plays are recorded one by one: %s", len(plays), error)
+            return [None] * len(plays)
+        self.settler.write_prepared(prepared)
+        return answered
 
     def skip(self, display_id: str, entry: UUID | None = None) -> Advance:
         """Leave what plays (or ``entry``, unless it was left already) for the next video."""

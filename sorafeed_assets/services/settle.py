@@ -28,6 +28,7 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
+from sorafeed_assets.services.cache.played import PlayedSnapshots, Prepared, write_prepared
 from sorafeed_assets.services.cache.write import (
     write_admin_snapshot,
     write_count_cache,
@@ -111,6 +112,7 @@ class Settler:
         self._pool_size = pool_size
         self._on_change = on_change
         self._unwritten = _Unwritten()
+        self.played = PlayedSnapshots()
 
     @classmethod
     def of(
@@ -214,6 +216,20 @@ class Settler:
             self._unwritten.add(display_ids, tags)
         finally:
             self._on_change(told)
+
+    def write_prepared(self, prepared: Prepared) -> None:
+        """Write the snapshots of a transaction that is committed, and tell all servers."""
+        displays = [each.display_id for each in prepared.snapshots]
+        left: set[str] = set()
+        try:
+            left = write_prepared(self._redis, prepared, ttl=self._ttl)
+        except UnavailableError as error:
+            _log.warning("snapshots of %s wait: %s", json.dumps(sorted(displays)), error)
+            self._unwritten.add(displays, ())
+        finally:
+            self._on_change([display_tag(name) for name in displays])
+        if left:
+            self.snapshot(left)
 
     def cache_timelines(self, display_ids: Collection[str], *tags: str) -> None:
         """Write the snapshots of displays.

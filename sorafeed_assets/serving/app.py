@@ -28,7 +28,7 @@ from sorafeed_assets.serving.http.middleware import (
     RequestMiddleware,
 )
 from sorafeed_assets.serving.pages import routes as pages
-from sorafeed_assets.serving.players import export
+from sorafeed_assets.serving.players import export, plays
 from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.serving.state import CHANNEL, ServerState
 from sorafeed_assets.settings import Settings
@@ -64,7 +64,8 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/metrics", health.metrics),
             Route("/graphql", Endpoint().answer, methods=["GET", "POST"]),
             Route("/api/displays/{code}/next", players.next_videos),
-            Route("/api/displays/{code}/played", players.played, methods=["POST"]),
+            Route("/api/displays/{code}/played", plays.played, methods=["POST"]),
+            Route("/api/plays", plays.plays, methods=["POST"]),
             Route("/api/displays/{code}/started", players.started, methods=["POST"]),
             Route("/api/displays/{code}/events", players.events),
             Route("/api/events", players.events),

@@ -19,16 +19,22 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from sorafeed_assets.domain.errors import BusyError, SetupError, UnavailableError
+from sorafeed_assets.domain.errors import (
+    BusyError,
+    SetupError,
+    SorafeedError,
+    UnavailableError,
+)
 from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
 from sorafeed_assets.serving.access.access import RateLimit, TokenCache
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
-from sorafeed_assets.serving.live.batching import BatchedReads
+from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
 from sorafeed_assets.serving.live.changes import Hub, Listener
 from sorafeed_assets.serving.live.connection import create_channel_client, create_read_client
 from sorafeed_assets.serving.live.response_cache import ResponseCache
@@ -43,6 +49,7 @@ _READ_SECONDS: Final = 5
 _CHANGE_SECONDS: Final = 60
 _CHANNEL_DEAD_SECONDS: Final = 3.0
 _REWRITE_AGAIN_SECONDS: Final = 1.0
+_MOST_PLAYS: Final = 64
 MOST_EXPORTS: Final = 4
 CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
@@ -97,6 +104,11 @@ class ServerState:
             ttl=settings.cache_ttl_seconds,
             pool_size=settings.candidates_per_pool,
             on_change=self._changed_here,
+        )
+        self.plays: BatchedChanges[Play, Advance | SorafeedError] = BatchedChanges(
+            lambda plays: self.change(lambda: self.commands.mark_played_at_once(plays)),
+            lambda play: self.change(lambda: self.commands.mark_played_alone(play)),
+            most=_MOST_PLAYS,
         )
         # Counting takes longer than any request may.
         self.job_settler = Settler.of(self.job_engine, self.redis, settings, self._changed_here)

@@ -22,7 +22,7 @@ from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pool
 from sorafeed_assets.storage.catalog.pages import read_among, read_page
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_after
-from sorafeed_assets.storage.timelines.advance import load_head, load_play
+from sorafeed_assets.storage.timelines.advance import load_free_heads, load_heads, load_plays
 from sorafeed_assets.storage.timelines.plays import last_plays, recent_plays
 from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats
 from sorafeed_assets.storage.timelines.reads import load_queues
@@ -373,8 +373,8 @@ def test_queues_are_read_by_display(catalogue: Engine) -> None:
     plans = plans_of(
         catalogue,
         lambda c: load_queues(c, [DISPLAY]),
-        lambda c: load_head(c, DISPLAY),
-        lambda c: load_play(c, DISPLAY, head),
+        lambda c: load_heads(c, [DISPLAY], 10),
+        lambda c: load_free_heads(c, [DISPLAY], [head], 10),
         lambda c: timeline_snapshots(c, [DISPLAY]),
         lambda c: wall.load_displays(c, [DISPLAY]),
         lambda c: wall.load_displays(c),
@@ -382,6 +382,8 @@ def test_queues_are_read_by_display(catalogue: Engine) -> None:
     )
     for plan in plans:
         assert plan.indexes & QUEUE
+    (plan,) = plans_of(catalogue, lambda c: load_plays(c, [(DISPLAY, head)]))
+    assert "video_history_timeline_video_id_key" in plan.indexes
 
 
 def test_plays_are_read_by_display(catalogue: Engine) -> None:

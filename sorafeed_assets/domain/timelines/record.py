@@ -74,20 +74,6 @@ def schedule_from_json(stored: Mapping[str, Any]) -> Schedule:
     )
 
 
-def picks_ahead(
-    stored: Mapping[str, Any], loop: int, position: int, limit: int
-) -> list[tuple[int, Pick]]:
-    """The first ``limit`` of `Schedule.ahead`, without reading all of a stored schedule."""
-    ahead: list[tuple[int, Pick]] = []
-    for plan in stored["loops"]:
-        if plan["loop"] < loop:
-            continue
-        first = position if plan["loop"] == loop else 0
-        for place, pick in enumerate(plan["picks"][first : first + limit - len(ahead)], first):
-            ahead.append((plan["loop"], _pick_from_json(place, pick)))
-    return ahead
-
-
 def inputs_to_json(inputs: PlanInputs) -> dict[str, Any]:
     """Inputs as stored in ``timeline_builds.inputs``."""
     return {

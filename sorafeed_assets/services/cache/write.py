@@ -34,11 +34,13 @@ from sorafeed_assets.storage.cache.redis import (
     read_with_ttl,
     redis_errors,
     timeline_key,
+    version_key,
     write_snapshots,
 )
 from sorafeed_assets.storage.cache.snapshots import (
     admin_snapshot,
     read_timelines,
+    snapshot_version,
     timeline_snapshots,
     totals,
 )
@@ -124,6 +126,7 @@ def _write_timelines(
     more_tags: Collection[str],
 ) -> dict[str, str]:
     lock(connection, LockSpace.SNAPSHOT, display_ids)
+    version = snapshot_version(connection)
     found = read_timelines(connection, display_ids)
     states = playback_states(connection, display_ids)
     values = {timeline_key(name): canonical_json(each.value) for name, each in found.items()}
@@ -132,6 +135,8 @@ def _write_timelines(
     # Of one display the caller knows that it changed: no need to ask Redis what it has.
     changed = values.keys() if len(display_ids) == 1 else changed_keys(redis, values)
     tags = {display_tag(key.rpartition(":")[2]) for key in {*changed, *gone}}
+    # Also of a display that is gone, so that a play of it is not written afterwards.
+    values |= {version_key(name): str(version) for name in display_ids}
     write_snapshots(redis, values, gone, ttl=ttl, tags={*tags, *more_tags})
     write_changes(connection, timeline_changes(found))
     return {name: str(each.value["version"]) for name, each in found.items()}

@@ -1,19 +1,37 @@
-"""One display going on: the play is recorded, the head moves, the queue is topped up."""
+"""Displays going on: plays are recorded, heads move, queues are topped up by the stored plan."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from sorafeed_assets.domain.errors import DisplayNotFoundError, NotFoundError
-from sorafeed_assets.domain.timelines.plan import Pick
-from sorafeed_assets.domain.timelines.record import picks_ahead
-from sorafeed_assets.storage.postgres.locks import LockSpace, lock
-from sorafeed_assets.storage.timelines.advance import Head, Move, advance, load_head, load_play
-from sorafeed_assets.storage.timelines.reads import QueueRow
+from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.storage.timelines.advance import (
+    Head,
+    LeavingRow,
+    Move,
+    PlannedRow,
+    PlayRow,
+    QueuedRow,
+    advance,
+    load_plays,
+)
 from sorafeed_assets.storage.timelines.writes import NewRow
+
+_PLAYING: Final = "playing"
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A video that a display has shown; without ``at`` it was played now."""
+
+    display_id: str
+    timeline_video_id: UUID
+    skipped: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,130 +50,214 @@ class Advance:
     queued: int
 
 
-def move_on(
-    connection: Connection,
-    display_id: str,
-    timeline_video_id: UUID,
-    window: int,
-    *,
-    skipped: bool,
-    at: datetime | None,
-) -> tuple[Advance, bool]:
-    """Advance by the stored plan alone; also whether the queue now needs more than it has.
+class Walk:
+    """One display going through its queue, by the stored plan alone, before it is written.
 
-    Raises:
-        NotFoundError: the display, or the row in its queue, does not exist.
+    Args:
+        head: where the display stands; its ``ahead`` reaches to the end of the queue and a window
+            beyond.
+        window: how many positions are queued ahead.
     """
-    lock(connection, LockSpace.DISPLAY, [display_id])
-    head = load_head(connection, display_id)
-    if head is None:
-        raise DisplayNotFoundError(display_id)
-    places = {row.id: place for place, row in enumerate(head.queue)}
-    place = places.get(timeline_video_id)
-    if place is None:
-        return answer_again(connection, display_id, timeline_video_id), False
-    played, left = head.queue[place], head.queue[place + 1 :]
-    loop, position = played.loop_iteration, played.timeline_position + 1
-    ahead = [] if head.plan is None else picks_ahead(head.plan, loop, position, window)
-    if ahead:
-        loop, position = ahead[0][0], ahead[0][1].position
-    new = _missing_rows(played, left, ahead, window)
-    played_at, queued = advance(
-        connection, _move(head, place, loop, position, new, skipped=skipped, at=at)
-    )
-    if played_at is None:
-        raise _no_entry(display_id, timeline_video_id)
-    answer = Advance(
-        display_id,
-        played.id,
-        played.video_id,
-        played_at,
-        skipped,
-        loop,
-        position,
-        left[0].id if left else None,
-        left[0].video_id if left else None,
-        len(left) + queued,
-    )
-    return answer, answer.queued < window
 
+    def __init__(self, head: Head, window: int) -> None:
+        self.head = head
+        self.leaving: list[LeavingRow] = []
+        self.new: list[NewRow] = []
+        self._window = window
+        self._queue = list(head.queue)
+        self._place = (head.loop_iteration, head.timeline_position)
 
-def answer_again(connection: Connection, display_id: str, timeline_video_id: UUID) -> Advance:
-    """The answer about a play that is recorded already.
+    @property
+    def queued(self) -> int:
+        """How many videos are queued."""
+        return len(self._queue) + len(self.new)
 
-    Raises:
-        NotFoundError: there is no such play.
-    """
-    play = load_play(connection, display_id, timeline_video_id)
-    if play is None:
-        raise _no_entry(display_id, timeline_video_id)
-    return Advance(
-        display_id,
-        play.timeline_video_id,
-        play.video_id,
-        play.played_at,
-        play.was_skipped,
-        play.loop_iteration,
-        play.timeline_position,
-        play.current_timeline_video_id,
-        play.current_video_id,
-        play.queued,
-    )
+    @property
+    def is_short(self) -> bool:
+        """Whether the queue needs more than the plan has."""
+        return self.queued < self._window
 
+    @property
+    def has_head(self) -> bool:
+        """Whether the next play may be of a row that is stored."""
+        return bool(self._queue)
 
-def _no_entry(display_id: str, timeline_video_id: UUID) -> NotFoundError:
-    return NotFoundError(
-        f"display {display_id} has no entry {timeline_video_id} in its queue; read the queue again"
-    )
+    def has(self, entry: UUID) -> bool:
+        """Whether a row is in the queue."""
+        wanted = str(entry)
+        return any(row.id == wanted for row in self._queue)
 
+    def after(self, play: Play) -> "Walk":
+        """The walk with one more play, whose row is in the queue.
 
-def _move(
-    head: Head,
-    place: int,
-    loop: int,
-    position: int,
-    new: Sequence[NewRow],
-    *,
-    skipped: bool,
-    at: datetime | None,
-) -> Move:
-    played, left = head.queue[place], head.queue[place + 1 :]
-    return Move(
-        played.display_id,
-        played.playlist_id,
-        [row.id for row in head.queue[: place + 1]],
-        played.id,
-        at,
-        skipped,
-        loop,
-        position,
-        loop - head.loop_iteration,
-        left[0] if left else None,
-        new,
-    )
+        Rows before it leave the queue too, as skipped plays if they were being shown.
+        """
+        place = [row.id for row in self._queue].index(str(play.timeline_video_id))
+        gone, left = self._queue[: place + 1], self._queue[place + 1 :]
+        played = gone[-1]
+        after = Walk(self.head, self._window)
+        after.leaving = self.leaving + [
+            LeavingRow(
+                row.id,
+                len(self.leaving) + turn,
+                row is played or row.status == _PLAYING,
+                play.skipped or row is not played,
+                play.at,
+            )
+            for turn, row in enumerate(gone)
+        ]
+        start = (played.loop_iteration, played.timeline_position + 1)
+        ahead = [row for row in self.head.ahead if row[:2] >= start][: self._window]
+        after._place = ahead[0][:2] if ahead else start
+        after.new = [*self.new, *self._missing(left, ahead)]
+        after._queue = [row._replace(status=_PLAYING) for row in left[:1]] + left[1:]
+        return after
 
+    def _missing(self, left: Sequence[QueuedRow], wanted: Sequence[PlannedRow]) -> list[NewRow]:
+        """The rows that the queue lacks behind its head; without a head it is planned first."""
+        head = self.head
+        if not left or head.build_id is None or head.playlist_id is None:
+            return []
+        rows: list[QueuedRow | NewRow] = [*left, *self.new]
+        there = {(row.loop_iteration, row.timeline_position) for row in rows}
+        used = {row.queue_slot for row in rows}
+        missing = [row for row in wanted if row[:2] not in there]
+        free = [slot for slot in range(self._window) if slot not in used]
+        return [
+            NewRow(
+                head.display_id,
+                head.build_id,
+                head.playlist_id,
+                row.block_id,
+                row.video_id,
+                row.block_position,
+                row.timeline_position,
+                row.loop_iteration,
+                slot,
+            )
+            for row, slot in zip(missing, free, strict=False)
+        ]
 
-def _missing_rows(
-    played: QueueRow, left: Sequence[QueueRow], wanted: Sequence[tuple[int, Pick]], window: int
-) -> list[NewRow]:
-    """The rows that the queue lacks behind its head; without a head it is planned first."""
-    if not left:
-        return []
-    there = {(row.loop_iteration, row.timeline_position) for row in left}
-    used = {row.queue_slot for row in left}
-    missing = [(loop, pick) for loop, pick in wanted if (loop, pick.position) not in there]
-    free = [slot for slot in range(window) if slot not in used]
-    return [
-        NewRow(
-            played.display_id,
-            played.build_id,
-            played.playlist_id,
-            pick.block_id,
-            pick.post_id,
-            pick.block_position,
-            pick.position,
+    def move(self) -> Move | None:
+        """What changes about the display; None when nothing was played."""
+        playlist_id = self.head.playlist_id
+        if not self.leaving or playlist_id is None:
+            return None
+        first = self._queue[0] if self._queue else None
+        loop, position = self._place
+        return Move(
+            self.head.display_id,
+            playlist_id,
             loop,
-            slot,
+            position,
+            loop - self.head.loop_iteration,
+            first.id if first else None,
+            first.video_id if first else None,
+            first.block_id if first else None,
         )
-        for (loop, pick), slot in zip(missing, free, strict=False)
+
+    def answer(self, play: PlayRow) -> Advance:
+        """What is told about a recorded play: where the display stands after this walk."""
+        first = self._queue[0] if self._queue else None
+        return Advance(
+            self.head.display_id,
+            play.timeline_video_id,
+            play.video_id,
+            play.played_at,
+            play.was_skipped,
+            *self._place,
+            UUID(first.id) if first else None,
+            first.video_id if first else None,
+            self.queued,
+        )
+
+
+def write_walks(
+    connection: Connection, walks: Sequence[Walk]
+) -> tuple[dict[UUID, PlayRow], set[str]]:
+    """Record the plays of walks and move their displays.
+
+    Returns the plays by queue row, and the displays whose queue is too short now.
+    """
+    moves = [move for walk in walks if (move := walk.move()) is not None]
+    if not moves:
+        return {}, set()
+    moments, queued = advance(
+        connection,
+        moves,
+        [row for walk in walks for row in walk.leaving],
+        [row for walk in walks for row in walk.new],
+    )
+    # A post may be gone that the plan still has.
+    short = {
+        walk.head.display_id
+        for walk in walks
+        if walk.leaving and (walk.is_short or queued[walk.head.display_id] < len(walk.new))
+    }
+    plays: dict[UUID, PlayRow] = {}
+    for walk in walks:
+        videos = {row.id: row.video_id for row in walk.head.queue}
+        for row in walk.leaving:
+            entry = UUID(row.id)
+            if entry in moments:
+                plays[entry] = PlayRow(
+                    entry, walk.head.display_id, videos[row.id], moments[entry], row.was_skipped
+                )
+    return plays, short
+
+
+def walk_all(
+    heads: Mapping[str, Head], plays: Sequence[Play], window: int
+) -> tuple[dict[int, Walk], list[Walk]]:
+    """Walk each display through its plays, as far as its plan and its stored rows reach.
+
+    Returns the walk after each play, by the play's number, and the whole walk of each display.
+    Plays that are missing need a plan, or a row that is not stored yet.
+    """
+    after: dict[int, Walk] = {}
+    walks: dict[str, Walk] = {}
+    stopped: set[str] = set()
+    for number, play in enumerate(plays):
+        head = heads.get(play.display_id)
+        if head is None or play.display_id in stopped:
+            continue
+        walk = walks.get(play.display_id) or Walk(head, window)
+        if walk.has(play.timeline_video_id):
+            further = walk.after(play)
+            if further.is_short or not further.has_head:
+                stopped.add(play.display_id)
+                continue
+            walk = further
+        after[number] = walks[play.display_id] = walk
+    return after, list(walks.values())
+
+
+def answer_all(
+    connection: Connection,
+    plays: Sequence[Play],
+    after: Mapping[int, Walk],
+    recorded: Mapping[UUID, PlayRow],
+) -> dict[int, Advance | NotFoundError]:
+    """The answers to plays, each after its walk; those not ``recorded`` now may be so before."""
+    entries = [
+        (plays[number].display_id, plays[number].timeline_video_id)
+        for number in after
+        if plays[number].timeline_video_id not in recorded
     ]
+    before = load_plays(connection, entries)
+    answered: dict[int, Advance | NotFoundError] = {}
+    for number, walk in after.items():
+        play = plays[number]
+        row = recorded.get(play.timeline_video_id)
+        if row is None or row.display_id != play.display_id:
+            row = before.get((play.display_id, play.timeline_video_id))
+        answered[number] = no_entry(play) if row is None else walk.answer(row)
+    return answered
+
+
+def no_entry(play: Play) -> NotFoundError:
+    """The error about a row that is neither queued nor played."""
+    return NotFoundError(
+        f"display {play.display_id} has no entry {play.timeline_video_id} in its queue;"
+        " read the queue again"
+    )

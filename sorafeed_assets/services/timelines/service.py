@@ -1,10 +1,10 @@
 """The timeline service: the one owner of every write to the queues."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
@@ -12,18 +12,30 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sorafeed_assets.domain.errors import (
+    DisplayNotFoundError,
     InvalidInputError,
+    NotFoundError,
     SorafeedError,
     UnavailableError,
 )
-from sorafeed_assets.services.timelines.advancing import Advance, answer_again, move_on
+from sorafeed_assets.services.timelines.advancing import (
+    Advance,
+    Play,
+    Walk,
+    answer_all,
+    no_entry,
+    walk_all,
+    write_walks,
+)
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.publishing import OvertakenError
 from sorafeed_assets.services.timelines.rebuild import Outcomes, rebuild
+from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
 from sorafeed_assets.storage.playlists.rows import lock_displays
-from sorafeed_assets.storage.postgres.locks import LockSpace, lock
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock, try_lock
 from sorafeed_assets.storage.postgres.retry import retried
 from sorafeed_assets.storage.timelines import writes
+from sorafeed_assets.storage.timelines.advance import Head, load_free_heads, load_heads, load_plays
 
 _log: Final = logging.getLogger(__name__)
 
@@ -31,6 +43,8 @@ _log: Final = logging.getLogger(__name__)
 _CHUNK: Final = 100
 _ATTEMPTS: Final = 5
 
+
+_Also = TypeVar("_Also")
 
 Around = Callable[[Connection, Sequence[str]], AbstractContextManager[None]]
 """What goes with the rebuilding of some displays, in the same transaction."""
@@ -87,14 +101,22 @@ class TimelineService:
         return outcomes
 
     @retried
-    def begin(self, display_id: str, timeline_video_id: UUID) -> bool:
+    def begin(
+        self,
+        display_id: str,
+        timeline_video_id: UUID,
+        also: Callable[[Connection, Collection[str]], _Also],
+    ) -> tuple[bool, _Also | None]:
         """Record that the head of a queue is being shown; False when this row is not the head.
 
-        What is being shown goes on when its playlist is edited.
+        What is being shown goes on when its playlist is edited. ``also`` is called before the
+        commit, unless the display's snapshot is locked; what it returns is returned.
         """
         with self._engine.begin() as connection:
             lock(connection, LockSpace.DISPLAY, [display_id])
-            return writes.begin_head(connection, display_id, timeline_video_id)
+            free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
+            begun = writes.begin_head(connection, display_id, timeline_video_id)
+            return begun, also(connection, free) if begun and free else None
 
     @retried
     def advance(
@@ -122,14 +144,71 @@ class TimelineService:
         """
         if at is not None and at.tzinfo is None:
             raise InvalidInputError("at", f"is {at.isoformat()}; add its time zone")
+        play = Play(display_id, timeline_video_id, skipped, at)
         with self._engine.begin() as connection:
-            answer, is_short = move_on(
-                connection, display_id, timeline_video_id, self._window, skipped=skipped, at=at
-            )
-            if is_short:
-                self._plan_on(connection, display_id)
-                answer = answer_again(connection, display_id, timeline_video_id)
-            return answer
+            lock(connection, LockSpace.DISPLAY, [display_id])
+            head = self._head(connection, display_id)
+            walk = Walk(head, self._window)
+            if head.playlist_id is not None and walk.has(timeline_video_id):
+                walk = walk.after(play)
+                _, short = write_walks(connection, [walk])
+                if short:
+                    self._plan_on(connection, display_id)
+                    walk = Walk(self._head(connection, display_id), self._window)
+            entry = (display_id, timeline_video_id)
+            played = load_plays(connection, [entry]).get(entry)
+            if played is None:
+                raise no_entry(play)
+            return walk.answer(played)
+
+    def _head(self, connection: Connection, display_id: str) -> Head:
+        heads = load_heads(connection, [display_id], 2 * self._window)
+        if display_id not in heads:
+            raise DisplayNotFoundError(display_id)
+        return heads[display_id]
+
+    def advance_at_once(
+        self, plays: Sequence[Play], also: Callable[[Connection, Collection[str]], _Also]
+    ) -> tuple[list[Advance | NotFoundError | None], _Also]:
+        """Record many plays in one transaction that waits for no other one.
+
+        The answers are those of `advance` for one play after the other. A play is answered with
+        None, and not recorded, when its display is locked elsewhere or unknown, or when a plan is
+        needed first: it is for a later call, or for `advance`. ``also`` is called before the commit
+        with the displays of the others; what it returns is returned.
+        """
+        asked = {play.display_id for play in plays}
+        with self._engine.begin() as connection:
+            free = try_lock(connection, [LockSpace.DISPLAY, LockSpace.SNAPSHOT], asked)
+            entries = [play.timeline_video_id for play in plays]
+            heads = load_free_heads(connection, free, entries, 2 * self._window)
+            after, walks = walk_all(heads, plays, self._window)
+            recorded, short = write_walks(connection, walks)
+            if short:
+                after |= self._planned_on(connection, short, after)
+            answered = answer_all(connection, plays, after, recorded)
+            missing = asked - heads.keys()
+            exist = {*heads, *(existing_displays(connection, missing) if missing else ())}
+            answers = [
+                answered.get(number)
+                if play.display_id in exist
+                else DisplayNotFoundError(play.display_id)
+                for number, play in enumerate(plays)
+            ]
+            return answers, also(connection, {plays[number].display_id for number in after})
+
+    def _planned_on(
+        self, connection: Connection, short: Collection[str], told: Mapping[int, Walk]
+    ) -> dict[int, Walk]:
+        """Plan displays further whose plan has posts that are gone; where they stand then."""
+        for display_id in sorted(short):
+            self._plan_on(connection, display_id)
+        heads = load_heads(connection, short, self._window)
+        return {
+            number: Walk(heads[walk.head.display_id], self._window)
+            for number, walk in told.items()
+            if walk.head.display_id in short
+        }
 
     def _plan_on(self, connection: Connection, display_id: str) -> None:
         """Plan further; if that fails the play stays recorded, and the queue is just shorter."""

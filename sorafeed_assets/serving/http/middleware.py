@@ -36,6 +36,9 @@ _OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
 _PAGES: Final = ("/admin", "/player/")
 _HOME: Final = "/"
 _OF_DISPLAY: Final = re.compile(r"/(?:api/displays|player)/([A-Z0-9]{6})(?:/|$)", re.ASCII)
+# A player's page tells plays of its display with the cookie of that display.
+_PLAYS: Final = "/api/plays"
+_OF_PLAYER: Final = re.compile(rb"display=([A-Z0-9]{6})")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -180,7 +183,7 @@ class AuthenticationMiddleware:
         caller = (scope.get("client") or ("?", 0))[0]
         try:
             try:
-                principal = await _principal(server, headers, path, caller)
+                principal = await _principal(server, headers, _display_of(scope), caller)
             except UnauthenticatedError:
                 if path != _HOME and not path.startswith(_PAGES):
                     server.unauthenticated_rates.take(caller)
@@ -196,9 +199,18 @@ class AuthenticationMiddleware:
         await self._app(scope, receive, send)
 
 
-async def _principal(server: ServerState, headers: Headers, path: str, caller: str) -> Principal:
-    of_display = _OF_DISPLAY.match(path)
-    display_id = of_display and of_display[1]
+def _display_of(scope: Scope) -> str | None:
+    """The display whose cookie a request may be authenticated by."""
+    if scope["path"] == _PLAYS:
+        player = _OF_PLAYER.fullmatch(scope["query_string"])
+        return None if player is None else player[1].decode()
+    found = _OF_DISPLAY.match(scope["path"])
+    return None if found is None else found[1]
+
+
+async def _principal(
+    server: ServerState, headers: Headers, display_id: str | None, caller: str
+) -> Principal:
     refusal_found = UnauthenticatedError(
         "a token is needed: send Authorization: Bearer TOKEN; see `sorafeed tokens`"
     )

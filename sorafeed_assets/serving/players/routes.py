@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 import structlog
@@ -20,10 +19,10 @@ from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputErro
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.cache.write import write_timeline_cache
 from sorafeed_assets.services.commands import PlaybackState
-from sorafeed_assets.services.timelines.advancing import Advance
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
 from sorafeed_assets.serving.players.media import media_url
+from sorafeed_assets.serving.players.requests import display_of, entry_in, json_body
 from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.cache.redis import display_tag
 from sorafeed_assets.storage.cache.snapshots import timeline_snapshots
@@ -41,7 +40,7 @@ _log: Final = structlog.get_logger(__name__)
 
 async def next_videos(request: Request) -> Response:
     """Answer what to play now and to load ahead; 304 when the player has it already."""
-    server, code = _display_of(request)
+    server, code = display_of(request)
     count = _count(request.query_params.get("count"))
     etag, body = await _read(server, code, count)
     server.calls[code] = datetime.now(UTC)
@@ -174,35 +173,10 @@ def _count(given: str | None) -> int:
     return int(given)
 
 
-async def played(request: Request) -> Response:
-    """Record a play, or a skip of a broken file; a repeat gets the same answer."""
-    server, code = _display_of(request)
-    body = await _json(request)
-    entry, skipped = _entry(body), body.get("skipped", False)
-    if not isinstance(skipped, bool):
-        raise InvalidInputError("skipped", "must be true or false")
-    advance: Advance = await server.change(
-        lambda: server.commands.mark_played(code, entry, skipped=skipped)
-    )
-    return JSONResponse(
-        {
-            "video": advance.video_id,
-            "played_at": advance.played_at.isoformat(),
-            "skipped": advance.skipped,
-            "loop": advance.loop,
-            "position": advance.position,
-            "head": None
-            if advance.head_timeline_video_id is None
-            else str(advance.head_timeline_video_id),
-            "queued": advance.queued,
-        }
-    )
-
-
 async def started(request: Request) -> Response:
     """Record that the head of the queue is on screen, so that an edit leaves it there."""
-    server, code = _display_of(request)
-    entry = _entry(await _json(request))
+    server, code = display_of(request)
+    entry = entry_in(await json_body(request))
     begun = await server.change(lambda: server.commands.begin(code, entry))
     return JSONResponse({"begun": begun})
 
@@ -235,33 +209,6 @@ async def _stream(server: ServerState, tags: list[str] | None) -> AsyncIterator[
                 yield f"event: change\ndata: {json.dumps(heard)}\n\n".encode()
             else:
                 yield b": still here\n\n"
-
-
-def _display_of(request: Request) -> tuple[ServerState, str]:
-    code = check_display_code(request.path_params["code"])
-    request.state.principal.must_read(code)
-    return request.app.state.server, code
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise InvalidInputError("content-type", f"is {kind!r}; send application/json")
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        raise InvalidInputError("body", "is not JSON") from None
-    if not isinstance(body, dict):
-        raise InvalidInputError("body", "must be a JSON object")
-    return body
-
-
-def _entry(body: dict[str, Any]) -> UUID:
-    entry = body.get("entry")
-    try:
-        return UUID(entry if isinstance(entry, str) else "")
-    except ValueError:
-        raise InvalidInputError("entry", "must be the id of a queue entry") from None
 
 
 async def note_calls(server: ServerState, silence: float) -> None:

@@ -34,6 +34,11 @@ SELECT id, current_timeline_video_id AS head FROM displays
 WHERE current_timeline_video_id IS NOT NULL
 """)
 
+_PLAYED: Final = text("""
+SELECT CAST(timeline_video_id AS text) FROM video_history
+WHERE display_id = ANY(CAST(:displays AS text[])) AND timeline_video_id IS NOT NULL
+""")
+
 _PLAN: Final = text("""
 SELECT b.plan FROM displays d JOIN timeline_builds b ON b.id = d.active_build_id
 WHERE d.id = :display
@@ -69,6 +74,11 @@ def vacuum_plays(connection: Connection) -> None:
 def heads(connection: Connection) -> dict[str, UUID]:
     """By display: the queue row that it shows."""
     return {row.id: row.head for row in connection.execute(_HEADS)}
+
+
+def played_entries(connection: Connection, displays: Collection[str]) -> list[str]:
+    """The queue rows that these displays have played."""
+    return list(connection.scalars(_PLAYED, {"displays": list(displays)}))
 
 
 def active_plan(connection: Connection, display: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from redis import Redis
@@ -30,6 +31,24 @@ TOKENS_TAG: Final = "tokens"
 CHANGES: Final = "sorafeed:changes"
 """The channel on which every process hears what changed: a JSON list of tags."""
 
+# A value that is no number is as old as can be. Returns the numbers of what was newer already.
+_WRITE_NEWER: Final = """
+local newer = {}
+for i = 1, #KEYS / 3 do
+    local found = redis.pcall('GET', KEYS[3 * i])
+    local stored = type(found) == 'string' and tonumber(found) or 0
+    if stored > tonumber(ARGV[3 * i + 2]) then
+        newer[#newer + 1] = i - 1
+    else
+        for part = 0, 2 do
+            redis.call('SET', KEYS[3 * i - 2 + part], ARGV[3 * i + part], 'EX', ARGV[1])
+        end
+    end
+end
+redis.call('PUBLISH', 'CHANNEL', ARGV[2])
+return newer
+""".replace("CHANNEL", CHANGES)
+
 _CONNECT_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 2.0
 _AT_ONCE: Final = 1000
@@ -48,6 +67,11 @@ def timeline_key(display_id: str) -> str:
 def playback_key(display_id: str) -> str:
     """The key of a display's playback state, which an operator sets."""
     return f"sorafeed:playback:{display_id}"
+
+
+def version_key(display_id: str) -> str:
+    """The key of the version of a display's snapshot and state."""
+    return f"sorafeed:version:{display_id}"
 
 
 def display_tag(display_id: str) -> str:
@@ -128,6 +152,36 @@ def write_snapshots(
             pipeline.publish(CHANGES, json.dumps(sorted(tags)))
         answers = pipeline.execute()
     return int(answers[0]) if removed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySnapshot:
+    """What Redis has of one display; of two the one with the greater version is newer."""
+
+    display_id: str
+    timeline: str
+    playback: str
+    version: int
+
+
+def write_newer(redis: Redis, snapshots: Sequence[DisplaySnapshot], *, ttl: int) -> list[str]:
+    """Write snapshots in one round trip, but none over a newer one; the displays of those.
+
+    All of them are published as changed.
+    """
+    if not snapshots:
+        return []
+    keys: list[str] = []
+    values: list[str | int] = [
+        ttl,
+        json.dumps([display_tag(each.display_id) for each in snapshots]),
+    ]
+    for each in snapshots:
+        keys += (timeline_key(each.display_id), playback_key(each.display_id))
+        keys.append(version_key(each.display_id))
+        values += (each.timeline, each.playback, each.version)
+    newer = redis.register_script(_WRITE_NEWER)(keys, values)
+    return [snapshots[number].display_id for number in newer]
 
 
 def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:

@@ -1,8 +1,9 @@
 """SQL of what readers get: totals, what plays next, and the admin page's overview."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -31,6 +32,30 @@ LEFT JOIN timeline_videos v ON v.display_id = d.id AND v.status IN ('queued', 'p
 WHERE CAST(:display_ids AS text[]) IS NULL OR d.id = ANY(:display_ids)
 ORDER BY d.id, v.loop_iteration, v.timeline_position
 """)
+
+# The video of a row that the caller knows is left out.
+_PLAYED: Final = text("""
+SELECT d.id AS display_id,
+    CASE WHEN d.last_state_change IS NULL THEN 'playing' ELSE d.playback_state END AS state,
+    d.active_build_id AS build, b.playlist_id, coalesce(b.content_hash, :nothing) AS version,
+    (SELECT l.data_version FROM lineage_records l
+     WHERE l.asset = 'timeline_cache' AND l.partition = d.id
+     ORDER BY l.id DESC LIMIT 1) AS recorded,
+    d.loop_iteration AS loop, d.timeline_position AS position,
+    CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS written_by,
+    (SELECT json_agg(
+        json_build_array(v.id, v.video_id, v.block_id, v.loop_iteration, v.timeline_position,
+            v.status,
+            CASE WHEN v.id = ANY(CAST(:known AS uuid[])) THEN NULL ELSE v.video_data END)
+        ORDER BY v.loop_iteration, v.timeline_position)
+     FROM timeline_videos v
+     WHERE v.display_id = d.id AND v.status IN ('queued', 'playing')) AS videos
+FROM displays d
+LEFT JOIN timeline_builds b ON b.id = d.active_build_id
+WHERE d.id = ANY(CAST(:display_ids AS text[]))
+""")
+
+_VERSION: Final = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 
 # One statement, so that all parts are of one moment.
 _ADMIN: Final = text("""
@@ -118,6 +143,45 @@ def read_timelines(
         }
         snapshots[display_id] = TimelineSnapshot(value, first.recorded)
     return snapshots
+
+
+class PlayedTimeline(NamedTuple):
+    """A display's snapshot in parts, with the version that orders it among others.
+
+    A row of ``videos`` is (id, post, block, loop, position, status, video).
+    """
+
+    display_id: str
+    state: str
+    build: int | None
+    playlist_id: UUID | None
+    version: str
+    recorded: str | None
+    loop: int
+    position: int
+    written_by: int
+    videos: Sequence[tuple[str, str, str, int, int, str, Any]]
+
+
+def read_played(
+    connection: Connection, display_ids: Collection[str], known: Collection[str]
+) -> list[PlayedTimeline]:
+    """What plays next on these displays, without the videos of the queue rows ``known``."""
+    values = {"display_ids": list(display_ids), "known": list(known), "nothing": NOTHING}
+    return [
+        PlayedTimeline._make([*row[:-1], row.videos or ()])
+        for row in connection.execute(_PLAYED, values)
+    ]
+
+
+def snapshot_version(connection: Connection) -> int:
+    """The version of what this transaction writes to Redis: that of a later one is greater.
+
+    It is the id of the transaction, which must not have changed anything before it acquired the
+    locks of its snapshots.
+    """
+    version: int = connection.execute(_VERSION).scalar_one()
+    return version
 
 
 def admin_snapshot(connection: Connection) -> dict[str, Any]:

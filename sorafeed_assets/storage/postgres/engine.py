@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, select
+import orjson
+from psycopg import Connection as PsycopgConnection
+from psycopg.types.json import set_json_loads
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from sorafeed_assets.domain.errors import SetupError
@@ -20,7 +23,7 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
         # A bitmap of a frequent phrase's posts needs more than the default to stay exact.
         "work_mem": "64MB",
     }
-    return create_engine(
+    engine = create_engine(
         _psycopg(url),
         pool_size=pool_size,
         pool_pre_ping=True,
@@ -30,6 +33,12 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )
+    event.listen(engine, "connect", _read_json_fast)
+    return engine
+
+
+def _read_json_fast(connection: PsycopgConnection[object], _record: object) -> None:
+    set_json_loads(orjson.loads, connection)
 
 
 def ping(engine: Engine) -> None:

@@ -4,7 +4,7 @@ They are held until the transaction ends. A transaction acquires the keys of one
 order, and spaces in the order of their numbers, so that two transactions never deadlock on them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -34,7 +34,25 @@ FROM (
 ) AS keys
 """)
 
+# In the order of ids, and for each in the order of spaces; bool_and would stop at no refusal.
+_TRY_LOCK: Final = text("""
+SELECT id
+FROM unnest(CAST(:ids AS text[])) AS ids (id)
+WHERE (
+    SELECT bool_and(pg_try_advisory_xact_lock(space, hashtext(id)))
+    FROM unnest(CAST(:spaces AS integer[])) AS spaces (space)
+)
+""")
+
 
 def lock(connection: Connection, space: LockSpace, ids: Collection[str]) -> None:
     """Acquire the locks of ``ids`` in ``space``, waiting for their holders."""
     connection.execute(_LOCK, {"space": int(space), "ids": list(ids)})
+
+
+def try_lock(
+    connection: Connection, spaces: Sequence[LockSpace], ids: Collection[str]
+) -> list[str]:
+    """Acquire the locks of ids in all of ``spaces`` without waiting; those that have all."""
+    values = {"spaces": [int(space) for space in spaces], "ids": sorted(set(ids))}
+    return list(connection.scalars(_TRY_LOCK, values))

@@ -1,186 +1,307 @@
-"""SQL of advancing one display: one read, and one statement that does all of it."""
+"""SQL of displays going on: their locks, one read, and one statement that moves all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from sorafeed_assets.storage.timelines.reads import QueueRow
 from sorafeed_assets.storage.timelines.writes import QUEUE_ROWS, NewRow, to_records
 
-# All that advancing needs, in one round trip.
-_HEAD: Final = """
-SELECT d.timeline_position, d.loop_iteration, b.plan,
+# All that advancing needs, in one round trip: of the plan only the picks from the head on. The
+# playlist is locked before its rows are touched, in the order in which a delete locks them.
+# With SKIP LOCKED the blocks whose plays will be counted are locked too, so that nothing waits.
+_HEADS: Final = """
+WITH locked AS MATERIALIZED (
+    SELECT id, timeline_position, loop_iteration, active_build_id
+    FROM displays
+    WHERE id = ANY(CAST(:display_ids AS text[]))
+    ORDER BY id
+    FOR NO KEY UPDATE {skip_locked}
+), built AS MATERIALIZED (
+    SELECT l.id AS display_id, b.playlist_id, b.plan
+    FROM locked AS l JOIN timeline_builds AS b ON b.id = l.active_build_id
+), held AS MATERIALIZED (
+    SELECT id FROM playlists
+    WHERE id IN (SELECT playlist_id FROM built)
+    ORDER BY id
+    FOR KEY SHARE {skip_locked}
+), blocks AS MATERIALIZED (
+    {blocks}
+)
+SELECT d.id, d.timeline_position, d.loop_iteration, h.id AS playlist_id, ahead.picks,
+    NOT EXISTS (
+        SELECT FROM blocks WHERE blocks.display_id = d.id AND NOT blocks.is_free
+    ) AS is_free,
+    d.active_build_id AS build_id,
     (
-        SELECT jsonb_agg(to_jsonb(t) - 'video_data' ORDER BY t.loop_iteration, t.timeline_position)
+        SELECT json_agg(
+            json_build_array(t.id, t.block_id, t.video_id, t.loop_iteration, t.timeline_position,
+                t.queue_slot, t.status)
+            ORDER BY t.loop_iteration, t.timeline_position)
         FROM timeline_videos AS t
         WHERE t.display_id = d.id
     ) AS queue
-FROM displays AS d
-LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
-WHERE d.id = :display_id
-FOR NO KEY UPDATE OF d
+FROM locked AS d
+LEFT JOIN built AS b ON b.display_id = d.id
+LEFT JOIN held AS h ON h.id = b.playlist_id
+LEFT JOIN LATERAL (
+    SELECT json_agg(
+        json_build_array(a.loop, a.place, a.pick -> 'block_id', a.pick -> 'block_position',
+            a.pick -> 'video_id')
+        ORDER BY a.loop, a.place) AS picks
+    FROM (
+        SELECT l.loop, p.place, l.picks -> p.place AS pick
+        FROM (
+            SELECT CAST(e.loop ->> 'loop' AS integer) AS loop, e.loop -> 'picks' AS picks
+            FROM jsonb_array_elements(b.plan -> 'loops') AS e (loop)
+            OFFSET 0
+        ) AS l
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN l.loop = d.loop_iteration THEN d.timeline_position ELSE 0 END
+        ) AS f (first)
+        CROSS JOIN LATERAL generate_series(
+            f.first, least(f.first + :most, jsonb_array_length(l.picks)) - 1
+        ) AS p (place)
+        WHERE l.loop >= d.loop_iteration
+        ORDER BY l.loop, p.place
+        LIMIT :most
+    ) AS a
+) AS ahead ON true
 """
 
-_PLAY: Final = """
-SELECT h.timeline_video_id, h.video_id, h.played_at, h.was_skipped, d.loop_iteration,
-    d.timeline_position, d.current_timeline_video_id, d.current_video_id,
-    (SELECT count(*) FROM timeline_videos WHERE display_id = d.id) AS queued
+_FREE_BLOCKS: Final = """
+    WITH counted AS MATERIALIZED (
+        SELECT DISTINCT t.display_id, t.block_id
+        FROM timeline_videos AS t JOIN locked AS l ON l.id = t.display_id
+        WHERE t.id = ANY(CAST(:entries AS uuid[])) OR t.status = 'playing'
+    ), free AS MATERIALIZED (
+        SELECT id FROM playlist_blocks
+        WHERE id IN (SELECT block_id FROM counted)
+        ORDER BY id
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    SELECT c.display_id, b.id IN (SELECT id FROM free) AS is_free
+    FROM counted AS c JOIN playlist_blocks AS b ON b.id = c.block_id
+"""
+
+_LOAD: Final = text(
+    _HEADS.format(skip_locked="", blocks="SELECT CAST(NULL AS text) AS display_id, true AS is_free")
+)
+_LOAD_FREE: Final = text(_HEADS.format(skip_locked="SKIP LOCKED", blocks=_FREE_BLOCKS))
+
+_PLAYS: Final = text("""
+SELECT h.timeline_video_id, h.display_id, h.video_id, h.played_at, h.was_skipped
 FROM video_history AS h
-JOIN displays AS d ON d.id = h.display_id
-WHERE h.timeline_video_id = :timeline_video_id AND h.display_id = :display_id
-"""
+JOIN unnest(CAST(:display_ids AS text[]), CAST(:entries AS uuid[])) AS a (display_id, entry)
+    ON h.timeline_video_id = a.entry AND h.display_id = a.display_id
+""")
 
-# One round trip, as every display advances this way all day. The playlist is locked before its
-# rows are touched, in the order in which a delete locks them.
-_ADVANCE: Final = f"""
-WITH held AS MATERIALIZED (
-    SELECT id FROM playlists WHERE id = :playlist_id FOR KEY SHARE
+# Plays of one display in one statement are a microsecond apart, so that their order is kept.
+_ADVANCE: Final = text(f"""
+WITH moves AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:moves AS jsonb)) AS m (display_id text,
+        playlist_id uuid, loop_iteration integer, timeline_position integer, loops integer,
+        head_id uuid, head_video_id text, head_block_id uuid)
+), leaving AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:leaving AS jsonb)) AS r (id uuid, turn integer,
+        is_shown boolean, was_skipped boolean, played_at timestamptz)
 ), gone AS (
-    DELETE FROM timeline_videos
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND EXISTS (SELECT FROM held)
-    RETURNING id, video_id, block_id, loop_iteration, status
-), shown AS (
-    SELECT *, coalesce(CAST(:played_at AS timestamptz), statement_timestamp()) AS played_at
-    FROM gone
-    WHERE id = :played OR status = 'playing'
+    DELETE FROM timeline_videos AS t
+    USING leaving AS r
+    WHERE t.id = r.id
+    RETURNING t.id, t.display_id, t.video_id, t.block_id, t.loop_iteration, r.is_shown,
+        r.was_skipped,
+        coalesce(r.played_at, statement_timestamp() + r.turn * interval '1 microsecond')
+            AS played_at
 ), recorded AS (
     INSERT INTO video_history (display_id, video_id, block_id, loop_iteration, played_at,
         timeline_video_id, was_skipped)
-    SELECT :display_id, video_id, block_id, loop_iteration, played_at, id,
-        :skipped OR id <> :played
-    FROM shown
+    SELECT display_id, video_id, block_id, loop_iteration, played_at, id, was_skipped
+    FROM gone
+    WHERE is_shown
     ON CONFLICT (timeline_video_id) DO NOTHING
 ), counted AS (
     UPDATE playlist_blocks AS b
     SET times_played = b.times_played + s.times, last_played_at = s.played_at
     FROM (
         SELECT block_id, count(*) AS times, max(played_at) AS played_at
-        FROM shown
+        FROM gone
+        WHERE is_shown
         GROUP BY block_id
     ) AS s
     WHERE b.id = s.block_id
 ), looped AS (
-    UPDATE playlists AS p SET loop_count = p.loop_count + :loops
-    WHERE p.id IN (SELECT id FROM held) AND :loops > 0
+    UPDATE playlists AS p SET loop_count = p.loop_count + m.loops
+    FROM moves AS m
+    WHERE p.id = m.playlist_id AND m.loops > 0
 ), begun AS (
-    UPDATE timeline_videos SET status = 'playing' WHERE id = :head_id
+    UPDATE timeline_videos AS t SET status = 'playing'
+    FROM moves AS m
+    WHERE t.id = m.head_id
 ), queued AS (
     {QUEUE_ROWS}
 ), moved AS (
-    UPDATE displays
-    SET timeline_position = :position, loop_iteration = :loop,
-        current_timeline_video_id = :head_id, current_video_id = :head_video_id,
-        current_block_id = :head_block_id,
-        current_position = CASE WHEN CAST(:head_id AS uuid) IS NULL THEN NULL ELSE :position END,
-        last_video_start_time = CASE WHEN CAST(:head_id AS uuid) IS NULL
-            THEN last_video_start_time ELSE statement_timestamp() END
-    WHERE id = :display_id
+    UPDATE displays AS d
+    SET timeline_position = m.timeline_position, loop_iteration = m.loop_iteration,
+        current_timeline_video_id = m.head_id, current_video_id = m.head_video_id,
+        current_block_id = m.head_block_id,
+        current_position = CASE WHEN m.head_id IS NULL THEN NULL ELSE m.timeline_position END,
+        last_video_start_time = CASE WHEN m.head_id IS NULL
+            THEN d.last_video_start_time ELSE statement_timestamp() END
+    FROM moves AS m
+    WHERE d.id = m.display_id
 )
-SELECT (SELECT played_at FROM shown WHERE id = :played) AS played_at,
-    (SELECT count(*) FROM queued) AS queued
-"""
+SELECT (SELECT array_agg(id ORDER BY id) FROM gone WHERE is_shown) AS played,
+    (SELECT array_agg(played_at ORDER BY id) FROM gone WHERE is_shown) AS moments,
+    (SELECT array_agg(display_id) FROM queued) AS queued
+""")
+
+
+class QueuedRow(NamedTuple):
+    """A row of a queue, as far as going on needs it."""
+
+    id: str
+    block_id: str
+    video_id: str
+    loop_iteration: int
+    timeline_position: int
+    queue_slot: int
+    status: str
+
+
+class PlannedRow(NamedTuple):
+    """A position of a plan."""
+
+    loop_iteration: int
+    timeline_position: int
+    block_id: str
+    block_position: int
+    video_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a display stands, its queue, and its active plan as stored (None without a build)."""
+    """Where a display stands, its queue, and the positions of its plan from the head on.
 
+    ``playlist_id`` is None without a build, and when the playlist is being deleted. A display that
+    is not ``is_free`` has a block that another transaction is changing.
+    """
+
+    display_id: str
     timeline_position: int
     loop_iteration: int
-    plan: Mapping[str, Any] | None
-    queue: tuple[QueueRow, ...]
+    build_id: int | None
+    playlist_id: UUID | None
+    is_free: bool
+    ahead: tuple[PlannedRow, ...]
+    queue: tuple[QueuedRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PlayRow:
-    """A recorded play, and where its display stands now."""
+    """A recorded play."""
 
     timeline_video_id: UUID
+    display_id: str
     video_id: str
     played_at: datetime
     was_skipped: bool
-    loop_iteration: int
-    timeline_position: int
-    current_timeline_video_id: UUID | None
-    current_video_id: str | None
-    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingRow:
+    """A queue row that goes; one that ``is_shown`` is recorded as a play, now unless told."""
+
+    id: str
+    turn: int
+    is_shown: bool
+    was_skipped: bool
+    played_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One step of a display: the rows that go, the new head, the rows that come."""
+    """Where a display goes: the new head and its place, and how many loops it finished."""
 
     display_id: str
     playlist_id: UUID
-    gone: Sequence[UUID]
-    played: UUID
-    played_at: datetime | None
-    skipped: bool
     loop_iteration: int
     timeline_position: int
-    finished_loops: int
-    head: QueueRow | None
-    new: Sequence[NewRow]
+    loops: int
+    head_id: str | None
+    head_video_id: str | None
+    head_block_id: str | None
 
 
-def load_head(connection: Connection, display_id: str) -> Head | None:
-    """A display's place in its plan, None for an unknown one; its row is locked for a change."""
-    row = connection.execute(text(_HEAD), {"display_id": display_id}).one_or_none()
-    if row is None:
-        return None
-    queue = tuple(_queue_row(line) for line in row.queue or ())
-    return Head(row.timeline_position, row.loop_iteration, row.plan, queue)
+def load_heads(connection: Connection, display_ids: Collection[str], most: int) -> dict[str, Head]:
+    """Displays with the next ``most`` picks of their plans, whose rows are locked for a change.
+
+    Unknown ones are missing.
+    """
+    return _heads(connection.execute(_LOAD, {"display_ids": list(display_ids), "most": most}))
 
 
-def _queue_row(line: Mapping[str, Any]) -> QueueRow:
-    return QueueRow(
-        UUID(line["id"]),
-        line["display_id"],
-        line["build_id"],
-        UUID(line["playlist_id"]),
-        UUID(line["block_id"]),
-        line["video_id"],
-        line["block_position"],
-        line["timeline_position"],
-        line["loop_iteration"],
-        line["queue_slot"],
-        line["status"],
-    )
+def load_free_heads(
+    connection: Connection, display_ids: Collection[str], entries: Collection[UUID], most: int
+) -> dict[str, Head]:
+    """`load_heads` without ever waiting: displays that another transaction changes are missing."""
+    values = {"display_ids": list(display_ids), "entries": list(entries), "most": most}
+    heads = _heads(connection.execute(_LOAD_FREE, values))
+    return {
+        name: head
+        for name, head in heads.items()
+        if head.is_free and (head.playlist_id is not None or not head.queue)
+    }
 
 
-def load_play(connection: Connection, display_id: str, timeline_video_id: UUID) -> PlayRow | None:
-    """The play of a queue row of this display, None when it was not played."""
-    row = connection.execute(
-        text(_PLAY), {"display_id": display_id, "timeline_video_id": timeline_video_id}
-    ).one_or_none()
-    return None if row is None else PlayRow(*row)
+def _heads(rows: Any) -> dict[str, Head]:
+    return {
+        row.id: Head(
+            row.id,
+            row.timeline_position,
+            row.loop_iteration,
+            row.build_id,
+            row.playlist_id,
+            row.is_free,
+            tuple(PlannedRow(*line) for line in row.picks or ()),
+            tuple(QueuedRow(*line) for line in row.queue or ()),
+        )
+        for row in rows
+    }
 
 
-def advance(connection: Connection, move: Move) -> tuple[datetime | None, int]:
-    """Record the plays, top up the queue and move the display, all at once.
+def load_plays(
+    connection: Connection, entries: Sequence[tuple[str, UUID]]
+) -> dict[tuple[str, UUID], PlayRow]:
+    """The plays of these (display, queue row); those that were not played are missing."""
+    if not entries:
+        return {}
+    display_ids, ids = zip(*entries, strict=True)
+    rows = connection.execute(_PLAYS, {"display_ids": list(display_ids), "entries": list(ids)})
+    return {(row.display_id, row.timeline_video_id): PlayRow(*row) for row in rows}
 
-    When it was played, None if the playlist is being deleted; and how many rows were queued.
+
+def advance(
+    connection: Connection,
+    moves: Sequence[Move],
+    leaving: Sequence[LeavingRow],
+    new: Sequence[NewRow],
+) -> tuple[dict[UUID, datetime], Counter[str]]:
+    """Record plays, top up the queues and move the displays, all at once.
+
+    Returns when each row was played, and how many rows were queued for each display.
     """
     row = connection.execute(
-        text(_ADVANCE),
+        _ADVANCE,
         {
-            "display_id": move.display_id,
-            "playlist_id": move.playlist_id,
-            "ids": list(move.gone),
-            "played": move.played,
-            "played_at": move.played_at,
-            "skipped": move.skipped,
-            "loops": move.finished_loops,
-            "loop": move.loop_iteration,
-            "position": move.timeline_position,
-            "head_id": None if move.head is None else move.head.id,
-            "head_video_id": None if move.head is None else move.head.video_id,
-            "head_block_id": None if move.head is None else move.head.block_id,
-            "rows": to_records(move.new),
+            "moves": to_records(moves),
+            "leaving": to_records(leaving),
+            "rows": to_records(new),
         },
     ).one()
-    return row.played_at, row.queued
+    played = dict(zip(row.played or (), row.moments or (), strict=True))
+    return played, Counter(row.queued or ())

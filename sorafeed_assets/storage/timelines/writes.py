@@ -1,10 +1,11 @@
 """Every write to builds and queues; only the timeline service calls these."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.digest import canonical_json
@@ -75,7 +76,7 @@ FROM (
     LEFT JOIN creators AS c ON c.id = p.creator_id
 ) AS new
 WHERE is_there
-RETURNING id
+RETURNING display_id
 """
 
 # current_* always describe the head of the queue.
@@ -149,7 +150,7 @@ class NewRow:
     display_id: str
     build_id: int
     playlist_id: UUID
-    block_id: UUID
+    block_id: UUID | str
     video_id: str
     block_position: int
     timeline_position: int
@@ -261,4 +262,4 @@ def begin_head(connection: Connection, display_id: str, head: UUID) -> bool:
 
 def to_records(rows: Sequence[Any]) -> str:
     """Rows as JSON for `jsonb_to_recordset`."""
-    return canonical_json([asdict(row) for row in rows], str)
+    return orjson.dumps(rows).decode()

@@ -167,6 +167,11 @@ def test_a_timeline_has_the_queue_in_order(engine: Engine, redis: Redis) -> None
     assert videos[0]["status"] == "playing"
 
 
+def _keys_in(redis: Redis) -> list[str]:
+    keys = [*redis.keys("sorafeed:timeline:*"), *redis.keys("sorafeed:playback:*")]
+    return sorted(map(str, keys))
+
+
 def test_displays_that_are_gone_leave_redis(engine: Engine, redis: Redis) -> None:
     for code in ("AAAAAA", "BBBBBB", "CCCCCC"):
         create_display(engine, code, "x")
@@ -174,9 +179,11 @@ def test_displays_that_are_gone_leave_redis(engine: Engine, redis: Redis) -> Non
     delete_display(engine, "AAAAAA")
     delete_display(engine, "BBBBBB")
     assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {}
-    assert sorted(redis.keys("*")) == _keys_of("BBBBBB", "CCCCCC")
+    # The version stays, so that no snapshot from before is written after it.
+    assert redis.exists("sorafeed:version:AAAAAA")
+    assert _keys_in(redis) == _keys_of("BBBBBB", "CCCCCC")
     write_timeline_cache(engine, redis, None, ttl=_TTL)
-    assert sorted(redis.keys("*")) == _keys_of("CCCCCC")
+    assert _keys_in(redis) == _keys_of("CCCCCC")
 
 
 def _keys_of(*codes: str) -> list[str]:

@@ -9,6 +9,7 @@ const AHEAD = 4; // videos loaded before they are needed
 const KEPT = 8; // videos kept to play on without the server
 const STUCK = 6000; // a video without progress for so long is skipped
 const AGAIN = 2000;
+const AT_ONCE = 100; // plays sent together after an outage
 const POLL = 20_000;
 const AWAY = "No connection to the server; playing loaded videos";
 const REFUSED = "This player's token is not accepted. Open the player's link again.";
@@ -83,8 +84,8 @@ function failed(error) {
   if (isRefused) say(REFUSED);
 }
 
-async function post(path, body) {
-  const response = await fetch(`${base}/${path}`, {
+async function post(address, body) {
+  const response = await fetch(address, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
@@ -94,6 +95,19 @@ async function post(path, body) {
   if (isRefusal(response)) throw new TokenRefused();
   if (response.status >= 500 || response.status === 429) throw new Error(`answered ${response.status}`);
   return response;
+}
+
+// How many of these plays, from the first on, need not be sent again.
+async function tell(plays) {
+  if (plays.length > 1) {
+    const response = await post(`/api/plays?display=${code}`, { plays: plays.map((play) => ({ ...play, display: code })) });
+    if (response.status === 200) {
+      const busy = (await response.json()).plays.findIndex((answer) => answer.status >= 500);
+      return busy < 0 ? plays.length : busy;
+    }
+  }
+  await post(`${base}/played`, plays[0]);
+  return 1;
 }
 
 function mark(entry, skipped) {
@@ -108,8 +122,9 @@ async function flush() {
   flushing = true;
   try {
     while (outbox.length) {
-      await post("played", outbox[0]);
-      outbox.shift();
+      const told = await tell(outbox.slice(0, AT_ONCE));
+      if (!told) throw new Error("the display is busy");
+      outbox.splice(0, told);
       localStorage.setItem(OUTBOX, JSON.stringify(outbox));
     }
     await refresh();
@@ -251,7 +266,7 @@ function swap(back, next) {
   document.querySelector("[data-text]").textContent = next.text ?? "";
   document.querySelector("[data-place]").textContent = `${next.creator ? `${next.creator} · ` : ""}position ${next.position + 1}, loop ${next.loop + 1}`;
   view(state === "paused" ? "paused" : "playing");
-  if (next.entry) post("started", { entry: next.entry }).catch(failed);
+  if (next.entry) post(`${base}/started`, { entry: next.entry }).catch(failed);
 }
 
 function ready(screen) {

@@ -1,0 +1,94 @@
+"""The endpoints that plays are told to: one play, and many of many displays."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
+from sorafeed_assets.domain.playlists.playlist import check_display_code
+from sorafeed_assets.services.timelines.advancing import Advance, Play
+from sorafeed_assets.serving.http.errors import kind_of
+from sorafeed_assets.serving.players.requests import display_of, entry_in, json_body
+from sorafeed_assets.serving.state import ServerState
+
+_MOST: Final = 500
+
+
+async def played(request: Request) -> Response:
+    """Record a play, or a skip of a broken file; a repeat gets the same answer.
+
+    Plays that arrive while others are stored share their transaction.
+    """
+    server, code = display_of(request)
+    body = await json_body(request)
+    answer = await server.plays.make(Play(code, entry_in(body), _skipped(body)))
+    if isinstance(answer, SorafeedError):
+        raise answer
+    return _json(_told(answer))
+
+
+async def plays(request: Request) -> Response:
+    """Record many plays of many displays; each is answered for itself."""
+    server: ServerState = request.app.state.server
+    told = _plays(request, await json_body(request))
+    answers = await server.change(lambda: server.commands.mark_all_played(told))
+    return _json(
+        {"plays": [_answer(play, answer) for play, answer in zip(told, answers, strict=True)]}
+    )
+
+
+def _plays(request: Request, body: Mapping[str, Any]) -> list[Play]:
+    given = body.get("plays")
+    if not isinstance(given, list):
+        raise InvalidInputError("plays", "must be a list")
+    if len(given) > _MOST:
+        raise InvalidInputError("plays", f"are {len(given):,}; send at most {_MOST} at once")
+    return [_play(request, f"plays[{number}]", each) for number, each in enumerate(given)]
+
+
+def _play(request: Request, field: str, given: object) -> Play:
+    if not isinstance(given, dict):
+        raise InvalidInputError(field, "must be a JSON object")
+    code = given.get("display")
+    code = check_display_code(code if isinstance(code, str) else "", f"{field}.display")
+    request.state.principal.must_read(code)
+    return Play(code, entry_in(given, f"{field}.entry"), _skipped(given, f"{field}.skipped"))
+
+
+def _skipped(body: Mapping[str, Any], field: str = "skipped") -> bool:
+    skipped = body.get("skipped", False)
+    if not isinstance(skipped, bool):
+        raise InvalidInputError(field, "must be true or false")
+    return skipped
+
+
+def _answer(play: Play, answer: Advance | SorafeedError) -> dict[str, Any]:
+    about = {"display": play.display_id, "entry": str(play.timeline_video_id)}
+    if isinstance(answer, Advance):
+        return {**about, "status": 200, **_told(answer)}
+    kind = kind_of(answer)
+    return {
+        **about,
+        "status": kind.status,
+        "error": {"code": kind.code, "message": str(answer)},
+    }
+
+
+def _told(advance: Advance) -> dict[str, Any]:
+    head = advance.head_timeline_video_id
+    return {
+        "video": advance.video_id,
+        "played_at": advance.played_at.isoformat(),
+        "skipped": advance.skipped,
+        "loop": advance.loop,
+        "position": advance.position,
+        "head": None if head is None else str(head),
+        "queued": advance.queued,
+    }
+
+
+def _json(body: object) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

@@ -1,0 +1,54 @@
+"""What players' requests have in common: the display, the JSON body, the entry."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from starlette.requests import Request
+
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.playlists.playlist import check_display_code
+from sorafeed_assets.serving.state import ServerState
+
+
+def display_of(request: Request) -> tuple[ServerState, str]:
+    """The server, and the display of the path, which the token permits.
+
+    Raises:
+        InvalidInputError: it is no display's code.
+        ForbiddenError: the token is of another display.
+    """
+    code = check_display_code(request.path_params["code"])
+    request.state.principal.must_read(code)
+    return request.app.state.server, code
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The JSON object that a request sends.
+
+    Raises:
+        InvalidInputError: it sends something else.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise InvalidInputError("content-type", f"is {kind!r}; send application/json")
+    try:
+        body = orjson.loads(await request.body())
+    except ValueError:
+        raise InvalidInputError("body", "is not JSON") from None
+    if not isinstance(body, dict):
+        raise InvalidInputError("body", "must be a JSON object")
+    return body
+
+
+def entry_in(body: dict[str, Any], field: str = "entry") -> UUID:
+    """The queue entry that a body names; ``field`` is how an error names it.
+
+    Raises:
+        InvalidInputError: it is no id.
+    """
+    entry = body.get("entry")
+    try:
+        return UUID(entry if isinstance(entry, str) else "")
+    except ValueError:
+        raise InvalidInputError(field, "must be the id of a queue entry") from None

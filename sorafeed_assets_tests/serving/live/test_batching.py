@@ -1,0 +1,91 @@
+"""Changes that come together are made together, and each caller gets its own answer."""
+
+import asyncio
+
+import pytest
+
+from sorafeed_assets.serving.live.batching import BatchedChanges
+
+
+class Doubling:
+    """Doubles numbers, a batch at a time, when it is let go on."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+
+    async def change(self, numbers: list[int]) -> list[int | None]:
+        self.batches.append(numbers)
+        await self.gate.wait()
+        if 13 in numbers:
+            raise ValueError("unlucky")
+        return [None if number == 7 else 2 * number for number in numbers]
+
+    async def alone(self, number: int) -> int:
+        self.batches.append([number])
+        if self.batches.count([number]) > 1:
+            raise ValueError("once only")
+        return 100 * number
+
+
+def test_changes_that_wait_for_one_are_made_together() -> None:
+    async def work() -> None:
+        doubling = Doubling()
+        changes = BatchedChanges(doubling.change, doubling.alone, most=3)
+        first = asyncio.create_task(changes.make(1))
+        await asyncio.sleep(0.01)
+        # A change that is alone does not wait for others to come.
+        assert doubling.batches == [[1]]
+        others = [asyncio.create_task(changes.make(number)) for number in range(2, 7)]
+        await asyncio.sleep(0.01)
+        assert doubling.batches == [[1]]
+        doubling.gate.set()
+        assert await asyncio.gather(first, *others) == [2, 4, 6, 8, 10, 12]
+        assert doubling.batches == [[1], [2, 3, 4], [5, 6]]
+
+    asyncio.run(work())
+
+
+def test_an_error_is_raised_in_its_batch_alone() -> None:
+    async def work() -> None:
+        doubling = Doubling()
+        doubling.gate.set()
+        changes = BatchedChanges(doubling.change, doubling.alone)
+        unlucky = [asyncio.create_task(changes.make(number)) for number in (13, 1)]
+        for found in await asyncio.gather(*unlucky, return_exceptions=True):
+            assert isinstance(found, ValueError)
+        assert await changes.make(1) == 2
+
+    asyncio.run(work())
+
+
+def test_what_is_not_made_together_is_made_alone() -> None:
+    async def work() -> None:
+        doubling = Doubling()
+        doubling.gate.set()
+        changes = BatchedChanges(doubling.change, doubling.alone)
+        made = await asyncio.gather(*map(changes.make, (6, 7, 8)))
+        assert made == [12, 700, 16]
+        assert doubling.batches == [[6, 7, 8], [7]]
+        doubling.batches.append([7])
+        with pytest.raises(ValueError, match="once only"):
+            await changes.make(7)
+
+    asyncio.run(work())
+
+
+def test_a_caller_that_is_cancelled_has_its_change_made() -> None:
+    async def work() -> None:
+        doubling = Doubling()
+        changes = BatchedChanges(doubling.change, doubling.alone)
+        first, leaving, staying = (asyncio.create_task(changes.make(n)) for n in (1, 2, 3))
+        await asyncio.sleep(0.01)
+        for each in (first, leaving):
+            each.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await each
+        doubling.gate.set()
+        assert await staying == 6
+        assert [number for batch in doubling.batches for number in batch] == [1, 2, 3]
+
+    asyncio.run(work())
