@@ -5,7 +5,7 @@ instance in PostgreSQL.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Lock
@@ -35,6 +35,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     AUTO_MATERIALIZE_TAG,
     AUTOMATION_CONDITION_TAG,
+    PARTITION_NAME_TAG,
     PRIORITY_TAG,
 )
 from dagster._serdes import ConfigurableClassData
@@ -102,6 +103,16 @@ def version_tags(
 def range_tags(first: str, last: str) -> dict[str, str]:
     """The tags that make one run cover the partitions from ``first`` to ``last``."""
     return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+
+
+def partition_span(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first and the last partition of a run; None for one without partitions."""
+    if PARTITION_NAME_TAG in tags:
+        return tags[PARTITION_NAME_TAG], tags[PARTITION_NAME_TAG]
+    first, last = (
+        tags.get(tag) for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+    )
+    return None if first is None or last is None else (first, last)
 
 
 def priority_tags(priority: int) -> dict[str, str]:
@@ -226,9 +237,17 @@ def _entry(event: AssetEvent, step: RunStep | None, at: float) -> EventLogEntry:
 
 
 def latest_versions(
-    instance: dg.DagsterInstance, asset: str, *, observed: bool, partitioned: bool
+    instance: dg.DagsterInstance,
+    asset: str,
+    *,
+    observed: bool,
+    partitioned: bool,
+    partitions: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """Partition → the data version that was recorded last; '' for an asset without partitions."""
+    """Partition → the data version that was recorded last; '' for an asset without partitions.
+
+    Of all partitions, or of some.
+    """
     if not partitioned:
         event = instance.get_latest_materialization_event(dg.AssetKey(asset))
         made = event.asset_materialization if event else None
@@ -242,7 +261,8 @@ def latest_versions(
     read = getattr(instance.event_log_storage, "get_latest_tags_by_partition", None)
     if read is None:
         return _latest_by_event(instance, asset, observed=observed)
-    latest = read(dg.AssetKey(asset), kind, [DATA_VERSION_TAG])
+    only = None if partitions is None else sorted(partitions)
+    latest = read(dg.AssetKey(asset), kind, [DATA_VERSION_TAG], asset_partitions=only)
     return {name: tags[DATA_VERSION_TAG] for name, tags in latest.items()}
 
 

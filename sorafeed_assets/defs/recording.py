@@ -39,8 +39,11 @@ from sorafeed_assets.storage.lineage_records import (
     taking,
     waiting_assets,
 )
+from sorafeed_assets.storage.lists import count_displays
 
 _AT_ONCE: Final = 1_000
+# So many partitions are looked up one by one: what that costs does not depend on the wall.
+_FEW: Final = 20
 _EARLIER: Final = timedelta(minutes=5)
 
 
@@ -57,6 +60,21 @@ class RecordedAsset:
         if self.partitions is None:
             return None
         return set(self.partitions.get_partition_keys(dynamic_partitions_store=instance))
+
+    def existing(self, instance: dg.DagsterInstance, partitions: Collection[str]) -> set[str]:
+        """Those of ``partitions`` that exist; all of them for an asset without."""
+        if self.partitions is DISPLAYS and len(partitions) <= _FEW:
+            name = str(DISPLAYS.name)
+            return {key for key in partitions if instance.has_dynamic_partition(name, key)}
+        keys = self.partition_keys(instance)
+        return set(partitions) if keys is None else keys & set(partitions)
+
+
+@dataclass(slots=True)
+class FollowedDisplays:
+    """How many displays there were when Dagster's partitions were made those that exist."""
+
+    number: int | None = None
 
 
 def recorded_assets(graph: AssetGraph) -> list[RecordedAsset]:
@@ -81,16 +99,25 @@ def follow_displays(connections: Connections, instance: dg.DagsterInstance) -> N
 
 
 def record_waiting(
-    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+    connections: Connections,
+    instance: dg.DagsterInstance,
+    assets: Sequence[RecordedAsset],
+    followed: FollowedDisplays | None = None,
 ) -> int:
     """Record all that waits, asset by asset in the order given; how many records that were.
 
-    Displays that exist are made partitions first, and those that do not exist none.
+    Displays that exist are made partitions first, and those that do not exist none. A caller that
+    keeps ``followed`` between calls reads all displays only when their number is another one.
     """
-    # Also when nothing waits: of a display that was deleted there is no record.
-    follow_displays(connections, instance)
+    followed = followed or FollowedDisplays()
     with connections.engine.connect() as connection:
+        number = count_displays(connection)
         waiting = waiting_assets(connection)
+    # Also when nothing waits: of a display that was deleted there is no record. Where another one
+    # came meanwhile, its record waits, and `record_asset` finds that it is no partition.
+    if number != followed.number:
+        follow_displays(connections, instance)
+        followed.number = number
     return sum(
         record_asset(connections, instance, asset) for asset in assets if asset.name in waiting
     )
@@ -111,15 +138,14 @@ def record_asset(
     recorded = 0
     while True:
         with taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records:
-            keys = asset.partition_keys(instance)
-            if asset.partitions is DISPLAYS and not {r.partition for r in records} <= (
-                keys or set()
-            ):
+            wanted = {record.partition for record in records}
+            keys = asset.existing(instance, wanted)
+            if asset.partitions is DISPLAYS and keys != wanted:
                 # A display came after the partitions were looked at.
                 follow_displays(connections, instance)
-                keys = asset.partition_keys(instance)
+                keys = asset.existing(instance, wanted)
             # A partition that Dagster does not have, as of a future day, gets no event.
-            new = [r for r in records if keys is None or r.partition in keys]
+            new = [record for record in records if record.partition in keys]
             there = _already_recorded(instance, asset, [r for r in new if r.attempts > 1])
             new = [record for record in new if record.id not in there]
             if new:

@@ -64,6 +64,7 @@ def materialize_all(
             )
             _run(definitions, instance, report, request)
         connections.settler.settle_changed()
+        connections.settler.cache_overview()
         mend(connections, instance, assets)
         record_waiting(connections, instance, assets)
     finally:

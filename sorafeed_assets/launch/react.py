@@ -24,7 +24,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.mend import mend
-from sorafeed_assets.defs.recording import RecordedAsset, record_waiting, recorded_assets
+from sorafeed_assets.defs.recording import (
+    FollowedDisplays,
+    RecordedAsset,
+    record_waiting,
+    recorded_assets,
+)
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import uncached_displays
@@ -90,6 +95,7 @@ class React:
         self._stop = Event()
         self._woken = Event()
         self._tried = _Tried()
+        self._followed = FollowedDisplays()
 
     @property
     def is_leading(self) -> bool:
@@ -196,7 +202,7 @@ class React:
 
     def _record(self) -> None:
         if self.is_leading:
-            record_waiting(self._connections, self._instance, self._assets)
+            record_waiting(self._connections, self._instance, self._assets, self._followed)
 
     def _mend(self) -> None:
         while not self.is_leading:

@@ -1,22 +1,29 @@
 """What every asset holds, read from where it is stored; and records that are missing, mended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from datetime import date
+from typing import Final, NamedTuple
 
 from redis import Redis
 from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.errors import UnavailableError
-from sorafeed_assets.services.cache.lineage import cached_versions
+from sorafeed_assets.services.cache import lineage as cache
 from sorafeed_assets.services.counts import lineage as counts
 from sorafeed_assets.services.counts.terms import terms_change
 from sorafeed_assets.services.playlists.editing import active_versions
 from sorafeed_assets.services.settle import PER_DISPLAY
 from sorafeed_assets.storage.cache.redis import redis_errors
 from sorafeed_assets.storage.counts.daily import applied_revisions
-from sorafeed_assets.storage.lineage_records import NOTHING, waiting_assets, waiting_partitions
+from sorafeed_assets.storage.lineage_records import (
+    NOTHING,
+    Change,
+    waiting_assets,
+    waiting_partitions,
+)
 from sorafeed_assets.storage.playlists.changes import changed_displays
+from sorafeed_assets.storage.playlists.rows import display_ids
 from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.timelines.queues import built_versions
 
@@ -57,13 +64,23 @@ class StoredLineage:
         return is_number and int(applied) <= int(recorded) <= int(version)
 
 
-def read_stored(engine: Engine, redis: Redis | None) -> StoredLineage:
-    """Read what every asset holds, of one moment; without Redis its assets are left out."""
+class Only(NamedTuple):
+    """One asset, and some of its partitions or all."""
+
+    asset: str
+    partitions: Collection[str] | None = None
+
+
+def read_stored(engine: Engine, redis: Redis | None, only: Only | None = None) -> StoredLineage:
+    """Read what every asset holds, of one moment; without Redis its assets are left out.
+
+    With ``only`` nothing else is read.
+    """
     with snapshot(engine) as connection:
-        versions = _database_versions(connection)
+        versions = _database_versions(connection, only)
         waiting = {
             asset: frozenset(waiting_partitions(connection, asset))
-            for asset in waiting_assets(connection)
+            for asset in ([only.asset] if only else waiting_assets(connection))
         }
         unsettled = frozenset(changed_displays(connection))
         applied = {
@@ -72,29 +89,46 @@ def read_stored(engine: Engine, redis: Redis | None) -> StoredLineage:
         if redis is not None:
             try:
                 with redis_errors(redis):
-                    versions |= cached_versions(redis, versions["display_timelines"])
+                    versions |= _cached_versions(connection, redis, only)
             except UnavailableError:
                 pass
     return StoredLineage(versions, waiting, unsettled, applied)
 
 
-def _database_versions(connection: Connection) -> dict[str, dict[str, str]]:
-    changes = [
-        *counts.posts_changes(connection, None),
-        *counts.counts_changes(connection, None),
-        counts.pools_change(connection),
-        counts.totals_change(connection),
-        terms_change(connection),
-    ]
-    versions: dict[str, dict[str, str]] = {}
-    for change in changes:
-        versions.setdefault(change.asset, {})[change.partition] = change.data_version
-    active = active_versions(connection)
-    return {
-        POSTS: {},
-        counts.DAILY: {},
-        **versions,
-        "playlists": active,
-        "active_playlists": active,
-        "display_timelines": built_versions(connection),
+def _database_versions(connection: Connection, only: Only | None) -> dict[str, dict[str, str]]:
+    partitions = only.partitions if only else None
+
+    def days() -> list[date] | None:
+        return None if partitions is None else [date.fromisoformat(day) for day in partitions]
+
+    readers: dict[str, Callable[[], Iterable[Change]]] = {
+        POSTS: lambda: counts.posts_changes(connection, days()),
+        counts.DAILY: lambda: counts.counts_changes(connection, days()),
+        counts.POOLS: lambda: [counts.pools_change(connection)],
+        counts.TOTALS: lambda: [counts.totals_change(connection)],
+        counts.TERMS: lambda: [terms_change(connection)],
     }
+    versions = {
+        asset: {change.partition: change.data_version for change in read()}
+        for asset, read in readers.items()
+        if only is None or only.asset == asset
+    }
+    if only is None or only.asset in {"playlists", "active_playlists"}:
+        active = active_versions(connection, partitions)
+        versions |= {"playlists": active, "active_playlists": active}
+    if only is None or only.asset == "display_timelines":
+        versions["display_timelines"] = built_versions(connection, partitions)
+    return versions
+
+
+def _cached_versions(
+    connection: Connection, redis: Redis, only: Only | None
+) -> dict[str, dict[str, str]]:
+    readers: dict[str, Callable[[], dict[str, str]]] = {
+        cache.COUNTS: lambda: cache.cached_totals(redis),
+        cache.TIMELINES: lambda: cache.cached_timelines(
+            redis, display_ids(connection, only.partitions if only else None)
+        ),
+        cache.ADMIN: lambda: cache.cached_overview(redis),
+    }
+    return {asset: read() for asset, read in readers.items() if only is None or only.asset == asset}

@@ -116,9 +116,13 @@ def test_automation_is_on_by_default(definitions: dg.Definitions) -> None:
         dg.DefaultSensorStatus.RUNNING,
     )
     schedules = {s.name: (s.cron_schedule, s.default_status) for s in repository.schedule_defs}
-    assert schedules == {"hourly_counts": ("0 * * * *", dg.DefaultScheduleStatus.RUNNING)}
+    assert schedules == {
+        "hourly_counts": ("0 * * * *", dg.DefaultScheduleStatus.RUNNING),
+        "hourly_checks": ("30 * * * *", dg.DefaultScheduleStatus.RUNNING),
+    }
     jobs = {job.name: job.tags.get("dagster/priority") for job in repository.get_all_jobs()}
-    assert {"refresh_counts": "5", "rebuild_displays": "10"}.items() <= jobs.items()
+    priorities = {"refresh_counts": "5", "rebuild_displays": "10", "check_displays": "5"}
+    assert priorities.items() <= jobs.items()
 
 
 def test_a_rebuild_is_a_run_of_the_assets(definitions: dg.Definitions) -> None:
@@ -137,6 +141,13 @@ def test_every_check_runs_with_a_job(definitions: dg.Definitions) -> None:
         for step in definitions.resolve_job_def(name).all_node_defs
     }
     assert {check.replace(":", "_") for check in CHECKS} <= steps
+
+
+def test_every_check_of_displays_runs_over_the_whole_wall(definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def("check_displays")
+    of_displays = {name for name, (_, partition, _) in GRAPH.items() if partition == DISPLAY}
+    wanted = {name.replace(":", "_") for name in CHECKS if name.partition(":")[0] in of_displays}
+    assert {step.name for step in job.all_node_defs} == wanted
 
 
 def test_work_is_retried_and_the_heavy_part_goes_one_at_a_time(

@@ -1,15 +1,15 @@
 """Checks of the caches: they hold what Postgres holds, and every key has a life."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import dagster as dg
 
-from sorafeed_assets.defs.checking import Check
+from sorafeed_assets.defs.checking import Check, DisplayCheck, Problems
 from sorafeed_assets.defs.common import check_result
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.cache.write import check_count_cache, check_timeline_cache
 from sorafeed_assets.services.counts.reads import term_totals
-from sorafeed_assets.services.playlists.editing import list_displays
 
 
 def _count_cache_equals_view(connections: Connections) -> dg.AssetCheckResult:
@@ -19,11 +19,8 @@ def _count_cache_equals_view(connections: Connections) -> dg.AssetCheckResult:
     return check_result(problems, len(term_totals(connections.engine)))
 
 
-def _timeline_cache_equals_queue(connections: Connections) -> dg.AssetCheckResult:
-    names = [display.id for display in list_displays(connections.engine)]
-    problems = check_timeline_cache(connections.engine, connections.redis, names)
-    lines = [f"{display}: {text}" for display, texts in problems.items() for text in texts]
-    return check_result(lines, len(names))
+def _timeline_cache_equals_queue(connections: Connections, displays: Sequence[str]) -> Problems:
+    return check_timeline_cache(connections.engine, connections.redis, displays)
 
 
 CHECKS: Final = (
@@ -33,7 +30,7 @@ CHECKS: Final = (
         "Every total of the view is cached as it is, with a life of at most the setting's.",
         _count_cache_equals_view,
     ),
-    Check(
+    DisplayCheck(
         "timeline_cache",
         "timeline_cache_equals_queue",
         "Every display's snapshot is its queue as Postgres has it, and will expire.",

@@ -1,7 +1,11 @@
-"""`lineage_is_true`: what Dagster has recorded of an asset is what is stored, a check of each."""
+"""`lineage_is_true`: what Dagster has recorded of an asset is what is stored, a check of each.
+
+It looks at the partitions of its run, and in a run without partitions at all of them.
+"""
 
 import dagster as dg
 
+from sorafeed_assets.defs.checking import checked_partitions
 from sorafeed_assets.defs.common import check_result, plain_failures
 from sorafeed_assets.defs.lineage.compare import read_lineage
 from sorafeed_assets.defs.recording import RecordedAsset
@@ -26,7 +30,8 @@ def _build(asset: RecordedAsset) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]
     ) -> dg.AssetCheckResult:
         with plain_failures():
-            lineage = read_lineage(connections, context.instance, [asset])
+            partitions = checked_partitions(context, asset.name, asset.partitions)
+            lineage = read_lineage(connections, context.instance, [asset], partitions)
         return check_result(
             lineage.differing.values(), lineage.recorded + lineage.waiting + lineage.differ
         )

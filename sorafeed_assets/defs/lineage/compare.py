@@ -1,7 +1,7 @@
 """What is stored, compared with what Dagster has recorded, for every asset and partition."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ import dagster as dg
 from sorafeed_assets.defs.dagster_internals import latest_versions
 from sorafeed_assets.defs.recording import RecordedAsset
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.lineage import StoredLineage, read_stored
+from sorafeed_assets.services.lineage import Only, StoredLineage, read_stored
 from sorafeed_assets.storage.lineage_records import NOTHING
 
 # Between reading one side and the other a change may be recorded: a difference has to last.
@@ -40,14 +40,20 @@ class Lineage:
 
 
 def read_lineage(
-    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+    connections: Connections,
+    instance: dg.DagsterInstance,
+    assets: Sequence[RecordedAsset],
+    partitions: Collection[str] | None = None,
 ) -> Lineage:
-    """Compare all partitions of ``assets``; those that differ are looked at again."""
+    """Compare all partitions of ``assets``; those that differ are looked at again.
+
+    With ``partitions`` only these, of a single asset.
+    """
     lasting: dict[Key, str] | None = None
     for look in range(_LOOKS):
         if look:
             time.sleep(_PAUSE_SECONDS)
-        found = _look(connections, instance, assets)
+        found = _look(connections, instance, assets, partitions)
         lasting = {
             key: text for key, text in found.differing.items() if lasting is None or key in lasting
         }
@@ -57,17 +63,28 @@ def read_lineage(
 
 
 def _look(
-    connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
+    connections: Connections,
+    instance: dg.DagsterInstance,
+    assets: Sequence[RecordedAsset],
+    partitions: Collection[str] | None,
 ) -> Lineage:
-    stored = read_stored(connections.engine, connections.redis)
+    only = Only(assets[0].name, partitions) if len(assets) == 1 else None
+    stored = read_stored(connections.engine, connections.redis, only)
     recorded = waiting = 0
     differing: dict[Key, str] = {}
     for asset in assets:
-        keys = asset.partition_keys(instance)
         if asset.name not in stored.versions:
             continue
+        if partitions is None:
+            keys = asset.partition_keys(instance)
+        else:
+            keys = asset.existing(instance, partitions)
         latest = latest_versions(
-            instance, asset.name, observed=asset.is_observed, partitioned=keys is not None
+            instance,
+            asset.name,
+            observed=asset.is_observed,
+            partitioned=keys is not None,
+            partitions=partitions,
         )
         here = stored.versions[asset.name]
         for partition in (here.keys() | latest.keys()) if keys is None else keys:

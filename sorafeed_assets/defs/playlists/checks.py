@@ -1,22 +1,19 @@
 """Checks of activation."""
 
+from collections.abc import Sequence
 from typing import Final
 
-import dagster as dg
-
-from sorafeed_assets.defs.checking import Check
-from sorafeed_assets.defs.common import check_result
+from sorafeed_assets.defs.checking import DisplayCheck, Problems
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.playlists.editing import check_activation
 
 
-def _one_active_playlist(connections: Connections) -> dg.AssetCheckResult:
-    problems = check_activation(connections.engine)
-    return check_result([f"{d}: {problem}" for d, problem in problems.items()], len(problems))
+def _one_active_playlist(connections: Connections, displays: Sequence[str]) -> Problems:
+    return check_activation(connections.engine, displays)
 
 
 CHECKS: Final = (
-    Check(
+    DisplayCheck(
         "active_playlists",
         "one_active_playlist",
         "A display with playlists has exactly one active, and no newer one waits.",

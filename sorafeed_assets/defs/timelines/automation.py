@@ -11,6 +11,7 @@ import dagster as dg
 
 from sorafeed_assets.defs.common import (
     DISPLAYS,
+    HOURLY_PRIORITY,
     PLAYLIST_PRIORITY,
     plain_failures,
     run_over_displays,
@@ -28,7 +29,9 @@ from sorafeed_assets.services.unsettled import (
 )
 
 JOB_NAME: Final = "rebuild_displays"
+CHECKS_JOB_NAME: Final = "check_displays"
 ASSETS: Final = ("active_playlists", "display_timelines", "timeline_cache")
+_OBSERVED: Final = "playlists"
 # A queue may run low again and again for the same reason.
 _AGAIN: Final = timedelta(minutes=1)
 # What `react` would have done by now.
@@ -39,13 +42,41 @@ def build_rebuild_displays() -> AssetJob:
     """The job that activates, plans, publishes and caches displays."""
     return dg.define_asset_job(
         JOB_NAME,
-        # What is only observed is no step of the job; its checks are.
-        selection=dg.AssetSelection.assets(*ASSETS, "admin_snapshot")
-        | dg.AssetSelection.checks_for_assets("playlists"),
+        # What is only observed is no step of the job; its checks are. The admin snapshot is of all
+        # displays: it has a condition of its own, and no run of one display pays for it.
+        selection=dg.AssetSelection.assets(*ASSETS)
+        | dg.AssetSelection.checks_for_assets(_OBSERVED),
         description="Activate, plan, publish and cache displays: those of the config, or all of"
-        " the run's partitions.",
+        " the run's partitions; then check these.",
         tags=PLAYLIST_PRIORITY,
     )
+
+
+def build_check_displays() -> AssetJob:
+    """The job that checks every display, and changes none."""
+    return dg.define_asset_job(
+        CHECKS_JOB_NAME,
+        selection=dg.AssetSelection.checks_for_assets(_OBSERVED, *ASSETS),
+        description="Check every display: its activation, plan, queue, cache and lineage.",
+        tags=HOURLY_PRIORITY,
+    )
+
+
+@dg.schedule(
+    name="hourly_checks",
+    cron_schedule="30 * * * *",
+    job_name=CHECKS_JOB_NAME,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def hourly_checks(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Check the whole wall.
+
+    A run of displays checks those displays, and what `sorafeed react` settles is checked by no
+    run: this finds what both miss. Every hour, because a screen should not be wrong for longer,
+    and half an hour away from `hourly_counts`, because both read much of PostgreSQL.
+    """
+    return dg.RunRequest()
 
 
 @dg.sensor(

@@ -77,21 +77,25 @@ def admin_version(value: str) -> str:
     return content_digest(value)
 
 
-def cached_versions(redis: Redis, display_ids: Collection[str]) -> dict[str, dict[str, str]]:
-    """Asset → partition → the data version of what Redis holds.
+def cached_totals(redis: Redis) -> dict[str, str]:
+    """The data version of the totals that Redis holds."""
+    return {WHOLE: counts_version(read_values(redis, sorted(matching_keys(redis, COUNT_KEYS))))}
+
+
+def cached_timelines(redis: Redis, display_ids: Collection[str]) -> dict[str, str]:
+    """Display → the data version of the snapshot that Redis holds.
 
     What Redis has lost, or what another program wrote there, has the version ``none``.
     """
-    keys = sorted(matching_keys(redis, COUNT_KEYS))
-    totals = read_values(redis, keys)
     ordered = sorted(display_ids)
-    timelines = read_values(redis, [timeline_key(name) for name in ordered])
-    admin = read_values(redis, [ADMIN_KEY]).get(ADMIN_KEY)
-    return {
-        COUNTS: {WHOLE: counts_version(totals)},
-        TIMELINES: {name: _version_in(timelines.get(timeline_key(name))) for name in ordered},
-        ADMIN: {WHOLE: NOTHING if admin is None else admin_version(admin)},
-    }
+    found = read_values(redis, [timeline_key(name) for name in ordered])
+    return {name: _version_in(found.get(timeline_key(name))) for name in ordered}
+
+
+def cached_overview(redis: Redis) -> dict[str, str]:
+    """The data version of the admin snapshot that Redis holds, or ``none``."""
+    found = read_values(redis, [ADMIN_KEY]).get(ADMIN_KEY)
+    return {WHOLE: NOTHING if found is None else admin_version(found)}
 
 
 def _version_in(snapshot: str | None) -> str:

@@ -303,15 +303,19 @@ def pending_activations(engine: Engine) -> set[str]:
         return set(sql.undecided_displays(connection))
 
 
-def check_activation(engine: Engine) -> dict[str, str]:
-    """What is wrong with which playlist is active, per display; reads only."""
+def check_activation(engine: Engine, display_ids: Collection[str]) -> dict[str, list[str]]:
+    """What is wrong with which playlist of these displays is active; reads only."""
     with engine.connect() as connection:
-        many = sql.several_active(connection)
-    waiting = pending_activations(engine)
-    return {
-        **dict.fromkeys(waiting, "a newer playlist waits to be activated, or none is active"),
-        **dict.fromkeys(many, "has several active playlists"),
-    }
+        many = sql.several_active(connection, display_ids)
+        waiting = sql.undecided_displays(connection, display_ids)
+    problems: dict[str, list[str]] = {}
+    for names, text in (
+        (waiting, "a newer playlist waits to be activated, or none is active"),
+        (many, "has several active playlists"),
+    ):
+        for name in names:
+            problems.setdefault(name, []).append(text)
+    return problems
 
 
 def _check_drafts(drafts: Sequence[BlockDraft]) -> None:

@@ -291,8 +291,11 @@ def _array(ids: Collection[str] | None) -> list[str] | None:
     return None if ids is None else sorted(set(ids))
 
 
-def several_active(connection: Connection) -> list[str]:
-    """Displays with more than one active playlist, which the index should make impossible."""
+def several_active(connection: Connection, ids: Collection[str] | None = None) -> list[str]:
+    """Those of these displays, or of all, with more than one active playlist.
+
+    The index should make that impossible.
+    """
     statement = (
         select(playlists.c.display_id)
         .where(playlists.c.is_active)
@@ -300,4 +303,6 @@ def several_active(connection: Connection) -> list[str]:
         .having(func.count() > 1)
         .order_by(playlists.c.display_id)
     )
+    if ids is not None:
+        statement = statement.where(playlists.c.display_id.in_(ids))
     return list(connection.scalars(statement))

@@ -62,6 +62,7 @@ ORDER BY id
 _BUILT: Final = text("""
 SELECT d.id, b.content_hash
 FROM displays AS d LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
+WHERE CAST(:ids AS text[]) IS NULL OR d.id = ANY(CAST(:ids AS text[]))
 ORDER BY d.id
 """)
 
@@ -121,9 +122,12 @@ def load_plan_problems(
     return {row.id: row.plan_problem for row in connection.execute(_PLAN_PROBLEMS, asked)}
 
 
-def built_versions(connection: Connection) -> dict[str, str]:
-    """Display → the content hash of its active build, or ``none``."""
-    return {row.id: row.content_hash or NOTHING for row in connection.execute(_BUILT)}
+def built_versions(
+    connection: Connection, display_ids: Collection[str] | None = None
+) -> dict[str, str]:
+    """Display → the content hash of its active build, or ``none``; of some displays or of all."""
+    asked = {"ids": None if display_ids is None else list(display_ids)}
+    return {row.id: row.content_hash or NOTHING for row in connection.execute(_BUILT, asked)}
 
 
 def wrong_formats(connection: Connection, picks: Collection[tuple[int, str, str]]) -> set[int]:
