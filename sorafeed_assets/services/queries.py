@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Engine, Row
+import orjson
+from sqlalchemy import Connection, Engine, Row
 
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.errors import InvalidInputError
@@ -17,6 +18,7 @@ from sorafeed_assets.domain.text import check_storable
 from sorafeed_assets.storage import lists as stored
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
+from sorafeed_assets.storage.display_json import TOTAL_MARK, Field
 from sorafeed_assets.storage.lists import After, DisplayOrder
 
 _MAX_SEARCH: Final = 200
@@ -159,6 +161,46 @@ class Page(Generic[_Record]):
     has_previous: bool
 
 
+class DisplayJson(NamedTuple):
+    """A display as JSON, in each shape that was asked for."""
+
+    id: str
+    name: str
+    created_at: datetime
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _AskedPage:
+    """A page of displays as it was asked for: the checked search, and the sort key to go on at."""
+
+    order: DisplayOrder
+    search: str | None
+    key: Sequence[object] | None
+    listed: PageList
+
+    @classmethod
+    def of_arguments(
+        cls, order: DisplayOrder, search: str | None, first: int, after: str | None
+    ) -> "_AskedPage":
+        check_first(first)
+        search = _checked_search(search)
+        of = PageList("displays", order, search)
+        kinds: tuple[type[str], ...] = (str,) if order is DisplayOrder.CODE else (str, str)
+        key: Sequence[object] | None = None if after is None else of.key(after, *kinds)
+        if key is not None and order is DisplayOrder.NEWEST:
+            key = (_moment(str(key[0])), key[1])
+        return cls(order, search, key, of)
+
+    def cursor(self, display: DisplayRecord | DisplayJson) -> str:
+        if self.order is DisplayOrder.CODE:
+            return self.listed.cursor([display.id])
+        is_by_name = self.order is DisplayOrder.NAME
+        return self.listed.cursor(
+            [display.name if is_by_name else str(display.created_at), display.id]
+        )
+
+
 class Queries:
     """The reads. A method makes a fixed number of queries, however many ids it gets."""
 
@@ -169,27 +211,45 @@ class Queries:
         self, order: DisplayOrder, search: str | None, first: int, after: str | None
     ) -> Page[DisplayRecord]:
         """A page of displays."""
-        check_first(first)
-        search = _checked_search(search)
-        of = PageList("displays", order, search)
-        kinds: tuple[type[str], ...] = (str,) if order is DisplayOrder.CODE else (str, str)
-        key: Sequence[object] | None = None if after is None else of.key(after, *kinds)
-        if key is not None and order is DisplayOrder.NEWEST:
-            key = (_moment(str(key[0])), key[1])
+        asked = _AskedPage.of_arguments(order, search, first, after)
         with self._engine.connect() as connection:
-            codes = stored.display_page(connection, order, search, key, first + 1)
+            codes = stored.display_page(connection, order, asked.search, asked.key, first + 1)
             rows = stored.load_displays(connection, codes[:first])
         records = {record.id: record for record in _records(DisplayRecord, rows)}
-
-        def sort_key(record: DisplayRecord) -> tuple[str, ...]:
-            if order is DisplayOrder.CODE:
-                return (record.id,)
-            is_by_name = order is DisplayOrder.NAME
-            return (record.name if is_by_name else str(record.created_at), record.id)
-
         there = [records[code] for code in codes[:first] if code in records]
-        listed = [(of.cursor(sort_key(record)), record) for record in there]
+        listed = [(asked.cursor(record), record) for record in there]
         return Page(listed, len(codes) > first, after is not None)
+
+    def display_json_page(
+        self,
+        shapes: Sequence[tuple[Field, ...]],
+        order: DisplayOrder,
+        search: str | None,
+        first: int,
+        after: str | None,
+    ) -> Page[DisplayJson]:
+        """The same page as JSON, in each of ``shapes``.
+
+        One statement, and a second one for totals of searches that are not written as their terms.
+        """
+        asked = _AskedPage.of_arguments(order, search, first, after)
+        with self._engine.connect() as connection:
+            rows = stored.display_json_page(
+                connection, shapes, order, asked.search, asked.key, first + 1
+            )
+            found = [
+                DisplayJson(row.id, row.name, row.created_at, tuple(row[3:]))
+                for row in rows[:first]
+            ]
+            texts = _with_totals(connection, [text for each in found for text in each.texts])
+        listed = [
+            (
+                asked.cursor(each),
+                each._replace(texts=tuple(texts[len(shapes) * n : len(shapes) * (n + 1)])),
+            )
+            for n, each in enumerate(found)
+        ]
+        return Page(listed, len(rows) > first, after is not None)
 
     def count_displays(self) -> int:
         """How many displays there are."""
@@ -324,6 +384,24 @@ class Queries:
             if match.post_id in found
         ]
         return Page(listed, len(matches) > first, after is not None)
+
+
+def _with_totals(connection: Connection, texts: Sequence[str]) -> list[str]:
+    """JSON with the totals where it is marked that they are missing."""
+    parts = [text.split(TOTAL_MARK) for text in texts]
+    # Every second part is enclosed in marks.
+    missing = {part: orjson.loads(part) for split in parts for part in split[1::2]}
+    if not missing:
+        return list(texts)
+    terms = {part: _term(search) for part, (search, _, _) in missing.items()}
+    totals = stored.totals_of(connection, {term for term in terms.values() if term})
+    found: dict[str, str] = {}
+    for part, (_, format_, seen) in missing.items():
+        total = totals.get((terms[part] or "", format_))
+        found[part] = "null" if total is None else str(max(0, total - (seen or 0)))
+    return [
+        "".join(found[part] if at % 2 else part for at, part in enumerate(split)) for split in parts
+    ]
 
 
 @lru_cache(maxsize=10_000)

@@ -6,10 +6,23 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, RowMapping, or_, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    RowMapping,
+    Select,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from sorafeed_assets.domain.catalog.search import like_pattern
 from sorafeed_assets.storage.counts.jobs import PROBLEM
+from sorafeed_assets.storage.display_json import Field, display_json
 from sorafeed_assets.storage.postgres.tables import displays
 
 
@@ -148,22 +161,56 @@ def display_page(
     size: int,
 ) -> list[str]:
     """The codes of the next ``size`` displays; ``after`` is the sort key of the last one."""
-    c = displays.c
-    keys = {
-        DisplayOrder.CODE: (c.id,),
-        DisplayOrder.NAME: (c.name, c.id),
-        DisplayOrder.NEWEST: (c.created_at, c.id),
-    }[order]
-    is_descending = order is DisplayOrder.NEWEST
-    statement = select(c.id).limit(size)
-    statement = statement.order_by(*(key.desc() if is_descending else key for key in keys))
+    statement = _page(select(displays.c.id), displays, order, search, after, size)
+    return list(connection.scalars(statement))
+
+
+def display_json_page(
+    connection: Connection,
+    shapes: Sequence[tuple[Field, ...]],
+    order: DisplayOrder,
+    search: str | None,
+    after: Sequence[Any] | None,
+    size: int,
+) -> Sequence[Row[Any]]:
+    """The next ``size`` displays: id, name, created_at, and their JSON in each of ``shapes``."""
+    d = _page(select(displays), displays, order, search, after, size).subquery("d")
+    texts: list[ColumnElement[str]] = [literal_column(display_json(shape)) for shape in shapes]
+    statement = select(d.c.id, d.c.name, d.c.created_at, *texts)
+    return connection.execute(statement.order_by(*_order(d, order))).all()
+
+
+def _page(
+    statement: Select[Any],
+    table: FromClause,
+    order: DisplayOrder,
+    search: str | None,
+    after: Sequence[Any] | None,
+    size: int,
+) -> Select[Any]:
+    c = table.c
     if search:
         pattern = like_pattern(search)
         statement = statement.where(or_(c.name.ilike(pattern), c.id.ilike(pattern)))
     if after is not None:
-        row, last = tuple_(*keys), tuple_(*after)
-        statement = statement.where(row < last if is_descending else row > last)
-    return list(connection.scalars(statement))
+        row, last = tuple_(*_keys(table, order)), tuple_(*after)
+        statement = statement.where(row < last if order is DisplayOrder.NEWEST else row > last)
+    # Written out: for a size that it does not know the planner would plan each time anew.
+    return statement.order_by(*_order(table, order)).limit(literal_column(str(int(size))))
+
+
+def _keys(table: FromClause, order: DisplayOrder) -> tuple[ColumnElement[Any], ...]:
+    c = table.c
+    return {
+        DisplayOrder.CODE: (c.id,),
+        DisplayOrder.NAME: (c.name, c.id),
+        DisplayOrder.NEWEST: (c.created_at, c.id),
+    }[order]
+
+
+def _order(table: FromClause, order: DisplayOrder) -> list[ColumnElement[Any]]:
+    keys = _keys(table, order)
+    return [key.desc() for key in keys] if order is DisplayOrder.NEWEST else list(keys)
 
 
 def load_displays(connection: Connection, ids: Collection[str] | None = None) -> Sequence[Row[Any]]:

@@ -38,6 +38,7 @@ from sorafeed_assets.domain.errors import (
 from sorafeed_assets.serving.graphql.context import Context, stored_but
 from sorafeed_assets.serving.graphql.fast_fields import FastFieldContext
 from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, check_size
+from sorafeed_assets.serving.graphql.listing import listing_of
 from sorafeed_assets.serving.graphql.text import check_document, check_variables
 from sorafeed_assets.serving.http.errors import (
     INTERNAL,
@@ -67,10 +68,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A valid document, and the operation to execute."""
+    """A valid document, the operation to execute, and its variables, coerced."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
+    variables: Mapping[str, Any]
 
     @property
     def is_query(self) -> bool:
@@ -140,7 +142,7 @@ class Executor:
             check_size(document, operation, values)
         except (QueryTooLargeError, InvalidInputError) as error:
             raise NotExecutedError([GraphQLError(str(error), original_error=error)]) from error
-        return Prepared(document, operation)
+        return Prepared(document, operation, values)
 
     def _document(self, query: str) -> DocumentNode:
         known = self._documents.get(query)
@@ -169,15 +171,7 @@ class Executor:
         """Execute an operation: a query for at most 15 s, a mutation until it ends."""
         try:
             async with asyncio.timeout(_TIME_SECONDS if prepared.is_query else None):
-                outcome = execute(
-                    self._schema,
-                    prepared.document,
-                    context_value=context,
-                    variable_values=dict(request.variables),
-                    operation_name=request.operation_name,
-                    execution_context_class=FastFieldContext,
-                )
-                result = outcome if isinstance(outcome, ExecutionResult) else await outcome
+                result = await self._result(prepared, request, context)
         except TimeoutError:
             late = UnavailableError(f"the query took longer than {_TIME_SECONDS:g} s; ask for less")
             error = GraphQLError(str(late), original_error=late)
@@ -197,6 +191,25 @@ class Executor:
             body["data"] = result.data
         failures = tuple(error.original_error or error for error in errors)
         return Executed(body, failures, context.has_changed)
+
+    async def _result(
+        self, prepared: Prepared, request: Request, context: Context
+    ) -> ExecutionResult:
+        if prepared.is_query:
+            listing = listing_of(
+                self._schema, prepared.document, prepared.operation, prepared.variables
+            )
+            if listing is not None:
+                return await listing.execute(context)
+        outcome = execute(
+            self._schema,
+            prepared.document,
+            context_value=context,
+            variable_values=dict(request.variables),
+            operation_name=request.operation_name,
+            execution_context_class=FastFieldContext,
+        )
+        return outcome if isinstance(outcome, ExecutionResult) else await outcome
 
     @staticmethod
     def format_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
