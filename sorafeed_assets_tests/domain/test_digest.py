@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.digest import canonical_json, content_digest, text_digest
+from sorafeed_assets.domain.digest import SetDigest, canonical_json, content_digest, text_digest
 from sorafeed_assets.domain.playlists.playlist import Block, FetchMode, playlist_version
 from sorafeed_assets.domain.timelines.record import content_hash
 from sorafeed_assets_tests.domain.plans import POSTS, TERMS, block, schedule_of
@@ -66,3 +68,19 @@ def test_many_plans_have_the_hashes_they_always_had() -> None:
         result, _ = schedule_of(blocks, catalogue, played, window=rng.randint(1, 10))
         hashes.append(content_hash(result.schedule, playlist_version(blocks)))
     assert content_digest(hashes) == "cab508c7c2ea6260eddd5d65ac8a4029"
+
+
+@given(st.lists(st.sets(st.text())))
+def test_a_set_has_one_digest_whatever_its_history(states: list[set[str]]) -> None:
+    digest, held = SetDigest(), set[str]()
+    for state in states:
+        digest = digest.changed(state - held, held - state)
+        held = state
+        assert digest == SetDigest().changed(held, ()) == SetDigest.parse(str(digest))
+
+
+def test_a_set_has_the_digest_it_always_had() -> None:
+    written = str(SetDigest().changed(["cat", "dog -é"], ()))
+    assert written == "2-a29158f24040e5ddab4e6d30dccd6764"
+    assert SetDigest.parse("none") is None
+    assert SetDigest.parse(content_digest(["cat"])) is None

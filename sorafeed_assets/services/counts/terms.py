@@ -13,13 +13,19 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.catalog.search import SearchQuery, parse_query
-from sorafeed_assets.domain.digest import content_digest
+from sorafeed_assets.domain.digest import SetDigest
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.services.counts.lineage import counts_changes, pools_change
 from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.storage.counts import terms as stored
 from sorafeed_assets.storage.counts.jobs import add_jobs
-from sorafeed_assets.storage.lineage_records import WHOLE, Change, hold_asset, write_changes
+from sorafeed_assets.storage.lineage_records import (
+    WHOLE,
+    Change,
+    head_version,
+    hold_asset,
+    write_changes,
+)
 from sorafeed_assets.storage.postgres.retry import retried
 
 ASSET: Final = "search_terms"
@@ -65,20 +71,38 @@ def follow_terms(connection: Connection, display_ids: Collection[str] | None) ->
     if new:
         add_jobs(connection, new, int(Priority.PLAYED))
     removed = _drop_unused(connection, None if display_ids is None else {t for _, t in gone})
-    if added or removed or display_ids is None:
-        write_changes(connection, [terms_change(connection, added, removed)])
-    return TermsSync(added, removed, problems)
+    if display_ids is None:
+        write_changes(connection, [terms_change(connection, len(added), len(removed))])
+    elif added or removed:
+        _record(connection, added, removed)
+    return TermsSync(len(added), len(removed), problems)
+
+
+def _record(connection: Connection, added: Collection[str], removed: Collection[str] = ()) -> None:
+    """Record what `search_terms` holds after a change, without reading what stayed.
+
+    The caller holds the asset: the last record is what it held before.
+    """
+    before = SetDigest.parse(head_version(connection, ASSET))
+    if before is None:
+        change = terms_change(connection, len(added), len(removed))
+    else:
+        change = _change(before.changed(added, removed), len(added), len(removed))
+    write_changes(connection, [change])
 
 
 def terms_change(connection: Connection, added: int = 0, removed: int = 0) -> Change:
-    """What `search_terms` holds now: its data version is a digest of the terms in order."""
-    terms = stored.tracked(connection)
+    """What `search_terms` holds now: its data version is a digest of the terms."""
+    return _change(SetDigest().changed(stored.tracked(connection), ()), added, removed)
+
+
+def _change(digest: SetDigest, added: int, removed: int) -> Change:
     return Change(
         ASSET,
         WHOLE,
-        content_digest(terms),
+        str(digest),
         {"playlists": _BY_EVENT},
-        {"dagster/row_count": len(terms), "added": added, "removed": removed},
+        {"dagster/row_count": digest.size, "added": added, "removed": removed},
     )
 
 
@@ -100,22 +124,22 @@ def _wanted(
     return wanted, pairs, tuple(problems)
 
 
-def _drop_unused(connection: Connection, terms: Collection[str] | None) -> int:
+def _drop_unused(connection: Connection, terms: Collection[str] | None) -> list[str]:
     """Remove what is unused of ``terms``, or of all; the counts that go with it are recorded."""
     unused = stored.unused(connection, terms) if terms is None or terms else []
     if not unused:
-        return 0
+        return []
     try:
         with connection.begin_nested():
             stored.keep_counting_away(connection)
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable):
             raise
-        return 0
+        return []
     removed = stored.remove_terms(connection, unused)
     if removed:
         write_changes(connection, [*counts_changes(connection, None), pools_change(connection)])
-    return len(removed)
+    return removed
 
 
 @retried
@@ -130,11 +154,11 @@ def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
 
 def _track(connection: Connection, query: SearchQuery, priority: int) -> bool:
     hold_asset(connection, ASSET)
-    is_new = stored.add_terms(connection, [query]) > 0
-    if is_new:
-        write_changes(connection, [terms_change(connection, added=1)])
+    added = stored.add_terms(connection, [query])
+    if added:
+        _record(connection, added)
     add_jobs(connection, [query.term], priority)
-    return is_new
+    return bool(added)
 
 
 @retried
@@ -165,7 +189,7 @@ def unwatch_term(engine: Engine, search: str) -> str:
         if not stored.unwatch(connection, term):
             raise NotFoundError(f"{term!r} is not watched")
         if removed := _drop_unused(connection, {term}):
-            write_changes(connection, [terms_change(connection, removed=removed)])
+            _record(connection, (), removed)
     return term
 
 

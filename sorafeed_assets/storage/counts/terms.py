@@ -71,13 +71,13 @@ def searches_of(
     return [tuple(row) for row in connection.execute(_SEARCHES, {"ids": _array(display_ids)})]
 
 
-def add_terms(connection: Connection, queries: Collection[SearchQuery]) -> int:
-    """Track searches; how many were not tracked before."""
+def add_terms(connection: Connection, queries: Collection[SearchQuery]) -> list[str]:
+    """Track searches; the terms that were not tracked before."""
     rows = [
         {"term": query.term, "phrase": query.phrase, "exclusions": list(query.exclusions)}
         for query in sorted(queries, key=lambda query: query.term)
     ]
-    return sum(connection.execute(_ADD, row).rowcount for row in rows)
+    return [str(row["term"]) for row in rows if connection.execute(_ADD, row).rowcount]
 
 
 def tracked(connection: Connection, terms: Collection[str] | None = None) -> list[str]:

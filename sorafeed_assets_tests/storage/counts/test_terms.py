@@ -22,14 +22,14 @@ from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.wall import add_display, add_playlist
 
 
-def _add(engine: Engine, *searches: str) -> int:
+def _add(engine: Engine, *searches: str) -> list[str]:
     with engine.begin() as connection:
         return add_terms(connection, [parse_query(search) for search in searches])
 
 
 def test_a_term_is_added_once(engine: Engine) -> None:
-    assert _add(engine, "cat -dog", "fox") == 2
-    assert _add(engine, "fox", "owl") == 1
+    assert _add(engine, "cat -dog", "fox") == ["cat -dog", "fox"]
+    assert _add(engine, "fox", "owl") == ["owl"]
     with engine.connect() as connection:
         assert tracked(connection) == ["cat -dog", "fox", "owl"]
         assert tracked(connection, ["owl", "bee", "fox"]) == ["fox", "owl"]
