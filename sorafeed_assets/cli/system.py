@@ -165,7 +165,7 @@ def _print_status(status: Status) -> None:
 
 
 def react(data_dir: DataDir = None) -> None:
-    """Settle what changes, count new terms, and record in Dagster, until Ctrl-C.
+    """Settle changes, apply posts, count new terms, and record in Dagster, until Ctrl-C.
 
     Several may run; one does the work, and another takes over within a second of its end.
     """

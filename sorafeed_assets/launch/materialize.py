@@ -63,7 +63,8 @@ def materialize_all(
                 instance.get_dynamic_partitions(str(DISPLAYS.name)),
             )
             _run(definitions, instance, report, request)
-        connections.settler.settle_changed()
+        while connections.settler.settle_changed():
+            pass
         connections.settler.cache_overview()
         mend(connections, instance, assets)
         record_waiting(connections, instance, assets)

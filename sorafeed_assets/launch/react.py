@@ -1,4 +1,4 @@
-"""`sorafeed react`: settles what has changed, counts new terms, and records in Dagster.
+"""`sorafeed react`: settles what changed, applies posts, counts new terms, records in Dagster.
 
 Several may run. One leads: it holds a lease that it renews several times a second, so that another
 takes over within a second of its end. Two that lead for a moment do no harm: displays are settled
@@ -31,17 +31,30 @@ from sorafeed_assets.defs.recording import (
     recorded_assets,
 )
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.services.timelines.prefetching import PlanEnds
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import uncached_displays
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.catalog.outbox import waiting_kinds
+from sorafeed_assets.storage.counts.jobs import CHANNEL as JOBS_CHANNEL
 from sorafeed_assets.storage.lineage_records import end_lease, renew_lease
 from sorafeed_assets.storage.playlists.changes import CHANNEL
+from sorafeed_assets.storage.reactions import drop_old
 
 _LEASE: Final = "react"
 _LEASE_LIFE: Final = timedelta(seconds=0.75)
 _RENEW_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 1.0
+# Changes that come one after the other are settled together.
+_GATHER_SECONDS: Final = 0.005
+# Posts notify nobody, which would make their commits wait for each other: react looks for them.
+_POSTS_SECONDS: Final = 0.1
+# New posts only make counts grow: they are applied together. Edits and deletes are not waited for.
+_NEW_POSTS_SECONDS: Final = 1.0
+_OVERVIEW_SECONDS: Final = 30.0
 _QUEUES_SECONDS: Final = 5.0
+# A play waits for no more displays than these.
+_PLANNED_AT_ONCE: Final = 25
 _MEND_SECONDS: Final = 60.0
 # A display that cannot be planned is not tried again for the same reason before this.
 _SAME_AGAIN_SECONDS: Final = 60.0
@@ -94,8 +107,17 @@ class React:
         self._leads = Event()
         self._stop = Event()
         self._woken = Event()
+        self._jobs_came = Event()
+        # Whether totals and their cache hold what was counted: a process may end in between.
+        self._is_caught_up = False
+        self._applied_at = 0.0
+        self._overview_at = 0.0
+        self._overview_is_old = False
         self._tried = _Tried()
         self._followed = FollowedDisplays()
+        window = self._connections.settings.window
+        self._plan_ends = PlanEnds(self._connections.engine, window=window)
+        self._ending = _Tried()
 
     @property
     def is_leading(self) -> bool:
@@ -106,6 +128,7 @@ class React:
         """End `run` soon."""
         self._stop.set()
         self._woken.set()
+        self._jobs_came.set()
 
     def run(self) -> None:
         """React until `stop` is called; an error of one round is logged, and the next begins."""
@@ -116,7 +139,9 @@ class React:
                 ("listen", self._listen, 0.0),
                 ("settle", self._settle, 0.0),
                 ("queues", self._look_at_queues, _QUEUES_SECONDS),
-                ("count", self._count, _LOOK_SECONDS),
+                ("prefetch", self._plan_ahead, _LOOK_SECONDS),
+                ("count", self._count, 0.0),
+                ("posts", self._apply_posts, _POSTS_SECONDS),
                 ("record", self._record, _LOOK_SECONDS),
                 ("mend", self._mend, _MEND_SECONDS),
             )
@@ -157,26 +182,30 @@ class React:
         if leads and not self.is_leading:
             _log.info("this process leads now")
             self._woken.set()
+            self._jobs_came.set()
         if leads:
             self._leads.set()
         else:
             self._leads.clear()
 
     def _listen(self) -> None:
-        """Wake the settling when a change is committed; a proxy may never tell of one."""
+        """Wake settling and counting when a change is committed; a proxy may never tell of one."""
         url = make_url(str(self._connections.settings.database_url)).set(drivername="postgresql")
         with psycopg.connect(
             url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5
         ) as connection:
-            connection.execute(f"LISTEN {CHANNEL}")
+            woken = {CHANNEL: self._woken, JOBS_CHANNEL: self._jobs_came}
+            for channel in woken:
+                connection.execute(f"LISTEN {channel}")
             while not self._stop.is_set():
-                for _ in connection.notifies(timeout=_LOOK_SECONDS, stop_after=1):
-                    self._woken.set()
+                for notice in connection.notifies(timeout=_LOOK_SECONDS, stop_after=1):
+                    woken[notice.channel].set()
                 # A lost connection is noticed here, not by silence.
                 connection.execute("SELECT")
 
     def _settle(self) -> None:
-        self._woken.wait(_LOOK_SECONDS)
+        if self._woken.wait(_LOOK_SECONDS):
+            self._stop.wait(_GATHER_SECONDS)
         self._woken.clear()
         if self.is_leading:
             while self._connections.settler.settle_changed() and not self._stop.is_set():
@@ -196,9 +225,39 @@ class React:
         if due:
             self._connections.settler.settle(due)
 
+    def _plan_ahead(self) -> None:
+        """Plan the next loop of displays whose plan is about to end, some at a time."""
+        if not self.is_leading:
+            return
+        due = self._ending.due(self._plan_ends.ending())
+        for start in range(0, len(due), _PLANNED_AT_ONCE):
+            some = due[start : start + _PLANNED_AT_ONCE]
+            self._connections.settler.plan_ahead(some, self._plan_ends.ahead)
+
     def _count(self) -> None:
+        self._jobs_came.wait(_LOOK_SECONDS)
+        self._jobs_came.clear()
         if self.is_leading:
-            self._connections.settler.count_waiting_terms()
+            while self._connections.settler.count_waiting_terms() and not self._stop.is_set():
+                pass
+
+    def _apply_posts(self) -> None:
+        """Apply posts that came, changed or went; the displays that wait then are settled."""
+        if not self.is_leading:
+            self._is_caught_up = False
+            return
+        with self._engine.connect() as connection:
+            kinds = waiting_kinds(connection)
+        now = time.monotonic()
+        is_due = kinds - {"insert"} or (kinds and now - self._applied_at >= _NEW_POSTS_SECONDS)
+        if is_due or not self._is_caught_up:
+            catch_up, self._is_caught_up = not self._is_caught_up, False
+            self._applied_at, self._overview_is_old = now, True
+            self._connections.settler.apply_posts(catch_up=catch_up)
+            self._is_caught_up = True
+        if self._overview_is_old and now - self._overview_at >= _OVERVIEW_SECONDS:
+            self._overview_at, self._overview_is_old = now, False
+            self._connections.settler.cache_overview()
 
     def _record(self) -> None:
         if self.is_leading:
@@ -208,6 +267,9 @@ class React:
         while not self.is_leading:
             if self._stop.wait(_RENEW_SECONDS):
                 return
+        self._is_caught_up = False
+        with self._engine.begin() as connection:
+            drop_old(connection)
         mended = mend(self._connections, self._instance, self._assets)
         if mended:
             _log.warning("mended what was not recorded: %s", ", ".join(sorted(mended)))

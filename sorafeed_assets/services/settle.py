@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 from typing import Final
 
@@ -35,8 +36,9 @@ from sorafeed_assets.services.cache.write import (
     write_timeline_cache,
 )
 from sorafeed_assets.services.counts.jobs import run_count_jobs
+from sorafeed_assets.services.counts.reads import refresh_days
 from sorafeed_assets.services.counts.terms import TermsSync, follow_terms, sync_search_terms
-from sorafeed_assets.services.counts.totals import audit_totals
+from sorafeed_assets.services.counts.totals import audit_totals, refresh_totals
 from sorafeed_assets.services.playlists.editing import activate
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
@@ -51,16 +53,20 @@ from sorafeed_assets.storage.cache.redis import (
 from sorafeed_assets.storage.lineage_records import forget_partitions
 from sorafeed_assets.storage.playlists.changes import (
     begin_settling,
-    changed_displays,
     end_settling,
+    next_displays,
 )
 from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
 from sorafeed_assets.storage.playlists.rows import lock_displays
+from sorafeed_assets.storage.reactions import Reaction, add_reactions
 from sorafeed_assets.storage.timelines.queues import load_plan_problems
 
 PER_DISPLAY: Final = ("playlists", "active_playlists", "display_timelines", "timeline_cache")
 """The assets that are partitioned by display."""
 _CHUNK: Final = 100
+# What only new posts changed is planned a few displays at a time: an edit that comes meanwhile
+# waits for no more than these, nor does a play.
+_LESS_URGENT: Final = 25
 
 _log: Final = logging.getLogger(__name__)
 
@@ -144,10 +150,17 @@ class Settler:
         return settled
 
     def settle_changed(self, most: int = 1_000) -> Settled | None:
-        """Settle the displays that wait in `display_changes`; None when none does."""
+        """Settle the next displays that wait in `display_changes`; None when none does.
+
+        Urgent ones go first. Of others only those are written that have another plan or queue.
+        """
         with self._engine.connect() as connection:
-            waiting = changed_displays(connection, most)
-        return self.settle(waiting, DISPLAYS_TAG) if waiting else None
+            waiting, is_urgent = next_displays(connection, most, _LESS_URGENT)
+        if not waiting:
+            return None
+        if is_urgent:
+            return self.settle(waiting, DISPLAYS_TAG)
+        return self._settle_quietly(waiting)
 
     def activate(self, display_ids: Collection[str]) -> None:
         """Only the first step: make the right playlists active. Changes stay to be settled."""
@@ -159,7 +172,19 @@ class Settler:
                 begin_settling(connection, chunk)
                 activate(connection, chunk)
 
-    def publish(self, display_ids: Collection[str]) -> Settled:
+    def plan_ahead(self, display_ids: Collection[str], ahead: int) -> Settled:
+        """Settle displays, with plans that reach at least ``ahead`` picks."""
+        return self._settle_quietly(display_ids, ahead)
+
+    def _settle_quietly(self, display_ids: Collection[str], ahead: int = 0) -> Settled:
+        """Settle displays, and write and tell only what is another than before."""
+        settled = self.publish(display_ids, ahead=ahead)
+        tags = [DISPLAYS_TAG] if settled.gone else []
+        tags += [TERMS_TAG] if settled.terms_changed else []
+        self.snapshot([*settled.changed, *settled.gone], *tags)
+        return settled
+
+    def publish(self, display_ids: Collection[str], *, ahead: int = 0) -> Settled:
         """All that happens in the database: activate, plan, publish, track terms, record.
 
         One transaction for some displays at a time; a display that cannot be planned stays on its
@@ -167,6 +192,7 @@ class Settler:
         """
         gone: set[str] = set()
         told: set[str] = set()
+        reacted: dict[str, tuple[datetime, datetime]] = {}
         terms_changed = False
 
         @contextmanager
@@ -183,10 +209,10 @@ class Settler:
             missing = [name for name in chunk if name not in found]
             if missing:
                 forget_partitions(connection, PER_DISPLAY, missing)
-            end_settling(connection, seen)
+            reacted.update(end_settling(connection, seen))
             gone.update(missing)
 
-        outcomes = self._timelines.repopulate(display_ids, around)
+        outcomes = self._timelines.repopulate(display_ids, around, ahead=ahead)
         if told:
             self.tell(*map(display_tag, told))
         built: dict[str, BuildOutcome] = {}
@@ -196,7 +222,21 @@ class Settler:
                 built[name] = outcome
             elif not isinstance(outcome, NotFoundError):
                 failed[name] = outcome
-        return Settled(built, failed, tuple(sorted(gone)), terms_changed)
+        settled = Settled(built, failed, tuple(sorted(gone)), terms_changed)
+        self._note_reactions(
+            [Reaction(name, *reacted[name]) for name in settled.changed if name in reacted]
+        )
+        return settled
+
+    def _note_reactions(self, reactions: Sequence[Reaction]) -> None:
+        """Store how soon displays reacted; the figures are worth no failure."""
+        if not reactions:
+            return
+        try:
+            with self._engine.begin() as connection:
+                add_reactions(connection, reactions)
+        except SQLAlchemyError as error:
+            _log.warning("how soon displays reacted is not stored: %s", error)
 
     def snapshot(self, display_ids: Collection[str], *tags: str) -> None:
         """Write the snapshots of displays and tell all servers.
@@ -239,15 +279,17 @@ class Settler:
         """
         write_timeline_cache(self._engine, self._redis, display_ids, ttl=self._ttl, tags=tags)
 
-    def cache_counts(self) -> None:
+    def cache_counts(self, *, prolong: bool = True) -> None:
         """Write the totals to Redis, unless they are wrong.
+
+        Without ``prolong`` only those that changed.
 
         Raises:
             CountsAuditError: they contradict themselves; Redis keeps the old ones.
             UnavailableError: Redis does not answer.
         """
         audit_totals(self._engine)
-        write_count_cache(self._engine, self._redis, ttl=self._ttl)
+        write_count_cache(self._engine, self._redis, ttl=self._ttl, prolong=prolong)
 
     def cache_overview(self) -> None:
         """Write what the admin page opens with.
@@ -285,13 +327,26 @@ class Settler:
         if counted:
             self.write_counts()
             self.tell(TERMS_TAG)
-            self.settle_changed()
+            while self.settle_changed():
+                pass
         return counted
 
-    def write_counts(self) -> None:
+    def apply_posts(self, *, catch_up: bool = False) -> int:
+        """Apply the waiting changes of posts to counts, pools, totals and caches; how many.
+
+        The displays whose plans they may change wait in `display_changes` then. New terms are
+        left to `count_waiting_terms`: their first count may take long. To ``catch_up`` totals are
+        written to Redis even if they did not change: a process may have ended in between.
+        """
+        refresh = refresh_days(self._engine, None, pool_size=self._pool_size, new_terms=False)
+        if refresh_totals(self._engine).changed or catch_up:
+            self.write_counts(prolong=False)
+        return refresh.changes
+
+    def write_counts(self, *, prolong: bool = True) -> None:
         """Write the totals to Redis; what it does not take now is written when it is back."""
         try:
-            self.cache_counts()
+            self.cache_counts(prolong=prolong)
         except CountsAuditError as error:
             _log.error("the totals are not cached: %s", error)  # it says all
         except (UnavailableError, SQLAlchemyError) as error:

@@ -39,6 +39,7 @@ _JOBS_EVERY: Final = 1.0
 _TOKENS_EVERY: Final = 2.0
 _MEMORY_EVERY: Final = 5.0
 _KEYS_EVERY: Final = 600.0
+_REACTIONS_EVERY: Final = 1.0
 _CHANNEL_EVERY: Final = 0.25
 _CHANNEL_SECONDS: Final = 3.0
 _WARM_AGAIN: Final = 1.0
@@ -113,6 +114,7 @@ def start_background(server: ServerState) -> None:
     background.repeat("jobs", partial(_count, server), _JOBS_EVERY)
     background.repeat("tokens", server.confirm_tokens, _TOKENS_EVERY)
     background.repeat("memory", server.expire_responses, _MEMORY_EVERY)
+    background.repeat("reactions", partial(_store_reactions, server), _REACTIONS_EVERY)
     background.repeat("keys", partial(_expire_keys, server), _KEYS_EVERY)
 
 
@@ -135,6 +137,10 @@ async def _warm(server: ServerState) -> None:
 async def _note_calls(server: ServerState) -> None:
     await players.note_calls(server, _SILENCE)
     await server.change(server.commands.settler.retry_unwritten)
+
+
+async def _store_reactions(server: ServerState) -> None:
+    await server.run_job(lambda: server.reactions.store(server.job_engine))
 
 
 async def _expire_keys(server: ServerState) -> None:

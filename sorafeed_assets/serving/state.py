@@ -37,6 +37,7 @@ from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
 from sorafeed_assets.serving.live.changes import Hub, Listener
 from sorafeed_assets.serving.live.connection import create_channel_client, create_read_client
+from sorafeed_assets.serving.live.reactions import Reactions
 from sorafeed_assets.serving.live.response_cache import ResponseCache
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
 from sorafeed_assets.settings import Settings
@@ -87,6 +88,7 @@ class ServerState:
             settings.api_answer_seconds, size_of=lambda answer: len(answer.body)
         )
         self.hub = Hub()
+        self.reactions = Reactions(self.metrics)
         self.tokens = TokenCache()
         self.stored_tokens = BatchedReads(self._find_tokens)
         rate = settings.api_calls_per_second

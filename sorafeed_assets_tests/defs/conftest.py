@@ -154,6 +154,7 @@ def nothing_is_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sensors leave fresh changes to `react`; here they are alone."""
     for module in (counts_automation, timelines_automation):
         monkeypatch.setattr(module, "_LATE", timedelta())
+    monkeypatch.setattr(counts_automation, "_LEFT_ALONE", timedelta())
 
 
 def bring_up_to_date(connections: Connections) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.defs import requests
 from sorafeed_assets.defs.common import run_over_days
+from sorafeed_assets.defs.counts import automation
 from sorafeed_assets.defs.dagster_internals import range_tags
 from sorafeed_assets.defs.timelines.automation import ASSETS
 from sorafeed_assets.domain.automation import INSERTS_WORTH_A_REFRESH
@@ -109,6 +110,21 @@ def test_new_posts_wait_for_the_hour_until_they_are_many(engine: Engine, wall: D
     assert refreshed.success
     key = "sorafeed:count:cat video:mixed"
     assert wall.connections.redis.get(key) == str(12 + INSERTS_WORTH_A_REFRESH)
+
+
+def test_what_came_just_now_is_left_to_react(
+    engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall.record()
+    monkeypatch.setattr(automation, "_LEFT_ALONE", timedelta(minutes=1))
+    run(engine, "UPDATE sora_posts SET text = 'a bird' WHERE id = 'p_cat_video_0_0003'")
+    watch_term(engine, "bird")
+    wall.record()
+    assert wall.tick("new_posts") == []
+    late = "now() - interval '2 minutes'"
+    run(engine, f"UPDATE catalog_changes SET changed_at = {late}")
+    (refreshed,) = wall.tick("new_posts")
+    assert refreshed.success
 
 
 def test_new_posts_waits_neither_for_edits_nor_for_new_terms(engine: Engine, wall: Dagster) -> None:

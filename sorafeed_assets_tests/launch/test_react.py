@@ -5,109 +5,37 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
-from threading import Thread
 
 import dagster as dg
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, create_engine, text
 
-from sorafeed_assets.definitions import build_definitions
-from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG
-from sorafeed_assets.defs.lineage.compare import read_lineage
-from sorafeed_assets.defs.recording import recorded_assets
-from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch import react as react_module
-from sorafeed_assets.launch.dagster_home import environment, open_instance
-from sorafeed_assets.launch.embedded import EmbeddedPostgres
-from sorafeed_assets.launch.react import React
+from sorafeed_assets.launch.dagster_home import environment
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.services.timelines.prefetching import PlanEnds
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import count_key, timeline_key
 from sorafeed_assets.storage.playlists.changes import CHANNEL
 from sorafeed_assets_tests.catalogue import run, videos_of
 from sorafeed_assets_tests.cli.running import environment as command_environment
 from sorafeed_assets_tests.cli.running import start, wait_until
-from sorafeed_assets_tests.dagster_instance import dagster_database
-from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+from sorafeed_assets_tests.launch.reacting import (
+    WAITING,
+    add_wall,
+    assert_recorded_once,
+    events_of,
+    is_quiet,
+    reacting,
+)
+from sorafeed_assets_tests.wall import add_display, add_playlist
 
 _HOLDER = "SELECT holder FROM leases WHERE name = 'react' AND expires_at > clock_timestamp()"
-_WAITING = "SELECT FROM lineage_records WHERE recorded_at IS NULL"
-_UNSETTLED = "SELECT FROM display_changes"
-# The first mending records each day without posts; ended before that is recorded, it would wait.
-_MENDED = """
-SELECT FROM lineage_records WHERE asset = 'video_counts_daily' AND partition = '2026-01-01'
-"""
-
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@pytest.fixture
-def addressed(settings: Settings, postgres: EmbeddedPostgres) -> Iterator[Settings]:
-    with dagster_database(settings, postgres) as found:
-        yield found
-
-
-@pytest.fixture
-def instance(addressed: Settings) -> Iterator[dg.DagsterInstance]:
-    with open_instance(addressed) as opened:
-        yield opened
-
-
-@contextmanager
-def reacting(settings: Settings, instance: dg.DagsterInstance) -> Iterator[React]:
-    """A `React` in this process that leads."""
-    process = React(settings, instance)
-    thread = Thread(target=process.run)
-    thread.start()
-    try:
-        wait_until(lambda: process.is_leading, "the lease")
-        yield process
-    finally:
-        process.stop()
-        thread.join(60)
-        assert not thread.is_alive()
-
-
-def events_of(instance: dg.DagsterInstance, asset: str) -> list[str]:
-    """The lineage records that Dagster's events of an asset name, newest first."""
-    key = dg.AssetKey(asset)
-    events = [
-        record.asset_materialization or record.asset_observation
-        for fetch in (instance.fetch_materializations, instance.fetch_observations)
-        for record in fetch(key, limit=10_000).records
-    ]
-    return [(event.tags or {})[LINEAGE_TAG] for event in events if event is not None]
-
-
-def assert_recorded_once(settings: Settings, instance: dg.DagsterInstance) -> None:
-    """What is stored is recorded, nothing waits, and no record is named by two events."""
-    connections = Connections(settings)
-    assets = recorded_assets(build_definitions(settings, connections).resolve_asset_graph())
-    lineage = read_lineage(connections, instance, assets)
-    connections.close()
-    assert lineage.differing == {}
-    assert lineage.waiting == 0
-    twice = Counter(record for asset in assets for record in events_of(instance, asset.name))
-    assert twice
-    assert [record for record, events in twice.items() if events > 1] == []
-
-
-def is_quiet(engine: Engine) -> bool:
-    """Whether nothing has still to be settled, mended or recorded."""
-    return bool(run(engine, _MENDED)) and not run(engine, _UNSETTLED) and not run(engine, _WAITING)
-
-
-def add_wall(engine: Engine) -> None:
-    add_posts(engine, "cat video", 12)
-    add_display(engine, "AAAAA1")
-    add_playlist(engine, "AAAAA1", [("cat video", 8)])
 
 
 def test_what_plain_sql_writes_is_played_cached_and_recorded(
@@ -222,7 +150,7 @@ def test_dagster_away_lets_records_wait_and_nothing_else(
         wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
         wait_until(lambda: redis.exists(timeline_key("AAAAA1")), "a snapshot")
         wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "12", "a count")
-        assert run(engine, _WAITING)
+        assert run(engine, WAITING)
         with admin.begin() as connection:
             connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         wait_until(lambda: is_quiet(engine), "nothing to wait")
@@ -264,7 +192,7 @@ def test_a_kill_between_giving_and_marking_records_nothing_twice(
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
         assert events_of(instance, asset)
-        assert run(engine, _WAITING)
+        assert run(engine, WAITING)
     with reacting(addressed, instance):
         wait_until(lambda: is_quiet(engine), "nothing to wait")
     assert_recorded_once(addressed, instance)
@@ -277,6 +205,8 @@ _LOOPS: dict[str, tuple[object, str]] = {
     "settle": (Settler, "settle_changed"),
     "queues": (react_module, "low_displays"),
     "count": (Settler, "count_waiting_terms"),
+    "posts": (Settler, "apply_posts"),
+    "prefetch": (PlanEnds, "ending"),
     "record": (react_module, "record_waiting"),
     "mend": (react_module, "mend"),
 }

@@ -20,6 +20,7 @@ from sorafeed_assets.storage.catalog import stream as post_stream
 from sorafeed_assets.storage.catalog.estimates import count_term_by_day
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pools, stale_matches
 from sorafeed_assets.storage.catalog.pages import read_among, read_page
+from sorafeed_assets.storage.playlists.changes import note_plans_with, note_users_of
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_after
 from sorafeed_assets.storage.timelines.advance import load_free_heads, load_heads, load_plays
@@ -427,3 +428,52 @@ def test_seen_videos_are_read_by_block(catalogue: Engine) -> None:
     )
     [plan] = plans_of(catalogue, lambda c: wall.seen_of(c, [row.id for row in rows]))
     assert "video_history_block_id_display_id_idx" in plan.indexes
+
+
+# 10,000 displays, ten of which search for the same.
+_WALL: Final = (
+    """
+    INSERT INTO displays (id, name, active_build_id)
+    SELECT 'D' || lpad(n::text, 5, '0'), 'a display', n FROM generate_series(1, 10000) AS n
+    """,
+    """
+    INSERT INTO playlists (display_id, name, is_active, is_new)
+    SELECT id, 'a playlist', true, false FROM displays
+    """,
+    """
+    INSERT INTO playlist_blocks (playlist_id, search_term, video_count, fetch_mode, block_order)
+    SELECT p.id, 'Term ' || (d.active_build_id % 1000), 5, 'newest', 0
+    FROM playlists AS p JOIN displays AS d ON d.id = p.display_id
+    """,
+    """
+    INSERT INTO display_terms (display_id, term)
+    SELECT id, 'term ' || (active_build_id % 1000) FROM displays
+    """,
+    """
+    INSERT INTO timeline_builds (id, display_id, playlist_id, playlist_version, loop_iteration,
+        inputs, plan, content_hash)
+    OVERRIDING SYSTEM VALUE
+    SELECT d.active_build_id, d.id, p.id, 'v', 0, '{}',
+        jsonb_set('{"loops": [{"loop": 0, "picks": [{"video_id": ""}]}]}',
+            '{loops,0,picks,0,video_id}', to_jsonb('post ' || d.id)), 'h'
+    FROM displays AS d JOIN playlists AS p ON p.display_id = d.id
+    """,
+    "ANALYZE displays, playlists, playlist_blocks, display_terms, timeline_builds",
+)
+
+
+def test_the_displays_that_a_post_concerns_are_found_by_index(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for statement in _WALL:
+            connection.execute(text(statement))
+    found: list[Any] = []
+    plans = plans_of(
+        engine,
+        lambda c: found.append(note_users_of(c, [("term 7", "wide", "newest")])),
+        lambda c: found.append(note_plans_with(c, ["post D00007", "post D00008"], ["term 7"])),
+    )
+    assert [found[0], found[1]] == [{f"D{n:05}" for n in range(7, 10_000, 1_000)}, 1]
+    assert len(plans) == 2
+    for plan in plans:
+        assert "display_terms_term_idx" in plan.indexes
+        assert plan.read_whole == set()

@@ -31,6 +31,8 @@ ASSETS: Final = (
     "admin_snapshot",
 )
 _LATE: Final = timedelta(seconds=30)
+# What `react` would have applied or begun to count by now.
+_LEFT_ALONE: Final = timedelta(seconds=5)
 
 
 def build_refresh_counts() -> AssetJob:
@@ -88,7 +90,8 @@ def new_posts(
 ) -> dg.SensorResult | dg.SkipReason:
     """Refresh ahead of the hour: after edits and deletes, many new posts, or for new terms.
 
-    Also when what counts hold was not recorded. A sensor, because the outbox of posts is in no
+    While `react` runs it finds nothing to do: what came just now is left to it. Also when what
+    counts hold was not recorded. A sensor, because the outbox of posts is in no
     event that an automation condition could see.
     """
     with plain_failures():
@@ -98,8 +101,12 @@ def new_posts(
         days = days_to_refresh(connections)
         first, last = connections.settings.catalog_first_day, datetime.now(UTC).date()
         unrecorded = unrecorded_assets(connections.engine, ASSETS, first, last, older_than=_LATE)
+    recent = datetime.now(UTC) - _LEFT_ALONE
+    is_late = pending.since is not None and pending.since <= recent
     is_due = refresh_is_due(
-        inserts=pending.inserts, edits=pending.edits, uncounted_terms=len(uncounted)
+        inserts=pending.inserts if is_late else 0,
+        edits=pending.edits if is_late else 0,
+        uncounted_terms=sum(since <= recent for since in uncounted.values()),
     )
     if not is_due and not unrecorded:
         return dg.SkipReason(f"{pending.inserts} new posts wait for the hour")

@@ -62,10 +62,12 @@ class CacheWrite:
     data_version: str
 
 
-def write_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> CacheWrite:
+def write_count_cache(
+    engine: Engine, redis: Redis, *, ttl: int, prolong: bool = True
+) -> CacheWrite:
     """Write every total, over the old ones, and remove those of terms no longer counted.
 
-    Also prolongs what did not change to ``ttl`` seconds.
+    Also prolongs what did not change to ``ttl`` seconds, unless told not to ``prolong`` it.
 
     Raises:
         UnavailableError: Redis does not answer; it then has the old totals.
@@ -74,11 +76,13 @@ def write_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> CacheWrite:
         lock(connection, LockSpace.SNAPSHOT, [COUNTS])
         values = {count_key(*of): str(number) for of, number in totals(connection).items()}
         gone = matching_keys(redis, COUNT_KEYS) - values.keys()
-        tags = {COUNTS_TAG} if gone or changed_keys(redis, values) else set()
-        removed = write_snapshots(redis, values, gone, ttl=ttl, tags=tags)
+        changed = changed_keys(redis, values)
+        written = values if prolong else {key: values[key] for key in changed}
+        tags = {COUNTS_TAG} if gone or changed else set()
+        removed = write_snapshots(redis, written, gone, ttl=ttl, tags=tags)
         change = counts_change(connection, values)
         write_changes(connection, [change])
-    return CacheWrite(len(values), removed, change.data_version)
+    return CacheWrite(len(written), removed, change.data_version)
 
 
 def write_timeline_cache(

@@ -40,7 +40,7 @@ class PoolSample:
 
 def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
     """Refill pools that hold less than they could, and cut those over ``pool_size``."""
-    changed: set[str] = set()
+    changed: set[pools.PoolKey] = set()
     with snapshot(engine) as connection:
         counts.lock_counts(connection)
         sizes = pools.pool_sizes(connection)
@@ -49,15 +49,15 @@ def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
                 key = pools.PoolKey(term, shape, pool)
                 if sizes.get(key, 0) < min(pool_size, matching):
                     pools.refill_pool(connection, key, parse_query(term), pool_size)
-                    changed.add(term)
-        changed |= {key.term for key, posts in sizes.items() if posts > pool_size}
+                    changed.add(key)
+        changed |= {key for key, posts in sizes.items() if posts > pool_size}
         if changed:
             pools.trim_pools(connection, pool_size)
         rows = sum(pools.pool_sizes(connection).values()) if changed else sum(sizes.values())
         change = pools_change(connection)
         write_changes(connection, [change])
-        note_users_of(connection, changed)
-    return CandidatesRefresh(len(changed), rows, change.data_version)
+        note_users_of(connection, {(key.term, key.size_class, key.pool) for key in changed})
+    return CandidatesRefresh(len({key.term for key in changed}), rows, change.data_version)
 
 
 def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> list[PoolSample]:

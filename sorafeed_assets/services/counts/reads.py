@@ -20,11 +20,12 @@ from sorafeed_assets.storage.postgres.engine import snapshot
 
 @dataclass(frozen=True, slots=True)
 class PendingChanges:
-    """What waits in the outbox; ``edits`` are updates and deletes."""
+    """What waits in the outbox, and since when; ``edits`` are updates and deletes."""
 
     inserts: int
     edits: int
     days: tuple[date, ...]
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,20 @@ def refresh_days(
     *,
     pool_size: int,
     recount: bool = False,
+    new_terms: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CountsRefresh:
     """Apply what changed on ``days`` (None: on all) to counts and candidate pools.
 
     A new term is counted over the whole catalogue first of all, which takes every day's changes
-    along. ``recount`` counts the days again from their text. One transaction: all or nothing.
+    along; without ``new_terms`` it waits. ``recount`` counts the days again from their text. One
+    transaction: all or nothing.
     """
     with snapshot(engine) as connection:
-        return CountsRun(connection, pool_size, on_progress).refresh(days, recount=recount)
+        run = CountsRun(connection, pool_size, on_progress)
+        refresh = run.refresh(days, recount=recount, new_terms=new_terms)
+    run.note_latecomers(engine)
+    return refresh
 
 
 def pending_changes(engine: Engine) -> PendingChanges:
@@ -70,7 +76,8 @@ def pending_changes(engine: Engine) -> PendingChanges:
         days = pending_days(connection)
     inserts = sum(day.inserts for day in days)
     edits = sum(day.changes for day in days) - inserts
-    return PendingChanges(inserts, edits, tuple(day.catalog_day for day in days))
+    since = min((day.since for day in days), default=None)
+    return PendingChanges(inserts, edits, tuple(day.catalog_day for day in days), since)
 
 
 def dirty_days(engine: Engine) -> tuple[date, ...]:

@@ -4,11 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.catalog.automaton import Rows
 from sorafeed_assets.domain.catalog.search import SearchQuery
@@ -20,7 +20,7 @@ from sorafeed_assets.storage.catalog.stream import stream_day
 from sorafeed_assets.storage.counts import daily as counts
 from sorafeed_assets.storage.counts import pools
 from sorafeed_assets.storage.lineage_records import write_changes
-from sorafeed_assets.storage.playlists.changes import note_users_of
+from sorafeed_assets.storage.playlists.changes import note_plans_with, note_users_of
 
 Progress = Callable[[int, int], None]
 
@@ -83,16 +83,24 @@ class CountsRun:
         self._refills: set[pools.PoolKey] = set()
         self._touched: set[pools.PoolKey] = set()
         self._refills_losses = False
+        self._since: datetime | None = None
+        self._noted: set[str] = set()
+        self._edited: set[str] = set()
+        # None: of edited posts it is not known what they matched.
+        self._edited_terms: set[str] | None = set()
         self._posts_read = 0
         self._rows_written = 0
 
-    def refresh(self, days: Collection[date] | None, *, recount: bool) -> CountsRefresh:
+    def refresh(
+        self, days: Collection[date] | None, *, recount: bool, new_terms: bool = True
+    ) -> CountsRefresh:
         """Do all of it."""
         started = time.perf_counter()
         counts.lock_counts(self._connection)
         terms = [
             _Term(SearchQuery(row.phrase, tuple(row.exclusions)), row.is_counted)
             for row in counts.read_terms(self._connection)
+            if new_terms or row.is_counted
         ]
         known = counts.known_days(self._connection)
         new = [term.query for term in terms if not term.is_counted]
@@ -102,6 +110,7 @@ class CountsRun:
             for day in outbox.pending_days(self._connection)
             if new or day.catalog_day in asked
         }
+        self._since = min((day.since for day in pending.values()), default=None)
         scratch = {day for day, waiting in pending.items() if _is_worth_a_pass(waiting)}
         scratch |= asked if recount else set()
         by_difference = sorted(set(pending) - scratch)
@@ -133,7 +142,22 @@ class CountsRun:
                     pools_change(self._connection),
                 ],
             )
-        note_users_of(self._connection, {key.term for key in self._touched | self._refills})
+        self._noted = note_users_of(self._connection, self._changed_pools, self._since)
+        note_plans_with(self._connection, self._edited, self._edited_terms, self._since)
+
+    @property
+    def _changed_pools(self) -> set[tuple[str, str, str]]:
+        changed = self._touched | self._refills
+        return {(key.term, key.size_class, key.pool) for key in changed}
+
+    def note_latecomers(self, engine: Engine) -> None:
+        """Have those displays settled too that came to use a pool while it was changed.
+
+        The transaction of the refresh did not see them, and they did not see what it wrote.
+        """
+        if self._changed_pools:
+            with engine.begin() as connection:
+                note_users_of(connection, self._changed_pools, self._since, self._noted)
 
     def _apply_differences(
         self,
@@ -166,6 +190,7 @@ class CountsRun:
             after = [post for post in of_day if post.is_there]
             gone = matcher.match(*join_texts([post.old_text for post in before]))
             come = matcher.match(*join_texts([post.text for post in after]))
+            self._note_edits(queries, before, gone[0])
             shapes = _column([post.shape for post in after])
             gatherer.add(
                 *come,
@@ -183,6 +208,14 @@ class CountsRun:
         counts.stage(self._connection, rows)
         self._rows_written += counts.apply_differences(self._connection)
         self._pool_differences(gatherer, [post.post_id for post in posts if post.was_there])
+
+    def _note_edits(
+        self, queries: Sequence[SearchQuery], before: Sequence[Any], found: Rows
+    ) -> None:
+        """Remember the posts that a plan may hold though no pool does, and what they matched."""
+        self._edited.update(post.post_id for post in before)
+        if self._edited_terms is not None:
+            self._edited_terms.update(queries[number].term for number in np.unique(found))
 
     def _pool_differences(self, gatherer: PoolGatherer, changed: Sequence[str]) -> None:
         gathered = pools.stage_candidates(self._connection, gatherer.candidates())
@@ -235,6 +268,9 @@ class CountsRun:
             self._touched |= set(pools.drop_all(self._connection))
         self._touched |= pools.merge_staged(self._connection)
         if scratch:
+            if edited := outbox.edited_posts(self._connection, scratch):
+                self._edited |= edited
+                self._edited_terms = None
             outbox.discard(self._connection, scratch)
 
     def _queries_are_cheaper(self, queries: Sequence[SearchQuery]) -> bool:

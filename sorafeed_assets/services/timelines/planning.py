@@ -30,11 +30,12 @@ _AHEAD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A display to plan: its active playlist, and where the plan starts."""
+    """A display to plan: its active playlist, where the plan starts, how far it reaches."""
 
     display_id: str
     playlist: Playlist
     start: Start
+    ahead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,6 @@ def plan_displays(
     book: CandidateBook,
     history: PlayHistory,
     tasks: Sequence[Task],
-    window: int,
 ) -> dict[str, Planned | SorafeedError]:
     """Plan each task; a display whose playlist cannot be planned gets its error instead."""
     planned: dict[str, Planned | SorafeedError] = {}
@@ -88,7 +88,7 @@ def plan_displays(
         except SorafeedError as error:
             planned[task.display_id] = error
     book.prepare(connection, queries)
-    for task, result in _results(connection, book, history, valid, window):
+    for task, result in _results(connection, book, history, valid):
         version = playlist_version(task.playlist.blocks)
         inputs = PlanInputs(version, task.playlist.blocks, result.inputs)
         try:
@@ -106,7 +106,6 @@ def _results(
     book: CandidateBook,
     history: PlayHistory,
     tasks: Sequence[Task],
-    window: int,
 ) -> list[tuple[Task, ScheduleResult]]:
     """Plan until no plan wants more candidates and every pick is still a match."""
     done: list[tuple[Task, ScheduleResult]] = []
@@ -115,7 +114,7 @@ def _results(
         wanting: set[MatchQuery] = set()
         again: list[Task] = []
         ready: list[tuple[Task, ScheduleResult, set[tuple[MatchQuery, str]]]] = []
-        for task, result in _plan_known(book, history, pending, window):
+        for task, result in _plan_known(book, history, pending):
             if result.wanting:
                 again.append(task)
                 wanting |= {
@@ -135,7 +134,7 @@ def _results(
 
 
 def _plan_known(
-    book: CandidateBook, history: PlayHistory, tasks: Sequence[Task], window: int
+    book: CandidateBook, history: PlayHistory, tasks: Sequence[Task]
 ) -> list[tuple[Task, ScheduleResult]]:
     """Plan each task, knowing the plays of every post that its plan looks at."""
     planned: dict[str, ScheduleResult] = {}
@@ -145,7 +144,7 @@ def _plan_known(
         wanted: dict[str, set[str]] = {}
         for task in pending:
             display_id = task.display_id
-            result = planned[display_id] = _plan(book, history, task, window)
+            result = planned[display_id] = _plan(book, history, task)
             unknown = history.unknown(display_id, _looked_at(result))
             if unknown:
                 looked_at.append((task, unknown))
@@ -162,14 +161,14 @@ def _plan_known(
     return [(task, planned[task.display_id]) for task in tasks]
 
 
-def _plan(book: CandidateBook, history: PlayHistory, task: Task, window: int) -> ScheduleResult:
+def _plan(book: CandidateBook, history: PlayHistory, task: Task) -> ScheduleResult:
     return plan_schedule(
         task.playlist.blocks,
         lambda block, loop: book.candidates(task.display_id, block, loop),
         history.plays(task.display_id),
         history.latest(task.display_id),
         task.start,
-        window,
+        task.ahead,
     )
 
 

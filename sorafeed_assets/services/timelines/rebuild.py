@@ -70,19 +70,24 @@ def _read_snapshot(connection: Connection, display_ids: Sequence[str]) -> _Snaps
 
 
 def rebuild(
-    connection: Connection, book: CandidateBook, display_ids: Sequence[str], window: int
+    connection: Connection,
+    book: CandidateBook,
+    display_ids: Sequence[str],
+    window: int,
+    ahead: int = 0,
 ) -> Outcomes:
     """Plan displays, and write what differs from what is stored.
 
-    The caller holds the displays' locks.
+    A plan reaches ``window`` picks ahead, or ``ahead``, or as many loops as the one that is
+    stored. The caller holds the displays' locks.
 
     Raises:
         OvertakenError: roll back, and try again with a new book.
     """
     snapshot = _read_snapshot(connection, display_ids)
-    tasks = _tasks(snapshot, display_ids)
+    tasks = _tasks(snapshot, display_ids, max(window, ahead))
     history = PlayHistory(connection, _going_on(snapshot, tasks))
-    planned = plan_displays(connection, book, history, tasks, window)
+    planned = plan_displays(connection, book, history, tasks)
     outcomes: Outcomes = {}
     targets: list[Target] = []
     idle: list[stored.DisplayRow] = []
@@ -176,7 +181,7 @@ def _outcome(target: Target, published: Published) -> BuildOutcome:
     )
 
 
-def _tasks(snapshot: _Snapshot, display_ids: Sequence[str]) -> list[Task]:
+def _tasks(snapshot: _Snapshot, display_ids: Sequence[str], ahead: int) -> list[Task]:
     return [
         Task(
             display_id,
@@ -187,10 +192,24 @@ def _tasks(snapshot: _Snapshot, display_ids: Sequence[str]) -> list[Task]:
                 snapshot.builds.get(display_id),
                 snapshot.queues.get(display_id, []),
             ),
+            max(ahead, _stored_ahead(snapshot, display_id)),
         )
         for display_id in display_ids
         if display_id in snapshot.playlists and display_id in snapshot.displays
     ]
+
+
+def _stored_ahead(snapshot: _Snapshot, display_id: str) -> int:
+    """The fewest picks ahead with which a plan has as many loops as the stored one.
+
+    A loop that was planned early would else be dropped by the next edit, and planned by a play.
+    """
+    build = snapshot.builds.get(display_id)
+    if build is None or not plays_on(build, snapshot.playlists[display_id]):
+        return 0
+    display = snapshot.displays[display_id]
+    loops = build.schedule.since(display.loop_iteration).loops
+    return sum(len(plan.picks) for plan in loops[:-1]) - display.timeline_position + 1
 
 
 def _going_on(snapshot: _Snapshot, tasks: Sequence[Task]) -> list[str]:

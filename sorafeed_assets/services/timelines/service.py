@@ -70,12 +70,15 @@ class TimelineService:
         self._pool_size = candidates_per_pool
 
     @retried
-    def repopulate(self, display_ids: Collection[str], around: Around = _alone) -> Outcomes:
+    def repopulate(
+        self, display_ids: Collection[str], around: Around = _alone, *, ahead: int = 0
+    ) -> Outcomes:
         """Plan displays and bring their queues in line; equal plans write nothing.
 
         An unknown display, or a playlist that cannot be planned, is answered with its error;
         the display stays on its last good build, and all others go on. ``around`` is entered in
-        each transaction, under the locks of its displays.
+        each transaction, under the locks of its displays. Plans reach ``ahead`` picks ahead, if
+        that is more than the window.
         """
         ordered = sorted(set(display_ids))
         outcomes: Outcomes = {}
@@ -87,7 +90,7 @@ class TimelineService:
                     with self._engine.begin() as connection:
                         lock_displays(connection, chunk)
                         with around(connection, chunk):
-                            outcomes |= rebuild(connection, book, chunk, self._window)
+                            outcomes |= rebuild(connection, book, chunk, self._window, ahead)
                     break
                 except (OvertakenError, IntegrityError) as error:
                     if not _was_overtaken(error):

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from sqlalchemy import Engine, event
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# A player starts the changed queue when the video on screen is over.
+_REACTIONS: Final = (*(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0), *(5.0, 10.0, 30.0, 60.0))
 
 
 class Metrics:
@@ -21,6 +23,13 @@ class Metrics:
             "Time to the end of the answer.",
             ["route"],
             buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.reactions = Histogram(
+            "sorafeed_reaction_seconds",
+            "From the commit of a change to the queue, to its event, to the next video started.",
+            ["stage"],
+            buckets=_REACTIONS,
             registry=self.registry,
         )
         self.queries = Counter(

@@ -32,11 +32,13 @@ from sorafeed_assets.serving.http.errors import UnauthenticatedError
 from sorafeed_assets.serving.pages import views
 from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
+from sorafeed_assets.storage.reactions import percentiles
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_CARDS: Final = 200
 # About ten thousand cards.
 _CARD_BYTES: Final = 16_000_000
+_REACTION_SHARES: Final = (0.5, 0.95)
 _AHEAD: Final = 24
 _HISTORY: Final = 30
 _WEEK: Final = 7 * 86_400
@@ -138,9 +140,12 @@ def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> 
     cards = _read_cards(server, None)
     tags.update(display_tag(card.code) for card in cards)
     failed = failed_counts(server.engine)
+    with server.engine.connect() as connection:
+        reactions = percentiles(connection, _REACTION_SHARES)
     return _overview_body(
         cards,
         failed_counts=failed,
+        reactions=views.shown_reactions(reactions),
         links=views.dagster_links(server.settings),
         is_admin=is_admin,
         notice=None,
@@ -156,6 +161,7 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
     return _overview_body(
         [views.stored_card(each, window) for each in stored],
         failed_counts={},
+        reactions=[],
         links=views.dagster_links(server.settings),
         is_admin=False,
         notice=f"{problem} The page shows the last snapshot.",

@@ -28,6 +28,9 @@ _FIELDS: Final[Mapping[str, str]] = {
 _STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
 
 
+_STAGES: Final = {"queue": "queued", "event": "sent to players", "started": "on screen"}
+
+
 class Card(NamedTuple):
     """A display's card; ``problems`` are sentences."""
 
@@ -69,6 +72,18 @@ class ShownBlock:
     total: int | None
     seen: int
     is_dry: bool
+
+
+def shown_reactions(
+    found: Mapping[str, Sequence[float] | None],
+) -> list[tuple[str, str, str]]:
+    """(stage, median, 95th percentile) of what the last hour's changes took, in seconds."""
+    return [
+        (title, f"{seconds[0]:.2f} s", f"{seconds[1]:.2f} s")
+        for stage, title in _STAGES.items()
+        for seconds in (found[stage],)
+        if seconds is not None
+    ]
 
 
 def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:

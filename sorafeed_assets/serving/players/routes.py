@@ -178,6 +178,8 @@ async def started(request: Request) -> Response:
     server, code = display_of(request)
     entry = entry_in(await json_body(request))
     begun = await server.change(lambda: server.commands.begin(code, entry))
+    if begun:
+        server.reactions.started(code)
     return JSONResponse({"begun": begun})
 
 
@@ -207,6 +209,7 @@ async def _stream(server: ServerState, tags: list[str] | None) -> AsyncIterator[
                 return
             if heard:
                 yield f"event: change\ndata: {json.dumps(heard)}\n\n".encode()
+                server.reactions.sent(heard)
             else:
                 yield b": still here\n\n"
 

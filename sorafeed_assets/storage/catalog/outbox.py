@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import Connection, Row, text
@@ -11,6 +11,7 @@ _PENDING: Final = """
 SELECT c.catalog_day,
        count(*) AS changes,
        count(*) FILTER (WHERE c.kind = 'insert') AS inserts,
+       min(c.changed_at) AS since,
        d.post_count,
        d.catalog_day IS NOT NULL AS is_counted
 FROM catalog_changes c
@@ -45,6 +46,15 @@ LEFT JOIN sora_posts p ON p.id = f.post_id AND catalog_day(p.indexed_at) = f.cat
 ORDER BY f.catalog_day, f.post_id
 """
 
+# Along the primary key: what was taken before and is not vacuumed yet is passed over only once.
+_FIRST_KINDS: Final = """
+SELECT DISTINCT kind FROM (SELECT kind FROM catalog_changes ORDER BY id LIMIT :most) AS firsts
+"""
+
+_EDITED: Final = """
+SELECT DISTINCT post_id FROM catalog_changes WHERE catalog_day = ANY(:days) AND kind <> 'insert'
+"""
+
 _TEXTS: Final = """
 SELECT p.id, lower(p.text) FROM (SELECT DISTINCT post_id FROM catalog_changes LIMIT :most) AS c
 JOIN sora_posts p ON p.id = c.post_id WHERE p.text IS NOT NULL
@@ -55,11 +65,15 @@ _DISCARD: Final = "DELETE FROM catalog_changes WHERE catalog_day = ANY(:days)"
 
 @dataclass(frozen=True, slots=True)
 class PendingDay:
-    """The waiting changes of one catalog day; ``post_count`` is None if it was never counted."""
+    """The waiting changes of one catalog day; ``post_count`` is None if it was never counted.
+
+    ``since`` is when the first of them was made.
+    """
 
     catalog_day: date
     changes: int
     inserts: int
+    since: datetime
     post_count: int | None
 
 
@@ -70,10 +84,21 @@ def pending_days(connection: Connection) -> list[PendingDay]:
             row.catalog_day,
             row.changes,
             row.inserts,
+            row.since,
             row.post_count if row.is_counted else None,
         )
         for row in connection.execute(text(_PENDING))
     ]
+
+
+def waiting_kinds(connection: Connection, most: int = 1_000) -> set[str]:
+    """What happened to the posts whose changes wait, looking at the first ``most``."""
+    return set(connection.scalars(text(_FIRST_KINDS), {"most": most}))
+
+
+def edited_posts(connection: Connection, days: Collection[date]) -> set[str]:
+    """The posts of ``days`` that were edited or deleted, as far as that waits."""
+    return set(connection.scalars(text(_EDITED), {"days": sorted(days)}))
 
 
 def pending_posts(connection: Connection) -> set[str]:

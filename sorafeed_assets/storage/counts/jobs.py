@@ -5,6 +5,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+CHANNEL: Final = "sorafeed_count_jobs"
+"""The NOTIFY channel of new jobs, without payload."""
 MAX_ATTEMPTS: Final = 3
 
 # A job that runs is not due before its lease ends: until then its last attempt may go well.
@@ -27,6 +29,8 @@ SET priority = greatest(j.priority, excluded.priority),
     problem = CASE WHEN {_GIVEN_UP} THEN NULL ELSE j.problem END
 WHERE j.priority < excluded.priority OR {_GIVEN_UP}
 """)
+
+_NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
 
 # All of the highest priority that is due: one pass over the text counts many as fast as one.
 _CLAIM: Final = text("""
@@ -62,7 +66,8 @@ SELECT j.term, {PROBLEM} AS problem FROM count_jobs j WHERE {_GIVEN_UP} ORDER BY
 def add_jobs(connection: Connection, terms: Collection[str], priority: int) -> None:
     """Ask for the counts of those of ``terms`` that are tracked and not counted."""
     values = {"terms": sorted(terms), "priority": priority, "max": MAX_ATTEMPTS}
-    connection.execute(_ADD, values)
+    if connection.execute(_ADD, values).rowcount:
+        connection.execute(_NOTIFY)
 
 
 def claim_jobs(connection: Connection, lease_seconds: float) -> list[str]:

@@ -25,7 +25,11 @@ FROM ({_STORED}) AS totals
 """
 
 _TOTALS_DIFFER: Final = f"""
-SELECT EXISTS (({_EXPECTED}) EXCEPT ({_STORED})) OR EXISTS (({_STORED}) EXCEPT ({_EXPECTED}))
+SELECT EXISTS (
+    SELECT FROM ({_EXPECTED}) AS expected
+    FULL JOIN ({_STORED}) AS stored USING (search_term, format)
+    WHERE expected.total_count IS DISTINCT FROM stored.total_count
+)
 """
 
 _REFRESH: Final = text("REFRESH MATERIALIZED VIEW CONCURRENTLY video_counts_by_search")

@@ -437,9 +437,33 @@ display_changes = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("display_id", Text, nullable=False),
     Column("changed_at", _MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Column(
+        "is_urgent",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="false when only new posts changed what the display may play",
+    ),
     Index("display_changes_display_id_idx", "display_id"),
     comment="outbox: displays that have to be settled; removed by the transaction that settles"
     " them",
+)
+
+# No foreign key: a display may be deleted while its figures count.
+reactions = Table(
+    "reactions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("display_id", Text, nullable=False),
+    Column("changed_at", _MOMENT, nullable=False),
+    Column("queued_at", _MOMENT, nullable=False),
+    Column("sent_at", _MOMENT, comment="when a page or player was sent the event of it first"),
+    Column("started_at", _MOMENT, comment="when the player started a video first after it"),
+    Column("is_observed", Boolean, nullable=False, server_default=text("false")),
+    Index("reactions_display_id_idx", "display_id", "queued_at"),
+    Index("reactions_queued_at_idx", "queued_at"),
+    Index("reactions_not_observed_idx", "id", postgresql_where=text("NOT is_observed")),
+    comment="how soon changes of displays were queued, told and started; kept for an hour",
 )
 
 lineage_records = Table(

@@ -73,6 +73,18 @@ JOIN timeline_builds AS b ON b.id = d.active_build_id
 WHERE d.id = ANY(CAST(:ids AS text[]))
 """)
 
+_PLACES: Final = text("""
+SELECT id, active_build_id, loop_iteration, timeline_position FROM displays
+WHERE active_build_id IS NOT NULL
+""")
+
+_PLAN_ENDS: Final = text("""
+SELECT id, CAST(plan -> 'loops' -> -1 ->> 'loop' AS integer) AS loop,
+    jsonb_array_length(plan -> 'loops' -> -1 -> 'picks') AS picks
+FROM timeline_builds
+WHERE id = ANY(CAST(:ids AS bigint[])) AND jsonb_array_length(plan -> 'loops') > 0
+""")
+
 _UNMATCHED_PICKS: Final = """
 SELECT k.n
 FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[]), CAST(:formats AS text[]))
@@ -93,6 +105,30 @@ class Depth(NamedTuple):
     is_built: bool
     ahead: int | None
     has_picks: bool
+
+
+class Place(NamedTuple):
+    """Where a display stands in its active plan."""
+
+    display_id: str
+    build_id: int
+    loop: int
+    position: int
+
+
+def load_places(connection: Connection) -> list[Place]:
+    """Where every display with a plan stands."""
+    return [Place(*row) for row in connection.execute(_PLACES)]
+
+
+def load_plan_ends(
+    connection: Connection, build_ids: Collection[int]
+) -> dict[int, tuple[int, int]]:
+    """By build: the last loop of its plan, and how many picks that has."""
+    if not build_ids:
+        return {}
+    rows = connection.execute(_PLAN_ENDS, {"ids": list(build_ids)})
+    return {row.id: (row.loop, row.picks) for row in rows}
 
 
 def load_depths(connection: Connection, enough: int) -> list[Depth]:

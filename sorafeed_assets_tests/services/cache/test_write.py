@@ -53,6 +53,22 @@ def test_counts_are_written_with_a_life(engine: Engine, redis: Redis) -> None:
     assert redis.ttl("sorafeed:count:cat:mixed") > _TTL - 10
 
 
+def test_only_what_changed_is_written_when_nothing_is_to_live_longer(
+    engine: Engine, redis: Redis
+) -> None:
+    store_counts(engine, {"cat": 7, "dog": 8})
+    write_count_cache(engine, redis, ttl=_TTL)
+    store_counts(engine, {"cat": 7, "dog": 9})
+    redis.delete("sorafeed:count:cat:tall")
+    written = write_count_cache(engine, redis, ttl=2 * _TTL, prolong=False)
+    assert check_count_cache(engine, redis, ttl=2 * _TTL) == []
+    assert redis.ttl("sorafeed:count:dog:mixed") > _TTL
+    assert redis.ttl("sorafeed:count:cat:tall") > _TTL
+    assert redis.ttl("sorafeed:count:cat:mixed") <= _TTL
+    assert written.written < 6
+    assert write_count_cache(engine, redis, ttl=_TTL, prolong=False).written == 0
+
+
 def test_terms_that_are_gone_leave_redis(engine: Engine, redis: Redis) -> None:
     redis.set("sorafeed:counter", "other")
     store_counts(engine, {"cat": 7, "dog": 8})

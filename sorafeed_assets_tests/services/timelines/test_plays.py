@@ -166,10 +166,8 @@ def catalogue(engine: Engine) -> Engine:
     return engine
 
 
-def _plan(
-    connection: Connection, tasks: list[Task], history: PlayHistory, window: int
-) -> dict[str, object]:
-    planned = plan_displays(connection, CandidateBook(4), history, tasks, window)
+def _plan(connection: Connection, tasks: list[Task], history: PlayHistory) -> dict[str, object]:
+    planned = plan_displays(connection, CandidateBook(4), history, tasks)
     return {
         display_id: (plan.content_hash, plan.result.loop, plan.result.position,
                      inputs_to_json(plan.inputs))
@@ -180,17 +178,17 @@ def _plan(
 
 
 def _kept(
-    connection: Connection, tasks: list[Task], starts: list[tuple[int, int, int]]
+    connection: Connection, tasks: list[Task], starts: list[tuple[int, int, int]], ahead: int
 ) -> list[Task]:
     """The tasks as they go on: at a loop and a position, with picks that stay."""
     history = PlayHistory(connection, [])
-    before = plan_displays(connection, CandidateBook(4), history, tasks, 5)
+    before = plan_displays(connection, CandidateBook(4), history, tasks)
     going_on = []
     for task, (loop, position, kept) in zip(tasks, starts, strict=True):
         plan = before[task.display_id]
         assert isinstance(plan, Planned)
         picks = plan.result.schedule.loops[0].picks[:kept]
-        going_on.append(Task(task.display_id, task.playlist, Start(loop, position, picks)))
+        going_on.append(Task(task.display_id, task.playlist, Start(loop, position, picks), ahead))
     return going_on
 
 
@@ -229,13 +227,13 @@ def test_plans_are_those_of_all_plays(
                 )
         with catalogue.connect() as connection:
             playlists = load_active_playlists(connection, DISPLAYS)
-            tasks = [Task(code, playlists[code], Start()) for code in DISPLAYS]
-            tasks = _kept(connection, tasks, list(starts))
+            tasks = [Task(code, playlists[code], Start(), 5) for code in DISPLAYS]
+            tasks = _kept(connection, tasks, list(starts), window)
             # The second display has a new playlist: what it played before does not count.
             going_on = [DISPLAYS[0], DISPLAYS[2]]
             every = EveryPlay(connection, going_on)
             every._plays[DISPLAYS[1]] = {}
-            expected = _plan(connection, tasks, every, window)
-            assert _plan(connection, tasks, PlayHistory(connection, going_on), window) == expected
+            expected = _plan(connection, tasks, every)
+            assert _plan(connection, tasks, PlayHistory(connection, going_on)) == expected
 
     check()

@@ -329,7 +329,7 @@ def test_health_names_each_dependency(reader: Api, server: str) -> None:
         "cache": "warm",
     }  # fmt: skip
     assert background.keys() == {
-        "channel", "cache", "snapshots", "calls", "jobs", "tokens", "memory", "keys",
+        "channel", "cache", "snapshots", "calls", "jobs", "tokens", "memory", "keys", "reactions",
     }  # fmt: skip
     assert {work["failures"] for work in background.values()} == {0}
     figures = reader.http.get("/metrics").text

@@ -7,6 +7,7 @@ from sorafeed_assets.storage.playlists.changes import (
     begin_settling,
     changed_displays,
     end_settling,
+    next_displays,
     note_displays,
     note_users_of,
 )
@@ -79,8 +80,36 @@ def test_settling_removes_what_it_saw_and_notes_nothing_itself(wall: Engine) -> 
     assert _changed(wall) == ["AAAAA1", "BBBBB2"]
 
 
-def test_the_users_of_a_term_are_noted(wall: Engine) -> None:
+def test_the_users_of_a_pool_are_noted(wall: Engine) -> None:
+    run(wall, "UPDATE playlists SET is_active = true")
+    run(wall, "UPDATE playlist_blocks SET search_term = ' Cat ', format = 'wide'")
+    run(wall, "INSERT INTO display_terms VALUES ('AAAAA1', 'dog')")
+    run(wall, "DELETE FROM display_changes")
     with wall.begin() as connection:
-        assert note_users_of(connection, ["cat", "dog"]) == 1
-        assert note_users_of(connection, []) == 0
+        assert note_users_of(connection, []) == set()
+        assert note_users_of(connection, [("cat", "tall", "newest")]) == set()
+        assert note_users_of(connection, [("cat", "wide", "random")]) == set()
+        assert note_users_of(connection, [("dog", "wide", "newest")]) == set()
+        cat = [("cat", "tall", "newest"), ("cat", "wide", "newest")]
+        assert note_users_of(connection, cat, but=["BBBBB2"]) == set()
+        assert note_users_of(connection, cat) == {"BBBBB2"}
     assert _changed(wall) == ["BBBBB2"]
+
+
+def test_a_playlist_that_is_not_active_uses_no_pool(wall: Engine) -> None:
+    run(wall, "UPDATE playlists SET is_active = false")
+    with wall.begin() as connection:
+        assert note_users_of(connection, [("cat", "wide", "newest")]) == set()
+
+
+def test_edits_go_before_what_new_posts_changed(wall: Engine) -> None:
+    run(wall, "UPDATE playlists SET is_active = true")
+    run(wall, "DELETE FROM display_changes")
+    with wall.begin() as connection:
+        assert note_users_of(connection, [("cat", "other", "newest")]) == {"BBBBB2"}
+        assert next_displays(connection, 10, 10) == (["BBBBB2"], False)
+        note_displays(connection, ["AAAAA1"])
+        assert next_displays(connection, 10, 10) == (["AAAAA1"], True)
+        note_displays(connection, ["BBBBB2"])
+        assert next_displays(connection, 10, 10) == (["BBBBB2", "AAAAA1"], True)
+        assert next_displays(connection, 1, 10) == (["BBBBB2"], True)
