@@ -252,7 +252,7 @@ def api_rows(costs: ApiCosts) -> list[Row]:
             "50 displays with blocks and counts, nothing kept in memory",
             costs.listed_uncached,
             costs,
-            Target(),
+            Target(at_least=1),
         ),
     ]
     if costs.page_load:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
+import orjson
+
 from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.text import check_storable
@@ -22,8 +24,8 @@ class PageList:
 
     def cursor(self, key: Sequence[str | int]) -> str:
         """The cursor of the row with this sort key."""
-        packed = json.dumps([self._mark, *key], ensure_ascii=False, separators=(",", ":"))
-        return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+        packed = orjson.dumps([self._mark, *key])
+        return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     def key(self, cursor: str, *kinds: type[str] | type[int]) -> tuple[str | int, ...]:
         """The sort key that a cursor stands for, whose parts are of these types.

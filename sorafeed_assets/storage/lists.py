@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -174,10 +175,22 @@ def display_json_page(
     size: int,
 ) -> Sequence[Row[Any]]:
     """The next ``size`` displays: id, name, created_at, and their JSON in each of ``shapes``."""
+    key = None if after is None else tuple(after)
+    return connection.execute(_json_page(tuple(shapes), order, search, key, size)).all()
+
+
+@lru_cache(maxsize=100)
+def _json_page(
+    shapes: tuple[tuple[Field, ...], ...],
+    order: DisplayOrder,
+    search: str | None,
+    after: tuple[Any, ...] | None,
+    size: int,
+) -> Select[Any]:
     d = _page(select(displays), displays, order, search, after, size).subquery("d")
     texts: list[ColumnElement[str]] = [literal_column(display_json(shape)) for shape in shapes]
     statement = select(d.c.id, d.c.name, d.c.created_at, *texts)
-    return connection.execute(statement.order_by(*_order(d, order))).all()
+    return statement.order_by(*_order(d, order))
 
 
 def _page(
