@@ -38,6 +38,8 @@ from sorafeed_assets.storage.benchmarks import displays as sql
 from sorafeed_assets.storage.cache.redis import count_key, create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 
+_FEW: Final = 10
+_EDITS: Final = 60
 _WRITERS: Final = 8
 _ADVANCES: Final = 100
 # Advances a second of 1,000 displays that play videos of ten seconds.
@@ -52,6 +54,8 @@ class FleetCosts:
     """Seconds for all displays, for one advance, for one read; GB of the rebuilding process."""
 
     displays: int
+    edit: Sequence[float]
+    edit_among_few: Sequence[float]
     rebuild: Sequence[float]
     memory: Sequence[float]
     advance: Sequence[float]
@@ -89,13 +93,32 @@ def _peak_memory() -> float:
 def measure_fleet(bench: Bench, posts: int) -> FleetCosts:
     """All of it on one catalogue."""
     engine = bench.catalogue(posts)
-    displays = make_displays(engine, bench.scale.displays)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
+    few = _measure_edits(bench, engine, make_displays(engine, _FEW), terms)
+    displays = make_displays(engine, bench.scale.displays)
     rebuilt, memory = _measure_rebuild(bench, engine, displays, terms)
+    edits = _measure_edits(bench, engine, displays, terms)
     advance, paced = _measure_advance(bench, engine, displays)
     reads, queries = _measure_reads(bench, engine, terms)
     clear_displays(engine)
-    return FleetCosts(len(displays), rebuilt, memory, advance, paced, reads, queries)
+    return FleetCosts(len(displays), edits, few, rebuilt, memory, advance, paced, reads, queries)
+
+
+def _measure_edits(
+    bench: Bench, engine: Engine, displays: Sequence[str], terms: Sequence[str]
+) -> list[float]:
+    """Seconds from one display's new playlist to its queue and snapshot, one after another."""
+    settler = Settler.of(engine, bench.redis, bench.settings)
+    rng = random.Random(bench.scale.seed)  # noqa: S311  # playlists, not secrets
+    new_playlists(engine, {display: playlist_of(terms, rng) for display in displays})
+    settler.settle(displays)
+    taken = []
+    for number in range(bench.scale.times(_EDITS) + 1):
+        display = displays[number % _FEW]
+        new_playlists(engine, {display: playlist_of(terms, rng)})
+        taken.append(seconds(lambda: settler.settle([display])))  # noqa: B023  # called at once
+        bench.progress(f"Editing one of {len(displays)}", number + 1, bench.scale.times(_EDITS) + 1)
+    return taken[1:]  # the first one opens the connections
 
 
 def _measure_rebuild(
@@ -190,6 +213,13 @@ def fleet_rows(costs: FleetCosts) -> list[Row]:
     """The lines of the table about all displays."""
     name = f"{costs.displays:,} displays"
     return [
+        row(
+            f"one edited playlist among {name}, against among {_FEW}",
+            "ms",
+            [1000 * s for s in costs.edit],
+            Target(ratio_under=1.2),
+            [1000 * s for s in costs.edit_among_few],
+        ),
         row(f"{name} rebuilt, published, cached", "s", costs.rebuild, Target(ours_under=10)),
         row(f"{name} rebuilt: peak memory", "GB", costs.memory, Target(ours_under=1)),
         row(

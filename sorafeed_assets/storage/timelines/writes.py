@@ -79,7 +79,8 @@ WHERE is_there
 RETURNING display_id
 """
 
-# current_* always describe the head of the queue.
+# current_* always describe the head of the queue. The ids are named besides, because the planner
+# takes any JSON for a hundred rows, for which it would read a wall of displays whole.
 _SET_DISPLAYS: Final = """
 UPDATE displays AS d
 SET active_build_id = r.build_id, timeline_position = r.timeline_position,
@@ -91,7 +92,7 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id text, build_id bigint,
     playlist_id uuid, timeline_position integer, loop_iteration integer, fresh boolean)
 LEFT JOIN timeline_videos AS h ON h.display_id = r.id
     AND h.loop_iteration = r.loop_iteration AND h.timeline_position = r.timeline_position
-WHERE d.id = r.id
+WHERE d.id = r.id AND d.id = ANY(CAST(:ids AS text[]))
 """
 
 _SET_PLAN_PROBLEMS: Final = """
@@ -228,7 +229,8 @@ def queue_rows(connection: Connection, rows: Sequence[NewRow]) -> int:
 def set_displays(connection: Connection, states: Sequence[DisplayState]) -> None:
     """Point displays at their builds and the heads of their queues."""
     if states:
-        connection.execute(text(_SET_DISPLAYS), {"rows": to_records(states)})
+        values = {"rows": to_records(states), "ids": [state.id for state in states]}
+        connection.execute(text(_SET_DISPLAYS), values)
 
 
 def set_plan_problems(connection: Connection, problems: Mapping[str, str | None]) -> None:
