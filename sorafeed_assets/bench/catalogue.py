@@ -53,6 +53,7 @@ class Scale:
 class Bench:
     """Running servers and what is to be measured on them."""
 
+    folder: Path
     postgres: EmbeddedPostgres
     redis_url: str
     settings: Settings
@@ -122,7 +123,7 @@ def open_bench(
         redis = EmbeddedRedis(folder / "redis", persist=False)
         stack.callback(redis.stop)
         redis.start()
-        bench = Bench(postgres, redis.url, settings, scale, progress)
+        bench = Bench(folder, postgres, redis.url, settings, scale, progress)
         stack.callback(bench.close)
         yield bench
 

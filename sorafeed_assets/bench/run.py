@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 from sorafeed_assets.bench import report
 from sorafeed_assets.bench.api import api_rows, measure_api
@@ -14,6 +15,7 @@ from sorafeed_assets.bench.fleet import fleet_rows, measure_fleet
 from sorafeed_assets.bench.ingest import ingest_rows, measure_ingest
 from sorafeed_assets.bench.lineage import lineage_rows, measure_lineage
 from sorafeed_assets.bench.measuring import Progress, Row
+from sorafeed_assets.bench.react import measure_react, react_rows
 from sorafeed_assets.bench.timelines import (
     measure_played,
     measure_timelines,
@@ -31,7 +33,7 @@ Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
 class Benchmark(StrEnum):
-    """What can be measured; ``all`` is the engine, without the API."""
+    """What can be measured; ``all`` is the engine, without other processes."""
 
     COUNTS = "counts"
     TIMELINES = "timelines"
@@ -40,6 +42,7 @@ class Benchmark(StrEnum):
     LINEAGE = "lineage"
     ALL = "all"
     API = "api"
+    REACT = "react"
 
 
 @dataclass(slots=True)
@@ -66,10 +69,10 @@ def run(
     results = Results()
     with open_bench(folder, settings, scale, progress) as bench:
         for one, measure in _MEASURES.items():
-            if which in (one, Benchmark.ALL):
+            if which is one or (which is Benchmark.ALL and one not in _WITH_PROCESSES):
+                progress(f"Benchmark {one}", 0, 1)
                 measure(bench, results)
-        if which is Benchmark.API:
-            results.rows += api_rows(measure_api(bench, scale.posts, folder / "api"))
+                progress(f"Benchmark {one}", 1, 1)
     for title, series in results.plots.items():
         report.plot(folder / f"{title.split()[0].lower()}.png", title, series)
     return results
@@ -112,18 +115,35 @@ def _fleet(bench: Bench, results: Results) -> None:
 
 
 def _lineage(bench: Bench, results: Results) -> None:
-    url = bench.postgres.create_database("dagster").replace("://", "+psycopg2://", 1)
+    url = _dagster_url(bench)
     results.rows += lineage_rows(measure_lineage(bench, bench.scale.posts, url))
+
+
+def _dagster_url(bench: Bench) -> str:
+    return bench.postgres.create_database("dagster").replace("://", "+psycopg2://", 1)
 
 
 def _ingest(bench: Bench, results: Results) -> None:
     results.rows += ingest_rows(measure_ingest(bench, bench.scale.posts))
 
 
+def _api(bench: Bench, results: Results) -> None:
+    results.rows += api_rows(measure_api(bench, bench.scale.posts, bench.folder / "api"))
+
+
+def _react(bench: Bench, results: Results) -> None:
+    folder = bench.folder / "react"
+    costs = measure_react(bench, bench.scale.posts, _dagster_url(bench), folder)
+    results.rows += react_rows(costs)
+
+
+_WITH_PROCESSES: Final = (Benchmark.API, Benchmark.REACT)
 _MEASURES: Mapping[Benchmark, Callable[[Bench, Results], None]] = {
     Benchmark.COUNTS: _counts,
     Benchmark.TIMELINES: _timelines,
     Benchmark.FLEET: _fleet,
     Benchmark.INGEST: _ingest,
     Benchmark.LINEAGE: _lineage,
+    Benchmark.API: _api,
+    Benchmark.REACT: _react,
 }

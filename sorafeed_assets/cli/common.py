@@ -1,9 +1,10 @@
 """What the commands share: the console, settings with --data-dir, an engine, plain errors."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from redis import Redis
@@ -28,6 +29,8 @@ from sorafeed_assets.storage.postgres.migrate import migrate
 
 console = Console()
 errors = Console(stderr=True)
+
+_SECONDS_A_LINE: Final = 5.0
 
 DataDir = Annotated[
     Path | None,
@@ -69,7 +72,11 @@ def database(data_dir: Path | None) -> Iterator[tuple[Engine, Settings]]:
 
 
 class Bars:
-    """Progress bars that appear when their step reports for the first time."""
+    """Progress bars that appear when their step reports for the first time.
+
+    On what is no terminal a line of each step, with the seconds since the first one: when the
+    step begins, every few seconds, and when it is done.
+    """
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -81,16 +88,31 @@ class Bars:
             console=errors,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._printed: dict[str, float] = {}
+        self._began = time.monotonic()
 
     def __enter__(self) -> "Bars":
-        self._progress.start()
+        if errors.is_terminal:
+            self._progress.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._progress.stop()
+        if errors.is_terminal:
+            self._progress.stop()
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        """Move the bar of ``step``."""
+        """Move the bar of ``step``, or print a line about it."""
+        if not errors.is_terminal:
+            self._print(step, done, total)
+            return
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=total)
         self._progress.update(self._tasks[step], completed=done, total=total)
+
+    def _print(self, step: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        is_due = now - self._printed.get(step, -_SECONDS_A_LINE) >= _SECONDS_A_LINE
+        if is_due or done == total:
+            self._printed[step] = now
+            line = f"{now - self._began:6.0f} s  {step}: {done:,} of {total:,}"
+            errors.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -54,6 +54,14 @@ def test_a_small_run_of_everything(tmp_path: Path) -> None:
     assert [row["name"] for row in stored] == names
 
 
+def test_a_small_run_of_reactions(tmp_path: Path) -> None:
+    results = run(Benchmark.REACT, tmp_path, Settings(), SCALE, silent)
+    names = [row.name for row in results.rows]
+    assert len(names) == len(set(names)) == 14
+    assert all(row.ours > 0 for row in results.rows)
+    assert sum(row.baseline is not None for row in results.rows) == 3
+
+
 def test_a_catalogue_is_used_again_as_it_was_built(tmp_path: Path) -> None:
     scale = Scale(posts=2_600, terms=12, seed=3)
     with open_bench(tmp_path, Settings(), scale, silent) as bench:
