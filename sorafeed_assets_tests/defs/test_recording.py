@@ -1,8 +1,14 @@
-"""Giving lineage records to Dagster: a display that came meanwhile is not passed over."""
+"""Giving lineage records to Dagster, and mending them, while more changes come."""
 
+import pytest
+from redis import Redis
+from sqlalchemy import Engine
+
+from sorafeed_assets.defs.lineage import mend as mending
 from sorafeed_assets.defs.recording import record_asset, recorded_assets
+from sorafeed_assets.services.lineage import StoredLineage
 from sorafeed_assets_tests.defs.conftest import Dagster
-from sorafeed_assets_tests.wall import add_display, add_playlist
+from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 
 def test_a_display_that_comes_while_records_are_given_is_recorded(wall: Dagster) -> None:
@@ -14,4 +20,26 @@ def test_a_display_that_comes_while_records_are_given_is_recorded(wall: Dagster)
     for asset in recorded_assets(wall.definitions.resolve_asset_graph()):
         record_asset(wall.connections, wall.instance, asset)
     assert "CCCCC3" in wall.versions("display_timelines")
+    assert wall.lineage().differing == {}
+
+
+def test_what_is_recorded_while_all_is_compared_is_not_mended(
+    wall: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = wall.connections
+    assets = recorded_assets(wall.definitions.resolve_asset_graph())
+    mending.mend(connections, wall.instance, assets)
+    wall.record()
+    original = mending.read_stored
+
+    def read_and_change(engine: Engine, redis: Redis | None) -> StoredLineage:
+        found = original(engine, redis)
+        add_posts(engine, "cat video", 3, prefix="new")
+        assert connections.settler.apply_posts() == 3
+        return found
+
+    monkeypatch.setattr(mending, "read_stored", read_and_change)
+    assert mending.mend(connections, wall.instance, assets) == set()
+    monkeypatch.undo()
+    wall.record()
     assert wall.lineage().differing == {}

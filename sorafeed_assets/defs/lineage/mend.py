@@ -37,14 +37,16 @@ def mend(
     """Record what is stored but not recorded; the assets of which something was missing."""
     follow_displays(connections, instance)
     _record_empty_days(connections, instance, assets)
+    before = _heads(connections)
     stored = read_stored(connections.engine, connections.redis)
-    with connections.engine.connect() as connection:
-        known = heads(connection)
+    known = _heads(connections)
     differing = {
         asset: [
             partition
             for partition, version in versions.items()
             if known.get(asset, {}).get(partition, NOTHING) != version
+            # What was recorded meanwhile is newer than what was read.
+            and known.get(asset, {}).get(partition) == before.get(asset, {}).get(partition)
             # A record that waits may be of a version that is gone by now.
             and not (asset in PER_DISPLAY and partition in stored.unsettled)
             and not stored.allows(asset, partition, known.get(asset, {}).get(partition, NOTHING))
@@ -63,6 +65,11 @@ def mend(
     if found - {*PER_DISPLAY, COUNTS, ADMIN}:
         record_counts(connections.engine)
     return found | {asset.name for asset in assets if _repeat_lost(connections, instance, asset)}
+
+
+def _heads(connections: Connections) -> Heads:
+    with connections.engine.connect() as connection:
+        return heads(connection)
 
 
 def _old_snapshots(stored: StoredLineage) -> set[str]:
