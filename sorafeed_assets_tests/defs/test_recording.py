@@ -4,9 +4,17 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
+from sorafeed_assets.defs import recording
 from sorafeed_assets.defs.lineage import mend as mending
-from sorafeed_assets.defs.recording import record_asset, recorded_assets
+from sorafeed_assets.defs.recording import (
+    FollowedDisplays,
+    follow_displays,
+    record_asset,
+    record_waiting,
+    recorded_assets,
+)
 from sorafeed_assets.services.lineage import StoredLineage
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
@@ -42,4 +50,39 @@ def test_what_is_recorded_while_all_is_compared_is_not_mended(
     assert mending.mend(connections, wall.instance, assets) == set()
     monkeypatch.undo()
     wall.record()
+    assert wall.lineage().differing == {}
+
+
+def test_displays_are_followed_without_reading_all_each_time(
+    wall: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections, instance = wall.connections, wall.instance
+    assets = recorded_assets(wall.definitions.resolve_asset_graph())
+    looks: list[None] = []
+
+    def counted(*asked: object) -> None:
+        looks.append(None)
+        follow_displays(connections, instance)
+
+    monkeypatch.setattr(recording, "follow_displays", counted)
+    followed = FollowedDisplays()
+
+    def record() -> tuple[int, set[str]]:
+        looks.clear()
+        record_waiting(connections, instance, assets, followed)
+        return len(looks), set(instance.get_dynamic_partitions("displays"))
+
+    assert record() == (1, {"AAAAA1", "BBBBB2"})
+    assert record() == (0, {"AAAAA1", "BBBBB2"})
+    run(connections.engine, "UPDATE playlist_blocks SET video_count = 2")
+    connections.settler.settle_changed()
+    assert record() == (0, {"AAAAA1", "BBBBB2"})
+    run(connections.engine, "DELETE FROM displays WHERE id = 'AAAAA1'")
+    connections.settler.settle_changed()
+    assert record() == (1, {"BBBBB2"})
+    # One goes and one comes: as many as before, but a record of the new one waits.
+    run(connections.engine, "DELETE FROM displays WHERE id = 'BBBBB2'")
+    add_display(connections.engine, "CCCCC3")
+    connections.settler.settle_changed()
+    assert record() == (1, {"CCCCC3"})
     assert wall.lineage().differing == {}
