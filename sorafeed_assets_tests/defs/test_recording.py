@@ -13,7 +13,7 @@ from sorafeed_assets.defs.recording import (
     record_waiting,
     recorded_assets,
 )
-from sorafeed_assets.services.lineage import StoredLineage
+from sorafeed_assets.services.lineage import StoredLineage, read_stored
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
@@ -38,7 +38,7 @@ def test_what_is_recorded_while_all_is_compared_is_not_mended(
     assets = recorded_assets(wall.definitions.resolve_asset_graph())
     mending.mend(connections, wall.instance, assets)
     wall.record()
-    original = mending.read_stored
+    original = read_stored
 
     def read_and_change(engine: Engine, redis: Redis | None) -> StoredLineage:
         found = original(engine, redis)
