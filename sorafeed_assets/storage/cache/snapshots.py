@@ -167,10 +167,14 @@ def read_played(
     connection: Connection, display_ids: Collection[str], known: Collection[str]
 ) -> list[PlayedTimeline]:
     """What plays next on these displays, without the videos of the queue rows ``known``."""
-    values = {"display_ids": list(display_ids), "known": list(known), "nothing": NOTHING}
+    values = {
+        "display_ids": list(display_ids),
+        "known": f"{{{','.join(known)}}}",
+        "nothing": NOTHING,
+    }
     return [
         PlayedTimeline._make([*row[:-1], row.videos or ()])
-        for row in connection.execute(_PLAYED, values)
+        for row in connection.execute(_PLAYED, values).all()
     ]
 
 

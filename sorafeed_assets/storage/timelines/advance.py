@@ -270,7 +270,7 @@ def _heads(rows: Any) -> dict[str, Head]:
             tuple(PlannedRow(*line) for line in row.picks or ()),
             tuple(QueuedRow(*line) for line in row.queue or ()),
         )
-        for row in rows
+        for row in rows.all()
     }
 
 
@@ -282,7 +282,7 @@ def load_plays(
         return {}
     display_ids, ids = zip(*entries, strict=True)
     rows = connection.execute(_PLAYS, {"display_ids": list(display_ids), "entries": list(ids)})
-    return {(row.display_id, row.timeline_video_id): PlayRow(*row) for row in rows}
+    return {(row.display_id, row.timeline_video_id): PlayRow(*row) for row in rows.all()}
 
 
 def advance(

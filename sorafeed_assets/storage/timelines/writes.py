@@ -8,23 +8,20 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, text
 
-from sorafeed_assets.domain.digest import canonical_json
 from sorafeed_assets.domain.timelines.plan import Schedule
 from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_to_json, schedule_to_json
 
 _KEPT_BUILDS: Final = 5
 
+# As one document: the driver escapes each quote of JSON in an array by itself.
 _INSERT_BUILDS: Final = """
 INSERT INTO timeline_builds (display_id, playlist_id, playlist_version, loop_iteration,
     inputs, plan, dry_blocks, content_hash)
 SELECT display_id, playlist_id, playlist_version, loop_iteration,
-    CAST(inputs AS jsonb), CAST(plan AS jsonb), CAST(dry_blocks AS jsonb), content_hash
-FROM unnest(
-    CAST(:display_ids AS text[]), CAST(:playlist_ids AS uuid[]), CAST(:versions AS text[]),
-    CAST(:loops AS integer[]), CAST(:inputs AS text[]), CAST(:plans AS text[]),
-    CAST(:dry_blocks AS text[]), CAST(:hashes AS text[])
-) AS new (display_id, playlist_id, playlist_version, loop_iteration,
-    inputs, plan, dry_blocks, content_hash)
+    inputs, plan, dry_blocks, content_hash
+FROM jsonb_to_recordset(CAST(:builds AS jsonb)) AS new (display_id text, playlist_id uuid,
+    playlist_version text, loop_iteration integer, inputs jsonb, plan jsonb, dry_blocks jsonb,
+    content_hash text)
 RETURNING display_id, id
 """
 
@@ -186,22 +183,20 @@ def store_builds(connection: Connection, builds: Sequence[NewBuild]) -> dict[str
     """Store plans, and drop all but the last five of each display; the new ids by display."""
     if not builds:
         return {}
-    rows = connection.execute(
-        text(_INSERT_BUILDS),
+    stored = [
         {
-            "display_ids": [build.display_id for build in builds],
-            "playlist_ids": [build.playlist_id for build in builds],
-            "versions": [build.playlist_version for build in builds],
-            "loops": [build.loop_iteration for build in builds],
-            "inputs": [canonical_json(inputs_to_json(build.inputs)) for build in builds],
-            "plans": [canonical_json(schedule_to_json(build.schedule)) for build in builds],
-            "dry_blocks": [
-                canonical_json([str(block_id) for block_id in build.schedule.loops[0].dry_blocks])
-                for build in builds
-            ],
-            "hashes": [build.content_hash for build in builds],
-        },
-    )
+            "display_id": build.display_id,
+            "playlist_id": build.playlist_id,
+            "playlist_version": build.playlist_version,
+            "loop_iteration": build.loop_iteration,
+            "inputs": inputs_to_json(build.inputs),
+            "plan": schedule_to_json(build.schedule),
+            "dry_blocks": build.schedule.loops[0].dry_blocks,
+            "content_hash": build.content_hash,
+        }
+        for build in builds
+    ]
+    rows = connection.execute(text(_INSERT_BUILDS), {"builds": to_records(stored)})
     ids: dict[str, int] = {row.display_id: row.id for row in rows}
     connection.execute(text(_DROP_OLD_BUILDS), {"display_ids": list(ids), "kept": _KEPT_BUILDS})
     return ids
