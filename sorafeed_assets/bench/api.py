@@ -82,13 +82,13 @@ class ApiCosts:
 def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
     """All of it on one catalogue; logs and PostGraphile are kept in ``folder``."""
     engine = bench.catalogue(posts)
-    displays = _set_up_displays(bench, engine)
+    displays = set_up_displays(bench, engine)
     _, admin = create_token(engine, Role.ADMIN, "bench")
     players = [create_token(engine, Role.DISPLAY, "bench", display_id=code)[1] for code in displays]
     try:
         with ExitStack() as stack:
-            cached = stack.enter_context(our_server(_serving(bench, engine, 5.0), folder / "log"))
-            plain = stack.enter_context(our_server(_serving(bench, engine, 0.0), folder / "log-0"))
+            cached = stack.enter_context(our_server(serving(bench, engine, 5.0), folder / "log"))
+            plain = stack.enter_context(our_server(serving(bench, engine, 0.0), folder / "log-0"))
             other = stack.enter_context(postgraphile(engine, folder / "postgraphile"))
             listed, listed_uncached, listed_other = _measure_lists(
                 bench, cached, plain, other, admin
@@ -125,7 +125,7 @@ def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
     )
 
 
-def _set_up_displays(bench: Bench, engine: Engine) -> list[str]:
+def set_up_displays(bench: Bench, engine: Engine) -> list[str]:
     """Displays that play, with everything cached."""
     displays = make_displays(engine, bench.scale.displays)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
@@ -138,7 +138,7 @@ def _set_up_displays(bench: Bench, engine: Engine) -> list[str]:
     return displays
 
 
-def _serving(bench: Bench, engine: Engine, answer_seconds: float) -> Settings:
+def serving(bench: Bench, engine: Engine, answer_seconds: float) -> Settings:
     return Settings.model_validate(
         {
             **bench.settings.model_dump(),

@@ -55,7 +55,7 @@ def measure_plays(bench: Bench, engine: Engine, players: Players) -> PlayCosts:
     busy = measure(play_without_pause, few, seconds)
     paced = measure(play_at_pace, players, _PACE, seconds)
     batched = measure(play_in_batches, players, _BATCH, _BATCH_CLIENTS, seconds)
-    _check(bench, engine, players, [entry for each in measured for entry in each.entries])
+    check_plays(bench, engine, players, [entry for each in measured for entry in each.entries])
     return PlayCosts(
         [busy.per_play],
         busy.taken,
@@ -65,7 +65,7 @@ def measure_plays(bench: Bench, engine: Engine, players: Players) -> PlayCosts:
     )
 
 
-def _check(bench: Bench, engine: Engine, players: Players, entries: Sequence[str]) -> None:
+def check_plays(bench: Bench, engine: Engine, players: Players, entries: Sequence[str]) -> None:
     """No acknowledged play is lost or doubled, and what players read is what is stored."""
     with engine.connect() as connection:
         recorded = played_entries(connection, players.displays)
