@@ -1,6 +1,6 @@
 """Gathering the candidates of many terms in one pass over the posts, in bounded memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from sorafeed_assets.domain.catalog.automaton import Rows
 from sorafeed_assets.domain.catalog.compiled import compiled
 from sorafeed_assets.domain.counts.counting import SHAPES
+
+PoolName = tuple[str, str, str]
+"""A term, a shape, an order."""
 
 NEWEST: Final = "newest"
 RANDOM: Final = "random"
@@ -28,6 +31,22 @@ class Candidate(NamedTuple):
     post_id: str
     posted_at: int
     id_hash: int
+
+
+class PoolDigest(NamedTuple):
+    """What tells a pool's posts from others, in any order of the posts.
+
+    How many they are, and the XOR of their hashes, of their times, and of both multiplied.
+    """
+
+    posts: int
+    hashes: int
+    posted_at: int
+    products: int
+
+
+# The bits of each that are multiplied, so that the product fits 64 bits; as in storage.
+LOW_BITS: Final = 2**31 - 1
 
 
 class _Posts(NamedTuple):
@@ -91,7 +110,7 @@ class PoolGatherer:
         self,
         terms: Sequence[str],
         size: int,
-        bounds: Mapping[tuple[str, str, str], int] | None = None,
+        bounds: Mapping[PoolName, int] | None = None,
     ) -> None:
         self._terms = terms
         pools = len(terms) * len(SHAPES)
@@ -125,24 +144,49 @@ class PoolGatherer:
             keys = numbers[good] * len(SHAPES) + shapes[kept]
             gathered.add(_Posts(keys, order[kept], names, posted_at[kept], hashes[kept]))
 
-    def candidates(self) -> Iterator[Candidate]:
-        """Everything gathered; some of it may be beyond the first K."""
+    def digests(self) -> dict[PoolName, PoolDigest]:
+        """The digest of everything gathered, per pool; where posts tie, of more than K."""
+        found: dict[PoolName, PoolDigest] = {}
+        for pool, gathered in self._gathered.items():
+            posts = gathered.best()
+            if posts is None or not len(posts.keys):
+                continue
+            begins = np.flatnonzero(np.diff(posts.keys, prepend=-1))
+            columns = (
+                posts.hashes,
+                posts.posted_at,
+                (posts.hashes & LOW_BITS) * (posts.posted_at & LOW_BITS),
+            )
+            lengths = np.diff(begins, append=len(posts.keys)).tolist()
+            xors = [np.bitwise_xor.reduceat(column, begins).tolist() for column in columns]
+            names = self._names(posts.keys[begins], pool)
+            found.update(zip(names, map(PoolDigest, lengths, *xors), strict=True))
+        return found
+
+    def _names(self, keys: Rows, pool: str) -> list[PoolName]:
+        terms, shapes = np.divmod(keys, len(SHAPES))
+        return [
+            (self._terms[term], SHAPES[shape].value, pool)
+            for term, shape in zip(terms.tolist(), shapes.tolist(), strict=True)
+        ]
+
+    def candidates(self, but: Container[PoolName] = ()) -> Iterator[Candidate]:
+        """Everything gathered, but not of some pools; some of it may be beyond the first K."""
         for pool, gathered in self._gathered.items():
             posts = gathered.best()
             if posts is None:
                 continue
-            terms, shapes = np.divmod(posts.keys, len(SHAPES))
-            for term, shape, post_id, posted_at, id_hash in zip(
-                terms.tolist(),
-                shapes.tolist(),
+            keys, inverse = np.unique(posts.keys, return_inverse=True)
+            names = self._names(keys, pool)
+            posts = posts.take(np.array([name not in but for name in names], dtype=bool)[inverse])
+            for (term, shape, _), post_id, posted_at, id_hash in zip(
+                self._names(posts.keys, pool),
                 posts.ids.tolist(),
                 posts.posted_at.tolist(),
                 posts.hashes.tolist(),
                 strict=True,
             ):
-                yield Candidate(
-                    self._terms[term], SHAPES[shape].value, pool, post_id, posted_at, id_hash
-                )
+                yield Candidate(term, shape, pool, post_id, posted_at, id_hash)
 
 
 @compiled

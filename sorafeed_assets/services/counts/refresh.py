@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -13,10 +14,10 @@ from sqlalchemy import Connection, Engine
 from sorafeed_assets.domain.catalog.automaton import Rows
 from sorafeed_assets.domain.catalog.search import SearchQuery
 from sorafeed_assets.domain.counts.counting import SHAPES, TermMatcher, counts_by_format, join_texts
-from sorafeed_assets.domain.counts.pools import POOLS, PoolGatherer
+from sorafeed_assets.domain.counts.pools import POOLS, PoolGatherer, PoolName
 from sorafeed_assets.services.counts.lineage import counts_changes, pools_change, posts_changes
 from sorafeed_assets.storage.catalog import estimates, outbox
-from sorafeed_assets.storage.catalog.stream import stream_day
+from sorafeed_assets.storage.catalog.stream import Chunk, read_ahead, stream_day
 from sorafeed_assets.storage.counts import daily as counts
 from sorafeed_assets.storage.counts import pools
 from sorafeed_assets.storage.lineage_records import write_changes
@@ -261,17 +262,23 @@ class CountsRun:
         rows.extend(self._pass(passes, gatherer, everything, scratch, pending))
         counts.stage(self._connection, rows)
         self._rows_written += counts.replace(self._connection, scratch, everything)
-        pools.stage_candidates(self._connection, gatherer.candidates())
+        # All days were read, so what was gathered is the pool: most are what they were.
+        unchanged = self._unchanged_pools(gatherer) if scratch and not others else set()
+        pools.stage_candidates(self._connection, gatherer.candidates(but=unchanged))
         if scratch and others:
             self._note_losses(pools.drop_days(self._connection, scratch))
         elif scratch:
-            self._touched |= set(pools.drop_all(self._connection))
+            self._touched |= set(pools.drop_others(self._connection, unchanged))
         self._touched |= pools.merge_staged(self._connection)
         if scratch:
             if edited := outbox.edited_posts(self._connection, scratch):
                 self._edited |= edited
                 self._edited_terms = None
             outbox.discard(self._connection, scratch)
+
+    def _unchanged_pools(self, gatherer: PoolGatherer) -> set[PoolName]:
+        gathered, stored = gatherer.digests(), pools.pool_digests(self._connection)
+        return {name for name, digest in gathered.items() if stored.get(name) == digest}
 
     def _queries_are_cheaper(self, queries: Sequence[SearchQuery]) -> bool:
         limit = _PASS_FACTOR * estimates.cost_of_reading_all(self._connection)
@@ -304,31 +311,45 @@ class CountsRun:
         """Read the text of days, each for its queries; the newest day first fills the pools."""
         number_of = {term: number for number, term in enumerate(terms)}
         matchers: dict[int, tuple[TermMatcher, Rows]] = {}
-        for number, (day, queries) in enumerate(passes):
+        for _, queries in passes:
             if id(queries) not in matchers:
                 numbers = _column([number_of[query.term] for query in queries])
                 matchers[id(queries)] = (TermMatcher(queries), numbers)
-            matcher, numbers = matchers[id(queries)]
-            tally = np.zeros((len(queries), len(SHAPES)), dtype=np.int64)
-            posts = 0
+        tally, posts = np.zeros(0, dtype=np.int64), 0
+        # Postgres and the decoding have one core, matching has the other.
+        with closing(read_ahead(self._chunks([day for day, _ in passes]))) as chunks:
+            for number, chunk in chunks:
+                day, queries = passes[number]
+                matcher, numbers = matchers[id(queries)]
+                if not posts:
+                    tally = np.zeros((len(queries), len(SHAPES)), dtype=np.int64)
+                if chunk is not None:
+                    posts += len(chunk)
+                    found, rows = matcher.match(chunk.data, chunk.starts, chunk.ends)
+                    tally += _tally(queries, found, rows, chunk.shapes)
+                    gatherer.add(
+                        numbers[found],
+                        rows,
+                        shapes=chunk.shapes,
+                        posted_at=chunk.posted_at,
+                        hashes=chunk.hashes,
+                        ids=chunk.post_id,
+                    )
+                    continue
+                yield from _count_rows(queries, day, tally)
+                self._posts_read += posts
+                if day in scratch:
+                    changes = pending[day].changes if day in pending else 0
+                    self._advanced[day] = (changes, posts)
+                posts = 0
+                self._on_progress(number + 1, len(passes))
+
+    def _chunks(self, days: Sequence[date]) -> Generator[tuple[int, Chunk | None], None, None]:
+        """(number of the day, chunk), and None at the end of a day."""
+        for number, day in enumerate(days):
             for chunk in stream_day(self._connection, day):
-                posts += len(chunk)
-                found, rows = matcher.match(chunk.data, chunk.starts, chunk.ends)
-                tally += _tally(queries, found, rows, chunk.shapes)
-                gatherer.add(
-                    numbers[found],
-                    rows,
-                    shapes=chunk.shapes,
-                    posted_at=chunk.posted_at,
-                    hashes=chunk.hashes,
-                    ids=chunk.post_id,
-                )
-            yield from _count_rows(queries, day, tally)
-            self._posts_read += posts
-            if day in scratch:
-                changes = pending[day].changes if day in pending else 0
-                self._advanced[day] = (changes, posts)
-            self._on_progress(number + 1, len(passes))
+                yield number, chunk
+            yield number, None
 
     def _mend_pools(self, queries: dict[str, SearchQuery]) -> None:
         for key in sorted(self._refills):

@@ -1,9 +1,11 @@
 """Reading the text of posts in bulk: a binary COPY, in chunks of bounded size."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from sqlalchemy import Connection
 
 from sorafeed_assets.domain.catalog.automaton import Rows
 from sorafeed_assets.storage.postgres.copy import driver_of
+
+_Item = TypeVar("_Item")
 
 _CHUNK_BYTES: Final = 16 * 2**20
 # Signature, flags and the length of a header extension that is not there.
@@ -62,7 +66,24 @@ def day_bounds(day: date) -> tuple[datetime, datetime]:
     return first, first + timedelta(days=1)
 
 
-def stream_day(connection: Connection, day: date) -> Iterator[Chunk]:
+def read_ahead(items: Generator[_Item, None, None]) -> Generator[_Item, None, None]:
+    """The same items; a thread makes the next one while the caller works on the last.
+
+    What the generator uses, such as a connection, is the thread's until this iterator ends.
+    """
+    nothing = object()
+
+    def make() -> object:
+        return next(items, nothing)
+
+    with closing(items), ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(make)
+        while (item := coming.result()) is not nothing:
+            coming = thread.submit(make)
+            yield item  # type: ignore[misc]  # not nothing, so one of the items
+
+
+def stream_day(connection: Connection, day: date) -> Generator[Chunk, None, None]:
     """The posts of one catalog day, in no order."""
     first, end = day_bounds(day)
     statement = _DAY.format(first=sql.Literal(first), end=sql.Literal(end))

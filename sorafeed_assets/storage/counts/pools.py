@@ -7,7 +7,14 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.catalog.search import SearchQuery
-from sorafeed_assets.domain.counts.pools import NEWEST, RANDOM, Candidate
+from sorafeed_assets.domain.counts.pools import (
+    LOW_BITS,
+    NEWEST,
+    RANDOM,
+    Candidate,
+    PoolDigest,
+    PoolName,
+)
 from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
 from sorafeed_assets.storage.postgres.copy import copy_rows
 
@@ -38,9 +45,25 @@ WHERE {_NOT_STAGED}
       WHERE p.id = c.post_id AND catalog_day(p.indexed_at) <> ALL(CAST(:days AS date[])))
 RETURNING c.term, c.size_class, c.pool
 """
-_DROP_ALL: Final = f"""
-DELETE FROM video_candidates c WHERE {_NOT_STAGED}
+_DROP_OTHERS: Final = f"""
+DELETE FROM video_candidates c
+WHERE (c.term, c.size_class, c.pool) NOT IN (
+      SELECT * FROM unnest(
+          CAST(:terms AS text[]), CAST(:size_classes AS text[]), CAST(:pools AS text[])))
+  AND {_NOT_STAGED}
 RETURNING c.term, c.size_class, c.pool
+"""
+
+# As `PoolGatherer.digests`; double precision holds microseconds exactly beyond the year 2200.
+_DIGESTS: Final = f"""
+SELECT term, size_class, pool, count(*), bit_xor(id_hash), bit_xor(posted),
+       bit_xor((id_hash & {LOW_BITS}) * (posted & {LOW_BITS}))
+FROM (
+    SELECT *, round(date_part('epoch', posted_at - timestamptz '2000-01-01 00:00+00') * 1e6)::bigint
+              AS posted
+    FROM video_candidates
+) AS c
+GROUP BY term, size_class, pool
 """
 
 _MERGE: Final = f"""
@@ -168,9 +191,22 @@ def drop_days(connection: Connection, days: Collection[object]) -> list[PoolKey]
     return [PoolKey(*row) for row in rows]
 
 
-def drop_all(connection: Connection) -> list[PoolKey]:
-    """Remove what is not staged, all days having been read; the pools that lost one."""
-    return [PoolKey(*row) for row in connection.execute(text(_DROP_ALL))]
+def drop_others(connection: Connection, unchanged: Collection[PoolName]) -> list[PoolKey]:
+    """Remove what is not staged, all days having been read; the pools that lost one.
+
+    Pools that are ``unchanged`` are not staged.
+    """
+    columns = zip(*unchanged, strict=True) if unchanged else ((), (), ())
+    names = dict(zip(("terms", "size_classes", "pools"), map(list, columns), strict=True))
+    return [PoolKey(*row) for row in connection.execute(text(_DROP_OTHERS), names)]
+
+
+def pool_digests(connection: Connection) -> dict[PoolName, PoolDigest]:
+    """What tells what each pool holds, as `PoolGatherer.digests` has it."""
+    return {
+        (term, size_class, pool): PoolDigest(*digest)
+        for term, size_class, pool, *digest in connection.execute(text(_DIGESTS))
+    }
 
 
 def merge_staged(connection: Connection) -> set[PoolKey]:

@@ -36,12 +36,17 @@ def test_the_first_k_and_all_that_tie(
             for pool, order in ((NEWEST, -posted_at), (RANDOM, id_hash)):
                 key = (("cat", "dog")[term], SHAPES[shape].value, pool)
                 expected.setdefault(key, []).append((order, f"{number}-{row}"))
+    digests = gatherer.digests()
+    some = {key for key in digests if key[0] == "cat"}
+    assert {candidate[:3] for candidate in gatherer.candidates(but=some)} == digests.keys() - some
     found: dict[tuple[str, str, str], set[str]] = {}
     for candidate in gatherer.candidates():
         found.setdefault(candidate[:3], set()).add(candidate.post_id)
     for key, posts in expected.items():
         limit = sorted(posts)[min(size, len(posts)) - 1][0]
-        assert found.pop(key) == {post for order, post in posts if order <= limit}
+        first = {post for order, post in posts if order <= limit}
+        assert digests[key].posts == len(first)
+        assert found.pop(key) == first
     assert found == {}
 
 
