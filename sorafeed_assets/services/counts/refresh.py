@@ -25,8 +25,9 @@ from sorafeed_assets.storage.playlists.changes import note_plans_with, note_user
 
 Progress = Callable[[int, int], None]
 
-# Fewer changes than this are always cheaper to apply than a day is to read.
-_FEW_CHANGES: Final = 1_000
+# Fewer changes than this are always cheaper to apply: a day that is counted again has all pools
+# looked through for what it does not have any more.
+_FEW_CHANGES: Final = 10_000
 # A pass streams, differences are held in memory: not more than this of one day, or of several.
 _MANY_CHANGES: Final = 50_000
 _CHANGES_AT_ONCE: Final = 20_000
