@@ -38,10 +38,9 @@ def test_what_is_recorded_while_all_is_compared_is_not_mended(
     assets = recorded_assets(wall.definitions.resolve_asset_graph())
     mending.mend(connections, wall.instance, assets)
     wall.record()
-    original = read_stored
 
     def read_and_change(engine: Engine, redis: Redis | None) -> StoredLineage:
-        found = original(engine, redis)
+        found = read_stored(engine, redis)
         add_posts(engine, "cat video", 3, prefix="new")
         assert connections.settler.apply_posts() == 3
         return found

@@ -20,6 +20,7 @@ from sorafeed_assets.storage.catalog import stream as post_stream
 from sorafeed_assets.storage.catalog.estimates import count_term_by_day
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pools, stale_matches
 from sorafeed_assets.storage.catalog.pages import read_among, read_page
+from sorafeed_assets.storage.display_json import Field
 from sorafeed_assets.storage.playlists.changes import note_plans_with, note_users_of
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_after
@@ -477,3 +478,18 @@ def test_the_displays_that_a_post_concerns_are_found_by_index(engine: Engine) ->
     for plan in plans:
         assert "display_terms_term_idx" in plan.indexes
         assert plan.read_whole == set()
+
+
+def test_a_page_of_displays_is_read_by_display_and_block(catalogue: Engine) -> None:
+    counts = tuple(Field(name, name) for name in ("search", "total", "seen", "available"))
+    shape = (
+        Field("queued", "queued"),
+        Field("p", "active_playlist", (Field("blocks", "blocks", counts),)),
+    )
+    pages: list[Any] = []
+    for order in wall.DisplayOrder:
+        plans_of(
+            catalogue,
+            lambda c: pages.append(wall.display_json_page(c, [shape], order, None, None, 20)),  # noqa: B023  # called at once
+        )
+    assert [len(page) for page in pages] == [20, 20, 20]
