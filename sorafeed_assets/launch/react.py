@@ -53,8 +53,8 @@ _POSTS_SECONDS: Final = 0.1
 _NEW_POSTS_SECONDS: Final = 1.0
 _OVERVIEW_SECONDS: Final = 30.0
 _QUEUES_SECONDS: Final = 5.0
-# A play waits for no more displays than these.
-_PLANNED_AT_ONCE: Final = 25
+# A play waits for no more displays than these: each takes some 20 ms.
+_PLANNED_AT_ONCE: Final = 4
 _MEND_SECONDS: Final = 60.0
 # A display that cannot be planned is not tried again for the same reason before this.
 _SAME_AGAIN_SECONDS: Final = 60.0

@@ -23,6 +23,7 @@ from sorafeed_assets.domain.errors import (
     UnavailableError,
 )
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
+from sorafeed_assets.services.cache.played import Prepared
 from sorafeed_assets.services.counts import terms
 from sorafeed_assets.services.playlists import editing as playlists
 from sorafeed_assets.services.settle import Settler
@@ -148,17 +149,22 @@ class Commands:
     def begin(self, display_id: str, entry: UUID) -> bool:
         """Record that the head of the queue is being shown; False when it is not the head."""
         begun, prepared = self._timelines.begin(display_id, entry, self.settler.played.prepare)
-        if prepared is not None:
-            self.settler.write_prepared(prepared)
-        elif begun:
-            self.settler.snapshot([display_id])
+        if begun:
+            self._cache(display_id, prepared)
         return begun
 
     def mark_played(self, display_id: str, entry: UUID, *, skipped: bool = False) -> Advance:
         """Record a play, once however often it is told, and go on to the next video."""
-        advance = self._timelines.advance(display_id, entry, skipped=skipped)
-        self.settler.snapshot([display_id])
+        play = Play(display_id, entry, skipped)
+        advance, prepared = self._timelines.advance_alone(play, self.settler.played.prepare)
+        self._cache(display_id, prepared)
         return advance
+
+    def _cache(self, display_id: str, prepared: Prepared | None) -> None:
+        if prepared is None:
+            self.settler.snapshot([display_id])
+        else:
+            self.settler.write_prepared(prepared)
 
     def mark_all_played(self, plays: Sequence[Play]) -> list[Advance | SorafeedError]:
         """Record many plays, each as `mark_played` does; an answer for each, in their order.

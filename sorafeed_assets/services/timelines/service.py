@@ -121,7 +121,6 @@ class TimelineService:
             begun = writes.begin_head(connection, display_id, timeline_video_id)
             return begun, also(connection, free) if begun and free else None
 
-    @retried
     def advance(
         self,
         display_id: str,
@@ -148,21 +147,33 @@ class TimelineService:
         if at is not None and at.tzinfo is None:
             raise InvalidInputError("at", f"is {at.isoformat()}; add its time zone")
         play = Play(display_id, timeline_video_id, skipped, at)
+        return self.advance_alone(play, lambda _connection, _ids: None)[0]
+
+    @retried
+    def advance_alone(
+        self, play: Play, also: Callable[[Connection, Collection[str]], _Also]
+    ) -> tuple[Advance, _Also | None]:
+        """`advance`; ``also`` is called before the commit, and what it returns is returned.
+
+        It is not called when the display's snapshot is locked, or its plan another one.
+        """
+        display_id, entry = play.display_id, (play.display_id, play.timeline_video_id)
         with self._engine.begin() as connection:
             lock(connection, LockSpace.DISPLAY, [display_id])
+            free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
             head = self._head(connection, display_id)
             walk = Walk(head, self._window)
-            if head.playlist_id is not None and walk.has(timeline_video_id):
+            if head.playlist_id is not None and walk.has(play.timeline_video_id):
                 walk = walk.after(play)
                 _, short = write_walks(connection, [walk])
                 if short:
                     self._plan_on(connection, display_id)
                     walk = Walk(self._head(connection, display_id), self._window)
-            entry = (display_id, timeline_video_id)
+                    free = []
             played = load_plays(connection, [entry]).get(entry)
             if played is None:
                 raise no_entry(play)
-            return walk.answer(played)
+            return walk.answer(played), also(connection, free) if free else None
 
     def _head(self, connection: Connection, display_id: str) -> Head:
         heads = load_heads(connection, [display_id], 2 * self._window)
