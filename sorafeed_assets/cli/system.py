@@ -27,7 +27,7 @@ from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.dagster_home import end_interrupted_runs, environment, open_instance
 from sorafeed_assets.launch.materialize import Report, materialize_all
 from sorafeed_assets.launch.processes import end_descendants
-from sorafeed_assets.launch.react import React, log_plainly
+from sorafeed_assets.launch.react import React, log_plainly, switch_threads_often
 from sorafeed_assets.launch.servers import embedded, owned_folder, publish, servers
 from sorafeed_assets.launch.status import Status, read_status
 from sorafeed_assets.launch.up import (
@@ -176,6 +176,7 @@ def react(data_dir: DataDir = None) -> None:
         finally:
             engine.dispose()
         log_plainly()
+        switch_threads_often()
         process = React(settings, instance)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: process.stop())

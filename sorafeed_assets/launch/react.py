@@ -10,6 +10,7 @@ What is done here is done by Dagster's sensors too, slower; see `defs.timelines.
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ _MEND_SECONDS: Final = 60.0
 # A display that cannot be planned is not tried again for the same reason before this.
 _SAME_AGAIN_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
+# How long a busy thread may hold the GIL: settling takes it back after each statement.
+_SWITCH_SECONDS: Final = 0.0005
 
 _log: Final = logging.getLogger(__name__)
 
@@ -76,6 +79,11 @@ class _Tried:
         due = [name for name, reason in reasons.items() if (name, reason) not in self.at]
         self.at.update({(name, reasons[name]): now for name in due})
         return due
+
+
+def switch_threads_often() -> None:
+    """Let no busy thread keep settling waiting: recording and comparing are busy."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def log_plainly() -> None:
