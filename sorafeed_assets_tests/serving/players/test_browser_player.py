@@ -236,9 +236,13 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     # What was played meanwhile is kept to be told.
     told = page.evaluate(f"{_OUTBOX}.map(play => play.entry)")
     assert len(told) >= 2
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.url))
     with serving(web, Listening(port, routes=routes())):
         until(page, "document.body.dataset.away === '0'")
         until(page, f"{_OUTBOX}.length === 0")
+        # They are told in one call.
+        assert any(url.endswith("/api/plays?display=AWAY01") for url in posted)
         expect(admin_page.get_by_text("No connection to the server")).to_be_hidden()
         # It hears of changes again, and never stopped.
         admin.ask('mutation { skip(displayId: "AWAY01") { videoId } }')
