@@ -17,7 +17,8 @@ class LockSpace(IntEnum):
     DISPLAY = 7_204_001
     """A display's playlists, build and queue."""
     SNAPSHOT = 7_204_002
-    """A key in Redis: held from the read in PostgreSQL until Redis has the value."""
+    """A key in Redis: held from the read in PostgreSQL until Redis has the value; by a play only
+    until its commit, as versions order what is written after it."""
     ASSET = 7_204_003
     """An unpartitioned asset: held while what it holds is changed and recorded."""
     RECORDER = 7_204_004
