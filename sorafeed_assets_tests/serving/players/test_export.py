@@ -14,9 +14,10 @@ from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import token_of
 from sorafeed_assets_tests.serving.processes import served
 
-POSTS: Final = 40_000
-# All of them are 40 MB as they are sent, and more as rows.
-GROWTH: Final = 12_000_000
+POSTS: Final = 100_000
+# All of them are 100 MB as they are sent, and more as rows. Compression has some 10 MB of its own
+# from its first long answer on.
+GROWTH: Final = 20_000_000
 
 _ADD_POSTS: Final = """
 INSERT INTO sora_posts (id, text, posted_at, width, height)
