@@ -208,7 +208,7 @@ def _page(
     if after is not None:
         row, last = tuple_(*_keys(table, order)), tuple_(*after)
         statement = statement.where(row < last if order is DisplayOrder.NEWEST else row > last)
-    # Written out: for a size that it does not know the planner would plan each time anew.
+    # The size is part of the statement: with a parameter PostgreSQL would plan each execution.
     return statement.order_by(*_order(table, order)).limit(literal_column(str(int(size))))
 
 

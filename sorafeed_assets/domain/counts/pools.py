@@ -82,6 +82,8 @@ class _Gathered:
         """The first K of each pool, and all that tie with the last of them."""
         if not self._parts:
             return None
+        if not self._pending:
+            return self._parts[0]
         posts = _Posts(*(np.concatenate(columns) for columns in zip(*self._parts, strict=True)))
         posts = posts.take(np.lexsort((posts.order, posts.keys)))
         begins = np.flatnonzero(np.diff(posts.keys, prepend=-1))
