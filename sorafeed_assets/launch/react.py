@@ -116,8 +116,10 @@ class React:
         self._stop = Event()
         self._woken = Event()
         self._jobs_came = Event()
-        # Whether totals and their cache hold what was counted: a process may end in between.
-        self._is_caught_up = False
+        # Totals and their cache may lack what was counted, as a process may end in between: how
+        # often that was to be looked at, and was.
+        self._catch_ups_due = 1
+        self._catch_ups_done = 0
         self._applied_at = 0.0
         self._overview_at = 0.0
         self._overview_is_old = False
@@ -240,7 +242,7 @@ class React:
         due = self._ending.due(self._plan_ends.ending())
         for start in range(0, len(due), _PLANNED_AT_ONCE):
             some = due[start : start + _PLANNED_AT_ONCE]
-            self._connections.settler.plan_ahead(some, self._plan_ends.ahead)
+            self._connections.settler.plan_ahead(some, self._plan_ends.reach)
 
     def _count(self) -> None:
         self._jobs_came.wait(_LOOK_SECONDS)
@@ -252,17 +254,18 @@ class React:
     def _apply_posts(self) -> None:
         """Apply posts that came, changed or went; the displays that wait then are settled."""
         if not self.is_leading:
-            self._is_caught_up = False
+            self._catch_ups_due = self._catch_ups_done + 1
             return
         with self._engine.connect() as connection:
             kinds = waiting_kinds(connection)
         now = time.monotonic()
         is_due = kinds - {"insert"} or (kinds and now - self._applied_at >= _NEW_POSTS_SECONDS)
-        if is_due or not self._is_caught_up:
-            catch_up, self._is_caught_up = not self._is_caught_up, False
+        catch_ups = self._catch_ups_due
+        catch_up = catch_ups != self._catch_ups_done
+        if is_due or catch_up:
             self._applied_at, self._overview_is_old = now, True
             self._connections.settler.apply_posts(catch_up=catch_up)
-            self._is_caught_up = True
+            self._catch_ups_done = catch_ups
         if self._overview_is_old and now - self._overview_at >= _OVERVIEW_SECONDS:
             self._overview_at, self._overview_is_old = now, False
             self._connections.settler.cache_overview()
@@ -275,10 +278,10 @@ class React:
         while not self.is_leading:
             if self._stop.wait(_RENEW_SECONDS):
                 return
-        self._is_caught_up = False
         with self._engine.begin() as connection:
             drop_old(connection)
         mended = mend(self._connections, self._instance, self._assets)
+        self._catch_ups_due += 1
         if mended:
             _log.warning("mended what was not recorded: %s", ", ".join(sorted(mended)))
 

@@ -44,6 +44,9 @@ _NOT_PLANNED: Final = (
     " seconds, or by the next change of its playlists"
 )
 
+# A play waits for the plans of all that are recorded with it.
+MOST_PLANNED: Final = 8
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -62,6 +65,14 @@ class Change:
     display_id: str
     playlist_id: UUID | None = None
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPlays:
+    """The answers to plays, in their order, and the snapshots that are to be written."""
+
+    answers: Sequence[Advance | NotFoundError | None]
+    prepared: Prepared
 
 
 class Commands:
@@ -169,22 +180,21 @@ class Commands:
     def mark_all_played(self, plays: Sequence[Play]) -> list[Advance | SorafeedError]:
         """Record many plays, each as `mark_played` does; an answer for each, in their order.
 
-        Most of them share a transaction; none waits for another.
+        Most of them share a transaction. One transaction records a queue's plays; what was queued
+        by it is for the next one.
         """
         answered: dict[int, Advance | SorafeedError] = {}
-        # The second time for what follows the plays of a whole queue.
-        for _ in range(2):
-            waiting = [number for number in range(len(plays)) if number not in answered]
-            some = self.mark_played_at_once([plays[number] for number in waiting])
-            answered |= {
-                number: answer
-                for number, answer in zip(waiting, some, strict=True)
-                if answer is not None
-            }
-        return [
-            answered.get(number) or self.mark_played_alone(play)
-            for number, play in enumerate(plays)
-        ]
+
+        def record(numbers: Sequence[int], *, plans: bool = False) -> bool:
+            found = self.cache_plays(self.record_plays([plays[n] for n in numbers], plans=plans))
+            answered.update({n: a for n, a in zip(numbers, found, strict=True) if a is not None})
+            return any(found)
+
+        while waiting := [number for number in range(len(plays)) if number not in answered]:
+            some = waiting[:MOST_PLANNED]
+            if not record(waiting) and not record(some, plans=True):
+                answered.update({n: self.mark_played_alone(plays[n]) for n in some})
+        return [answered[number] for number in range(len(plays))]
 
     def mark_played_alone(self, play: Play) -> Advance | SorafeedError:
         """Record a play that waits for its display and plans further; an error is the answer."""
@@ -193,26 +203,28 @@ class Commands:
         except SorafeedError as error:
             return error
 
-    def mark_played_at_once(
-        self, plays: Sequence[Play]
-    ) -> Sequence[Advance | NotFoundError | None]:
-        """Record the plays that need no waiting and no planning, in one transaction.
+    def record_plays(self, plays: Sequence[Play], *, plans: bool = False) -> RecordedPlays:
+        """Record the plays that need no waiting, nor a plan unless it ``plans``, at once.
 
-        The snapshots of their displays are written in one round trip. The others are answered with
-        None, and not recorded.
+        That is one transaction. The others are answered with None, and not recorded.
         """
         if not plays:
-            return []
+            return RecordedPlays([], Prepared())
         try:
-            answered, prepared = self._timelines.advance_at_once(plays, self.settler.played.prepare)
+            return RecordedPlays(
+                *self._timelines.advance_at_once(plays, self.settler.played.prepare, plans=plans)
+            )
         except DBAPIError as error:
             if is_lost(error):
                 raise
             # What is wrong with one of them must not keep the others from being recorded.
             _log.warning("%s plays are recorded one by one: %s", len(plays), error)
-            return [None] * len(plays)
-        self.settler.write_prepared(prepared)
-        return answered
+            return RecordedPlays([None] * len(plays), Prepared())
+
+    def cache_plays(self, recorded: RecordedPlays) -> Sequence[Advance | NotFoundError | None]:
+        """Write the snapshots of recorded plays in one round trip; the answers to the plays."""
+        self.settler.write_prepared(recorded.prepared)
+        return recorded.answers
 
     def skip(self, display_id: str, entry: UUID | None = None) -> Advance:
         """Leave what plays (or ``entry``, unless it was left already) for the next video."""

@@ -259,7 +259,7 @@ class Settler:
 
     def write_prepared(self, prepared: Prepared) -> None:
         """Write the snapshots of a transaction that is committed, and tell all servers."""
-        displays = [each.display_id for each in prepared.snapshots]
+        displays = [*(each.display_id for each in prepared.snapshots), *prepared.unrecorded]
         left: set[str] = set()
         try:
             left = write_prepared(self._redis, prepared, ttl=self._ttl)

@@ -25,7 +25,7 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
-from sorafeed_assets.services.commands import Commands
+from sorafeed_assets.services.commands import MOST_PLANNED, Commands, RecordedPlays
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
@@ -56,6 +56,9 @@ CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
 
 _Result = TypeVar("_Result")
+
+Plays = BatchedChanges[Play, RecordedPlays, Advance | SorafeedError]
+"""Plays that come together share a transaction."""
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -107,9 +110,18 @@ class ServerState:
             pool_size=settings.candidates_per_pool,
             on_change=self._changed_here,
         )
-        self.plays: BatchedChanges[Play, Advance | SorafeedError] = BatchedChanges(
-            lambda plays: self.change(lambda: self.commands.mark_played_at_once(plays)),
+        # Plays that have to wait for their display are made one by one, those that need a plan some
+        # at a time: neither keeps the others waiting.
+        planned: Plays = BatchedChanges(
+            lambda plays: self.change(lambda: self.commands.record_plays(plays, plans=True)),
+            lambda recorded: self.change(lambda: self.commands.cache_plays(recorded)),
             lambda play: self.change(lambda: self.commands.mark_played_alone(play)),
+            most=MOST_PLANNED,
+        )
+        self.plays: Plays = BatchedChanges(
+            lambda plays: self.change(lambda: self.commands.record_plays(plays)),
+            lambda recorded: self.change(lambda: self.commands.cache_plays(recorded)),
+            planned.make,
             most=_MOST_PLAYS,
         )
         # Counting takes longer than any request may.

@@ -9,12 +9,14 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 import sorafeed_assets
 from sorafeed_assets.defs.dagster_internals import (
     AssetEvent,
     BatchingEventLogStorage,
+    PooledRunStorage,
+    PooledScheduleStorage,
     RunStep,
     is_automatic,
     last_event_id,
@@ -202,11 +204,38 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def test_connections_are_kept_and_replaced_when_they_are_lost(instance: dg.DagsterInstance) -> None:
+    storages = (instance.schedule_storage, instance.event_log_storage, instance.run_storage)
+    made: list[object] = []
+    for storage in storages:
+        assert isinstance(
+            storage, (BatchingEventLogStorage, PooledRunStorage, PooledScheduleStorage)
+        )
+        event.listen(storage._engine, "connect", lambda *call: made.append(call))
+
+    def use() -> None:
+        instance.get_runs_count()
+        instance.all_asset_keys()
+        instance.all_instigator_state()
+
+    for _ in range(20):
+        use()
+    assert len(made) <= len(storages)
+    with storage._engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    use()
+
+
 def test_what_a_run_over_a_range_intends_is_stored_together(instance: dg.DagsterInstance) -> None:
     storage = instance.event_log_storage
     assert isinstance(storage, BatchingEventLogStorage)
-    made: list[object] = []
-    event.listen(storage._engine, "connect", lambda *connection: made.append(connection))
+    statements: list[str] = []
+    event.listen(storage._engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
 
     policy = dg.BackfillPolicy.single_run()
 
@@ -229,8 +258,8 @@ def test_what_a_run_over_a_range_intends_is_stored_together(instance: dg.Dagster
         instance=instance, tags=range_tags(_NAMES[0], _NAMES[-1])
     )
     assert result.success
-    # Of 2,000 events; the run's other events have a connection each.
-    assert len(made) < 200
+    # Of 2,000 events; the run's other events have a statement each.
+    assert 0 < sum("INSERT INTO event_logs" in statement for statement in statements) < 200
     planned = instance.get_records_for_run(
         result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, limit=5_000
     ).records

@@ -25,7 +25,7 @@ _MOST_DISPLAYS: Final = 4_000
 class Prepared:
     """Snapshots of what a transaction stores.
 
-    ``unrecorded`` are displays whose lineage has to be recorded with the snapshot.
+    ``unrecorded`` are further displays: their lineage has to be recorded with the snapshot.
     """
 
     snapshots: Sequence[DisplaySnapshot] = ()
@@ -50,7 +50,10 @@ class PlayedSnapshots:
             known = {name: self._videos.get(name, {}) for name in display_ids}
         found = read_played(connection, display_ids, [e for each in known.values() for e in each])
         snapshots: list[DisplaySnapshot] = []
+        unrecorded = [each.display_id for each in found if each.recorded != each.version]
         for each in found:
+            if each.display_id in unrecorded:
+                continue
             videos = {
                 row[0]: known[each.display_id].get(row[0]) or canonical_json(row[-1])
                 for row in each.videos
@@ -59,7 +62,6 @@ class PlayedSnapshots:
                 self._videos[each.display_id] = videos
             text = timeline_text(each, videos)
             snapshots.append(DisplaySnapshot(each.display_id, text, each.state, each.written_by))
-        unrecorded = [each.display_id for each in found if each.recorded != each.version]
         return Prepared(snapshots, unrecorded)
 
 

@@ -207,12 +207,13 @@ def write_walks(
 
 
 def walk_all(
-    heads: Mapping[str, Head], plays: Sequence[Play], window: int
+    heads: Mapping[str, Head], plays: Sequence[Play], window: int, *, plans: bool = False
 ) -> tuple[dict[int, Walk], list[Walk]]:
     """Walk each display through its plays, as far as its plan and its stored rows reach.
 
     Returns the walk after each play, by the play's number, and the whole walk of each display.
-    Plays that are missing need a plan, or a row that is not stored yet.
+    Plays that are missing need a row that is not stored yet, or a plan; where the caller ``plans``
+    the first of these is not missing.
     """
     after: dict[int, Walk] = {}
     walks: dict[str, Walk] = {}
@@ -226,7 +227,8 @@ def walk_all(
             further = walk.after(play)
             if further.is_short or not further.has_head:
                 stopped.add(play.display_id)
-                continue
+                if not plans:
+                    continue
             walk = further
         after[number] = walks[play.display_id] = walk
     return after, list(walks.values())

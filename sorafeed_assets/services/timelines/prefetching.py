@@ -6,7 +6,11 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.storage.timelines.queues import load_places, load_plan_ends
 
-_WINDOWS: Final = 2
+# Ends are looked for once a second. A display that plays its window in less than that, as after an
+# outage, has the time that planning takes too.
+_LEAST_WINDOWS: Final = 4
+# Of short loops several are planned at once: that costs little more than one.
+_REACH_WINDOWS: Final = 10
 
 
 class PlanEnds:
@@ -20,11 +24,13 @@ class PlanEnds:
     def __init__(self, engine: Engine, *, window: int) -> None:
         self._engine = engine
         self._ends: dict[int, tuple[int, int]] = {}
-        self.ahead: Final = _WINDOWS * window
+        self.least: Final = _LEAST_WINDOWS * window
         """How many picks have to lie ahead, so that no play plans."""
+        self.reach: Final = _REACH_WINDOWS * window
+        """How many picks a plan that is about to end should have ahead."""
 
     def ending(self) -> dict[str, str]:
-        """Display → the build of which fewer than `ahead` picks are left.
+        """Display → the build of which fewer than `least` picks are left.
 
         Loops of a plan are taken to be as long as its last one.
         """
@@ -37,5 +43,5 @@ class PlanEnds:
             place.display_id: f"ends with build {place.build_id}"
             for place in places
             for last_loop, picks in (self._ends.get(place.build_id, (0, 0)),)
-            if picks > 0 and (last_loop - place.loop + 1) * picks - place.position < self.ahead
+            if picks > 0 and (last_loop - place.loop + 1) * picks - place.position < self.least
         }

@@ -167,7 +167,7 @@ class TimelineService:
                 walk = walk.after(play)
                 _, short = write_walks(connection, [walk])
                 if short:
-                    self._plan_on(connection, display_id)
+                    self._plan_on(connection, [display_id])
                     walk = Walk(self._head(connection, display_id), self._window)
                     free = []
             played = load_plays(connection, [entry]).get(entry)
@@ -182,21 +182,26 @@ class TimelineService:
         return heads[display_id]
 
     def advance_at_once(
-        self, plays: Sequence[Play], also: Callable[[Connection, Collection[str]], _Also]
+        self,
+        plays: Sequence[Play],
+        also: Callable[[Connection, Collection[str]], _Also],
+        *,
+        plans: bool = False,
     ) -> tuple[list[Advance | NotFoundError | None], _Also]:
         """Record many plays in one transaction that waits for no other one.
 
         The answers are those of `advance` for one play after the other. A play is answered with
-        None, and not recorded, when its display is locked elsewhere or unknown, or when a plan is
-        needed first: it is for a later call, or for `advance`. ``also`` is called before the commit
-        with the displays of the others; what it returns is returned.
+        None, and not recorded, when its display is locked elsewhere or its row is not stored yet:
+        it is for a later call, or for `advance`. So is one that needs a plan, unless this call
+        ``plans``. ``also`` is called before the commit with the displays of the others; what it
+        returns is returned.
         """
         asked = {play.display_id for play in plays}
         with self._engine.begin() as connection:
             free = try_lock(connection, [LockSpace.DISPLAY, LockSpace.SNAPSHOT], asked)
             entries = [play.timeline_video_id for play in plays]
             heads = load_free_heads(connection, free, entries, 2 * self._window)
-            after, walks = walk_all(heads, plays, self._window)
+            after, walks = walk_all(heads, plays, self._window, plans=plans)
             recorded, short = write_walks(connection, walks)
             if short:
                 after |= self._planned_on(connection, short, after)
@@ -214,9 +219,8 @@ class TimelineService:
     def _planned_on(
         self, connection: Connection, short: Collection[str], told: Mapping[int, Walk]
     ) -> dict[int, Walk]:
-        """Plan displays further whose plan has posts that are gone; where they stand then."""
-        for display_id in sorted(short):
-            self._plan_on(connection, display_id)
+        """Plan displays further whose queue is too short; where they stand then."""
+        self._plan_on(connection, sorted(short))
         heads = load_heads(connection, short, self._window)
         return {
             number: Walk(heads[walk.head.display_id], self._window)
@@ -224,18 +228,23 @@ class TimelineService:
             if walk.head.display_id in short
         }
 
-    def _plan_on(self, connection: Connection, display_id: str) -> None:
-        """Plan further; if that fails the play stays recorded, and the queue is just shorter."""
+    def _plan_on(self, connection: Connection, display_ids: Sequence[str]) -> None:
+        """Plan further; if that fails the plays stay recorded, and a queue is just shorter."""
         try:
             with connection.begin_nested():
                 book = CandidateBook(self._pool_size)
-                outcome = rebuild(connection, book, [display_id], self._window)[display_id]
-                writes.mark_playing(connection, display_id)
+                outcomes = rebuild(connection, book, display_ids, self._window)
+                writes.mark_playing(connection, display_ids)
         except (SorafeedError, SQLAlchemyError) as error:
-            _log.warning("display %s advanced, but planning on failed: %s", display_id, error)
+            if len(display_ids) > 1:
+                for display_id in display_ids:
+                    self._plan_on(connection, [display_id])
+                return
+            _log.warning("display %s advanced, but planning on failed: %s", display_ids[0], error)
         else:
-            if isinstance(outcome, SorafeedError):
-                _log.warning("display %s advanced without a new plan: %s", display_id, outcome)
+            for display_id, outcome in outcomes.items():
+                if isinstance(outcome, SorafeedError):
+                    _log.warning("display %s advanced without a new plan: %s", display_id, outcome)
 
 
 def _was_overtaken(error: OvertakenError | IntegrityError) -> bool:

@@ -1,13 +1,15 @@
 """Batches: reads and changes of the same moment share one round trip, or one transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 _MOST_AT_ONCE: Final = 200
 
 _Value = TypeVar("_Value")
 _Item = TypeVar("_Item")
+_Stored = TypeVar("_Stored")
+_Asked = tuple[_Item, asyncio.Future[_Value]]
 
 
 class BatchedReads(Generic[_Value]):
@@ -58,76 +60,87 @@ class BatchedReads(Generic[_Value]):
                     found.set_result(values.get(key))
 
 
-class BatchedChanges(Generic[_Item, _Value]):
-    """Changes of one kind, for one event loop; those that come while one batch is made gather.
+class BatchedChanges(Generic[_Item, _Stored, _Value]):
+    """Changes of one kind, for one event loop; those that come while one batch is stored gather.
 
-    A change that has no other to wait for is made at once, and a change is made even when its
+    A change that has no other to wait for is stored at once, and a change is made even when its
     caller is cancelled meanwhile.
 
     Args:
-        together: makes many changes at once; an answer for each, in their order, None for one
-            that is not made. What it raises is raised in all callers of the batch.
-        alone: makes a change that was not made together; no other change waits for it.
-        most: how many changes are made at once.
+        store: stores many changes at once. What it raises is raised in all callers of the batch.
+        finish: does what follows the commit, while the next batch is stored; an answer for each
+            change, in their order, None for one that is not stored. What it raises is raised in
+            all callers of the batch.
+        otherwise: makes a change that was not stored with others; no other change waits for it.
+        most: how many changes are stored at once.
     """
 
     def __init__(
         self,
-        together: Callable[[list[_Item]], Awaitable[Sequence[_Value | None]]],
-        alone: Callable[[_Item], Awaitable[_Value]],
+        store: Callable[[list[_Item]], Awaitable[_Stored]],
+        finish: Callable[[_Stored], Awaitable[Sequence[_Value | None]]],
+        otherwise: Callable[[_Item], Awaitable[_Value]],
         *,
         most: int = _MOST_AT_ONCE,
     ) -> None:
-        self._together = together
-        self._alone = alone
+        self._store = store
+        self._finish = finish
+        self._otherwise = otherwise
         self._most = most
-        self._asked: list[tuple[_Item, asyncio.Future[_Value]]] = []
-        self._making: asyncio.Task[None] | None = None
-        self._made_alone: set[asyncio.Task[None]] = set()
+        self._asked: list[_Asked[_Item, _Value]] = []
+        self._storing: asyncio.Task[None] | None = None
+        self._going_on: set[asyncio.Task[None]] = set()
 
     async def make(self, item: _Item) -> _Value:
         """Make a change, with others that come at the same time."""
         made: asyncio.Future[_Value] = asyncio.get_running_loop().create_future()
         self._asked.append((item, made))
-        if self._making is None:
-            self._making = asyncio.create_task(self._make_all())
+        if self._storing is None:
+            self._storing = asyncio.create_task(self._store_all())
         return await made
 
-    async def _make_all(self) -> None:
+    async def _store_all(self) -> None:
         try:
             while self._asked:
                 asked = self._asked[: self._most]
                 del self._asked[: self._most]
-                await self._make_together(asked)
+                try:
+                    stored = await self._store([item for item, _ in asked])
+                except Exception as error:  # noqa: BLE001  # raised in the callers
+                    _fail(asked, error)
+                else:
+                    self._go_on(self._finish_all(asked, stored))
         finally:
-            self._making = None
+            self._storing = None
 
-    async def _make_together(self, asked: list[tuple[_Item, "asyncio.Future[_Value]"]]) -> None:
+    async def _finish_all(self, asked: "list[_Asked[_Item, _Value]]", stored: _Stored) -> None:
         try:
-            values = await self._together([item for item, _ in asked])
+            values = await self._finish(stored)
         except Exception as error:  # noqa: BLE001  # raised in the callers
-            for _, made in asked:
-                _fail(made, error)
+            _fail(asked, error)
             return
         for (item, made), value in zip(asked, values, strict=True):
-            if value is not None:
-                if not made.done():
-                    made.set_result(value)
-                continue
-            task = asyncio.create_task(self._make_alone(item, made))
-            self._made_alone.add(task)
-            task.add_done_callback(self._made_alone.discard)
+            if value is None:
+                self._go_on(self._make_otherwise(item, made))
+            elif not made.done():
+                made.set_result(value)
 
-    async def _make_alone(self, item: _Item, made: "asyncio.Future[_Value]") -> None:
+    async def _make_otherwise(self, item: _Item, made: "asyncio.Future[_Value]") -> None:
         try:
-            value = await self._alone(item)
+            value = await self._otherwise(item)
         except Exception as error:  # noqa: BLE001  # raised in the caller
-            _fail(made, error)
+            _fail([(item, made)], error)
         else:
             if not made.done():
                 made.set_result(value)
 
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
 
-def _fail(made: "asyncio.Future[_Value]", error: Exception) -> None:
-    if not made.done():
-        made.set_exception(error)
+
+def _fail(asked: "Sequence[_Asked[_Item, _Value]]", error: Exception) -> None:
+    for _, made in asked:
+        if not made.done():
+            made.set_exception(error)

@@ -1,20 +1,16 @@
 """Media addresses of posts: their own, or a generated clip for posts of the demo."""
 
 import hashlib
-from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
 from sorafeed_assets.domain.catalog.search import SizeClass, size_class
 
 CLIPS_EACH: Final = 6
-_KNOWN: Final = 20_000
 # Reserved by RFC 2606, so only posts of the demo catalogue have it.
 _DEMO_HOST: Final = ".example.invalid"
 
 
-# A video stays in an answer for as many plays as the queue has rows.
-@lru_cache(_KNOWN)
 def media_url(post_id: str, url: str | None, width: int | None, height: int | None) -> str | None:
     """The address to play a video from; None when it is not http(s)."""
     if url is None:

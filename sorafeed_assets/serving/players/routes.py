@@ -5,8 +5,9 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import orjson
 import structlog
 from cachetools import LRUCache, cached
@@ -33,9 +34,34 @@ _MOST: Final = 5
 _HEARTBEAT_SECONDS: Final = 15.0
 # Answers for some 4,000 players, at 10 kB each.
 _KEPT_BYTES: Final = 40_000_000
-_UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError)
+# Some 1 kB for each.
+_KEPT_VIDEOS: Final = 20_000
+_UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError)
 
 _log: Final = structlog.get_logger(__name__)
+
+
+class _Row(msgspec.Struct):
+    """A row of a snapshot; its video is read when it is asked for first."""
+
+    id: str
+    video_id: str
+    loop_iteration: int
+    timeline_position: int
+    status: str
+    video: msgspec.Raw
+
+
+class _Snapshot(msgspec.Struct):
+    """What an answer needs of a snapshot."""
+
+    build: int | None
+    loop: int
+    position: int
+    videos: list[_Row]
+
+
+_snapshots: Final = msgspec.json.Decoder(_Snapshot)
 
 
 async def next_videos(request: Request) -> Response:
@@ -117,41 +143,49 @@ def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, by
     """The ETag and the body of an answer, cached by its content.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: the snapshot or the state is invalid.
+        ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError: the snapshot or the
+            state is invalid.
     """
-    stored = orjson.loads(snapshot)
+    stored = _snapshots.decode(snapshot)
     PlaybackState(state)
     body = orjson.dumps({
         "display": code,
-        "build": stored["build"],
-        "loop": stored["loop"],
-        "position": stored["position"],
+        "build": stored.build,
+        "loop": stored.loop,
+        "position": stored.position,
         "state": state,
-        "videos": [_video(row) for row in stored["videos"][:count]],
+        "videos": [orjson.Fragment(_row(row)) for row in stored.videos[:count]],
     })  # fmt: skip
     return f'"{_etag(snapshot, state, count)}"', body
 
 
-def _video(row: dict[str, Any]) -> dict[str, Any]:
-    video = row["video"]
+def _row(row: _Row) -> bytes:
+    place = {
+        "entry": row.id,
+        "video": row.video_id,
+        "loop": row.loop_iteration,
+        "position": row.timeline_position,
+        "status": row.status,
+    }
+    return orjson.dumps(place)[:-1] + b"," + _video(row)[1:]
+
+
+# The video of a queue row never changes, and is in as many answers as the queue has rows.
+@cached(LRUCache(_KEPT_VIDEOS), key=lambda row: row.id)
+def _video(row: _Row) -> bytes:
+    video = msgspec.json.decode(row.video)
     size = (video.get("width"), video.get("height"))
-    post_id = row["video_id"]
     addresses = [
-        media_url(post_id, video.get(name), *size) for name in ("video_url", "video_url_md")
+        media_url(row.video_id, video.get(name), *size) for name in ("video_url", "video_url_md")
     ]
     creator = video.get("creator") or {}
-    return {
-        "entry": row["id"],
-        "video": post_id,
-        "loop": row["loop_iteration"],
-        "position": row["timeline_position"],
-        "status": row["status"],
+    return orjson.dumps({
         "sources": list(dict.fromkeys(url for url in addresses if url)),
         "width": size[0],
         "height": size[1],
         "text": video.get("text"),
         "creator": creator.get("display_name") or creator.get("username"),
-    }
+    })  # fmt: skip
 
 
 def _etag(snapshot: str, state: str, count: int) -> str:

@@ -110,8 +110,9 @@ _MARK_PLAYING: Final = """
 UPDATE timeline_videos AS t
 SET status = 'playing'
 FROM displays AS d
-WHERE d.id = :display_id AND t.display_id = d.id AND t.loop_iteration = d.loop_iteration
-    AND t.timeline_position = d.timeline_position AND t.status = 'queued'
+WHERE d.id = ANY(CAST(:display_ids AS text[])) AND t.display_id = d.id
+    AND t.loop_iteration = d.loop_iteration AND t.timeline_position = d.timeline_position
+    AND t.status = 'queued'
 """
 
 _BEGIN_HEAD: Final = """
@@ -246,9 +247,9 @@ def count_loops(connection: Connection, finished: dict[UUID, int]) -> None:
         )
 
 
-def mark_playing(connection: Connection, display_id: str) -> None:
-    """The head of the queue is being shown."""
-    connection.execute(text(_MARK_PLAYING), {"display_id": display_id})
+def mark_playing(connection: Connection, display_ids: Collection[str]) -> None:
+    """The heads of these queues are being shown."""
+    connection.execute(text(_MARK_PLAYING), {"display_ids": list(display_ids)})
 
 
 def begin_head(connection: Connection, display_id: str, head: UUID) -> bool:

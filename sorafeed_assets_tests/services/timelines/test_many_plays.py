@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
@@ -185,20 +186,29 @@ def wall(engine: Engine, commands: Commands) -> list[str]:
     return displays
 
 
-def test_plays_of_many_displays_are_one_transaction_and_one_round_trip(
-    engine: Engine, redis: Redis, commands: Commands, wall: list[str]
-) -> None:
-    heads = [Play(display, queue_of(engine, display)[0].id) for display in wall]
-    commands.mark_all_played(heads[:1])  # the script is loaded
+@contextmanager
+def _commits(engine: Engine) -> Iterator[list[object]]:
+    """The connections of the commits while the block lasts."""
     commits: list[object] = []
 
     def note(connection: object) -> None:
         commits.append(connection)
 
     event.listen(engine, "commit", note)
+    try:
+        yield commits
+    finally:
+        event.remove(engine, "commit", note)
+
+
+def test_plays_of_many_displays_are_one_transaction_and_one_round_trip(
+    engine: Engine, redis: Redis, commands: Commands, wall: list[str]
+) -> None:
+    heads = [Play(display, queue_of(engine, display)[0].id) for display in wall]
+    commands.mark_all_played(heads[:1])  # the script is loaded
     redis.config_resetstat()
-    answers = commands.mark_all_played(heads[1:])
-    event.remove(engine, "commit", note)
+    with _commits(engine) as commits:
+        answers = commands.mark_all_played(heads[1:])
     assert all(isinstance(answer, Advance) for answer in answers)
     assert len(commits) == 1
     calls = {name: stats["calls"] for name, stats in redis.info("commandstats").items()}
@@ -231,12 +241,53 @@ def test_a_display_that_is_locked_elsewhere_keeps_no_other_waiting(
     with engine.begin() as holder:
         for each in locks:
             each(holder)
-        answers = commands.mark_played_at_once(plays)
+        answers = commands.record_plays(plays).answers
         assert [answer is None for answer in answers] == [True] * 4 + [False] * 2
         # What is not recorded is not answered as if it were.
         assert len(run(engine, "SELECT FROM video_history")) == 2
     assert all(isinstance(answer, Advance) for answer in commands.mark_all_played(plays))
     assert len(run(engine, "SELECT FROM video_history")) == 6
+
+
+def test_plays_that_need_a_plan_are_planned_together(
+    engine: Engine, redis: Redis, commands: Commands, wall: list[str]
+) -> None:
+    ending = wall[:3]
+    for display in ending:
+        _play_on(commands, engine, display, 30 - WINDOW)
+    plays = [Play(display, queue_of(engine, display)[0].id) for display in wall[:6]]
+    answers = commands.cache_plays(commands.record_plays(plays))
+    assert [answer is None for answer in answers] == [True] * 3 + [False] * 3
+    with _commits(engine) as commits:
+        recorded = commands.record_plays(plays, plans=True)
+    assert len(commits) == 1
+    for answer in commands.cache_plays(recorded):
+        assert isinstance(answer, Advance)
+        assert answer.queued == WINDOW
+        assert answer.head_timeline_video_id is not None
+    assert len(run(engine, "SELECT FROM video_history")) == 3 * (30 - WINDOW) + 6
+    assert check_queues(engine, wall, WINDOW) == {}
+    assert check_plans(engine, wall) == {}
+    assert check_replans(engine, wall) == {}
+    assert not any(check_timeline_cache(engine, redis, wall).values())
+
+
+def test_a_display_that_cannot_be_planned_keeps_no_other_from_it(
+    engine: Engine, commands: Commands, wall: list[str]
+) -> None:
+    for display in wall[:2]:
+        _play_on(commands, engine, display, 30 - WINDOW)
+    run(
+        engine,
+        "ALTER TABLE timeline_builds ADD CONSTRAINT refused CHECK (display_id <> 'WALL00')"
+        " NOT VALID",
+    )
+    plays = [Play(display, queue_of(engine, display)[0].id) for display in wall[:2]]
+    without, planned = commands.record_plays(plays, plans=True).answers
+    assert isinstance(without, Advance)
+    assert without.queued == WINDOW - 1
+    assert isinstance(planned, Advance)
+    assert planned.queued == WINDOW
 
 
 def test_batches_in_opposite_order_do_not_deadlock(
@@ -295,41 +346,27 @@ def test_an_error_of_one_play_leaves_the_others_recorded(
         "ALTER TABLE video_history ADD CONSTRAINT refused CHECK (display_id <> 'WALL01') NOT VALID",
     )
     plays = [Play(display, queue_of(engine, display)[0].id) for display in wall[:3]]
-    assert commands.mark_played_at_once(plays) == [None, None, None]
+    assert commands.record_plays(plays).answers == [None, None, None]
     assert isinstance(commands.mark_played(wall[0], plays[0].timeline_video_id), Advance)
-    assert commands.mark_played_at_once([plays[2]]) != [None]
+    assert commands.record_plays([plays[2]]).answers != [None]
 
 
 def test_an_older_snapshot_is_not_written_over_a_newer_one(
-    engine: Engine,
-    redis: Redis,
-    commands: Commands,
-    wall: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, redis: Redis, commands: Commands, wall: list[str]
 ) -> None:
-    prepared: list[Any] = []
-    write = commands.settler.write_prepared
-    monkeypatch.setattr(commands.settler, "write_prepared", prepared.append)
-    for _ in range(2):
-        commands.mark_played_at_once([Play(wall[0], queue_of(engine, wall[0])[0].id)])
-    first, second = prepared
-    write(second)
+    first, second = (
+        commands.record_plays([Play(wall[0], queue_of(engine, wall[0])[0].id)]) for _ in range(2)
+    )
+    commands.cache_plays(second)
     assert not check_timeline_cache(engine, redis, wall[:1])[wall[0]]
-    write(first)
+    commands.cache_plays(first)
     assert not check_timeline_cache(engine, redis, wall[:1])[wall[0]]
 
 
 def test_a_play_of_a_display_that_is_deleted_brings_nothing_back(
-    engine: Engine,
-    redis: Redis,
-    commands: Commands,
-    wall: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, redis: Redis, commands: Commands, wall: list[str]
 ) -> None:
-    prepared: list[Any] = []
-    write = commands.settler.write_prepared
-    monkeypatch.setattr(commands.settler, "write_prepared", prepared.append)
-    commands.mark_played_at_once([Play(wall[0], queue_of(engine, wall[0])[0].id)])
+    recorded = commands.record_plays([Play(wall[0], queue_of(engine, wall[0])[0].id)])
     commands.delete_display(wall[0])
-    write(prepared[0])
+    commands.cache_plays(recorded)
     assert not redis.exists(f"sorafeed:timeline:{wall[0]}", f"sorafeed:playback:{wall[0]}")

@@ -16,7 +16,7 @@ from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets_tests.catalogue import queue_of, run
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
-WINDOW, VIDEOS = 3, 8
+WINDOW, VIDEOS = 3, 20
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def settler(engine: Engine, settings: Settings) -> Iterator[Settler]:
 
 @pytest.fixture
 def wall(engine: Engine, settler: Settler) -> Settler:
-    """A display with a loop of eight videos; its term is not counted, so planning searches."""
-    add_posts(engine, "cat video", 40)
+    """A display with a loop of twenty videos; its term is not counted, so planning searches."""
+    add_posts(engine, "cat video", 60)
     add_display(engine, "AAAAA1")
     add_playlist(engine, "AAAAA1", [("cat video", VIDEOS)], mode="random")
     settler.settle(["AAAAA1"])
@@ -62,12 +62,12 @@ def test_no_play_waits_for_a_search(
     service = TimelineService(engine, window=WINDOW)
     ends = PlanEnds(engine, window=WINDOW)
     assert ends.ending() == {}
-    played = _play(engine, service, VIDEOS - 2 * WINDOW + 1)
-    # What remains is more than the window, and less than two.
+    played = _play(engine, service, VIDEOS - ends.least + 1)
+    # What remains is more than the window.
     assert list(ends.ending()) == ["AAAAA1"]
     assert len(_loops(engine)) == 1
     playing = queue_of(engine, "AAAAA1")
-    assert wall.plan_ahead(["AAAAA1"], ends.ahead).changed == ["AAAAA1"]
+    assert wall.plan_ahead(["AAAAA1"], ends.reach).changed == ["AAAAA1"]
     assert [row.id for row in queue_of(engine, "AAAAA1")] == [row.id for row in playing]
     assert ends.ending() == {}
     planned = [video for loop in _loops(engine) for video in loop]
@@ -79,7 +79,7 @@ def test_no_play_waits_for_a_search(
 
     monkeypatch.setattr(candidates, "read_pages", search)
     monkeypatch.setattr(candidates, "read_pools", search)
-    played += _play(engine, service, 2 * VIDEOS - 2 * WINDOW + 1 - len(played))
+    played += _play(engine, service, 2 * VIDEOS - ends.least + 1 - len(played))
     assert played == planned[: len(played)]
     monkeypatch.undo()
     assert list(ends.ending()) == ["AAAAA1"]
@@ -90,8 +90,7 @@ def test_no_play_waits_for_a_search(
 def test_a_loop_planned_ahead_stays_when_the_display_is_settled_again(
     engine: Engine, wall: Settler
 ) -> None:
-    ahead = PlanEnds(engine, window=WINDOW).ahead
-    assert wall.plan_ahead(["AAAAA1"], ahead).changed == []
+    assert wall.plan_ahead(["AAAAA1"], VIDEOS).changed == []
     wall.plan_ahead(["AAAAA1"], VIDEOS + 1)
     before = _loops(engine)
     assert len(before) == 2

@@ -8,20 +8,31 @@ from sorafeed_assets.serving.live.batching import BatchedChanges
 
 
 class Doubling:
-    """Doubles numbers, a batch at a time, when it is let go on."""
+    """Doubles numbers, a batch at a time, when its gates are open."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.gate = asyncio.Event()
+        self.last_gate = asyncio.Event()
+        self.last_gate.set()
 
-    async def change(self, numbers: list[int]) -> list[int | None]:
+    async def store(self, numbers: list[int]) -> list[int]:
         self.batches.append(numbers)
         await self.gate.wait()
         if 13 in numbers:
             raise ValueError("unlucky")
+        return numbers
+
+    async def finish(self, numbers: list[int]) -> list[int | None]:
+        await self.last_gate.wait()
+        if 31 in numbers:
+            raise ValueError("unlucky")
         return [None if number == 7 else 2 * number for number in numbers]
 
-    async def alone(self, number: int) -> int:
+    def changes(self, most: int = 10) -> BatchedChanges[int, list[int], int]:
+        return BatchedChanges(self.store, self.finish, self.otherwise, most=most)
+
+    async def otherwise(self, number: int) -> int:
         self.batches.append([number])
         if self.batches.count([number]) > 1:
             raise ValueError("once only")
@@ -31,7 +42,7 @@ class Doubling:
 def test_changes_that_wait_for_one_are_made_together() -> None:
     async def work() -> None:
         doubling = Doubling()
-        changes = BatchedChanges(doubling.change, doubling.alone, most=3)
+        changes = doubling.changes(most=3)
         first = asyncio.create_task(changes.make(1))
         await asyncio.sleep(0.01)
         # A change that is alone does not wait for others to come.
@@ -50,20 +61,21 @@ def test_an_error_is_raised_in_its_batch_alone() -> None:
     async def work() -> None:
         doubling = Doubling()
         doubling.gate.set()
-        changes = BatchedChanges(doubling.change, doubling.alone)
-        unlucky = [asyncio.create_task(changes.make(number)) for number in (13, 1)]
-        for found in await asyncio.gather(*unlucky, return_exceptions=True):
-            assert isinstance(found, ValueError)
-        assert await changes.make(1) == 2
+        changes = doubling.changes()
+        for unlucky in (13, 31):
+            made = [asyncio.create_task(changes.make(number)) for number in (unlucky, 1)]
+            for found in await asyncio.gather(*made, return_exceptions=True):
+                assert isinstance(found, ValueError)
+            assert await changes.make(1) == 2
 
     asyncio.run(work())
 
 
-def test_what_is_not_made_together_is_made_alone() -> None:
+def test_what_is_not_made_together_is_made_otherwise() -> None:
     async def work() -> None:
         doubling = Doubling()
         doubling.gate.set()
-        changes = BatchedChanges(doubling.change, doubling.alone)
+        changes = doubling.changes()
         made = await asyncio.gather(*map(changes.make, (6, 7, 8)))
         assert made == [12, 700, 16]
         assert doubling.batches == [[6, 7, 8], [7]]
@@ -77,7 +89,7 @@ def test_what_is_not_made_together_is_made_alone() -> None:
 def test_a_caller_that_is_cancelled_has_its_change_made() -> None:
     async def work() -> None:
         doubling = Doubling()
-        changes = BatchedChanges(doubling.change, doubling.alone)
+        changes = doubling.changes()
         first, leaving, staying = (asyncio.create_task(changes.make(n)) for n in (1, 2, 3))
         await asyncio.sleep(0.01)
         for each in (first, leaving):
@@ -87,5 +99,23 @@ def test_a_caller_that_is_cancelled_has_its_change_made() -> None:
         doubling.gate.set()
         assert await staying == 6
         assert [number for batch in doubling.batches for number in batch] == [1, 2, 3]
+
+    asyncio.run(work())
+
+
+def test_a_batch_is_stored_while_the_one_before_is_finished() -> None:
+    async def work() -> None:
+        doubling = Doubling()
+        doubling.gate.set()
+        doubling.last_gate.clear()
+        changes = doubling.changes()
+        first, second = (asyncio.create_task(changes.make(number)) for number in (1, 2))
+        await asyncio.sleep(0.01)
+        third = asyncio.create_task(changes.make(3))
+        await asyncio.sleep(0.01)
+        assert doubling.batches == [[1, 2], [3]]
+        assert not any(task.done() for task in (first, second, third))
+        doubling.last_gate.set()
+        assert [*await asyncio.gather(first, second, third)] == [2, 4, 6]
 
     asyncio.run(work())
