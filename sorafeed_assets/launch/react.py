@@ -55,7 +55,7 @@ _NEW_POSTS_SECONDS: Final = 1.0
 _OVERVIEW_SECONDS: Final = 30.0
 _QUEUES_SECONDS: Final = 5.0
 # A play waits for no more displays than these: each takes some 20 ms.
-_PLANNED_AT_ONCE: Final = 4
+_PLANNED_AT_ONCE: Final = 8
 _MEND_SECONDS: Final = 60.0
 # A display that cannot be planned is not tried again for the same reason before this.
 _SAME_AGAIN_SECONDS: Final = 60.0
@@ -236,13 +236,14 @@ class React:
             self._connections.settler.settle(due)
 
     def _plan_ahead(self) -> None:
-        """Plan the next loop of displays whose plan is about to end, some at a time."""
-        if not self.is_leading:
-            return
-        due = self._ending.due(self._plan_ends.ending())
-        for start in range(0, len(due), _PLANNED_AT_ONCE):
-            some = due[start : start + _PLANNED_AT_ONCE]
-            self._connections.settler.plan_ahead(some, self._plan_ends.reach)
+        """Plan the next loops of displays whose plan is about to end, in batches."""
+        while self.is_leading and not self._stop.is_set():
+            due = self._ending.due(self._plan_ends.ending())
+            if not due:
+                return
+            for start in range(0, len(due), _PLANNED_AT_ONCE):
+                some = due[start : start + _PLANNED_AT_ONCE]
+                self._connections.settler.plan_ahead(some, self._plan_ends.reach)
 
     def _count(self) -> None:
         self._jobs_came.wait(_LOOK_SECONDS)

@@ -29,7 +29,7 @@ from sorafeed_assets.services.playlists import editing as playlists
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.queues import TimelineView, timeline_view
-from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
 from sorafeed_assets.storage.cache.redis import (
     DISPLAYS_TAG,
     TERMS_TAG,
@@ -65,14 +65,6 @@ class Change:
     display_id: str
     playlist_id: UUID | None = None
     problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedPlays:
-    """The answers to plays, in their order, and the snapshots that are to be written."""
-
-    answers: Sequence[Advance | NotFoundError | None]
-    prepared: Prepared
 
 
 class Commands:
@@ -203,27 +195,26 @@ class Commands:
         except SorafeedError as error:
             return error
 
-    def record_plays(self, plays: Sequence[Play], *, plans: bool = False) -> RecordedPlays:
+    def record_plays(self, plays: Sequence[Play], *, plans: bool = False) -> AdvancedAtOnce:
         """Record the plays that need no waiting, nor a plan unless it ``plans``, at once.
 
         That is one transaction. The others are answered with None, and not recorded.
         """
         if not plays:
-            return RecordedPlays([], Prepared())
+            return AdvancedAtOnce([])
         try:
-            return RecordedPlays(
-                *self._timelines.advance_at_once(plays, self.settler.played.prepare, plans=plans)
-            )
+            return self._timelines.advance_at_once(plays, self.settler.played.known, plans=plans)
         except DBAPIError as error:
             if is_lost(error):
                 raise
             # What is wrong with one of them must not keep the others from being recorded.
             _log.warning("%s plays are recorded one by one: %s", len(plays), error)
-            return RecordedPlays([None] * len(plays), Prepared())
+            return AdvancedAtOnce([None] * len(plays))
 
-    def cache_plays(self, recorded: RecordedPlays) -> Sequence[Advance | NotFoundError | None]:
+    def cache_plays(self, recorded: AdvancedAtOnce) -> Sequence[Advance | NotFoundError | None]:
         """Write the snapshots of recorded plays in one round trip; the answers to the plays."""
-        self.settler.write_prepared(recorded.prepared)
+        prepared = self.settler.played.encode(recorded.timelines, recorded.planned)
+        self.settler.write_prepared(prepared)
         return recorded.answers
 
     def skip(self, display_id: str, entry: UUID | None = None) -> Advance:

@@ -25,11 +25,11 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
-from sorafeed_assets.services.commands import MOST_PLANNED, Commands, RecordedPlays
+from sorafeed_assets.services.commands import MOST_PLANNED, Commands
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
-from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
 from sorafeed_assets.serving.access.access import RateLimit, TokenCache
 from sorafeed_assets.serving.background import Background
@@ -57,7 +57,7 @@ _REWRITE: Final = "snapshots"
 
 _Result = TypeVar("_Result")
 
-Plays = BatchedChanges[Play, RecordedPlays, Advance | SorafeedError]
+Plays = BatchedChanges[Play, AdvancedAtOnce, Advance | SorafeedError]
 """Plays that come together share a transaction."""
 
 _log: Final = structlog.get_logger(__name__)

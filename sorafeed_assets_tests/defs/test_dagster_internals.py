@@ -221,6 +221,7 @@ def test_connections_are_kept_and_replaced_when_they_are_lost(instance: dg.Dagst
     for _ in range(20):
         use()
     assert len(made) <= len(storages)
+    assert isinstance(storage, PooledRunStorage)
     with storage._engine.connect() as connection:
         connection.execute(
             text(

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from sorafeed_assets.domain.digest import canonical_json
 from sorafeed_assets.storage.cache.redis import DisplaySnapshot, redis_errors, write_newer
-from sorafeed_assets.storage.cache.snapshots import PlayedTimeline, read_played
+from sorafeed_assets.storage.cache.snapshots import read_played
+from sorafeed_assets.storage.timelines.advance import PlayedTimeline
 
 # Some 5 kB for each.
 _MOST_DISPLAYS: Final = 4_000
@@ -46,23 +47,42 @@ class PlayedSnapshots:
         """Read the snapshots of displays, whose snapshots' locks the caller holds."""
         if not display_ids:
             return Prepared()
+        return self.encode(read_played(connection, display_ids, self.known(display_ids)))
+
+    def known(self, display_ids: Collection[str]) -> list[str]:
+        """The queue rows whose videos need not be read, as `encode` has them."""
         with self._lock:
-            known = {name: self._videos.get(name, {}) for name in display_ids}
-        found = read_played(connection, display_ids, [e for each in known.values() for e in each])
+            return [entry for name in display_ids for entry in self._videos.get(name, ())]
+
+    def encode(self, found: Sequence[PlayedTimeline], unrecorded: Collection[str] = ()) -> Prepared:
+        """The snapshots of displays that were read; those of others are ``unrecorded`` too."""
         snapshots: list[DisplaySnapshot] = []
-        unrecorded = [each.display_id for each in found if each.recorded != each.version]
+        left = set(unrecorded)
         for each in found:
-            if each.display_id in unrecorded:
+            videos = self._encoded(each)
+            if videos is None or each.recorded != each.version:
+                left.add(each.display_id)
                 continue
-            videos = {
-                row[0]: known[each.display_id].get(row[0]) or canonical_json(row[-1])
-                for row in each.videos
-            }
-            with self._lock:
-                self._videos[each.display_id] = videos
             text = timeline_text(each, videos)
             snapshots.append(DisplaySnapshot(each.display_id, text, each.state, each.written_by))
-        return Prepared(snapshots, unrecorded)
+        return Prepared(snapshots, left)
+
+    def _encoded(self, found: PlayedTimeline) -> Mapping[str, str] | None:
+        """The videos of a queue by row; None when one was left out that is not known any more."""
+        with self._lock:
+            known = self._videos.get(found.display_id, {})
+        videos: dict[str, str] = {}
+        for row in found.videos:
+            entry, video = row[0], row[-1]
+            if entry in known:
+                videos[entry] = known[entry]
+            elif video is None:
+                return None
+            else:
+                videos[entry] = canonical_json(video)
+        with self._lock:
+            self._videos[found.display_id] = videos
+        return videos
 
 
 def timeline_text(found: PlayedTimeline, videos: Mapping[str, str]) -> str:

@@ -1,9 +1,9 @@
 """Displays going on: plays are recorded, heads move, queues are topped up by the stored plan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from sorafeed_assets.storage.timelines.advance import (
     LeavingRow,
     Move,
     PlannedRow,
+    PlayedTimeline,
     PlayRow,
     QueuedRow,
     advance,
@@ -22,6 +23,7 @@ from sorafeed_assets.storage.timelines.advance import (
 from sorafeed_assets.storage.timelines.writes import NewRow
 
 _PLAYING: Final = "playing"
+_QUEUED: Final = ("queued", _PLAYING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,40 @@ class Walk:
             first.block_id if first else None,
         )
 
+    def snapshot(self, queued: Sequence[QueuedRow]) -> PlayedTimeline | None:
+        """The display's snapshot after this walk, with the rows that were ``queued`` by it.
+
+        None when the head was read without what a snapshot needs.
+        """
+        head, cached = self.head, self.head.cached
+        if cached is None:
+            return None
+        loop, position = self._place
+        return PlayedTimeline(
+            head.display_id,
+            cached.state,
+            head.build_id,
+            cached.playlist_id,
+            cached.version,
+            cached.recorded,
+            loop,
+            position,
+            cached.written_by,
+            [
+                (
+                    row.id,
+                    row.video_id,
+                    row.block_id,
+                    row.loop_iteration,
+                    row.timeline_position,
+                    row.status,
+                    row.video,
+                )
+                for row in (*self._queue, *queued)
+                if row.status in _QUEUED
+            ],
+        )
+
     def answer(self, play: PlayRow) -> Advance:
         """What is told about a recorded play: where the display stands after this walk."""
         first = self._queue[0] if self._queue else None
@@ -172,16 +208,22 @@ class Walk:
         )
 
 
-def write_walks(
-    connection: Connection, walks: Sequence[Walk]
-) -> tuple[dict[UUID, PlayRow], set[str]]:
-    """Record the plays of walks and move their displays.
+class Written(NamedTuple):
+    """What became of walks: the plays by queue row, and the rows that were queued by display.
 
-    Returns the plays by queue row, and the displays whose queue is too short now.
+    The queues of the displays ``short`` are too short now.
     """
+
+    plays: Mapping[UUID, PlayRow] = {}
+    queued: Mapping[str, Sequence[QueuedRow]] = {}
+    short: Collection[str] = ()
+
+
+def write_walks(connection: Connection, walks: Sequence[Walk]) -> Written:
+    """Record the plays of walks and move their displays."""
     moves = [move for walk in walks if (move := walk.move()) is not None]
     if not moves:
-        return {}, set()
+        return Written()
     moments, queued = advance(
         connection,
         moves,
@@ -192,7 +234,8 @@ def write_walks(
     short = {
         walk.head.display_id
         for walk in walks
-        if walk.leaving and (walk.is_short or queued[walk.head.display_id] < len(walk.new))
+        if walk.leaving
+        and (walk.is_short or len(queued.get(walk.head.display_id, ())) < len(walk.new))
     }
     plays: dict[UUID, PlayRow] = {}
     for walk in walks:
@@ -203,7 +246,7 @@ def write_walks(
                 plays[entry] = PlayRow(
                     entry, walk.head.display_id, videos[row.id], moments[entry], row.was_skipped
                 )
-    return plays, short
+    return Written(plays, queued, short)
 
 
 def walk_all(

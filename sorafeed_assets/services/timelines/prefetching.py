@@ -8,9 +8,9 @@ from sorafeed_assets.storage.timelines.queues import load_places, load_plan_ends
 
 # Ends are looked for once a second. A display that plays its window in less than that, as after an
 # outage, has the time that planning takes too.
-_LEAST_WINDOWS: Final = 4
+_LEAST_WINDOWS: Final = 5
 # Of short loops several are planned at once: that costs little more than one.
-_REACH_WINDOWS: Final = 10
+_REACH_WINDOWS: Final = 12
 
 
 class PlanEnds:

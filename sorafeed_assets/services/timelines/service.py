@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from psycopg.errors import ForeignKeyViolation
@@ -35,7 +35,13 @@ from sorafeed_assets.storage.playlists.rows import lock_displays
 from sorafeed_assets.storage.postgres.locks import LockSpace, lock, try_lock
 from sorafeed_assets.storage.postgres.retry import retried
 from sorafeed_assets.storage.timelines import writes
-from sorafeed_assets.storage.timelines.advance import Head, load_free_heads, load_heads, load_plays
+from sorafeed_assets.storage.timelines.advance import (
+    Head,
+    PlayedTimeline,
+    load_free_heads,
+    load_heads,
+    load_plays,
+)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -53,6 +59,14 @@ Around = Callable[[Connection, Sequence[str]], AbstractContextManager[None]]
 @contextmanager
 def _alone(_connection: Connection, _display_ids: Sequence[str]) -> Iterator[None]:
     yield
+
+
+class AdvancedAtOnce(NamedTuple):
+    """The answers to plays, and the snapshots of their displays but of those ``planned``."""
+
+    answers: Sequence[Advance | NotFoundError | None]
+    timelines: Sequence[PlayedTimeline] = ()
+    planned: Collection[str] = ()
 
 
 class TimelineService:
@@ -165,8 +179,7 @@ class TimelineService:
             walk = Walk(head, self._window)
             if head.playlist_id is not None and walk.has(play.timeline_video_id):
                 walk = walk.after(play)
-                _, short = write_walks(connection, [walk])
-                if short:
+                if write_walks(connection, [walk]).short:
                     self._plan_on(connection, [display_id])
                     walk = Walk(self._head(connection, display_id), self._window)
                     free = []
@@ -184,28 +197,32 @@ class TimelineService:
     def advance_at_once(
         self,
         plays: Sequence[Play],
-        also: Callable[[Connection, Collection[str]], _Also],
+        known: Callable[[Collection[str]], Collection[str]] = lambda _ids: (),
         *,
         plans: bool = False,
-    ) -> tuple[list[Advance | NotFoundError | None], _Also]:
+    ) -> AdvancedAtOnce:
         """Record many plays in one transaction that waits for no other one.
 
         The answers are those of `advance` for one play after the other. A play is answered with
         None, and not recorded, when its display is locked elsewhere or its row is not stored yet:
         it is for a later call, or for `advance`. So is one that needs a plan, unless this call
-        ``plans``. ``also`` is called before the commit with the displays of the others; what it
-        returns is returned.
+        ``plans``.
+
+        Args:
+            plays: in the order in which they were told.
+            known: told displays, names the queue rows whose videos are not to be read.
+            plans: whether displays may be planned that need it.
         """
         asked = {play.display_id for play in plays}
         with self._engine.begin() as connection:
             free = try_lock(connection, [LockSpace.DISPLAY, LockSpace.SNAPSHOT], asked)
             entries = [play.timeline_video_id for play in plays]
-            heads = load_free_heads(connection, free, entries, 2 * self._window)
+            heads = load_free_heads(connection, free, entries, 2 * self._window, known(free))
             after, walks = walk_all(heads, plays, self._window, plans=plans)
-            recorded, short = write_walks(connection, walks)
-            if short:
-                after |= self._planned_on(connection, short, after)
-            answered = answer_all(connection, plays, after, recorded)
+            written = write_walks(connection, walks)
+            if written.short:
+                after |= self._planned_on(connection, written.short, after)
+            answered = answer_all(connection, plays, after, written.plays)
             missing = asked - heads.keys()
             exist = {*heads, *(existing_displays(connection, missing) if missing else ())}
             answers = [
@@ -214,7 +231,13 @@ class TimelineService:
                 else DisplayNotFoundError(play.display_id)
                 for number, play in enumerate(plays)
             ]
-            return answers, also(connection, {plays[number].display_id for number in after})
+        timelines = [
+            timeline
+            for walk in walks
+            if walk.head.display_id not in written.short
+            and (timeline := walk.snapshot(written.queued.get(walk.head.display_id, ())))
+        ]
+        return AdvancedAtOnce(answers, timelines, written.short)
 
     def _planned_on(
         self, connection: Connection, short: Collection[str], told: Mapping[int, Walk]

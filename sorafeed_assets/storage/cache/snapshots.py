@@ -1,14 +1,14 @@
 """SQL of what readers get: totals, what plays next, and the admin page's overview."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from itertools import groupby
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.storage.lineage_records import NOTHING
+from sorafeed_assets.storage.timelines.advance import PlayedTimeline
 
 _TOTALS: Final = text("""
 SELECT search_term, format, total_count FROM video_counts_by_search ORDER BY search_term, format
@@ -143,24 +143,6 @@ def read_timelines(
         }
         snapshots[display_id] = TimelineSnapshot(value, first.recorded)
     return snapshots
-
-
-class PlayedTimeline(NamedTuple):
-    """A display's snapshot in parts, with the version that orders it among others.
-
-    A row of ``videos`` is (id, post, block, loop, position, status, video).
-    """
-
-    display_id: str
-    state: str
-    build: int | None
-    playlist_id: UUID | None
-    version: str
-    recorded: str | None
-    loop: int
-    position: int
-    written_by: int
-    videos: Sequence[tuple[str, str, str, int, int, str, Any]]
 
 
 def read_played(

@@ -1,13 +1,14 @@
 """Connections to Postgres: engines whose every session has time-outs and UTC."""
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import orjson
 from psycopg import Connection as PsycopgConnection
 from psycopg.types.json import set_json_loads
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.settings import Settings
@@ -26,7 +27,8 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
     engine = create_engine(
         _psycopg(url),
         pool_size=pool_size,
-        pool_pre_ping=True,
+        # The session that was used last has its plans and catalogue rows at hand.
+        pool_use_lifo=True,
         connect_args={
             "connect_timeout": 5,
             "application_name": "sorafeed",
@@ -34,7 +36,20 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
         },
     )
     event.listen(engine, "connect", _read_json_fast)
+    event.listen(engine, "checkout", _refuse_ended)
     return engine
+
+
+def _refuse_ended(connection: PsycopgConnection[object], _record: object, _proxy: object) -> None:
+    """Let the pool open another connection in place of one that the server has ended.
+
+    An idle connection has something to read only then; a query to find out would cost every
+    transaction a round trip.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise InvalidatePoolError("PostgreSQL has ended the connection")
 
 
 def _read_json_fast(connection: PsycopgConnection[object], _record: object) -> None:
@@ -44,7 +59,7 @@ def _read_json_fast(connection: PsycopgConnection[object], _record: object) -> N
 def ping(engine: Engine) -> None:
     """Ask the server for an answer; any error of the driver means that there is none."""
     with engine.connect() as connection:
-        connection.scalar(select(1))
+        connection.scalar(text("SELECT 1"))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """SQL of displays going on: their locks, one read, and one statement that moves all of them."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from sorafeed_assets.storage.lineage_records import NOTHING
 from sorafeed_assets.storage.timelines.writes import QUEUE_ROWS, NewRow, to_records
 
 # All that advancing needs, in one round trip: of the plan only the picks from the head on. The
@@ -16,13 +16,14 @@ from sorafeed_assets.storage.timelines.writes import QUEUE_ROWS, NewRow, to_reco
 # With SKIP LOCKED the blocks whose plays will be counted are locked too, so that nothing waits.
 _HEADS: Final = """
 WITH locked AS MATERIALIZED (
-    SELECT id, timeline_position, loop_iteration, active_build_id
+    SELECT id, timeline_position, loop_iteration, active_build_id,
+        CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_state END AS state
     FROM displays
     WHERE id = ANY(CAST(:display_ids AS text[]))
     ORDER BY id
     FOR NO KEY UPDATE {skip_locked}
 ), built AS MATERIALIZED (
-    SELECT l.id AS display_id, b.playlist_id, b.plan
+    SELECT l.id AS display_id, b.playlist_id, b.plan, b.content_hash
     FROM locked AS l JOIN timeline_builds AS b ON b.id = l.active_build_id
 ), held AS MATERIALIZED (
     SELECT id FROM playlists
@@ -40,11 +41,12 @@ SELECT d.id, d.timeline_position, d.loop_iteration, h.id AS playlist_id, ahead.p
     (
         SELECT json_agg(
             json_build_array(t.id, t.block_id, t.video_id, t.loop_iteration, t.timeline_position,
-                t.queue_slot, t.status)
+                t.queue_slot, t.status, {video})
             ORDER BY t.loop_iteration, t.timeline_position)
         FROM timeline_videos AS t
         WHERE t.display_id = d.id
-    ) AS queue
+    ) AS queue,
+    {cached} AS cached
 FROM locked AS d
 LEFT JOIN built AS b ON b.display_id = d.id
 LEFT JOIN held AS h ON h.id = b.playlist_id
@@ -88,10 +90,30 @@ _FREE_BLOCKS: Final = """
     FROM counted AS c JOIN playlist_blocks AS b ON b.id = c.block_id
 """
 
+# What a snapshot has besides the queue. The transaction's id orders it among others.
+_CACHED: Final = """json_build_array(d.state, b.playlist_id, coalesce(b.content_hash, :nothing),
+        (SELECT l.data_version FROM lineage_records AS l
+         WHERE l.asset = 'timeline_cache' AND l.partition = d.id
+         ORDER BY l.id DESC LIMIT 1),
+        CAST(CAST(pg_current_xact_id() AS text) AS bigint))"""
+
 _LOAD: Final = text(
-    _HEADS.format(skip_locked="", blocks="SELECT CAST(NULL AS text) AS display_id, true AS is_free")
+    _HEADS.format(
+        skip_locked="",
+        blocks="SELECT CAST(NULL AS text) AS display_id, true AS is_free",
+        video="NULL",
+        cached="NULL",
+    )
 )
-_LOAD_FREE: Final = text(_HEADS.format(skip_locked="SKIP LOCKED", blocks=_FREE_BLOCKS))
+# The video of a row that the caller knows is left out.
+_LOAD_FREE: Final = text(
+    _HEADS.format(
+        skip_locked="SKIP LOCKED",
+        blocks=_FREE_BLOCKS,
+        video="CASE WHEN t.id = ANY(CAST(:known AS uuid[])) THEN NULL ELSE t.video_data END",
+        cached=_CACHED,
+    )
+)
 
 _PLAYS: Final = text("""
 SELECT h.timeline_video_id, h.display_id, h.video_id, h.played_at, h.was_skipped
@@ -157,12 +179,16 @@ WITH moves AS MATERIALIZED (
 )
 SELECT (SELECT array_agg(id ORDER BY id) FROM gone WHERE is_shown) AS played,
     (SELECT array_agg(played_at ORDER BY id) FROM gone WHERE is_shown) AS moments,
-    (SELECT array_agg(display_id) FROM queued) AS queued
+    (SELECT json_agg(
+        json_build_array(display_id, id, block_id, video_id, loop_iteration, timeline_position,
+            queue_slot, status, video_data)
+        ORDER BY display_id, loop_iteration, timeline_position)
+     FROM queued) AS queued
 """)
 
 
 class QueuedRow(NamedTuple):
-    """A row of a queue, as far as going on needs it."""
+    """A row of a queue; ``video`` is None where it is not read."""
 
     id: str
     block_id: str
@@ -171,6 +197,39 @@ class QueuedRow(NamedTuple):
     timeline_position: int
     queue_slot: int
     status: str
+    video: Any
+
+
+class CachedState(NamedTuple):
+    """What a display's snapshot has besides the queue and the position.
+
+    ``version`` is that of its plan, ``recorded`` the one that lineage has of the snapshot, and
+    ``written_by`` the transaction's id, which orders it among others.
+    """
+
+    state: str
+    playlist_id: str | None
+    version: str
+    recorded: str | None
+    written_by: int
+
+
+class PlayedTimeline(NamedTuple):
+    """A display's snapshot in parts, with the version that orders it among others.
+
+    A row of ``videos`` is (id, post, block, loop, position, status, video).
+    """
+
+    display_id: str
+    state: str
+    build: int | None
+    playlist_id: UUID | str | None
+    version: str
+    recorded: str | None
+    loop: int
+    position: int
+    written_by: int
+    videos: Sequence[tuple[str, str, str, int, int, str, Any]]
 
 
 class PlannedRow(NamedTuple):
@@ -199,6 +258,7 @@ class Head:
     is_free: bool
     ahead: tuple[PlannedRow, ...]
     queue: tuple[QueuedRow, ...]
+    cached: CachedState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +306,23 @@ def load_heads(connection: Connection, display_ids: Collection[str], most: int) 
 
 
 def load_free_heads(
-    connection: Connection, display_ids: Collection[str], entries: Collection[UUID], most: int
+    connection: Connection,
+    display_ids: Collection[str],
+    entries: Collection[UUID],
+    most: int,
+    known: Collection[str] = (),
 ) -> dict[str, Head]:
-    """`load_heads` without ever waiting: displays that another transaction changes are missing."""
-    values = {"display_ids": list(display_ids), "entries": list(entries), "most": most}
+    """`load_heads` without ever waiting: displays that another transaction changes are missing.
+
+    The heads have all that snapshots need, but for the videos of the queue rows ``known``.
+    """
+    values = {
+        "display_ids": list(display_ids),
+        "entries": list(entries),
+        "most": most,
+        "known": f"{{{','.join(known)}}}",
+        "nothing": NOTHING,
+    }
     heads = _heads(connection.execute(_LOAD_FREE, values))
     return {
         name: head
@@ -269,6 +342,7 @@ def _heads(rows: Any) -> dict[str, Head]:
             row.is_free,
             tuple(PlannedRow(*line) for line in row.picks or ()),
             tuple(QueuedRow(*line) for line in row.queue or ()),
+            CachedState(*row.cached) if row.cached else None,
         )
         for row in rows.all()
     }
@@ -290,10 +364,10 @@ def advance(
     moves: Sequence[Move],
     leaving: Sequence[LeavingRow],
     new: Sequence[NewRow],
-) -> tuple[dict[UUID, datetime], Counter[str]]:
+) -> tuple[dict[UUID, datetime], dict[str, list[QueuedRow]]]:
     """Record plays, top up the queues and move the displays, all at once.
 
-    Returns when each row was played, and how many rows were queued for each display.
+    Returns when each row was played, and the rows that were queued for each display, in order.
     """
     row = connection.execute(
         _ADVANCE,
@@ -304,4 +378,7 @@ def advance(
         },
     ).one()
     played = dict(zip(row.played or (), row.moments or (), strict=True))
-    return played, Counter(row.queued or ())
+    queued: dict[str, list[QueuedRow]] = {}
+    for display_id, *line in row.queued or ():
+        queued.setdefault(display_id, []).append(QueuedRow(*line))
+    return played, queued

@@ -73,7 +73,8 @@ FROM (
     LEFT JOIN creators AS c ON c.id = p.creator_id
 ) AS new
 WHERE is_there
-RETURNING display_id
+RETURNING display_id, id, block_id, video_id, loop_iteration, timeline_position, queue_slot, status,
+    video_data
 """
 
 # current_* always describe the head of the queue. The ids are named besides, because the planner
