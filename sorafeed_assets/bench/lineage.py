@@ -1,6 +1,6 @@
 """What a rebuild of many displays costs as a run of Dagster's assets, with everything recorded.
 
-Measured as a user asks for it: a run of `rebuild_displays` over all partitions, on an instance in
+It measures what a user launches: a run of `rebuild_displays` over all partitions, on an instance in
 PostgreSQL. The baseline records as many materializations one by one, as a run's own log does.
 """
 
@@ -67,12 +67,12 @@ def record_displays(context: dg.OpExecutionContext) -> None:
 
 @dg.job
 def record_one_by_one() -> None:
-    """Nothing but recording."""
+    """Record only."""
     record_displays()
 
 
 def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
-    """Rebuild all displays with other playlists, in each way in turn."""
+    """Rebuild all displays with other playlists, by each way in turn."""
     engine = bench.catalogue(posts)
     displays = make_displays(engine, bench.scale.displays)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
@@ -108,8 +108,8 @@ def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
         record_waiting(connections, instance, assets)
         lineage = read_lineage(connections, instance, assets)
         if lineage.differ or lineage.waiting:
-            raise WrongResultError(f"recorded is not what is stored: {lineage}")
-        # Once: it takes longer than all the others together.
+            raise WrongResultError(f"recorded versions differ from stored ones: {lineage}")
+        # Only once, because it takes longer than all the others together.
         one_by_one = [seconds(lambda: _one_by_one(instance, len(displays)))]
     connections.close()
     clear_displays(engine)
