@@ -30,7 +30,7 @@ def test_once_again_and_with_a_failure(tmp_path: Path) -> None:
     assert "start `sorafeed up` first" in refusal("env", folder=folder)
     with servers(Settings(data_dir=folder)) as settings:
         # Nobody may join what this command is about to stop.
-        assert "another sorafeed command is at work" in refusal("counts", "show", folder=folder)
+        assert "another sorafeed command is using" in refusal("counts", "show", folder=folder)
         engine = create_database_engine(str(settings.database_url), settings)
         add_display(engine, "BROKEN")
         playlist = add_playlist(engine, "BROKEN", [("cat", 1)])

@@ -179,7 +179,7 @@ def test_totals_that_contradict_themselves_reach_no_cache(engine: Engine, wall: 
     run(engine, "UPDATE video_counts_daily SET count = 99 WHERE term = 'cat video'"
                 " AND format = 'wide'")  # fmt: skip
     refresh_totals(engine)
-    with pytest.raises(CountsAuditError, match="cat video: wide and tall are more than all"):
+    with pytest.raises(CountsAuditError, match="cat video: wide and tall posts exceed all posts"):
         settler.cache_counts()
     settler.write_counts()
     assert redis.get("sorafeed:count:cat video:wide") == "12"
@@ -263,7 +263,7 @@ def test_an_unknown_display_fails_the_run(wall: Dagster) -> None:
     assert not failed.success
     (failure,) = [e.step_failure_data for e in failed.filter_events(lambda e: e.is_step_failure)]
     assert failure.user_failure_data is not None
-    assert "'NOSUCH' is none of the run's partitions" in str(failure.user_failure_data.description)
+    assert "'NOSUCH' is not a partition of the run" in str(failure.user_failure_data.description)
 
 
 def test_a_bad_playlist_holds_up_nobody(

@@ -32,7 +32,7 @@ def test_wide_and_tall_within_mixed(engine: Engine, wall: Dagster) -> None:
     run(engine, "UPDATE video_counts_daily SET count = 9 WHERE term = 'dog video'"
                 " AND format = 'tall'")  # fmt: skip
     run(engine, "REFRESH MATERIALIZED VIEW video_counts_by_search")
-    assert wall.culprits(name) == "dog video: wide and tall are more than all"
+    assert wall.culprits(name) == "dog video: wide and tall posts exceed all posts"
 
 
 def test_counts_are_fresh(engine: Engine, wall: Dagster) -> None:

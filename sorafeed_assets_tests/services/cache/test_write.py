@@ -126,9 +126,9 @@ def test_writers_at_once_leave_the_newest(engine: Engine, redis: Redis) -> None:
     [
         (("DEL", "sorafeed:count:cat:mixed"), "cat:mixed is missing"),
         (("SET", "sorafeed:count:cat:wide", "9", "EX", "10"), "cat:wide is '9', Postgres says '3'"),
-        (("PERSIST", "sorafeed:count:cat:tall"), "cat:tall has no end of life"),
-        (("EXPIRE", "sorafeed:count:cat:tall", "5000"), "which is over 1000 s"),
-        (("SET", "sorafeed:count:old:tall", "1", "EX", "10"), "not in Postgres"),
+        (("PERSIST", "sorafeed:count:cat:tall"), "cat:tall does not expire"),
+        (("EXPIRE", "sorafeed:count:cat:tall", "5000"), "later than 1000 s"),
+        (("SET", "sorafeed:count:old:tall", "1", "EX", "10"), "Postgres has no value"),
     ],
 )
 def test_the_count_check_tells_each_problem(
@@ -234,7 +234,7 @@ def test_the_timeline_check_tells_each_problem(engine: Engine, redis: Redis) -> 
     assert "Postgres says" in found["AAAAAA"][0]
     assert "is missing" in found["BBBBBB"][0]
     assert found["CCCCCC"] == []
-    assert "not in Postgres" in found["DDDDDD"][0]
+    assert "Postgres has no value" in found["DDDDDD"][0]
 
 
 def test_the_admin_snapshot_has_everything(engine: Engine, redis: Redis) -> None:
