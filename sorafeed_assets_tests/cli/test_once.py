@@ -63,7 +63,7 @@ def test_wrong_settings_are_named_in_one_message() -> None:
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("Error: wrong settings:")
+    assert done.stderr.startswith("Error: invalid settings:")
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
     for name in ("WINDOW", "CACHE_TTL_SECONDS", "DATABASE_URL", "CATALOG_FIRST_DAY"):

@@ -54,4 +54,4 @@ def test_an_edit_by_sql_is_followed_to_the_screen(
     assert _observed(admin, "queue") == before + 1
     assert _observed(admin, "event") >= 1
     page = admin.http.get("/admin").text
-    assert re.search(r"queued within \d+\.\d\d s and \d+\.\d\d s, sent to players within", page)
+    assert re.search(r"queued within \d+\.\d\d s / \d+\.\d\d s, sent to players within", page)

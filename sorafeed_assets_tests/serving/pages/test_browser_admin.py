@@ -22,7 +22,7 @@ def test_from_no_display_to_a_playing_one(page: Page, site: Site) -> None:
     add_demo_posts(site.engine, "cat", 9)
     site.enter(page)
     assert page.url == f"{site.url}/admin"
-    shows(page, "There is no display yet")
+    shows(page, "There are no displays yet")
     page.get_by_role("button", name="Add a display").click()
     page.get_by_role("textbox", name="Name").fill("Lobby <b>")
     page.get_by_role("textbox", name="Code").fill("lobby1")

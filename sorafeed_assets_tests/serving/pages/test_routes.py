@@ -142,20 +142,20 @@ def test_a_playlist_that_cannot_be_planned_is_told_with_its_reason(
     blank = "UPDATE playlist_blocks SET search_term = E'\\x1c' WHERE block_order = 1"
     _change_by_sql(admin, engine, blank)
     assert _everywhere(admin, "PLAN01") == [
-        "Its playlist was changed and is not planned yet; it plays on as before."
+        "Its playlist has changed and is not planned yet; it keeps playing its last plan."
     ]
     activate = f'mutation {{ activatePlaylist(id: "{playlist}") {{ problem }} }}'
     assert "is empty" in admin.ask(activate)["activatePlaylist"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert problem == (
-        "Its playlist cannot be planned, so it plays on as before: the search of block 2 is empty;"
+        "Its playlist cannot be planned, so it keeps playing its last plan: the search of block 2 is empty;"
         " write the words to search for."
     )
     _change_by_sql(admin, engine, "DELETE FROM playlist_blocks")
     assert admin.ask(activate)["activatePlaylist"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert problem == (
-        "Its playlist cannot be planned, so it plays on as before: its list of blocks is empty; a"
+        "Its playlist cannot be planned, so it keeps playing its last plan: its list of blocks is empty; a"
         " playlist needs at least one block."
     )
     mended = admin.ask(REPLACE, id=playlist, blocks=[newest("cat", 3)])
@@ -181,7 +181,7 @@ def test_a_plan_that_fails_its_audit_is_told_with_its_reason(
     assert "last good build" in answer["replaceBlocks"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert re.fullmatch(
-        r"Its playlist cannot be planned, so it plays on as before:"
+        r"Its playlist cannot be planned, so it keeps playing its last plan:"
         r" loop 0 has 4 videos of block \S+, which wants 5\.",
         problem,
     )

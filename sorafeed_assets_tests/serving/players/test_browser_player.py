@@ -115,7 +115,7 @@ def test_pause_skip_and_play_on_the_page_reach_the_player(page: Page, site: Site
     expect(stage).to_contain_text("Stopped")
     until(player, "document.body.dataset.view === 'stopped'")
     assert player.evaluate("[...document.querySelectorAll('video')].every(v => v.paused)")
-    expect(player.get_by_text("Press Play on the admin page to go on")).to_be_visible()
+    expect(player.get_by_text("Press Play on the admin page to continue")).to_be_visible()
 
 
 def test_an_edit_on_the_page_changes_what_plays_next(page: Page, site: Site) -> None:
@@ -142,7 +142,7 @@ def test_an_edit_on_the_page_changes_what_plays_next(page: Page, site: Site) -> 
     shows(page, "Saved. The display is updated.")
     active = page.locator(".playlists li.active")
     expect(active).to_contain_text("active")
-    expect(active).to_contain_text("3 blocks, 8 videos a loop")
+    expect(active).to_contain_text("3 blocks, 8 videos per loop")
     expect(page.locator("[data-part=stage]")).to_contain_text("“ram”")
     # What was on screen stays to its end; then the new first block plays.
     until(player, "document.body.dataset.video === 'ram3'")
