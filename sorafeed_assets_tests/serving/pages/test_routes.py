@@ -148,15 +148,15 @@ def test_a_playlist_that_cannot_be_planned_is_told_with_its_reason(
     assert "is empty" in admin.ask(activate)["activatePlaylist"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert problem == (
-        "Its playlist cannot be planned, so it keeps playing its last plan: the search of block 2 is empty;"
-        " write the words to search for."
+        "Its playlist cannot be planned, so it keeps playing its last plan: the search of block 2"
+        " is empty; write the words to search for."
     )
     _change_by_sql(admin, engine, "DELETE FROM playlist_blocks")
     assert admin.ask(activate)["activatePlaylist"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert problem == (
-        "Its playlist cannot be planned, so it keeps playing its last plan: its list of blocks is empty; a"
-        " playlist needs at least one block."
+        "Its playlist cannot be planned, so it keeps playing its last plan: its list of blocks is"
+        " empty; a playlist needs at least one block."
     )
     mended = admin.ask(REPLACE, id=playlist, blocks=[newest("cat", 3)])
     assert mended["replaceBlocks"] == {"problem": None}
