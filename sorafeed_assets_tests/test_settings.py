@@ -1,4 +1,4 @@
-"""Settings that make no sense are refused, by the name of their variable."""
+"""Invalid settings are refused, with the name of their variable."""
 
 from datetime import UTC, datetime, timedelta
 

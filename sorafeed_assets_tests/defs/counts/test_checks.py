@@ -39,7 +39,7 @@ def test_counts_are_fresh(engine: Engine, wall: Dagster) -> None:
     name = "video_counts_by_search:counts_are_fresh"
     run(engine, "UPDATE sora_posts SET text = 'now a bird' WHERE text LIKE '%cat%0001%'")
     run(engine, "INSERT INTO search_terms (term, phrase) VALUES ('bird', 'bird')")
-    assert wall.culprits(name) == ""  # both are young
+    assert wall.culprits(name) == ""  # both changes are recent
     run(engine, "UPDATE catalog_changes SET changed_at = now() - interval '4 hours'")
     run(engine, "UPDATE search_terms SET created_at = now() - interval '4 hours'"
                 " WHERE term = 'bird'")  # fmt: skip

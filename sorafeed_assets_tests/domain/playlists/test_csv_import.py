@@ -1,4 +1,4 @@
-"""Playlist files: what is read, and which line is named when something is wrong."""
+"""Playlist files: what is read, and which line an error names."""
 
 import csv
 import io

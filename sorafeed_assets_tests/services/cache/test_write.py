@@ -1,4 +1,4 @@
-"""The Redis snapshots equal Postgres, live as long as asked, and never show a gap."""
+"""The Redis snapshots equal Postgres, expire as configured, and are replaced without a gap."""
 
 import json
 from collections.abc import Iterator
@@ -174,7 +174,7 @@ def test_a_timeline_has_the_queue_in_order(engine: Engine, redis: Redis) -> None
         connection.execute(
             text("UPDATE timeline_videos SET status = 'playing' WHERE timeline_position = 1")
         )
-    # Another place in the same plan is no other version, but is written.
+    # Another position in the same plan has the same version, but is written.
     assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {
         "AAAAAA": versions["AAAAAA"]
     }
@@ -195,7 +195,7 @@ def test_displays_that_are_gone_leave_redis(engine: Engine, redis: Redis) -> Non
     delete_display(engine, "AAAAAA")
     delete_display(engine, "BBBBBB")
     assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {}
-    # The version stays, so that no snapshot from before is written after it.
+    # The version key stays, so that no older snapshot is written afterwards.
     assert redis.exists("sorafeed:version:AAAAAA")
     assert _keys_in(redis) == _keys_of("BBBBBB", "CCCCCC")
     write_timeline_cache(engine, redis, None, ttl=_TTL)

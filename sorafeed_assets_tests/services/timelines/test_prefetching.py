@@ -1,4 +1,4 @@
-"""The next loop is planned ahead: a play that ends a loop plans and searches nothing."""
+"""The next loop is planned in advance: a play that ends a loop does not plan or search."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -63,7 +63,7 @@ def test_no_play_waits_for_a_search(
     ends = PlanEnds(engine, window=WINDOW)
     assert ends.ending() == {}
     played = _play(engine, service, VIDEOS - 2 * WINDOW + 1)
-    # What remains is more than the window, and less than two.
+    # More than one window remains, and less than two.
     assert list(ends.ending()) == ["AAAAA1"]
     assert len(_loops(engine)) == 1
     playing = queue_of(engine, "AAAAA1")

@@ -1,4 +1,4 @@
-"""Changes that come together are made together, and each caller gets its own answer."""
+"""Concurrent changes are made in batches, and each caller gets its own answer."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from sorafeed_assets.serving.live.batching import BatchedChanges
 
 
 class Doubling:
-    """Doubles numbers, a batch at a time, when it is let go on."""
+    """Doubles numbers in batches, each when it is released."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -34,7 +34,7 @@ def test_changes_that_wait_for_one_are_made_together() -> None:
         changes = BatchedChanges(doubling.change, doubling.alone, most=3)
         first = asyncio.create_task(changes.make(1))
         await asyncio.sleep(0.01)
-        # A change that is alone does not wait for others to come.
+        # A single change does not wait for others to arrive.
         assert doubling.batches == [[1]]
         others = [asyncio.create_task(changes.make(number)) for number in range(2, 7)]
         await asyncio.sleep(0.01)
