@@ -69,7 +69,7 @@ class Metrics:
             ["work"],
             registry=self.registry,
         )
-        self.jobs_failed = self._gauge("sorafeed_counts_given_up", "Counts that failed finally.")
+        self.jobs_failed = self._gauge("sorafeed_counts_given_up", "Counts given up after retries.")
 
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(name, help_text, registry=self.registry)
