@@ -19,7 +19,7 @@ from sorafeed_assets.services.timelines.queues import timeline_view
 from sorafeed_assets.services.timelines.service import TimelineService
 
 displays = typer.Typer(help="Displays: screens on walls.", no_args_is_help=True)
-playlists = typer.Typer(help="What displays are told to play.", no_args_is_help=True)
+playlists = typer.Typer(help="Playlists of displays.", no_args_is_help=True)
 timeline = typer.Typer(help="What a display plays.", no_args_is_help=True)
 
 

@@ -180,7 +180,7 @@ def unwatch_term(engine: Engine, search: str) -> str:
     """Stop watching a search; it is dropped unless a playlist uses it.
 
     Raises:
-        InvalidInputError: it is no search.
+        InvalidInputError: it is not a valid search.
         NotFoundError: it is not watched.
     """
     term = parse_query(search).term
