@@ -171,7 +171,7 @@ def _others_join(folder: Path, tmp_path: Path) -> None:
     assert "with 2 blocks is active on HALL01: 5 videos planned, 5" in " ".join(imported.split())
     playlist = imported.split()[1]
     assert playlist in answer("playlists", "list", "--display", "HALL01", folder=folder)
-    assert "HALL01 plays it" in answer("playlists", "activate", playlist, folder=folder)
+    assert "HALL01 plays the playlist" in answer("playlists", "activate", playlist, folder=folder)
     shown = answer("timeline", "show", "HALL01", folder=folder)
     assert "commercial" in shown
     assert "next" in shown
