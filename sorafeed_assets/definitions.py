@@ -1,8 +1,8 @@
-"""What Dagster loads: the asset graph, put together of the groups' own definitions.
+"""What Dagster loads: the asset graph, merged from the definitions of each group.
 
 A group is a package of `sorafeed_assets.defs` with a module `definitions`; its function ``build``
-returns what the group adds. There is no list of groups: a new package is loaded by being there.
-What is built over all of them (a check of every asset) has ``build_over`` instead.
+returns what the group adds. There is no list of groups: a new package is found by its module.
+A module that adds to all groups (a check of every asset) has ``build_over`` instead.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from sorafeed_assets.settings import Settings, load_settings
 def build_definitions(
     settings: Settings | None = None, connections: Connections | None = None
 ) -> dg.Definitions:
-    """Fresh definitions; nothing is connected to until something runs.
+    """Build new definitions; no server is connected to until a run begins.
 
     Raises:
         SetupError: a setting is wrong.

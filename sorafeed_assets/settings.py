@@ -13,15 +13,15 @@ from sorafeed_assets.domain.errors import SetupError
 
 
 class Settings(BaseSettings):
-    """What can be set from outside, as ``SORAFEED_<NAME>`` variables.
+    """The settings, read from ``SORAFEED_<NAME>`` environment variables.
 
-    Without URLs the embedded servers of ``data_dir`` are meant.
+    Without URLs the embedded servers of ``data_dir`` are used.
     """
 
     model_config = SettingsConfigDict(env_prefix="SORAFEED_", frozen=True, extra="ignore")
 
     data_dir: Path = Field(
-        Path(".sorafeed"), description="Where the embedded servers and Dagster keep their files"
+        Path(".sorafeed"), description="Folder for the files of the embedded servers and Dagster"
     )
     database_url: PostgresDsn | None = Field(
         None, description="PostgreSQL 18 with the catalogue, displays and queues"
@@ -40,16 +40,16 @@ class Settings(BaseSettings):
         500, description="How many candidates are kept per term, shape and order"
     )
     cache_ttl_seconds: Annotated[int, Field(ge=60)] = Field(
-        86_400, description="Life of a Redis snapshot, in seconds"
+        86_400, description="Lifetime of a Redis snapshot, in seconds"
     )
     statement_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
-        600, description="Longest a statement of a job may run"
+        600, description="How long a statement of a job may run, in seconds"
     )
     lock_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
-        10, description="Longest a statement may wait for a lock"
+        10, description="How long a statement may wait for a lock, in seconds"
     )
     idle_timeout_seconds: Annotated[int, Field(ge=1)] = Field(
-        120, description="Longest a transaction may sit idle"
+        120, description="How long a transaction may be idle, in seconds"
     )
     api_answer_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         5.0, description="How long the API keeps an answer in memory, in seconds"
@@ -60,10 +60,10 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         "",
         description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For"
-        " and X-Forwarded-Proto are believed",
+        " and X-Forwarded-Proto are trusted",
     )
     dagster_ui_url: HttpUrl | None = Field(
-        None, description="Where the Dagster UI is, for the admin page's links"
+        None, description="Address of the Dagster UI, for the admin page's links"
     )
 
     @cached_property
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_past(cls, day: date) -> date:
         if day > datetime.now(UTC).date():
-            raise ValueError("lies in the future")
+            raise ValueError("is in the future")
         return day
 
     @field_validator("trusted_proxies")
@@ -103,18 +103,18 @@ def load_settings(**overrides: object) -> Settings:
     """Read the environment, with ``overrides`` on top.
 
     Raises:
-        SetupError: naming every wrong variable at once.
+        SetupError: naming every invalid variable.
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic itself
     except ValidationError as error:
         problems = [_problem(item["loc"], item["msg"], item["input"]) for item in error.errors()]
-        raise SetupError("wrong settings:\n  " + "\n  ".join(problems)) from None
+        raise SetupError("invalid settings:\n  " + "\n  ".join(problems)) from None
 
 
 def _problem(place: tuple[int | str, ...], message: str, value: object) -> str:
     if not place:
         return message
     name = f"SORAFEED_{'_'.join(map(str, place)).upper()}"
-    # An address may have a password in it.
+    # An address may contain a password.
     return f"{name}: {message}" + ("" if name.endswith("_URL") else f" (got {value!r})")

@@ -1,4 +1,4 @@
-"""Counts and queues for the tests of the caches, written as their owners would leave them."""
+"""Counts and queues for the tests of the caches, as their services would write them."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Writing small catalogues, displays and playlists, as the outside does: by SQL."""
+"""Writing small catalogues, displays and playlists by SQL, as other programs do."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ Line = tuple[str, int] | tuple[str, int, str] | tuple[str, int, str, str]
 
 
 def run(engine: Engine, statement: str, **parameters: object) -> list[Any]:
-    """One statement in a transaction of its own; its rows, if it has any."""
+    """Run one statement in a transaction of its own; returns its rows, if any."""
     with engine.begin() as connection:
         result = connection.execute(text(statement), parameters)
         return list(result) if result.returns_rows else []

@@ -1,4 +1,4 @@
-"""Real servers for every test: one PostgreSQL and one Valkey a worker, a fresh database a test."""
+"""Real servers for the tests: one PostgreSQL and one Valkey per worker, a new database per test."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -16,11 +16,11 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 
-# `--hypothesis-profile long` looks longer where a test says so.
+# `--hypothesis-profile long` runs more examples where a test says so.
 hypothesis.settings.register_profile("long", print_blob=True)
 
 _TEMPLATE = "sorafeed_template"
-# Tests need speed, not survival of a power cut.
+# Tests need speed, not durability.
 _FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -61,7 +61,7 @@ _numbers = count()
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str]:
-    """The address of a migrated database of this test alone."""
+    """The address of a migrated database for this test only."""
     name = f"test_{next(_numbers)}"
     url = postgres.create_database(name, template_database)
     yield url
@@ -95,7 +95,7 @@ def engine(settings: Settings) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def session_engine(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Engine]:
-    """An engine for questions that store nothing, shared by all examples of a property."""
+    """An engine for read-only queries, shared by all examples of a property."""
     url = postgres.create_database("shared", template_database)
     engine = create_database_engine(url, Settings())
     yield engine

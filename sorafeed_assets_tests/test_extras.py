@@ -1,4 +1,4 @@
-"""Without an optional extra the rest works, and what needs it names it."""
+"""Without an optional extra the rest works, and errors name the extra."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Settings that make no sense are refused, by the name of their variable."""
+"""Invalid settings are refused, with the name of their variable."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,5 +13,5 @@ def test_the_first_day_may_be_today_and_no_later() -> None:
     assert load_settings(catalog_first_day=today).catalog_first_day == today
     for days in (1, 2):
         later = datetime.now(UTC).date() + timedelta(days=days)
-        with pytest.raises(SetupError, match=r"SORAFEED_CATALOG_FIRST_DAY: .* lies in the future"):
+        with pytest.raises(SetupError, match=r"SORAFEED_CATALOG_FIRST_DAY: .* is in the future"):
             load_settings(catalog_first_day=later)

@@ -1,4 +1,4 @@
-"""Posts, displays and playlists for tests, by plain SQL as people write them."""
+"""Posts, displays and playlists for tests, written by plain SQL."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ def add_posts(
     day: int = 0,
     size: tuple[int | None, int | None] = (640, 352),
 ) -> list[str]:
-    """``count`` posts that say ``words``, a minute apart on the ``day``-th day; their ids."""
+    """Add ``count`` posts about ``words``, a minute apart on day ``day``; returns their ids."""
     ids = [f"{prefix}_{words.replace(' ', '_')}_{day}_{n:04}" for n in range(count)]
     moments = [START + timedelta(days=day, minutes=n) for n in range(count)]
     with engine.begin() as connection:
@@ -73,7 +73,7 @@ def add_playlist(
 
 
 def activate_pending(engine: Engine, ids: Collection[str] | None = None) -> dict[str, Activation]:
-    """Activation alone, as settling does it: of some displays, or of all."""
+    """Activate playlists, as settling does, for some displays or all."""
     with engine.begin() as connection:
         wanted = display_ids(connection, ids)
         lock_displays(connection, wanted)

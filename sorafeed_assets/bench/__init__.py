@@ -1,5 +1,5 @@
 """Benchmarks of the engine beside the system that it replaces.
 
-A benchmark checks its results before it reports times, and measures the way that production goes.
-Tests of correctness do not belong here.
+A benchmark checks its results before it reports times, and measures the code path of production.
+Correctness tests do not belong here.
 """

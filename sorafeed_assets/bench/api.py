@@ -66,7 +66,7 @@ new Promise(done => {
 
 @dataclass(frozen=True, slots=True)
 class ApiCosts:
-    """Seconds of pages and players; GraphQL answers a second. Empty where nothing could measure."""
+    """Seconds of pages and players; GraphQL answers a second. Empty where not measured."""
 
     displays: int
     page: Sequence[float]
@@ -80,7 +80,7 @@ class ApiCosts:
 
 
 def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
-    """All of it on one catalogue; logs and PostGraphile are kept in ``folder``."""
+    """Run the benchmark on one catalogue; ``folder`` keeps logs and PostGraphile."""
     engine = bench.catalogue(posts)
     displays = set_up_displays(bench, engine)
     _, admin = create_token(engine, Role.ADMIN, "bench")
@@ -126,7 +126,7 @@ def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
 
 
 def set_up_displays(bench: Bench, engine: Engine) -> list[str]:
-    """Displays that play, with everything cached."""
+    """Create displays that play, with everything cached."""
     displays = make_displays(engine, bench.scale.displays)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
     rng = random.Random(bench.scale.seed)  # noqa: S311  # playlists, not secrets
@@ -153,7 +153,7 @@ def serving(bench: Bench, engine: Engine, answer_seconds: float) -> Settings:
 def _measure_lists(
     bench: Bench, cached: str, plain: str, other: str | None, admin: str
 ) -> list[list[float]]:
-    """Answers a second of the cached, the plain and the other server, in turn."""
+    """Answers a second of the API with a cache, without one, and of PostGraphile, in turn."""
     ours, theirs = (json.dumps({"query": query}).encode() for query in (_OURS, _POSTGRAPHILE))
     calls = [Call(f"{url}/graphql", admin, ours) for url in (cached, plain)]
     if other is not None:
@@ -187,7 +187,7 @@ def _check_same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
         for playlist in each["playlistsByDisplayId"]["nodes"]
     ]
     if mine != others:
-        raise WrongResultError("both servers list other displays, blocks or counts")
+        raise WrongResultError("the two servers list different displays, blocks or counts")
 
 
 def _paced(bench: Bench, calls: Sequence[Call], rate: float, seconds: float) -> list[float]:
@@ -200,11 +200,11 @@ def _process() -> ProcessPoolExecutor:
 
 
 def _page_loads(address: str) -> list[float]:
-    """Seconds to the load event, each in a browser that has seen nothing; none without one."""
+    """Seconds to the load event, each in a new browser; empty without a browser."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None or find_spec("playwright") is None:
         return []
-    from playwright.sync_api import sync_playwright  # a developer's package
+    from playwright.sync_api import sync_playwright  # a development dependency
 
     loads = []
     with sync_playwright() as playwright:
@@ -268,7 +268,7 @@ def api_rows(costs: ApiCosts) -> list[Row]:
 
 
 def _rate_row(name: str, rates: Sequence[float], costs: ApiCosts, target: Target) -> Row:
-    """Milliseconds of the server per answer, so that a ratio reads as everywhere."""
+    """Milliseconds of the server per answer, so that ratios read like those of other rows."""
     against = [1000 / rate for rate in costs.listed_postgraphile]
     words = ", against PostGraphile" if against else ""
     return row(f"GraphQL: {name}{words}", "ms", [1000 / r for r in rates], target, against)

@@ -1,4 +1,4 @@
-"""The servers and catalogues of the benchmarks, built once per seed and size and used again."""
+"""The servers and catalogues of the benchmarks, built once per seed and size, then reused."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -45,13 +45,13 @@ class Scale:
     effort: float = 1.0
 
     def times(self, usual: int) -> int:
-        """How often to do what is usually done ``usual`` times."""
+        """The number of repetitions of work that is usually repeated ``usual`` times."""
         return max(2, round(usual * self.effort))
 
 
 @dataclass(slots=True)
 class Bench:
-    """Running servers and what is to be measured on them."""
+    """Running servers, and the scale of what is measured on them."""
 
     folder: Path
     postgres: EmbeddedPostgres
@@ -115,7 +115,7 @@ class Bench:
 def open_bench(
     folder: Path, settings: Settings, scale: Scale, progress: Progress
 ) -> Iterator[Bench]:
-    """Servers in ``folder``, which no other process may use, for as long as the block lasts."""
+    """Run servers in ``folder`` for as long as the block lasts; no other process may use it."""
     with ExitStack() as stack:
         postgres = EmbeddedPostgres(folder / "postgres", _buffers())
         stack.callback(postgres.stop)
@@ -129,20 +129,20 @@ def open_bench(
 
 
 def _buffers() -> dict[str, str]:
-    """A quarter of the memory, as on a server that has this catalogue; both sides gain by it."""
+    """A quarter of the memory, as a production server has; both sides benefit."""
     megabytes = psutil.virtual_memory().total // 4 // 2**20
     return {"shared_buffers": f"{max(128, megabytes)}MB"}
 
 
 def _keep(engine: Engine) -> None:
-    """Remember the catalogue as it is, for `rewind`."""
+    """Save the state of the catalogue, for `rewind`."""
     with engine.begin() as connection:
         sql.keep(connection)
     _tidy(engine)
 
 
 def rewind(engine: Engine) -> None:
-    """Put the catalogue back to how it was kept, also after a run that was interrupted."""
+    """Restore the saved catalogue, also after an interrupted run."""
     with engine.begin() as connection:
         if not sql.is_kept(connection):
             return
@@ -151,19 +151,19 @@ def rewind(engine: Engine) -> None:
 
 
 def _tidy(engine: Engine) -> None:
-    """What autovacuum does within a minute."""
+    """Do what autovacuum does within a minute."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         sql.vacuum(connection)
 
 
 def warm(engine: Engine) -> None:
-    """Have the posts and what searches read in memory, for both sides, as it is in use."""
+    """Load the posts and the search indexes into memory for both sides, as in production."""
     with engine.begin() as connection:
         sql.warm(connection)
 
 
 def new_posts(count: int, seed: int) -> Iterator[Post]:
-    """What a scanner finds: ``count`` new posts of the last catalog day."""
+    """``count`` new posts of the last catalog day, as a scanner inserts them."""
     return (
         post._replace(id=sql.ADDED + post.id[2:]) for post in generate_day(LAST_DAY, count, seed)
     )

@@ -39,8 +39,8 @@ _SAMPLED_SHARE: Final = 20
 class CountCosts:
     """Seconds at one catalogue size.
 
-    ``current`` are parts that make up all counts together; ``current_sample`` are repetitions of
-    a few of them, which tell how much the rest may vary.
+    The parts in ``current`` add up to all counts; ``current_sample`` has repetitions of
+    a few of them, which show how much the rest may vary.
     """
 
     posts: int
@@ -52,12 +52,12 @@ class CountCosts:
 
     @property
     def current_total(self) -> float:
-        """All counts of the current system, once."""
+        """Seconds of all counts of the current system, once."""
         return sum(self.current)
 
 
 def refresh_hour(engine: Engine, redis: Redis, settings: Settings) -> None:
-    """What the hourly schedule does: counts, totals, pools, caches."""
+    """Do what the hourly schedule does: counts, totals, pools, caches."""
     refresh_days(engine, None, pool_size=settings.candidates_per_pool)
     refresh_totals(engine)
     refresh_candidates(engine, pool_size=settings.candidates_per_pool)
@@ -66,7 +66,7 @@ def refresh_hour(engine: Engine, redis: Redis, settings: Settings) -> None:
 
 
 def measure_counts(bench: Bench, posts: int) -> CountCosts:
-    """All of it at one size, ours and the current way in turn."""
+    """Measure counting at one size, ours and the current way in turn."""
     engine = bench.catalogue(posts)
     recount, stream = _measure_recount(bench, engine)
     hourly, current, sample = _measure_hourly(bench, engine)
@@ -86,7 +86,7 @@ def _measure_recount(bench: Bench, engine: Engine) -> tuple[list[float], list[fl
     stream(0)  # warms the table for both
     measured = alternate(recount, stream, max(2, bench.scale.rounds - 1))
     if counts_versions(engine, days) != before:
-        raise WrongResultError("counting from scratch gives other counts than before")
+        raise WrongResultError("counting from scratch gives different counts than before")
     return measured
 
 
@@ -101,7 +101,7 @@ def _recount(bench: Bench, engine: Engine) -> None:
 
 
 def _stream(engine: Engine) -> None:
-    """Only read the lower-cased text, as the recount does."""
+    """Read the lower-cased text without matching, as the recount does."""
     with engine.connect() as connection:
         for day in counted_days(engine):
             for _chunk in stream_day(connection, day):
@@ -125,7 +125,7 @@ def _measure_hourly(bench: Bench, engine: Engine) -> tuple[list[float], list[flo
     def current(number: int) -> float:
         return _count_current(bench, engine, parts[number % rounds])
 
-    hour(rounds)  # the first refresh after a change of terms also writes what is new
+    hour(rounds)  # the first refresh after a change of terms also writes new terms
     hourly, currents = alternate(hour, current, rounds)
     sample = [_count_current(bench, engine, wanted[::_SAMPLED_SHARE]) for _ in range(rounds)]
     _check_pools(bench, engine)

@@ -1,6 +1,6 @@
-"""The baseline: how the system that this one replaces counts and fills a playlist.
+"""The baseline: how the replaced system counts and fills a playlist.
 
-What it writes (SQLite rows, one at a time) is left out, in its favour.
+Its writes (SQLite rows, one at a time) are left out, in its favour.
 """
 
 import random
@@ -24,7 +24,7 @@ def count_all(
     wanted: Sequence[tuple[str, Format]],
     on_done: Callable[[], None] = lambda: None,
 ) -> dict[tuple[str, str], int]:
-    """All of these counts, two at a time."""
+    """Run all of these counts, two at a time."""
 
     def one(key: tuple[str, Format]) -> int:
         with engine.connect() as connection:
@@ -67,7 +67,7 @@ def timeline(
 ) -> list[tuple[BlockDraft, str]]:
     """What a playlist plays: (block, post id), block by block, each in its own transaction.
 
-    Too few found: asked again without exclusions, then without the history, then with repeats.
+    When too few are found, it queries without exclusions, then without history, then with repeats.
     """
     plan: list[tuple[BlockDraft, str]] = []
     for block in blocks:

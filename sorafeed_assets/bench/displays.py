@@ -13,13 +13,13 @@ from sorafeed_assets.storage.playlists.bulk import insert_displays, insert_playl
 
 
 def clear_displays(engine: Engine) -> None:
-    """Take away every display, with what it played."""
+    """Delete every display, with its plays."""
     with engine.begin() as connection:
         displays.clear_displays(connection)
 
 
 def make_displays(engine: Engine, count: int) -> list[str]:
-    """Exactly ``count`` displays that have played nothing; their codes."""
+    """Create exactly ``count`` displays that have played nothing; returns their codes."""
     clear_displays(engine)
     codes = [display_code(number) for number in range(1, count + 1)]
     with engine.begin() as connection:
@@ -30,7 +30,7 @@ def make_displays(engine: Engine, count: int) -> list[str]:
 def playlist_of(terms: Sequence[str], rng: random.Random) -> tuple[BlockDraft, ...]:
     """The real playlist with searches out of ``terms``; three in ten are newest.
 
-    A search that comes back in several blocks of the real one does so here.
+    A search that several blocks of the real playlist share is shared here too.
     """
     others = {
         search: (

@@ -91,7 +91,7 @@ def _peak_memory() -> float:
 
 
 def measure_fleet(bench: Bench, posts: int) -> FleetCosts:
-    """All of it on one catalogue."""
+    """Run the benchmark on one catalogue."""
     engine = bench.catalogue(posts)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
     few = _measure_edits(bench, engine, make_displays(engine, _FEW), terms)
@@ -147,7 +147,7 @@ def _measure_rebuild(
 def _measure_advance(
     bench: Bench, engine: Engine, displays: Sequence[str]
 ) -> tuple[list[float], list[float]]:
-    """By writers that never pause, then at the pace of displays that play."""
+    """Measure writers that never pause, then the pace of displays that play."""
     settings = bench.settings
     timelines = TimelineService(
         engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
@@ -204,7 +204,7 @@ def _measure_reads(
                 )
             )
             if redis.get(count_key(term, format_)) != str(found[0]):
-                raise WrongResultError(f"the cache has another count of {term!r} than {found[0]}")
+                raise WrongResultError(f"the cached count of {term!r} differs from {found[0]}")
     bench.progress("Reading the cache", 1, 1)
     return reads, queries
 

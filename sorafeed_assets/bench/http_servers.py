@@ -95,9 +95,9 @@ def _wait(process: "subprocess.Popen[bytes]", ready: str, log: Path) -> None:
             with urllib.request.urlopen(ready, timeout=5):  # noqa: S310  # our own address
                 return
         except urllib.error.HTTPError as error:
-            if error.code in {400, 405}:  # it speaks, and wants a POST
+            if error.code in {400, 405}:  # it answers, and requires a POST
                 return
         except OSError:
             pass
         time.sleep(0.1)
-    raise SetupError(f"a server to be measured does not start; {log} says why")
+    raise SetupError(f"a server to be measured does not start; see {log}")

@@ -29,7 +29,7 @@ _DISPLAYS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class IngestCosts:
-    """Seconds of an insert of 100 posts: with the outbox, without it, while others work."""
+    """Seconds of an insert of 100 posts: with the outbox, without it, and under other load."""
 
     with_outbox: Sequence[float]
     without: Sequence[float]
@@ -37,7 +37,7 @@ class IngestCosts:
 
 
 def measure_ingest(bench: Bench, posts: int) -> IngestCosts:
-    """Inserts in turn with and without the triggers, then while everything else goes on."""
+    """Measure inserts with and without the triggers in turn, then under other load."""
     engine = bench.catalogue(posts)
     times, busy_times = bench.scale.times(_BATCHES), bench.scale.times(_BUSY_BATCHES)
     batches = _batches(2 * times + busy_times)
@@ -77,7 +77,7 @@ def _insert(engine: Engine, posts: Sequence[Post], *, with_triggers: bool = True
 
 @contextmanager
 def _busy(bench: Bench, engine: Engine) -> Iterator[None]:
-    """Counts refresh, an index is built and timelines are published, over and over."""
+    """Refresh counts, build an index and publish timelines, repeatedly, until the block ends."""
     stop = threading.Event()
     displays = make_displays(engine, min(_DISPLAYS, bench.scale.displays))
     terms = bench_terms(bench.scale.terms, bench.scale.seed)

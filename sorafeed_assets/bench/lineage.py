@@ -72,12 +72,12 @@ def record_displays(context: dg.OpExecutionContext) -> None:
 
 @dg.job
 def record_one_by_one() -> None:
-    """Nothing but recording."""
+    """Record only."""
     record_displays()
 
 
 def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
-    """Rebuild all displays with other playlists, in each way in turn."""
+    """Rebuild all displays with other playlists, by each way in turn."""
     engine = bench.catalogue(posts)
     displays = make_displays(engine, bench.scale.displays)
     terms = bench_terms(bench.scale.terms, bench.scale.seed)
@@ -115,8 +115,8 @@ def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
         record_waiting(connections, instance, assets)
         lineage = read_lineage(connections, instance, assets)
         if lineage.differ or lineage.waiting:
-            raise WrongResultError(f"recorded is not what is stored: {lineage}")
-        # Once: it takes longer than all the others together.
+            raise WrongResultError(f"recorded versions differ from stored ones: {lineage}")
+        # Only once, because it takes longer than all the others together.
         one_by_one = [seconds(lambda: _one_by_one(instance, len(displays)))]
     connections.close()
     clear_displays(engine)

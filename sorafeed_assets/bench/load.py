@@ -31,7 +31,7 @@ class Call:
     body: bytes | None = None
 
     def request(self) -> bytes:
-        """What goes over the wire."""
+        """The bytes of the request."""
         parts = urlsplit(self.url)
         target = f"{parts.path or '/'}?{parts.query}".removesuffix("?")
         lines = [
@@ -47,9 +47,9 @@ class Call:
 
 
 class Connection(asyncio.Protocol):
-    """A connection that is kept: one request at a time, others wait for their turn.
+    """A persistent connection: one request at a time, others wait in a queue.
 
-    A full client takes as long for a request as the server does, and shares its cores.
+    A full HTTP client takes as long for a request as the server, and shares its cores.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._send()
 
     def answer(self, request: bytes) -> "asyncio.Future[bytes]":
-        """Send a request; the body of its answer, in time."""
+        """Send a request; the future gets the body of its answer."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if len(self._waiting) == 1:
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
         return future
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
 
 
 def closed_loop(call: Call, seconds: float) -> float:
-    """Answers a second to clients that each send the next request when they have an answer."""
+    """Answers a second to clients that each send the next request after an answer."""
 
     async def work() -> float:
         request = call.request()
@@ -131,8 +131,8 @@ def closed_loop(call: Call, seconds: float) -> float:
 def at_pace(calls: Sequence[Call], rate: float, seconds: float) -> list[float]:
     """Seconds that each answer took from when its request was due; ``rate`` requests a second.
 
-    The calls take turns, each on a connection of its own. A slow answer makes no later request of
-    another wait, so nothing hides behind it. A round that is not timed opens the connections.
+    The calls take turns, each on a connection of its own. A slow answer delays no request of
+    another connection. An untimed round opens the connections.
     """
 
     async def work() -> list[float]:

@@ -17,14 +17,14 @@ class WrongResultError(SorafeedError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a row has to reach: at least a ratio, a ratio under a limit, or values under limits."""
+    """The target of a row: at least a ratio, a ratio under a limit, or values under limits."""
 
     at_least: float | None = None
     ratio_under: float | None = None
     ours_under: float | None = None
 
     def is_met(self, ours: float, ratio: float | None) -> bool:
-        """Whether measured figures reach it."""
+        """Whether measured figures reach the target."""
         return (
             (self.at_least is None or (ratio is not None and ratio >= self.at_least))
             and (self.ratio_under is None or (ratio is not None and ratio < self.ratio_under))
@@ -106,12 +106,12 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def percentile_95(values: Sequence[float]) -> float:
-    """What all but one in twenty reach."""
+    """The 95th percentile."""
     return percentile(values, 0.95)
 
 
 def percentile_99(values: Sequence[float]) -> float:
-    """What all but one in a hundred reach."""
+    """The 99th percentile."""
     return percentile(values, 0.99)
 
 

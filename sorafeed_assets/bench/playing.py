@@ -24,12 +24,12 @@ class Players:
         return Call(f"{self.url}/api/displays/{display}/next?count=3", self.token).request()
 
     def played_call(self, display: str, entry: str) -> bytes:
-        """The request that tells a play."""
+        """The request that reports a play."""
         body = json.dumps({"entry": entry}).encode()
         return Call(f"{self.url}/api/displays/{display}/played", self.token, body).request()
 
     def plays_call(self, plays: Sequence[tuple[str, str]]) -> bytes:
-        """The request that tells plays of many displays."""
+        """The request that reports plays of many displays."""
         told = [{"display": display, "entry": entry} for display, entry in plays]
         body = json.dumps({"plays": told}).encode()
         return Call(f"{self.url}/api/plays", self.token, body).request()
@@ -37,7 +37,7 @@ class Players:
 
 @dataclass(slots=True)
 class Played:
-    """The entries whose plays were acknowledged, the seconds of each answer, and of all."""
+    """The entries whose plays were acknowledged, the seconds of each answer, and in total."""
 
     entries: list[str] = field(default_factory=list)
     taken: list[float] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Played:
 
 
 def play_without_pause(players: Players, seconds: float) -> Played:
-    """Each player reads what is next, tells that it was played, and so on."""
+    """Each player reads the next video, reports its play, and repeats."""
 
     async def player(connection: Connection, display: str, end: float, played: Played) -> None:
         while time.perf_counter() < end:
@@ -106,7 +106,7 @@ def play_at_pace(players: Players, rate: float, seconds: float) -> Played:
 
 
 def play_in_batches(players: Players, size: int, clients: int, seconds: float) -> Played:
-    """Clients that tell one play of each of up to ``size`` displays in a call, without pause."""
+    """Clients that report one play of up to ``size`` displays each in a call, without pause."""
 
     def call(plays: Sequence[tuple[str, str]]) -> bytes:
         return players.plays_call(plays) if size > 1 else players.played_call(*plays[0])
@@ -153,7 +153,7 @@ def _in_turn(displays: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 async def _heads(players: Players, connections: Sequence[Connection]) -> dict[str, str]:
-    """What each display is to play now."""
+    """The head of each display's queue."""
     heads: dict[str, str] = {}
     for number, display in enumerate(players.displays):
         connection = connections[number % len(connections)]

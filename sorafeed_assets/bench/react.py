@@ -1,8 +1,8 @@
 """How soon a change is played: from the commit of SQL to queue, Redis and a connected player.
 
-Measured as users see it: `sorafeed react` and the API are processes of their own, changes are
-plain SQL. The baseline is the stock way of the same work: a tick of the sensor or schedule and the
-run that it asks for, in this process, without the seconds that a daemon takes to come round.
+It measures what users see: `sorafeed react` and the API are processes of their own, changes are
+plain SQL. The baseline is Dagster's own way: a tick of the sensor or schedule and the
+run that it requests, in this process, without the interval of the daemon.
 """
 
 import json
@@ -73,7 +73,7 @@ _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(slots=True)
 class Seen:
-    """Seconds from commits until each was seen, in order."""
+    """Seconds from each commit until its effect was seen, in order."""
 
     queue: list[float] = field(default_factory=list)
     redis: list[float] = field(default_factory=list)
@@ -111,13 +111,13 @@ class _Wall:
     posts: Iterator[Post]
 
     def watched_post(self, post: Post, number: int) -> Post:
-        """The post as one that the watching display wants before all others."""
+        """The post, changed so that the watching display picks it first."""
         at = datetime.now(UTC) + timedelta(seconds=number)
         return post._replace(text=f"{post.text} {self.term}", posted_at=at, width=640, height=352)
 
 
 def measure_react(bench: Bench, posts: int, dagster_url: str, folder: Path) -> ReactCosts:
-    """All of it on one catalogue; logs and Dagster's home are in ``folder``."""
+    """Run the benchmark on one catalogue; logs and Dagster's home are in ``folder``."""
     engine = bench.catalogue(posts)
     settings = Settings.model_validate(
         {
@@ -199,7 +199,7 @@ def _measure_edits(wall: _Wall, url: str, costs: ReactCosts) -> None:
 
 
 def _edit(wall: _Wall, url: str, display: str, blocks: Sequence[BlockDraft], seen: Seen) -> float:
-    """Give a display another playlist by SQL; when it was committed."""
+    """Give a display another playlist by SQL; returns when it was committed."""
     _, token = create_token(wall.engine, Role.DISPLAY, "bench", display_id=display)
     with wall.engine.connect() as connection, Player(url, display, token) as player:
         connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -228,7 +228,7 @@ def _cached_videos(wall: _Wall) -> set[str]:
 
 
 def _measure_posts(wall: _Wall, costs: ReactCosts) -> None:
-    """Posts while others come at the pace of a day, deleted ones, and bursts."""
+    """Measure posts among others at a day's pace, deleted posts, and bursts."""
     times = wall.bench.scale.times(_POSTS)
     added: list[str] = []
     with _others_coming(wall):
@@ -253,7 +253,7 @@ def _measure_posts(wall: _Wall, costs: ReactCosts) -> None:
 
 @contextmanager
 def _others_coming(wall: _Wall) -> Iterator[None]:
-    """Posts that do not match the watched term come at the pace of a day."""
+    """Insert posts that do not match the watched term, at a day's pace."""
     stop = Event()
     others = [post for post in islice(wall.posts, _OTHERS) if wall.term not in post.text.lower()]
 
@@ -279,7 +279,7 @@ def _insert(wall: _Wall, posts: Sequence[Post]) -> float:
 
 
 def _see_post(wall: _Wall, posts: Sequence[Post], post_id: str, seen: Seen) -> None:
-    """Insert posts, and look for one of them everywhere at once."""
+    """Insert posts, and poll every stage for one of them."""
     key = count_key(wall.term, Format.MIXED)
     matching = sum(wall.term in post.text.lower() for post in posts)
     expected = int(str(wall.bench.redis.get(key))) + matching
@@ -312,17 +312,17 @@ def _see(looks: dict[str, Callable[[], bool]], started: float, seen: Seen) -> No
             getattr(seen, name).append(time.perf_counter() - started)
             del looks[name]
         if time.perf_counter() > started + _PATIENCE:
-            raise WrongResultError(f"in vain looked for a change in {', '.join(looks)}")
+            raise WrongResultError(f"a change did not arrive in {', '.join(looks)}")
         time.sleep(_LOOK_SECONDS)
 
 
 def _measure_stock(wall: _Wall, instance: dg.DagsterInstance, costs: ReactCosts) -> None:
-    """The sensors' ticks and runs, while no `react` runs."""
+    """Measure the sensors' ticks and runs, without `react`."""
     connections = Connections(wall.settings)
     definitions = build_definitions(wall.settings, connections)
     follow_displays(connections, instance)
     stock = _Stock(instance, definitions, connections)
-    stock.tick("unsettled")  # what is not recorded yet
+    stock.tick("unsettled")  # records what still waits
     rng = random.Random(_SEED)  # noqa: S311  # playlists, not secrets
     for number in range(_STOCK_ROUNDS):
         display = wall.displays[-1 - number % len(wall.displays)]
@@ -350,7 +350,7 @@ class _Stock:
     connections: Connections
 
     def tick(self, sensor: str) -> None:
-        """Evaluate a sensor, and execute the runs that it asks for."""
+        """Evaluate a sensor, and execute the runs that it requests."""
         definition = self.definitions.resolve_sensor_def(sensor)
         context = dg.build_sensor_context(
             instance=self.instance,
@@ -361,7 +361,7 @@ class _Stock:
             self._run(str(request.job_name or definition.job_name), request)
 
     def refresh_counts(self) -> None:
-        """What the hourly schedule asks for, and the displays that follow."""
+        """Execute the run of the hourly schedule, and settle the displays concerned."""
         request = run_over_days(COUNTS_JOB, days_to_refresh(self.connections))
         self._run(COUNTS_JOB, request)
         while self.connections.settler.settle_changed():
@@ -386,12 +386,12 @@ def _wait(is_so: Callable[[], bool], what: str) -> None:
     deadline = time.perf_counter() + _PATIENCE
     while not is_so():
         if time.perf_counter() > deadline:
-            raise WrongResultError(f"in vain waited for {what}")
+            raise WrongResultError(f"waited in vain for {what}")
         time.sleep(_LOOK_SECONDS)
 
 
 def _check(wall: _Wall) -> None:
-    """Raise unless counts, pools, queues, plans and snapshots are what they should be."""
+    """Raise unless counts, pools, queues, plans and snapshots are correct."""
     engine, settings = wall.engine, wall.settings
     displays = [*wall.displays, wall.watching]
     pool_size = settings.candidates_per_pool
@@ -403,7 +403,7 @@ def _check(wall: _Wall) -> None:
         **{k: v for k, v in check_timeline_cache(engine, wall.bench.redis, displays).items() if v},
     }
     if counts or pools or problems:
-        raise WrongResultError(f"not as it should be: {counts} {pools} {problems}")
+        raise WrongResultError(f"the state is wrong: {counts} {pools} {problems}")
 
 
 def react_rows(costs: ReactCosts) -> list[Row]:

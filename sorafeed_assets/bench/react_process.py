@@ -26,7 +26,7 @@ _SILENCE_SECONDS: Final = 60.0
 
 @contextmanager
 def our_react(settings: Settings, engine: Engine, log: Path) -> Iterator[int]:
-    """`sorafeed react`, leading; its process id."""
+    """Run `sorafeed react` until it leads; yields its process id."""
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-c", "from sorafeed_assets.cli import main; main()", "react"]
     with log.open("wb") as output:
@@ -56,11 +56,11 @@ def _wait(process: "subprocess.Popen[bytes]", engine: Engine, log: Path) -> None
             if (leader(connection) or "").endswith(f":{process.pid}"):
                 return
         time.sleep(0.1)
-    raise SetupError(f"`sorafeed react` does not start; {log} says why")
+    raise SetupError(f"`sorafeed react` does not start; see {log}")
 
 
 class Player:
-    """A player on the stream of its display's changes, connected for as long as the block lasts."""
+    """A player connected to its display's event stream for as long as the block lasts."""
 
     def __init__(self, url: str, display: str, token: str) -> None:
         parts = urlsplit(url)
@@ -91,7 +91,7 @@ class Player:
         self._connection.close()
 
     def forget(self) -> None:
-        """What was heard so far does not count."""
+        """Discard the events received so far."""
         self.heard_at = None
 
     def _read(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from sorafeed_assets.bench.measuring import Row
 from sorafeed_assets.extras import require
 
-# Lines differ by their markers too, not by colour alone.
+# Lines differ by markers too, so that they are distinct without colour.
 _MARKERS: Final = "osD^vPX*"
 
 

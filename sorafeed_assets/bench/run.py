@@ -33,7 +33,7 @@ Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
 class Benchmark(StrEnum):
-    """What can be measured; ``all`` is the engine, without other processes."""
+    """The benchmarks; ``all`` means those of the engine, without other processes."""
 
     COUNTS = "counts"
     TIMELINES = "timelines"
@@ -47,7 +47,7 @@ class Benchmark(StrEnum):
 
 @dataclass(slots=True)
 class Results:
-    """Rows of the table, and what is plotted by title."""
+    """Rows of the table, and the series of each plot by title."""
 
     rows: list[Row] = field(default_factory=list)
     plots: dict[str, Series] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def run(
 
 
 def _sizes(scale: Scale) -> list[int]:
-    """The catalogue and smaller ones, as far as these still mean anything."""
+    """The size of the catalogue and smaller sizes that still give meaningful results."""
     return [scale.posts // n for n in _SMALLER if scale.posts // n >= _LEAST_POSTS // 10]
 
 

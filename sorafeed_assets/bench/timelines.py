@@ -57,9 +57,9 @@ class PlayedCosts:
 
 
 def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
-    """Both kinds of timeline, ours and the current way in turn.
+    """Measure both kinds of timeline, ours and the current way in turn.
 
-    Ours is measured more often, so that its 99th percentile means something.
+    Ours is measured more often, so that its 99th percentile is meaningful.
     """
     engine = bench.catalogue(posts)
     [display] = make_displays(engine, 1)
@@ -73,7 +73,7 @@ def measure_timelines(bench: Bench, posts: int) -> TimelineCosts:
 
 
 def measure_played(bench: Bench, posts: int) -> PlayedCosts:
-    """Displays that have played long, and displays that have not, in turn."""
+    """Measure displays with a long history of plays and with a short one, in turn."""
     engine = bench.catalogue(posts)
     settler = Settler.of(engine, bench.redis, bench.settings)
     count = bench.scale.times(_PLAYING_DISPLAYS)
@@ -103,7 +103,7 @@ def measure_played(bench: Bench, posts: int) -> PlayedCosts:
 
 
 def played_rows(costs: PlayedCosts) -> list[Row]:
-    """The line of the table about displays that have played long."""
+    """The line of the table about displays with a long history of plays."""
     return [
         row(
             f"{costs.displays} displays planned again,"
@@ -117,7 +117,7 @@ def played_rows(costs: PlayedCosts) -> list[Row]:
 
 
 def _new_terms(bench: Bench) -> list[list[str]]:
-    """Per round searches that nothing was ever counted or kept for."""
+    """Per round, searches that were never counted and have no pools."""
     tracked = set(bench_terms(bench.scale.terms, bench.scale.seed))
     rounds = []
     for number in range(bench.scale.times(_COLD_ROUNDS)):
@@ -148,7 +148,7 @@ def _measure(
 
 
 def _settle(settler: Settler, displays: Sequence[str]) -> None:
-    """What the API does after an edit, without Redis."""
+    """Settle as the API does after an edit, without Redis."""
     for error in settler.publish(displays).failed.values():
         raise error
 
@@ -166,7 +166,7 @@ def _planned(
 def _check(
     engine: Engine, blocks: Sequence[BlockDraft], picks: Sequence[tuple[BlockDraft, str]]
 ) -> None:
-    """Every pick matches its block; a block is filled, unless nothing matches it."""
+    """Raise unless every pick matches its block, and every block with a match is filled."""
     with engine.connect() as connection:
         for block in set(blocks):
             ids = {post for of, post in picks if of == block}

@@ -12,7 +12,7 @@ def main() -> None:
     from sorafeed_assets.domain.errors import SorafeedError
 
     try:
-        # Only now, because loading the definitions reads the settings, and these may be wrong.
+        # Imported here, because loading the definitions reads the settings, which may be wrong.
         from sorafeed_assets.cli.app import app
 
         app()

@@ -28,10 +28,10 @@ def bench(
 ) -> None:
     """Measure the engine beside the system it replaces, on servers and a catalogue of its own.
 
-    The catalogue is kept in the folder `bench` of the data folder, and used again.
+    The catalogue is kept in the folder `bench` of the data folder, and reused by later runs.
     """
     settings = settings_of(data_dir).model_copy(
-        # The baseline takes as long as it takes.
+        # The baseline must not be cut short by a statement time-out.
         update={"statement_timeout_seconds": _STATEMENT_SECONDS}
     )
     folder = data_folder.prepare(settings.data_dir / "bench")

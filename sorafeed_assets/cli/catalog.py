@@ -17,14 +17,14 @@ counts = typer.Typer(help="Counts per search and format.", no_args_is_help=True)
 
 
 def seed(
-    posts: Annotated[int, typer.Option(min=1, help="Posts in all.")],
+    posts: Annotated[int, typer.Option(min=1, help="Total number of posts.")],
     seed: Annotated[int, typer.Option(help="The same seed and day give the same rows.")] = 1,
     until: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; today by default.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Fill the catalogue with generated posts; existing rows stay."""
+    """Fill the catalogue with generated posts; existing rows are kept."""
     last = until.date() if until else datetime.now(UTC).date()
     with database(data_dir) as (engine, settings), Bars() as bars:
         summary = seed_catalog(

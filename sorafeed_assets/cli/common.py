@@ -74,8 +74,8 @@ def database(data_dir: Path | None) -> Iterator[tuple[Engine, Settings]]:
 class Bars:
     """Progress bars that appear when their step reports for the first time.
 
-    On what is no terminal a line of each step, with the seconds since the first one: when the
-    step begins, every few seconds, and when it is done.
+    Where output is not a terminal, it prints lines with the seconds since the start: when a
+    step begins, every few seconds, and when the step is done.
     """
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, tell
 from sorafeed_assets.storage.postgres.migrate import migrate
 
-tokens = typer.Typer(help="Who may use the API.", no_args_is_help=True)
+tokens = typer.Typer(help="Tokens for the API.", no_args_is_help=True)
 
 
 def serve(
@@ -59,13 +59,13 @@ def serve(
 
 @tokens.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.READER,
+    name: Annotated[str, typer.Argument(help="The user or program that gets the token.")],
+    role: Annotated[Role, typer.Option(help="What the token permits.")] = Role.READER,
     display: Annotated[
         str | None, typer.Option(help="The display's code, for the role display.")
     ] = None,
     days: Annotated[
-        int | None, typer.Option(min=1, help="Days until it expires; never by default.")
+        int | None, typer.Option(min=1, help="Days until the token expires; never by default.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -97,7 +97,7 @@ def show(data_dir: DataDir = None) -> None:
 def revoke(
     token: Annotated[UUID, typer.Argument(help="The token's id.")], data_dir: DataDir = None
 ) -> None:
-    """Revoke a token, at once."""
+    """Revoke a token immediately."""
     with database(data_dir) as (engine, settings):
         revoke_token(engine, token)
         _tell_servers(settings)
@@ -105,9 +105,9 @@ def revoke(
 
 
 def _tell_servers(settings: Settings) -> None:
-    """Have servers check the tokens they know again; without Redis they do so within 5 s."""
+    """Have servers check their cached tokens again; without Redis they do so within 5 s."""
     with create_redis_client(str(settings.redis_url)) as redis:
         try:
             tell(redis, ["tokens"])
         except RedisError:
-            console.print("Redis does not answer: servers follow within 5 s")
+            console.print("Redis does not answer; servers refuse the token within 5 s")

@@ -41,7 +41,7 @@ from sorafeed_assets.services.tokens import Role, create_token, list_tokens, rev
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
 
-_INTERRUPTED: Final = 130  # what shells say of a program that Ctrl-C ended
+_INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
 _DEMO: Final = "sorafeed up"
 
 
@@ -83,7 +83,7 @@ def up(
     except KeyboardInterrupt:
         errors.print("stopped; start it again to continue")
         end_descendants()
-        os._exit(_INTERRUPTED)  # what runs in the background would go on to retry
+        os._exit(_INTERRUPTED)  # background threads would continue to retry
     if once and not report.is_clean:
         raise typer.Exit(1)
 
@@ -109,7 +109,7 @@ def _prepare(
 
 
 def _demo_token(settings: Settings) -> str:
-    """Create the demo's admin token for the printed link; it lasts until the next start."""
+    """Create the demo's admin token for the printed link; it is valid until the next start."""
     engine = engine_of(settings)
     try:
         for token in list_tokens(engine):
@@ -219,7 +219,7 @@ def print_environment(data_dir: DataDir = None) -> None:
     """Print shell lines with which `dagster dev -w workspace.yaml` joins the running instance."""
     folder: Path = settings_of(data_dir).data_dir.resolve()
     if data_folder.running(folder) is None:
-        raise SetupError(f"nothing runs in {folder}; start `sorafeed up` first")
+        raise SetupError(f"no instance runs in {folder}; start `sorafeed up` first")
     with servers(settings_of(data_dir)) as settings:
         for name, value in environment(settings).items():
             typer.echo(f"export {name}={shlex.quote(value)}")

@@ -1,7 +1,7 @@
 """The Dagster shell, thin: an asset gathers, calls a service and answers with a result.
 
-One folder a group (catalog, counts, playlists, timelines, cache), each with its assets, checks
-and automation. Logic belongs in ``services``, decisions of sensors in ``domain.automation``.
+Each group (catalog, counts, playlists, timelines, cache) has a folder with its assets, checks
+and automation. Logic belongs in ``services``, sensors' decisions in ``domain.automation``.
 """
 
 import warnings

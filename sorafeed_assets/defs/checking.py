@@ -1,7 +1,7 @@
 """How a check is written: a function of the connections that answers with problems.
 
-A `Check` looks at an asset as a whole. A `DisplayCheck` looks at the displays of its run: after a
-rebuild at those that were rebuilt, in a run without partitions at all of them.
+A `Check` covers an asset as a whole. A `DisplayCheck` covers the displays of its run: after a
+rebuild the rebuilt ones, in a run without partitions all displays.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,9 @@ from sorafeed_assets.defs.resources import Connections
 Problems = Mapping[str, Sequence[str]]
 """Display → what is wrong with it."""
 
-# Displays that are looked at together: plans are large, and a snapshot's writers wait.
+# Displays per batch: plans are large, and a snapshot's writers wait for the check.
 _CHUNK: Final = 100
-# What is only observed is recorded by the step of another asset.
+# Observed assets have no step: the step of another asset records them.
 _RECORDED_BY: Final = {"playlists": "active_playlists", "sora_posts": "video_counts_daily"}
 
 
@@ -27,7 +27,7 @@ _RECORDED_BY: Final = {"playlists": "active_playlists", "sora_posts": "video_cou
 class Check:
     """A check of an asset; ``evaluate`` reads real state and never changes it.
 
-    A ``blocking`` one that fails keeps what is downstream from running: a wrong count reaches no
+    When a ``blocking`` check fails, downstream assets do not run, so that a wrong count reaches no
     reader.
     """
 
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class DisplayCheck:
-    """A check of an asset per display; ``find`` answers with the problems of some displays."""
+    """A check of an asset per display; ``find`` returns the problems of the given displays."""
 
     asset: str
     name: str
@@ -88,7 +88,7 @@ def checked_partitions(
     asset: str,
     partitions: dg.PartitionsDefinition[str] | None,
 ) -> list[str] | None:
-    """The partitions of ``asset`` that the run works on; None for a run without: all of them."""
+    """The partitions of ``asset`` in the run; None, meaning all, for a run without partitions."""
     span = partition_span(context.run.tags)
     if partitions is None or span is None:
         return None

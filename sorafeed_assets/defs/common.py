@@ -24,9 +24,9 @@ RETRIES: Final = dg.RetryPolicy(
 HEAVY_POOL: Final = "postgres_heavy"
 PLAYLIST_PRIORITY: Final = priority_tags(10)
 HOURLY_PRIORITY: Final = priority_tags(5)
-# Raised by hand when a rule changes, so that the UI shows what was made by the old one.
+# Increased by hand when a rule changes, so that the UI shows what the old rule made.
 CODE_VERSION: Final = "1"
-# Counts are refreshed hourly: later than this they are late.
+# Counts are refreshed hourly; after this time they are late.
 HOURLY: Final = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=3), warn_window=timedelta(hours=2)
 )
@@ -40,15 +40,15 @@ class DisplaysConfig(dg.Config):
 
     displays: list[str] = Field(
         default_factory=list,
-        description="Only these of the run's partitions, and only what changes is recorded."
-        " Without any: all of them, and each is recorded.",
+        description="Limits the work to these partitions of the run; only changes are recorded."
+        " When empty: all of them, and each is recorded.",
     )
 
     def asked(self, context: dg.AssetExecutionContext) -> list[str]:
         """The displays to work on.
 
         Raises:
-            InvalidInputError: one of them is no partition of the run.
+            InvalidInputError: one of them is not a partition of the run.
         """
         return _narrowed(context.partition_keys, self.displays, "displays")
 
@@ -58,18 +58,18 @@ class DaysConfig(dg.Config):
 
     days: list[str] = Field(
         default_factory=list,
-        description="Only these of the run's partitions, as 2026-11-24, and only what changes is"
-        " recorded. Without any: all of them, and each is recorded.",
+        description="Limits the work to these partitions of the run, such as 2026-11-24; only"
+        " changes are recorded. When empty: all of them, and each is recorded.",
     )
     recount: bool = Field(
-        default=False, description="Count the days again from their posts' text: the repair."
+        default=False, description="Repair: count the days again from their posts' text."
     )
 
     def asked(self, context: dg.AssetExecutionContext) -> list[str]:
         """The days to work on.
 
         Raises:
-            InvalidInputError: one of them is no partition of the run.
+            InvalidInputError: one of them is not a partition of the run.
         """
         return _narrowed(context.partition_keys, self.days, "days")
 
@@ -77,12 +77,12 @@ class DaysConfig(dg.Config):
 def _narrowed(keys: Sequence[str], asked: Sequence[str], field: str) -> list[str]:
     unknown = sorted(set(asked) - set(keys))
     if unknown:
-        raise InvalidInputError(field, f"{unknown[0]!r} is none of the run's partitions")
+        raise InvalidInputError(field, f"{unknown[0]!r} is not a partition of the run")
     return sorted(set(asked)) or list(keys)
 
 
 def catalog_day_partitions(first_day: date) -> dg.DailyPartitionsDefinition:
-    """One partition a catalog day, today's included."""
+    """One partition for each catalog day, including today."""
     return dg.DailyPartitionsDefinition(start_date=first_day.isoformat(), end_offset=1)
 
 
@@ -92,7 +92,7 @@ def day_range_tags(first: date, last: date) -> dict[str, str]:
 
 
 def run_over_days(job: str, days: Collection[date], *, run_key: str | None = None) -> dg.RunRequest:
-    """One run over these days, however far apart; without any, over today."""
+    """One run over these days, which need not be contiguous; over today when there are none."""
     chosen = sorted(days) or [datetime.now(UTC).date()]
     config = {"days": [day.isoformat() for day in chosen]}
     return dg.RunRequest(
@@ -106,9 +106,9 @@ def run_over_days(job: str, days: Collection[date], *, run_key: str | None = Non
 def run_over_displays(
     job: str, assets: Collection[str], displays: Collection[str], partitions: Sequence[str]
 ) -> dg.RunRequest:
-    """One run over these displays, however far apart; at least one.
+    """One run over these displays (at least one), which need not be contiguous.
 
-    ``partitions`` are all of them in Dagster's order, which is that of their coming.
+    ``partitions`` are all of them in Dagster's order, in which they were added.
     """
     chosen = set(displays)
     ordered = [name for name in partitions if name in chosen]
@@ -148,7 +148,7 @@ def table_metadata(table: Table) -> dict[str, object]:
 
 
 def columns_metadata(table_name: str, columns: Mapping[str, tuple[str, str]]) -> dict[str, object]:
-    """The same of what is no table of ours: name → (type, description)."""
+    """The same for an asset that is not one of our tables: name → (type, description)."""
     return {
         "dagster/table_name": table_name,
         "dagster/column_schema": dg.TableSchema(
@@ -164,7 +164,7 @@ def columns_metadata(table_name: str, columns: Mapping[str, tuple[str, str]]) ->
 def plain_failures() -> Iterator[None]:
     """Turn errors that a user can act on into step failures that show only their text.
 
-    A server that is away is worth a retry; wrong input is not.
+    An unavailable server is worth a retry; wrong input is not.
     """
     try:
         yield
@@ -172,7 +172,7 @@ def plain_failures() -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=True) from error
     except SorafeedError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    except (OperationalError, PsycopgOperationalError) as error:  # COPY goes past SQLAlchemy
+    except (OperationalError, PsycopgOperationalError) as error:  # COPY bypasses SQLAlchemy
         text = str(getattr(error, "orig", error)).strip()
         raise dg.Failure(f"Postgres does not answer as it should: {text}") from error
     except DBAPIError as error:
@@ -185,7 +185,7 @@ def check_result(
     *,
     severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """A check's answer: passed without problems, else the first of them in plain words."""
+    """A check's result: passed without problems, else the first of them in plain words."""
     return dg.AssetCheckResult(
         passed=not problems,
         severity=severity,

@@ -1,4 +1,4 @@
-"""Everything of Dagster that is not its public interface, and what to do where it is missing.
+"""Dagster's non-public interfaces, with a public fallback where one is missing.
 
 Other modules use only what `dagster` exports. A contract test runs these functions on a real
 instance in PostgreSQL.
@@ -50,7 +50,7 @@ AssetJob = UnresolvedAssetJobDefinition
 AssetEvent = dg.AssetMaterialization | dg.AssetObservation
 
 LINEAGE_TAG: Final = "sorafeed/lineage_record"
-"""The tag of an event that names the lineage record it was made from."""
+"""The event tag that names the lineage record that the event was made from."""
 _INFO: Final = 20
 # For each of a process's three storages.
 _KEPT_CONNECTIONS: Final = 2
@@ -75,8 +75,8 @@ def step_of(context: dg.AssetExecutionContext) -> RunStep:
 def silent_result() -> dg.MaterializeResult[None]:
     """The answer of a step that has stored its events itself.
 
-    Dagster gives all partitions of a run one data version, and stores their events one by one;
-    with this mark it stores none, and the steps downstream go on.
+    Dagster gives all partitions of a run one data version, and stores their events one by one.
+    With this mark it stores none, and the downstream steps run.
     """
     return dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
 
@@ -91,7 +91,7 @@ def version_tags(
     """The event tags that carry a data version and what it was made from, as Dagster writes them.
 
     ``made_from`` has the data version of each upstream asset, by key; ``last_event`` is the newest
-    event at that time: what upstream records later makes this one out of date.
+    event at that time: a later upstream event makes this one out of date.
     """
     return {
         DATA_VERSION_TAG: data_version,
@@ -184,11 +184,11 @@ class BatchingEventLogStorage(_Pooled, PostgresEventLogStorage):
     """
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in order, those of one kind that follow each other in one statement."""
+        """Store events in order; consecutive events of one kind share a statement."""
         for is_planned, found in groupby(events, _is_planned):
             entries = list(found)
             if not is_planned:
-                # Only events of one kind are written together there.
+                # Dagster's batch takes only events of one kind.
                 for _, same in groupby(entries, lambda entry: entry.dagster_event_type):
                     super().store_event_batch(list(same))
                 continue
@@ -213,10 +213,10 @@ def last_event_id(instance: dg.DagsterInstance) -> int | None:
 def store_events(
     instance: dg.DagsterInstance, events: Sequence[AssetEvent], step: RunStep | None
 ) -> None:
-    """Store events of one asset and one kind, in order, as those of ``step`` or of no run.
+    """Store events of one asset and one kind, in order, as events of ``step`` or of no run.
 
-    One call takes some hundred times less than as many `report_runless_asset_event`, which is
-    the public way where the batch is missing; its events are of no run.
+    One call is some hundred times faster than as many `report_runless_asset_event`, which is
+    the public fallback where the batch is missing; its events belong to no run.
     """
     store = getattr(instance.event_log_storage, "store_event_batch", None)
     if store is None:
@@ -228,9 +228,9 @@ def store_events(
 
 
 def _distinct_times(count: int) -> list[float]:
-    """Times up to now, a millisecond apart and later than those before.
+    """Times up to now, a millisecond apart and later than all earlier ones.
 
-    The UI lists an asset's events by millisecond: of several within one it shows the last alone.
+    The UI lists an asset's events by millisecond: of several in one it shows only the last.
     """
     with _times.lock:
         now = time.time()
@@ -283,9 +283,9 @@ def latest_versions(
     partitioned: bool,
     partitions: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """Partition → the data version that was recorded last; '' for an asset without partitions.
+    """Partition → the last recorded data version; '' for an asset without partitions.
 
-    Of all partitions, or of some.
+    Covers all partitions, or those given.
     """
     if not partitioned:
         event = instance.get_latest_materialization_event(dg.AssetKey(asset))
@@ -306,7 +306,7 @@ def latest_versions(
 
 
 def _latest_by_event(instance: dg.DagsterInstance, asset: str, *, observed: bool) -> dict[str, str]:
-    """`latest_versions` of a partitioned asset through the public interface: by every event."""
+    """`latest_versions` of a partitioned asset by the public interface, reading every event."""
     fetch = instance.fetch_observations if observed else instance.fetch_materializations
     versions: dict[str, str] = {}
     cursor: str | None = None

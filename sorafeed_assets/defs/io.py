@@ -1,4 +1,4 @@
-"""Loading table assets as DataFrames; writing them is the services' work."""
+"""Loading table assets as DataFrames; the services write them."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class PostgresTables(dg.IOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
-        """The asset's rows, only those of the partitions that are asked for."""
+        """The asset's rows, limited to the requested partitions."""
         partitions = context.asset_partition_keys if context.has_asset_partitions else None
         name: Any = context.asset_key.path[-1]
         return read_frame(self._connections.engine, name, partitions)

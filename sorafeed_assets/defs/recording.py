@@ -1,7 +1,7 @@
-"""Giving lineage records to Dagster: all that wait, in graph order, or those of one run's step.
+"""Giving lineage records to Dagster: all waiting ones in graph order, or those of a run's step.
 
-A record becomes an event that names it. One that was begun before may be there already, from a
-process that was killed before it could say so: such a record is looked up first, so that nothing
+A record becomes an event that names it. A process that was killed may have stored the event
+without noting it, so a record that was begun before is first looked up in Dagster: nothing
 is recorded twice.
 """
 
@@ -42,14 +42,14 @@ from sorafeed_assets.storage.lineage_records import (
 from sorafeed_assets.storage.lists import count_displays
 
 _AT_ONCE: Final = 1_000
-# So many partitions are looked up one by one: what that costs does not depend on the wall.
+# Up to so many partitions are looked up one by one, whatever the number of displays.
 _FEW: Final = 20
 _EARLIER: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAsset:
-    """What recording has to know of an asset."""
+    """What recording needs to know of an asset."""
 
     name: str
     is_observed: bool
@@ -72,7 +72,7 @@ class RecordedAsset:
 
 @dataclass(slots=True)
 class FollowedDisplays:
-    """How many displays there were when Dagster's partitions were made those that exist."""
+    """How many displays existed when Dagster's partitions were last updated."""
 
     number: int | None = None
 
@@ -87,7 +87,7 @@ def recorded_assets(graph: AssetGraph) -> list[RecordedAsset]:
 
 
 def follow_displays(connections: Connections, instance: dg.DagsterInstance) -> None:
-    """Make the partitions of displays the displays that exist."""
+    """Add and remove partitions, so that they are the displays that exist."""
     name = str(DISPLAYS.name)
     change = partition_change(
         instance.get_dynamic_partitions(name), connections.settler.all_displays()
@@ -104,17 +104,17 @@ def record_waiting(
     assets: Sequence[RecordedAsset],
     followed: FollowedDisplays | None = None,
 ) -> int:
-    """Record all that waits, asset by asset in the order given; how many records that were.
+    """Record all waiting records, asset by asset in the given order; returns how many.
 
-    Displays that exist are made partitions first, and those that do not exist none. A caller that
-    keeps ``followed`` between calls reads all displays only when their number is another one.
+    The partitions are first updated to the displays that exist. A caller that
+    keeps ``followed`` between calls reads all displays only when their number has changed.
     """
     followed = followed or FollowedDisplays()
     with connections.engine.connect() as connection:
         number = count_displays(connection)
         waiting = waiting_assets(connection)
-    # Also when nothing waits: of a display that was deleted there is no record. Where another one
-    # came meanwhile, its record waits, and `record_asset` finds that it is no partition.
+    # Also when nothing waits: a deleted display leaves no record. If another display was added
+    # meanwhile, its record waits, and `record_asset` finds that it is not a partition yet.
     if number != followed.number:
         follow_displays(connections, instance)
         followed.number = number
@@ -131,9 +131,9 @@ def record_asset(
     step: RunStep | None = None,
     metadata: Metadata | None = None,
 ) -> int:
-    """Record what waits of an asset, or of some of its partitions; how many records that were.
+    """Record the waiting records of an asset, or of some of its partitions; returns how many.
 
-    The events belong to ``step``, and have ``metadata`` besides their own.
+    The events belong to ``step``, and have ``metadata`` in addition to their own.
     """
     recorded = 0
     while True:
@@ -141,10 +141,10 @@ def record_asset(
             wanted = {record.partition for record in records}
             keys = asset.existing(instance, wanted)
             if asset.partitions is DISPLAYS and keys != wanted:
-                # A display came after the partitions were looked at.
+                # A display was added after the partitions were read.
                 follow_displays(connections, instance)
                 keys = asset.existing(instance, wanted)
-            # A partition that Dagster does not have, as of a future day, gets no event.
+            # A partition that Dagster does not have, such as a future day, gets no event.
             new = [record for record in records if record.partition in keys]
             there = _already_recorded(instance, asset, [r for r in new if r.attempts > 1])
             new = [record for record in new if record.id not in there]
@@ -170,7 +170,7 @@ def _events(
     return [
         _event(
             record,
-            # A sample shows what the partition holds now: that is the last record's.
+            # A sample shows what the partition holds now, so only the last record gets it.
             {**metadata, **samples.get(record.partition, {})}
             if last[record.partition] is record
             else {},
@@ -184,7 +184,7 @@ def _events(
 def _already_recorded(
     instance: dg.DagsterInstance, asset: RecordedAsset, records: Sequence[LineageRecord]
 ) -> set[int]:
-    """The ids of those records that Dagster has an event of."""
+    """The ids of the records that Dagster already has an event for."""
     if not records:
         return set()
     fetch = instance.fetch_observations if asset.is_observed else instance.fetch_materializations
@@ -239,10 +239,10 @@ def record_step(
     every: bool,
     metadata: Metadata | None = None,
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Record, as events of this step, what waits of its asset; the answer of the asset's body.
+    """Record what waits of this step's asset as its events; the result of the asset's body.
 
-    ``every`` records each of ``partitions``, also one that holds what it held before. The events
-    have ``metadata`` of the step besides their own.
+    ``every`` records each of ``partitions``, even when it did not change. The events
+    have ``metadata`` of the step in addition to their own.
     """
     assets_def = context.assets_def
     asset = RecordedAsset(
@@ -261,7 +261,7 @@ def record_partitions(
     every: bool,
     metadata: Metadata | None = None,
 ) -> None:
-    """Record, as events of this step, what waits of an asset."""
+    """Record what waits of an asset, as events of this step."""
     asked = [WHOLE] if partitions is None else list(partitions)
     if every:
         with connections.engine.begin() as connection:
@@ -271,5 +271,5 @@ def record_partitions(
 
 
 def is_by_hand(context: AssetExecutionContext) -> bool:
-    """Whether a person asked for the run: then every partition of it gets an event."""
+    """Whether a person launched the run, in which case every partition of it gets an event."""
     return not is_automatic(context.run.tags)

@@ -1,4 +1,4 @@
-"""How sensors ask for runs: what was asked before decides whether to ask again."""
+"""How sensors request runs: their earlier requests decide whether to request again."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from sorafeed_assets.domain.automation import PastRun, RunState, reason_to_wait
 
 _ASKED_BY: Final = "sorafeed/asked_by"
 _REQUEST: Final = "sorafeed/request"
-# More than the failures after which the longest pause is reached.
+# More than the number of failures after which the longest pause is reached.
 _RUNS_LOOKED_AT: Final = 12
 _STATES: Final = {
     dg.DagsterRunStatus.SUCCESS: RunState.SUCCEEDED,
@@ -33,10 +33,10 @@ def ask(
     cursor: str | None = None,
     again_after: timedelta | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask for ``runs`` unless what this sensor asked for before says to wait.
+    """Request ``runs``, unless an earlier request of this sensor is a reason to wait.
 
-    ``request`` is a digest of why: the same reason is not asked for again once it succeeded, or
-    only ``again_after`` that. ``partitions`` are added and removed with the runs.
+    ``request`` is a digest of the reason: once a run for it has succeeded it is not repeated, or
+    only after ``again_after``. ``partitions`` are added and removed with the runs.
     """
     name = context.sensor_name
     past = _past_runs(context.instance, name)

@@ -16,11 +16,11 @@ Progress = Callable[[str, int, int], None]
 
 
 class Connections:
-    """What assets reach the servers through.
+    """The connections that assets use.
 
     Attributes:
         settings: where the servers are.
-        on_progress: told (step, done, total) by long work; `sorafeed up` draws bars from it.
+        on_progress: called with (step, done, total) by long work; `sorafeed up` shows bars.
     """
 
     def __init__(self, settings: Settings, on_progress: Progress | None = None) -> None:

@@ -16,7 +16,7 @@ from sorafeed_assets.storage.samples import (
 )
 
 _ROWS: Final = 10
-# A sample of each of many days would cost more than what it shows.
+# Samples of many days would cost more than they are worth.
 _MOST_DAYS: Final = 60
 _NOTHING: Final = Preview((), ())
 _OF_DISPLAYS: Final = {
@@ -32,7 +32,7 @@ Metadata = Mapping[str, Any]
 def samples_of(
     connections: Connections, asset: str, partitions: Collection[str]
 ) -> dict[str, Metadata]:
-    """Partition → metadata that shows what it holds now; '' for an asset without partitions."""
+    """Partition → a preview of what it holds now; '' for an asset without partitions."""
     engine = connections.engine
     if asset in _OF_DISPLAYS:
         rows = preview_displays(engine, _OF_DISPLAYS[asset], partitions)
@@ -55,7 +55,7 @@ def _preview(rows: Preview) -> Metadata:
 
 
 def as_markdown(rows: Preview) -> dg.MarkdownMetadataValue:
-    """Rows of text as a Markdown table; what could break out of a cell is escaped."""
+    """Rows of text as a Markdown table; characters that end a cell are escaped."""
     if not rows.rows:
         return dg.MetadataValue.md("nothing")
     lines = [rows.columns, ["---"] * len(rows.columns), *([_cell(v) for v in r] for r in rows.rows)]

@@ -67,7 +67,7 @@ class Creator(NamedTuple):
 
 
 def posts_of_day(day: date, posts: int, days: int) -> int:
-    """How many of ``posts`` over ``days`` fall on ``day``; any ``days`` in a row have them all."""
+    """The posts of ``day``; any ``days`` consecutive days have ``posts`` together."""
     ordinal = day.toordinal()
     return (ordinal + 1) * posts // days - ordinal * posts // days
 
@@ -144,7 +144,7 @@ def _generator(seed: int, day: date, part: int) -> np.random.Generator:
 
 def _times(rng: np.random.Generator, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """When posts were posted and indexed, in microseconds from midnight, by indexed_at."""
-    # Evenings are busier: two draws, the later of them for a third of the posts.
+    # Evenings are busier: a third of the posts take the later of two draws.
     hours = np.where(
         rng.random(count) < 1 / 3, rng.random((2, count)).max(axis=0), rng.random(count)
     )
@@ -188,7 +188,7 @@ def _texts(rng: np.random.Generator, count: int) -> Iterator[str]:
 
 
 def _heads(rng: np.random.Generator, count: int) -> Iterator[str]:
-    """How texts begin: a planted phrase, an emoji, a mention, a rare name, or nothing of these."""
+    """Beginnings of texts: a planted phrase, an emoji, a mention, a rare name, or none of these."""
     total = count * CATALOG_DAYS
     shares = (
         *PLANTED_SHARES.values(),
@@ -216,7 +216,7 @@ def _heads(rng: np.random.Generator, count: int) -> Iterator[str]:
 
 
 def _scramble(numbers: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """Another 64-bit number for each, never one twice (SplitMix64)."""
+    """Map each number to another 64-bit number, one to one (SplitMix64)."""
     mixed = numbers + np.uint64(seed * 0x9E3779B97F4A7C15 & 0xFFFF_FFFF_FFFF_FFFF)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,6 +1,6 @@
-"""The routes of the demo's videos, in place of the addresses in its catalogue, which lead nowhere.
+"""The routes of the demo's videos, in place of the catalogue's addresses, which do not exist.
 
-`sorafeed up` and `sorafeed serve` mount the routes; the API itself does not know them.
+`sorafeed up` and `sorafeed serve` mount the routes; the API itself does not import them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def routes() -> list[Route]:
     drawing = asyncio.Lock()
 
     async def clip(request: Request) -> Response:
-        """Answer with a clip, drawn at the first request for it; ranges are supported."""
+        """Answer with a clip, which is drawn at its first request; ranges are supported."""
         server: ServerState = request.app.state.server
         found = _NAME.fullmatch(request.path_params["name"])
         if found is None or int(found[2]) >= CLIPS_EACH:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 _SIZES: Final = {"wide": (480, 264), "tall": (264, 480)}
 _FRAMES_A_SECOND: Final = 20
 _SECONDS: Final = 3
-# Two colours each, that run into each other.
+# The two colours of each gradient.
 _COLOURS: Final = (
     ((20, 40, 92), (48, 132, 189)),
     ((64, 22, 84), (205, 84, 122)),
@@ -42,7 +42,7 @@ def draw_clip(path: Path, shape: str, number: int) -> None:
 
 
 def _draw(width: int, height: int, number: int, moment: float) -> NDArray[np.uint8]:
-    """One picture: two colours that drift, a ring that goes round, and the clip's number."""
+    """One frame: a moving gradient of two colours, a rotating ring, and the clip's number."""
     first, second = (np.array(colour, dtype=np.float32) for colour in _COLOURS[number])
     across = np.linspace(0, 1, width, dtype=np.float32)[None, :]
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None]

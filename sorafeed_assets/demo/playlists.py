@@ -44,8 +44,8 @@ def display_code(number: int) -> str:
 def demo_playlist(number: int, seed: int) -> tuple[BlockDraft, ...]:
     """The blocks of demo display ``number``: the real playlist for the first, then variants.
 
-    Each fifth has one block of 10; the others are rotated, and half of their searches, modes
-    and formats are other ones.
+    Every fifth display has one block of 10; in the others the blocks are rotated, and half of the
+    searches, modes and formats differ.
     """
     if number == 1:
         return REAL_PLAYLIST
@@ -78,7 +78,7 @@ def _format(rng: np.random.Generator) -> Format:
 
 
 def bench_terms(n: int, seed: int = 1) -> list[str]:
-    """``n`` different normalized queries to measure with, from frequent to unmatched ones.
+    """``n`` different normalized queries for benchmarks, from frequent to unmatched ones.
 
     The planted phrases come first; then words and pairs of words, every tenth with an exclusion.
     """

@@ -1,4 +1,4 @@
-"""Loading the demo catalogue and demo displays; loading them again changes nothing."""
+"""Loading the demo catalogue and demo displays; repeated loading changes nothing."""
 
 import time
 from collections.abc import Callable
@@ -27,15 +27,15 @@ from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_afte
 from sorafeed_assets.storage.postgres.tables import creators, sora_posts
 
 _CREATORS_AT_ONCE: Final = 50_000
-# From here on, building the indexes once costs less than keeping them up row by row.
+# From this size on, building the indexes once costs less than updating them row by row.
 _LARGE: Final = 50_000
-# Enough to tell, nearly always, whether a day was loaded.
+# Enough ids to tell, nearly always, whether a day was loaded.
 _SAMPLE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class SeedSummary:
-    """What seeding found to be loaded: ``posts`` over ``days``, ``inserted`` of them just now."""
+    """The result of seeding: ``posts`` over ``days`` are stored, ``inserted`` of them are new."""
 
     posts: int
     days: int
@@ -56,8 +56,8 @@ def seed_catalog(
 ) -> SeedSummary:
     """Load the demo posts of the ``days`` days up to and including ``until``.
 
-    A day's share does not depend on ``until``, so a later day adds its own and keeps the others;
-    days before ``first_day`` are left out. One transaction a day; what exists is not touched.
+    A day's share does not depend on ``until``, so a later ``until`` only adds days;
+    days before ``first_day`` are left out. Each day is a transaction; existing rows are kept.
     A large load into an empty catalogue builds the indexes last. ``on_progress`` is
     called with the posts done and the posts in all, ``on_indexes`` likewise with indexes.
 
@@ -115,7 +115,7 @@ def _seed_creators(engine: Engine, count: int, seed: int) -> None:
 
 
 def seed_displays(engine: Engine, *, displays: int, seed: int = 1) -> int:
-    """Add demo displays 1 to ``displays`` with a playlist each; how many were missing.
+    """Add demo displays 1 to ``displays`` with a playlist each; returns how many were added.
 
     Displays that exist are not touched. Nothing is activated.
 

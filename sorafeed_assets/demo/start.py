@@ -24,7 +24,7 @@ def load_demo(
 ) -> None:
     """Load the demo into an empty database.
 
-    A database that has posts or displays keeps them, and gets more only when a number is given.
+    A database that has posts or displays gets more of them only when a number is given.
     """
     if posts != 0 and (posts is not None or count_posts(engine) == 0):
         seed_catalog(

@@ -1,6 +1,6 @@
 """The words of the demo catalogue: a Zipf vocabulary, texts in several scripts, planted phrases.
 
-Everything here is the same for every seed, so that a search term means the same everywhere.
+The words do not depend on the seed, so that a search term matches alike in all catalogues.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ _ODDITIES: Final = ("100% real", "C:\\clips\\cut_07", "take_two", "50/50", "a\\b
 
 @dataclass(frozen=True, slots=True)
 class TextPool:
-    """A long text to cut posts from, twice: in one line, and with a line for each sentence.
+    """A long text to cut posts from, in two forms: on one line, and one line per sentence.
 
     ``starts`` (int64) are the offsets of sentences with at least 2,000 characters after them.
     """

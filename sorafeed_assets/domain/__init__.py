@@ -1,6 +1,6 @@
 """The rules of the system as pure functions and values.
 
-Here belongs what follows from its arguments alone: what matches, what is planned, what a sensor
-decides. Here does not belong what reads a clock, an environment, a file or a server, or what
-knows Dagster; a rule that needs data gets it as an argument.
+A function belongs here if its result depends only on its arguments: what matches, what is
+planned, what a sensor decides. Code that reads a clock, the environment, a file or a server,
+or imports Dagster, does not belong here; a rule gets its data as arguments.
 """

@@ -1,4 +1,4 @@
-"""The decisions of schedules and sensors, as pure functions of what these have gathered."""
+"""The decisions of schedules and sensors, as pure functions of the data they gathered."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ def days_to_count(
     first: date,
     last: date,
 ) -> list[date]:
-    """Which catalog days a refresh has to work on.
+    """Which catalog days a refresh has to process.
 
-    The dirty ones; all known ones while a term is not counted yet. Days outside the partitions
-    (times in the future, or before the catalogue's first day) go along with the nearest one.
+    The dirty ones, or all known ones while a term is not counted yet. Days outside the partitions
+    (times in the future, or before the catalogue's first day) are refreshed with the nearest one.
     """
     wanted = set(dirty) | (set(known) if uncounted_terms else set())
     return sorted({min(max(day, first), last) for day in wanted})
 
 
 def days_outside(known: Collection[date], *, first: date, last: date) -> list[date]:
-    """The days that no partition stands for; whatever day is refreshed, these go along."""
+    """The days that no partition covers; they are refreshed together with any other day."""
     return sorted(day for day in known if not first <= day <= last)
 
 
@@ -46,7 +46,7 @@ class PartitionChange:
 
 
 def partition_change(existing: Collection[str], wanted: Collection[str]) -> PartitionChange:
-    """What makes ``existing`` partitions the ``wanted`` ones."""
+    """The change that turns ``existing`` partitions into the ``wanted`` ones."""
     return PartitionChange(
         tuple(sorted(set(wanted) - set(existing))), tuple(sorted(set(existing) - set(wanted)))
     )
@@ -55,14 +55,14 @@ def partition_change(existing: Collection[str], wanted: Collection[str]) -> Part
 def refresh_is_due(*, inserts: int, edits: int, uncounted_terms: int) -> bool:
     """Whether counts are refreshed now or may wait for the hour.
 
-    An edit or delete may make a shown count too high, and a new term has none at all; new posts
-    only make counts grow, so they wait until they are many.
+    An edit or delete may make a shown count too high, and a new term has no count; new posts
+    only increase counts, so they wait until there are many.
     """
     return edits > 0 or uncounted_terms > 0 or inserts >= INSERTS_WORTH_A_REFRESH
 
 
 class RunState(StrEnum):
-    """How far a run that was asked for has come."""
+    """The state of a run that a sensor requested."""
 
     ACTIVE = "active"
     SUCCEEDED = "succeeded"
@@ -71,7 +71,7 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that a sensor asked for: the digest of why, and how it ended."""
+    """A run that a sensor requested: the digest of the reason, and how the run ended."""
 
     request: str
     state: RunState
@@ -85,14 +85,14 @@ def reason_to_wait(
     *,
     again_after: timedelta | None = None,
 ) -> str | None:
-    """Why a request is not made now, or None when it is.
+    """Why a sensor does not request a run now, or None when it does.
 
-    ``runs`` are this sensor's, the newest first. One at a time; a request that succeeded is not
-    repeated (nothing changed since), or only ``again_after`` that. Failures of the same request
-    back off, doubling up to an hour; another one, which may well succeed, waits just briefly.
+    ``runs`` are this sensor's, newest first. One run at a time; a request that succeeded is not
+    repeated (nothing changed since), or only after ``again_after``. Failures of the same request
+    back off, doubling up to an hour; a different request, which may succeed, waits briefly.
     """
     if any(run.state is RunState.ACTIVE for run in runs):
-        return "a run that was asked for before is still under way"
+        return "a run that was requested before is still in progress"
     if not runs:
         return None
     last = runs[0]
@@ -113,7 +113,7 @@ def reason_to_wait(
 
 
 def rotating_sample(values: Sequence[str], *, seed: int, size: int) -> list[str]:
-    """``size`` of ``values``, another part for each seed, all of them in turn."""
+    """``size`` of ``values``: consecutive seeds give consecutive parts, and cover all in turn."""
     if not values:
         return []
     start = (seed * size) % len(values)

@@ -1,4 +1,4 @@
-"""Canonical JSON and its digest: equal values give equal text, and so equal data versions.
+"""Canonical JSON and its digest: equal values give equal text, hence equal data versions.
 
 Stored versions and hashes were made by these functions: their output never changes.
 """
@@ -14,11 +14,11 @@ _SUMS: Final = 2**128
 
 
 def canonical_json(value: object, other: _Encode | None = None) -> str:
-    """Equal values as equal text: keys sorted, no blanks, letters as they are.
+    """Encode a value as canonical JSON: keys sorted, no blanks, no escaped letters.
 
     Args:
-        value: what is encoded.
-        other: encodes the types that JSON has not; without it these raise TypeError.
+        value: the value to encode.
+        other: encodes types that JSON lacks; without it these raise TypeError.
     """
     return json.dumps(
         value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=other
@@ -31,12 +31,12 @@ def text_digest(text: str) -> str:
 
 
 def content_digest(value: object) -> str:
-    """The digest of a value as canonical JSON; types that JSON has not count by their str."""
+    """The digest of a value as canonical JSON; types that JSON lacks are encoded by str."""
     return text_digest(canonical_json(value, str))
 
 
 class SetDigest(NamedTuple):
-    """A digest of a set of texts that follows a change without reading the set again.
+    """A digest of a set of texts that is updated by a change without reading the whole set.
 
     ``size`` is how many texts there are, ``total`` the sum of the digest of each.
     """
@@ -54,7 +54,7 @@ class SetDigest(NamedTuple):
 
     @classmethod
     def parse(cls, written: str) -> "SetDigest | None":
-        """The digest that was written as text; None when the text is none."""
+        """Parse a digest written by ``str``; None when the text is not one."""
         found = re.fullmatch(r"([0-9]+)-([0-9a-f]{32})", written)
         return None if found is None else cls(int(found[1]), int(found[2], 16))
 

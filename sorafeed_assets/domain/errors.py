@@ -40,11 +40,11 @@ class PlaylistNotFoundError(NotFoundError):
 
 
 class PlanAuditError(SorafeedError):
-    """A plan broke a rule, so the display stays on its last good build."""
+    """A plan breaks a rule, so the display stays on its last good build."""
 
 
 class CountsAuditError(SorafeedError):
-    """Totals contradict themselves, so no reader gets them."""
+    """Totals contradict each other, so they are not cached."""
 
 
 class UnavailableError(SorafeedError):
@@ -52,8 +52,8 @@ class UnavailableError(SorafeedError):
 
 
 class BusyError(UnavailableError):
-    """The database is busy with something else; what was asked for was not begun or undone."""
+    """The database is busy; the requested work was not begun, or was rolled back."""
 
 
 class SetupError(SorafeedError):
-    """The environment is not as it must be: a port, a folder, a version, a setting."""
+    """The environment is unsuitable: a port, a folder, a version, a setting."""

@@ -1,4 +1,4 @@
-"""Cursors of lists: opaque, stable under inserts, and good only for the list they came from."""
+"""Cursors of lists: opaque, stable under inserts, and valid only for the list they came from."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ _MARK: Final = 12
 
 
 class PageList:
-    """A list that is read page by page: its name and all that it was asked with."""
+    """A list that is read page by page, identified by its name and its arguments."""
 
     def __init__(self, name: str, *asked: object) -> None:
         self._mark = content_digest([name, *asked])[:_MARK]
@@ -28,10 +28,10 @@ class PageList:
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     def key(self, cursor: str, *kinds: type[str] | type[int]) -> tuple[str | int, ...]:
-        """The sort key that a cursor stands for, whose parts are of these types.
+        """Decode the sort key of a cursor, whose parts have these types.
 
         Raises:
-            InvalidInputError: it is not a cursor, or one of another list.
+            InvalidInputError: it is not a cursor, or belongs to another list.
         """
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
@@ -62,4 +62,4 @@ def check_first(first: int) -> int:
 
 
 def _bad(problem: str) -> InvalidInputError:
-    return InvalidInputError("after", f"{problem}; use an endCursor of this very list")
+    return InvalidInputError("after", f"{problem}; use an endCursor of this list")

@@ -1,4 +1,4 @@
-"""Which text can be stored and sent: any Unicode text that UTF-8 databases take."""
+"""Which text can be stored and sent: any Unicode text that UTF-8 databases accept."""
 
 from sorafeed_assets.domain.errors import InvalidInputError
 
@@ -7,7 +7,7 @@ def check_storable(value: str, field: str) -> None:
     """Refuse text that no UTF-8 database can store.
 
     Raises:
-        InvalidInputError: naming ``field``, when it has a NUL or half of a surrogate pair.
+        InvalidInputError: naming ``field``, when it contains a NUL or a lone surrogate.
     """
     if "\x00" in value:
         raise InvalidInputError(field, "has a NUL character; remove it")
@@ -15,5 +15,5 @@ def check_storable(value: str, field: str) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise InvalidInputError(
-            field, "is no valid Unicode text; remove the broken character"
+            field, "is not valid Unicode text; remove the broken character"
         ) from None

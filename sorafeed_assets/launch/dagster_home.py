@@ -1,4 +1,4 @@
-"""Dagster's home in the data folder, and the instance that lives there."""
+"""Dagster's home in the data folder, and its instance."""
 
 import os
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
 
-# What a run over many partitions intends is stored by as many events at once.
+# The number of planned materializations of a run that are stored at once.
 _EVENTS_AT_ONCE: Final = "1000"
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Dagster's home with the project's dagster.yaml in it, made or brought up to date."""
+    """Create or update Dagster's home with the project's dagster.yaml; returns the folder."""
     home = settings.data_dir.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     parts = (Path(__file__).with_name("storage.yaml"), _dagster_yaml())
@@ -26,7 +26,7 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def _dagster_yaml() -> Path:
-    """The project's own: in a checkout at its top, in an installation in the package."""
+    """The project's dagster.yaml: at the top of a checkout, in the package of an installation."""
     package = Path(__file__).parents[1]
     for folder in (package.parent, package):
         if (folder / "dagster.yaml").exists():
@@ -35,9 +35,9 @@ def _dagster_yaml() -> Path:
 
 
 def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
-    """Record runs as failed whose processes were killed with their `up`; how many.
+    """Record runs as failed whose processes were killed with their `up`; returns how many.
 
-    Without it sensors and pools would wait for them. Only for an instance that no other `up` uses.
+    Sensors and pools would otherwise wait for them. No other `up` may use the instance.
     """
     statuses = [
         dg.DagsterRunStatus.STARTING,
@@ -65,7 +65,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The instance of the data folder, its storage made if need be."""
+    """Open the instance of the data folder; creates its storage if it is missing."""
     home = prepare_home(settings)
     before = dict(os.environ)
     # The storage of dagster.yaml reads its address from the environment.

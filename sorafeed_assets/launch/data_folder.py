@@ -1,4 +1,4 @@
-"""The folder that `sorafeed up` owns: one owner at a time, and what others need to join it."""
+"""The folder that `sorafeed up` owns: one owner at a time, and the addresses to join it."""
 
 import fcntl
 import json
@@ -28,10 +28,10 @@ class Runtime:
 
 
 def prepare(folder: Path) -> Path:
-    """Make the folder and prove that it can be written to; its absolute path.
+    """Create the folder and check that it is writable; returns its absolute path.
 
     Raises:
-        SetupError: it cannot be made or written to.
+        SetupError: it cannot be created or written to.
     """
     folder = folder.resolve()
     try:
@@ -59,7 +59,7 @@ def owned(folder: Path) -> Iterator[None]:
                 f"another sorafeed command is using {folder}; end it, or choose another folder"
                 " with --data-dir"
             )
-        (folder / _RUNTIME).unlink(missing_ok=True)  # of an owner that was killed
+        (folder / _RUNTIME).unlink(missing_ok=True)  # left by an owner that was killed
         try:
             yield
         finally:
@@ -67,7 +67,7 @@ def owned(folder: Path) -> Iterator[None]:
 
 
 def publish(folder: Path, runtime: Runtime) -> None:
-    """Tell other commands where the servers are; only this user may read it."""
+    """Store the servers' addresses for other commands; only this user may read the file."""
     target = folder / _RUNTIME
     part = target.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -76,7 +76,7 @@ def publish(folder: Path, runtime: Runtime) -> None:
 
 
 def running(folder: Path) -> Runtime | None:
-    """What owns the folder now and lets others join; None when nothing does."""
+    """The servers of the folder's current owner, to join; None when no command owns it."""
     lock_file = folder / _LOCK
     if not lock_file.exists():
         return None
@@ -87,12 +87,12 @@ def running(folder: Path) -> Runtime | None:
         return Runtime(**json.loads((folder / _RUNTIME).read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise SetupError(
-            f"another sorafeed command is at work in {folder}; try again when it is done"
+            f"another sorafeed command is using {folder}; try again when it has ended"
         ) from error
 
 
 def _locked(lock: TextIO, seconds: float) -> bool:
-    """Whether the lock could be taken; others hold it for a moment just to look."""
+    """Acquire the lock; False if it is held. A command that only checks holds it briefly."""
     deadline = time.monotonic() + seconds
     while True:
         try:

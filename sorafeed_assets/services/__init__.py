@@ -1,1 +1,1 @@
-"""What takes rules and storage together: one service per job, each owning its writes."""
+"""Services, which combine rules and storage: one service per job, each owning its writes."""

@@ -1,4 +1,4 @@
-"""Idempotency keys: who executes a request, and what it was answered."""
+"""Idempotency keys: which server executes a request, and its stored answer."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,7 +9,7 @@ from sorafeed_assets.storage import idempotency as stored
 from sorafeed_assets.storage.postgres.retry import retried
 
 Key = tuple[UUID, str]
-"""A token's id, and the key that its holder gave to a request."""
+"""A token's id, and the key that the client sent with a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Claim:
 
     Attributes:
         is_new: the caller has to execute the request.
-        digest: of the request that the key was first used for.
-        answer: the answer to that request, once it is over.
+        digest: the digest of the request that the key was first used for.
+        answer: the answer to that request, once it has ended.
         is_running: whether a server is executing it.
     """
 
@@ -35,7 +35,7 @@ def claim(engine: Engine, key: Key, digest: str, seconds: float) -> Claim:
     with engine.begin() as connection:
         while not stored.claim_key(connection, *key, digest, seconds):
             found = stored.read_key(connection, *key)
-            # Another server may have released it in between.
+            # Another server may have released the key in between.
             if found is not None:
                 return Claim(False, found.request_digest, found.answer, found.is_running)
     return Claim(True, digest, None, is_running=True)

@@ -1,4 +1,4 @@
-"""What every asset holds, read from where it is stored; and records that are missing, mended."""
+"""The stored data version of every asset's partitions, for comparing and repairing lineage."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ POSTS: Final = "sora_posts"
 
 @dataclass(frozen=True, slots=True)
 class StoredLineage:
-    """Asset → partition → data version, and what has still to be settled or recorded.
+    """Asset → partition → data version, and what still has to be settled or recorded.
 
     Attributes:
-        versions: what is stored; a partition that is missing holds nothing.
-        waiting: partitions of which a lineage record waits.
+        versions: the stored versions; a missing partition holds nothing.
+        waiting: partitions with a waiting lineage record.
         unsettled: displays that wait to be settled.
-        applied: per catalog day the version that counting has seen; the stored one counts changes
-            that wait in the outbox too, and an observation may be as old as the former.
+        applied: catalog day → the version that counting has applied. The stored version includes
+            changes that wait in the outbox; an observation may still have the applied one.
     """
 
     versions: Mapping[str, Mapping[str, str]]
@@ -48,12 +48,12 @@ class StoredLineage:
     applied: Mapping[str, str]
 
     def is_waiting(self, asset: str, partition: str) -> bool:
-        """Whether a change of the partition has still to be settled or recorded."""
+        """Whether a change of the partition still has to be settled or recorded."""
         is_unsettled = asset in PER_DISPLAY and partition in self.unsettled
         return is_unsettled or partition in self.waiting.get(asset, frozenset())
 
     def allows(self, asset: str, partition: str, recorded: str) -> bool:
-        """Whether a recorded version is what is stored."""
+        """Whether a recorded version counts as the stored one."""
         version = self.versions[asset].get(partition, NOTHING)
         if asset != POSTS or recorded == version:
             return recorded == version
@@ -65,16 +65,16 @@ class StoredLineage:
 
 
 class Only(NamedTuple):
-    """One asset, and some of its partitions or all."""
+    """One asset, with some or all of its partitions."""
 
     asset: str
     partitions: Collection[str] | None = None
 
 
 def read_stored(engine: Engine, redis: Redis | None, only: Only | None = None) -> StoredLineage:
-    """Read what every asset holds, of one moment; without Redis its assets are left out.
+    """Read the versions of every asset at one moment; without Redis the caches are left out.
 
-    With ``only`` nothing else is read.
+    With ``only``, reads only that asset.
     """
     with snapshot(engine) as connection:
         versions = _database_versions(connection, only)

@@ -68,7 +68,7 @@ class PlaylistRecord(NamedTuple):
 
 
 class BlockRecord(NamedTuple):
-    """A block and how often it was played."""
+    """A block, and how often it was played."""
 
     id: UUID
     playlist_id: UUID
@@ -88,7 +88,7 @@ class BlockRecord(NamedTuple):
 
 
 class CountedBlock(NamedTuple):
-    """A block, how many posts match if they are counted, and how many were shown."""
+    """A block, how many posts match (if counted), and how many of them were shown."""
 
     record: BlockRecord
     total: int | None
@@ -162,7 +162,7 @@ class Page(Generic[_Record]):
 
 
 class DisplayJson(NamedTuple):
-    """A display as JSON, in each shape that was asked for."""
+    """A display as JSON, in each requested shape."""
 
     id: str
     name: str
@@ -172,7 +172,7 @@ class DisplayJson(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _AskedPage:
-    """A page of displays as it was asked for: the checked search, and the sort key to go on at."""
+    """A request for a page of displays: the checked search, and the sort key to continue after."""
 
     order: DisplayOrder
     search: str | None
@@ -228,9 +228,9 @@ class Queries:
         first: int,
         after: str | None,
     ) -> Page[DisplayJson]:
-        """The same page as JSON, in each of ``shapes``.
+        """A page of displays as JSON, in each of ``shapes``.
 
-        One statement, and a second one for totals of searches that are not written as their terms.
+        It takes one statement, and a second for totals of searches that are not in normalized form.
         """
         asked = _AskedPage.of_arguments(order, search, first, after)
         with self._engine.connect() as connection:
@@ -330,7 +330,7 @@ class Queries:
             return stored.totals_of(connection, terms)
 
     def plays(self, display_id: str, first: int, after: str | None) -> Page[PlayRecord]:
-        """A page of what a display showed, the last first."""
+        """A page of a display's plays, the latest first."""
         of = PageList("plays", display_id)
         key = stored.FIRST_PAGE if after is None else _time_key(of, after)
         with self._engine.connect() as connection:
@@ -387,9 +387,9 @@ class Queries:
 
 
 def _with_totals(connection: Connection, texts: Sequence[str]) -> list[str]:
-    """JSON with the totals where it is marked that they are missing."""
+    """Replace the marks in JSON texts by the totals that they ask for."""
     parts = [text.split(TOTAL_MARK) for text in texts]
-    # Every second part is enclosed in marks.
+    # Every second part was enclosed in marks.
     missing = {part: orjson.loads(part) for split in parts for part in split[1::2]}
     if not missing:
         return list(texts)
@@ -441,7 +441,7 @@ def _time_key(of: PageList, cursor: str) -> After:
 def _moment(written: str) -> datetime:
     try:
         moment = datetime.fromisoformat(written)
-        # PostgreSQL takes fewer time zones than Python.
+        # PostgreSQL accepts fewer time zones than Python.
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         raise _no_cursor() from None

@@ -40,7 +40,7 @@ class Token:
     revoked_at: datetime | None
 
     def problem(self, now: datetime) -> str | None:
-        """Why the token is not accepted any more; None when it is valid."""
+        """Why the token is no longer accepted; None when it is valid."""
         if self.revoked_at is not None:
             return "was revoked"
         if self.expires_at is not None and self.expires_at <= now:
@@ -59,15 +59,15 @@ def create_token(
     """Create a token; returns its id and its secret, which is not stored.
 
     Raises:
-        InvalidInputError: a blank name, a life that is over, or a display that does not go with
+        InvalidInputError: a blank name, a life that is not positive, or a display that does not fit
             the role.
         NotFoundError: there is no such display.
     """
     name = check_name(name)
     if (role is Role.DISPLAY) != (display_id is not None):
-        raise InvalidInputError("display_id", "goes with the role display, and only with it")
+        raise InvalidInputError("display_id", "is needed for the role display, and only for it")
     if life is not None and life <= timedelta():
-        raise InvalidInputError("life", f"is {life}; it must be longer than nothing")
+        raise InvalidInputError("life", f"is {life}; it must be positive")
     # 256 random bits cannot be guessed, so they need no slow hash.
     secret = _PREFIX + secrets.token_urlsafe(32)
     with engine.begin() as connection:
@@ -87,12 +87,12 @@ def create_token(
 
 
 def find_token(engine: Engine, secret: str) -> Token | None:
-    """The token with this secret, also when it is expired or revoked."""
+    """The token with this secret, even if expired or revoked."""
     return find_tokens(engine, [secret]).get(secret)
 
 
 def find_tokens(engine: Engine, given: Collection[str]) -> dict[str, Token]:
-    """The tokens with the given secrets, also those that are expired or revoked."""
+    """The tokens with the given secrets, including expired and revoked ones."""
     hashes = {hash_of(secret): secret for secret in given}
     with engine.connect() as connection:
         rows = [dict(row) for row in stored.find_tokens(connection, hashes)]
@@ -106,16 +106,16 @@ def tokens_version(engine: Engine) -> str:
 
 
 def list_tokens(engine: Engine) -> list[Token]:
-    """All tokens in the order they were made."""
+    """All tokens in the order of their creation."""
     with engine.connect() as connection:
         return [_token(dict(row)) for row in stored.list_tokens(connection)]
 
 
 def revoke_token(engine: Engine, token_id: UUID) -> None:
-    """Revoke a token, from now on.
+    """Revoke a token.
 
     Raises:
-        NotFoundError: there is no such token, or it was revoked before.
+        NotFoundError: the token does not exist, or was already revoked.
     """
     with engine.begin() as connection:
         if not stored.revoke_token(connection, token_id):
@@ -125,7 +125,7 @@ def revoke_token(engine: Engine, token_id: UUID) -> None:
 
 
 def hash_of(secret: str) -> str:
-    """The hash that is stored of a secret."""
+    """The hash of a secret, as stored."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 

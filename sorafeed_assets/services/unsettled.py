@@ -1,4 +1,4 @@
-"""What is late: displays that wait to be settled, and what waits to be recorded in Dagster."""
+"""Late work: displays that wait to be settled, and records that wait for Dagster."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sorafeed_assets.storage.playlists.rows import undecided_displays
 
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
-    """Asset → since when a record of it waits, as ISO 8601; the catalog days among these."""
+    """Asset → since when a record of it waits, as ISO 8601; and the catalog days that wait."""
 
     since: dict[str, str]
     days: tuple[date, ...]
@@ -24,7 +24,7 @@ class Unrecorded:
 
 
 def waiting_displays(engine: Engine, *, older_than: timedelta) -> dict[str, str]:
-    """Display → since when it waits to be settled, or for which decision."""
+    """Display → since when it waits to be settled, or which decision it waits for."""
     limit = datetime.now(UTC) - older_than
     with engine.connect() as connection:
         changed = changed_displays(connection)
@@ -34,7 +34,7 @@ def waiting_displays(engine: Engine, *, older_than: timedelta) -> dict[str, str]
 
 
 def uncached_displays(engine: Engine) -> dict[str, str]:
-    """Display → the version of its plan that no snapshot in Redis was written of."""
+    """Display → the version of its plan, if Redis has no snapshot of that version."""
     with engine.connect() as connection:
         planned = heads(connection, "display_timelines").get("display_timelines", {})
         cached = heads(connection, "timeline_cache").get("timeline_cache", {})
@@ -42,7 +42,7 @@ def uncached_displays(engine: Engine) -> dict[str, str]:
 
 
 def unrecorded_displays(engine: Engine, *, older_than: timedelta) -> set[str]:
-    """Displays of which a lineage record has waited for longer."""
+    """Displays with a lineage record that has waited longer than this."""
     limit = datetime.now(UTC) - older_than
     with engine.connect() as connection:
         return {
@@ -56,9 +56,9 @@ def unrecorded_displays(engine: Engine, *, older_than: timedelta) -> set[str]:
 def unrecorded_assets(
     engine: Engine, assets: Collection[str], first: date, last: date, *, older_than: timedelta
 ) -> Unrecorded:
-    """Those of ``assets`` of which a lineage record has waited for longer.
+    """Those of ``assets`` with a lineage record that has waited longer than this.
 
-    Records of catalog days before ``first`` or after ``last`` wait for a partition.
+    Records of catalog days before ``first`` or after ``last`` are ignored: they have no partition.
     """
     limit = datetime.now(UTC) - older_than
     since: dict[str, str] = {}

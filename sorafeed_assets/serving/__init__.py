@@ -1,4 +1,4 @@
 """The HTTP server: the GraphQL API, the players' endpoints and the admin pages.
 
-Only what speaks HTTP belongs here. What is read and changed is in `services`; Dagster is not known.
+Only code about HTTP belongs here. Reads and changes are in `services`; nothing imports Dagster.
 """

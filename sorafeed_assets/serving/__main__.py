@@ -1,6 +1,6 @@
 """`python -m sorafeed_assets.serving PORT [MODULE …]`: the API as a child of `sorafeed up`.
 
-Each MODULE has a function ``routes()``, whose routes are served besides those of the API.
+Each MODULE has a function ``routes()``, whose routes are served in addition to the API's.
 """
 
 import importlib

@@ -106,7 +106,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 def start_background(server: ServerState) -> None:
-    """Start the work that a process does besides answering requests."""
+    """Start the background work of a process."""
     background = server.background
     background.repeat(CHANNEL, server.listener.listen, _CHANNEL_EVERY)
     background.until_done("cache", partial(_warm, server), _WARM_AGAIN)
@@ -121,7 +121,7 @@ def start_background(server: ServerState) -> None:
 async def _warm(server: ServerState) -> None:
     """Render the overview before the process reports that it is ready.
 
-    It first waits a moment for the snapshots in Redis to be written again. Should that take longer,
+    It first waits briefly for the snapshots in Redis to be written again. If that takes longer,
     players are served from PostgreSQL.
     """
     with contextlib.suppress(TimeoutError):

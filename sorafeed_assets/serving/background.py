@@ -1,6 +1,6 @@
 """Supervision of a process's background work: it is repeated after any error, and reported.
 
-What the work does is in the module that it belongs to; this one only keeps it running.
+The work itself is in its own module; this one only keeps it running.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.serving.http.metrics import Metrics
 
-# A server that does not answer: the work is tried again at its usual pace.
+# Errors of a server that does not answer: the work is retried at its usual interval.
 _OUTAGES: Final = (SorafeedError, SQLAlchemyError, psycopg.Error, RedisError, OSError)
 _LONGEST_PAUSE: Final = 30.0
 
@@ -58,7 +58,7 @@ class Background:
         self._start(name, work, every, is_once=False)
 
     def until_done(self, name: str, work: Callable[[], Awaitable[object]], pause: float) -> None:
-        """Do work until it succeeds once, ``pause`` seconds apart; cancel a run in progress."""
+        """Do work until it succeeds once, ``pause`` seconds apart; replaces a run in progress."""
         self._start(name, work, pause, is_once=True)
 
     def cancel(self, name: str) -> None:
@@ -71,7 +71,7 @@ class Background:
         """Record a success of work that has not returned yet."""
         state = self.states[name]
         if state.failures:
-            _log.info("background work goes on", work=name, failures=state.failures)
+            _log.info("background work has recovered", work=name, failures=state.failures)
         state.last_success = datetime.now(UTC)
         state.failures = 0
         self._metrics.work_succeeded.labels(name).set(state.last_success.timestamp())

@@ -28,7 +28,7 @@ _START_SECONDS: Final = 30.0
 # A player holds one connection for events and one for calls; Granian's own limit is 128.
 _CONNECTIONS: Final = 20_000
 _WAITING_CONNECTIONS: Final = 1_024
-# How long a busy thread may hold the GIL; the 5 ms that Python allows would delay answers.
+# How long a busy thread may hold the GIL; Python's default of 5 ms would delay answers.
 _SWITCH_SECONDS: Final = 0.0005
 # An answer allocates thousands of short-lived objects, which need no collection.
 _OBJECTS_BEFORE_COLLECTION: Final = 20_000
@@ -41,9 +41,9 @@ class Listening:
     Attributes:
         port: the TCP port.
         host: the address.
-        certificate: for TLS, which browsers need for HTTP/2.
-        key: of the certificate.
-        routes: served besides those of the application.
+        certificate: the TLS certificate, which browsers need for HTTP/2.
+        key: the certificate's key.
+        routes: served in addition to those of the application.
     """
 
     port: int
@@ -68,12 +68,12 @@ def log_as_json() -> None:
 
 
 def serve(settings: Settings, listening: Listening, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM. The process belongs to the server."""
+    """Serve until SIGINT or SIGTERM. The server takes over the process."""
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
 
     def ready() -> None:
-        # What is loaded now stays loaded, so that collections need not scan it.
+        # Objects loaded so far are permanent, so garbage collections need not scan them.
         gc.collect()
         gc.freeze()
         on_ready()
@@ -113,7 +113,7 @@ async def _serve(
     try:
         await _wait_until_listening(listening, running)
         if not hasattr(app.state, "server"):
-            raise SetupError("the API does not start; its log says why")
+            raise SetupError("the API does not start; see its log")
         on_ready()
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +122,7 @@ async def _serve(
         # Event streams do not end by themselves.
         if hasattr(app.state, "server"):
             app.state.server.hub.close()
-        server.stop()  # type: ignore[no-untyped-call]  # granian has no types here
+        server.stop()  # type: ignore[no-untyped-call]  # granian is untyped here
         await running
 
 

@@ -1,6 +1,6 @@
-"""Every statement of SQL, and every command of Redis.
+"""Every SQL statement, and every Redis command.
 
-Here belongs a statement as a named block with the function that sends it; a module holds one
-table or one question. Here does not belong a decision about what a result means, or a transaction
-that spans several of these functions: both belong to `services`.
+A statement belongs here as a named block with the function that sends it; a module has one
+table or one question. Decisions about what a result means do not belong here, nor a transaction
+that spans several of these functions; both belong to `services`.
 """

@@ -1,7 +1,7 @@
 """SQL of displays as JSON text, in the shape that a client selects, in one statement.
 
-Each expression gives the JSON that the API's types give of that field. Not here: pages and cursors
-(`storage.lists`), and which queries are answered this way (`serving.graphql.listing`).
+Each expression gives the same JSON as the API's types give for the field. Not here: pages, cursors
+(`storage.lists`), and the choice of queries that are answered so (`serving.graphql.listing`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def _or_null(expression: str) -> str:
 
 
 def _total(known: str, *, seen: str = "NULL::bigint") -> str:
-    """A total; of a search that is not written as its term is, what it takes to find the term."""
+    """A total; for a search that is not in normalized form, a mark that asks for the total."""
     asked = f"json_build_array(k.search_term, k.format, {seen})"
     return f"coalesce(({known})::text, chr(1) || {asked} || chr(1))"
 
@@ -112,7 +112,7 @@ _BLOCKS: Final = """
  FROM playlist_blocks k {joins} WHERE k.playlist_id = p.id)
 """
 
-# A search that equals a term is that term: to normalize it again changes nothing.
+# A search that equals a term is normalized already.
 _TOTALS: Final = """
 LEFT JOIN video_counts_by_search c ON c.search_term = k.search_term AND c.format = k.format
 """
@@ -139,14 +139,14 @@ def has_field(path: Sequence[str], name: str) -> bool:
 def display_json(fields: tuple[Field, ...]) -> str:
     """The expression that gives the JSON of a row ``d`` of `displays`; null fields are written.
 
-    In place of the total of a search that no term equals it has, enclosed in `TOTAL_MARK`, what the
-    caller needs to find it; JSON itself never has that character.
+    For a search that equals no term it has, in place of the total, the data that a caller needs to
+    find it, enclosed in `TOTAL_MARK`, a character that JSON never contains.
     """
     return _object(fields, _DISPLAY)
 
 
 def _object(fields: Sequence[Field], known: Mapping[str, str]) -> str:
-    # The characters of a name in GraphQL need no escape, in JSON or in SQL.
+    # Names in GraphQL need no escapes, in JSON or in SQL.
     parts = [f"""'"{field.key}":' || {_value(field, known)}""" for field in fields]
     inner = " || ',' || ".join(parts)
     return f"'{{' || {inner} || '}}'"

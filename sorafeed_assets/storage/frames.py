@@ -68,7 +68,7 @@ def read_frame(engine: Engine, asset: str, partitions: Sequence[str] | None = No
     """The rows of a table asset, or those of some of its partitions.
 
     Raises:
-        KeyError: the asset is no table.
+        KeyError: the asset is not a table.
     """
     frame = FRAMES[asset]
     if partitions is None or frame.partition is None:

@@ -1,4 +1,4 @@
-"""SQL of the idempotency keys: who executes a request, and what it was answered."""
+"""SQL of the idempotency keys: which server executes a request, and its stored answer."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -55,7 +55,7 @@ def read_key(connection: Connection, token_id: UUID, key: str) -> Row[Any] | Non
 
 
 def finish_key(connection: Connection, token_id: UUID, key: str, answer: str | None) -> None:
-    """Store the answer to a request; None ends it without one."""
+    """Store the answer to a request; None ends the request without an answer."""
     connection.execute(_FINISH, {"token_id": token_id, "key": key, "answer": answer})
 
 
@@ -65,10 +65,10 @@ def release_key(connection: Connection, token_id: UUID, key: str) -> None:
 
 
 def prolong_key(connection: Connection, token_id: UUID, key: str, seconds: float) -> None:
-    """Extend the claim of a key to ``seconds`` from now."""
+    """Extend the claim of a key until ``seconds`` from now."""
     connection.execute(_PROLONG, {"token_id": token_id, "key": key, "seconds": seconds})
 
 
 def expire_keys(connection: Connection) -> int:
-    """Delete the keys that are older than a day; how many."""
+    """Delete the keys that are older than a day; returns how many."""
     return connection.execute(_EXPIRE).rowcount

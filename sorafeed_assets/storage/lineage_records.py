@@ -1,4 +1,4 @@
-"""`lineage_records`: what each asset's partition holds, and what Dagster has to be told of.
+"""`lineage_records`: the data version of each asset's partition, and what waits for Dagster.
 
 A change is written by the transaction that makes it. The last record of a partition is its head;
 a record without ``recorded_at`` waits for the recorder. Not here: how a record becomes an event
@@ -24,7 +24,7 @@ NOTHING: Final = "none"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a partition of an asset holds from now on; ``made_from`` has upstream versions."""
+    """The new state of a partition of an asset; ``made_from`` has upstream versions."""
 
     asset: str
     partition: str
@@ -47,7 +47,7 @@ class LineageRecord:
     created_at: datetime
 
 
-# A version that a partition has already is no change.
+# Writing the version that a partition already has is not a change.
 _WRITE: Final = text("""
 INSERT INTO lineage_records (asset, partition, data_version, made_from, metadata)
 SELECT c.asset, c.partition, c.data_version, c.made_from, c.metadata
@@ -62,7 +62,7 @@ ORDER BY c.asset, c.partition
 RETURNING asset, partition
 """)
 
-# The head again, for a run that is to show every partition it was asked for.
+# Repeats the head, for a run that has to record every requested partition.
 _REPEAT: Final = text("""
 INSERT INTO lineage_records (asset, partition, data_version, made_from, metadata)
 SELECT h.asset, h.partition, h.data_version, h.made_from, h.metadata
@@ -104,7 +104,7 @@ SELECT partition, min(created_at) AS since FROM lineage_records
 WHERE recorded_at IS NULL AND asset = :asset GROUP BY partition
 """)
 
-# Begun in a transaction of its own: after a kill the next attempt knows that there was one.
+# In a transaction of its own, so that after a kill the next attempt knows of this one.
 _BEGIN: Final = text("""
 UPDATE lineage_records SET attempts = attempts + 1
 WHERE id IN (
@@ -128,7 +128,7 @@ UPDATE lineage_records SET recorded_at = clock_timestamp()
 WHERE id = ANY(CAST(:ids AS bigint[]))
 """)
 
-# Of a partition's recorded rows only the head is needed.
+# Only the head of a partition's recorded rows is needed.
 _PRUNE: Final = text("""
 DELETE FROM lineage_records l
 USING (
@@ -156,14 +156,14 @@ _END_LEASE: Final = text("DELETE FROM leases WHERE name = :name AND holder = :ho
 
 
 def hold_asset(connection: Connection, asset: str) -> None:
-    """Be the only transaction that changes an unpartitioned asset and records it."""
+    """Acquire the lock under which an unpartitioned asset is changed and recorded."""
     lock(connection, LockSpace.ASSET, [asset])
 
 
 def write_changes(connection: Connection, changes: Sequence[Change]) -> list[tuple[str, str]]:
-    """Record what partitions hold now; the (asset, partition) pairs for which that is new.
+    """Record the state of partitions; returns the (asset, partition) pairs that changed.
 
-    The caller holds whatever serializes writers of these partitions.
+    The caller holds the locks that serialize writers of these partitions.
     """
     if not changes:
         return []
@@ -200,12 +200,12 @@ def ensure_heads(connection: Connection, changes: Sequence[Change]) -> None:
 
 
 def repeat_heads(connection: Connection, asset: str, partitions: Collection[str] | None) -> None:
-    """Have the heads of these partitions, or of all, recorded once more."""
+    """Queue the heads of these partitions, or of all, to be recorded again."""
     connection.execute(_REPEAT, {"asset": asset, "partitions": _array(partitions)})
 
 
 def heads(connection: Connection, asset: str | None = None) -> dict[str, dict[str, str]]:
-    """Asset → partition → the data version of its last record, recorded or waiting."""
+    """Asset → partition → the data version of its head, recorded or waiting."""
     found: dict[str, dict[str, str]] = {}
     for row in connection.execute(_HEADS, {"asset": asset}):
         found.setdefault(row.asset, {})[row.partition] = row.data_version
@@ -232,13 +232,13 @@ def waiting_partitions(connection: Connection, asset: str) -> dict[str, datetime
 def taking(
     engine: Engine, asset: str, partitions: Collection[str] | None = None, *, most: int = 1_000
 ) -> Iterator[list[LineageRecord]]:
-    """Waiting records of an asset, oldest first; they are recorded when the block ends well.
+    """Yield waiting records of an asset, oldest first; marks them recorded if the block succeeds.
 
     One transaction at a time takes records of an asset, so that Dagster gets them in order.
     """
     asked = {"asset": asset, "partitions": _array(partitions), "most": most}
     with engine.begin() as connection:
-        # Under the lock: else two that begin at once could both believe to be the first.
+        # Under the lock; otherwise two concurrent attempts could both count as the first.
         lock(connection, LockSpace.RECORDER, [asset])
         with engine.begin() as other:
             other.execute(_BEGIN, asked)
@@ -253,18 +253,18 @@ def taking(
 def forget_partitions(
     connection: Connection, assets: Collection[str], partitions: Collection[str]
 ) -> None:
-    """Drop the records of partitions that exist no longer."""
+    """Delete the records of partitions that no longer exist."""
     connection.execute(_FORGET, {"assets": list(assets), "partitions": list(partitions)})
 
 
 def renew_lease(connection: Connection, name: str, holder: str, life: timedelta) -> bool:
-    """Lead ``name`` for ``life`` from now; False while another holder's lease lasts."""
+    """Acquire or renew the lease ``name`` for ``life``; False while another holder has it."""
     values = {"name": name, "holder": holder, "life": life}
     return bool(connection.scalar(_LEASE, values))
 
 
 def end_lease(connection: Connection, name: str, holder: str) -> None:
-    """Let another holder lead at once."""
+    """Release a lease, so that another holder can acquire it at once."""
     connection.execute(_END_LEASE, {"name": name, "holder": holder})
 
 

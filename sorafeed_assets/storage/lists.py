@@ -145,7 +145,7 @@ _COUNT_DISPLAYS: Final = text("SELECT count(*) FROM displays")
 
 
 class After(NamedTuple):
-    """The last row of the page before, by time and id; newest first."""
+    """The time and id of the last row of the previous page; newest first."""
 
     moment: datetime | str
     id: UUID
@@ -208,7 +208,7 @@ def _page(
     if after is not None:
         row, last = tuple_(*_keys(table, order)), tuple_(*after)
         statement = statement.where(row < last if order is DisplayOrder.NEWEST else row > last)
-    # The size is part of the statement: with a parameter PostgreSQL would plan each execution.
+    # The size is a literal: with a parameter PostgreSQL would plan each execution.
     return statement.order_by(*_order(table, order)).limit(literal_column(str(int(size))))
 
 
@@ -227,7 +227,7 @@ def _order(table: FromClause, order: DisplayOrder) -> list[ColumnElement[Any]]:
 
 
 def load_displays(connection: Connection, ids: Collection[str] | None = None) -> Sequence[Row[Any]]:
-    """Displays with what they play and how long their queue is; all without ids."""
+    """Displays with what they play and the length of their queue; all without ids."""
     wanted = None if ids is None else sorted(set(ids))
     return connection.execute(_LOAD_DISPLAYS, {"ids": wanted}).all()
 
@@ -270,7 +270,7 @@ def totals_of(connection: Connection, terms: Collection[str]) -> dict[tuple[str,
 def plays_of(
     connection: Connection, display_id: str, size: int, after: After = FIRST_PAGE
 ) -> Sequence[RowMapping]:
-    """The next plays of a display, the last first."""
+    """The next plays of a display, the latest first."""
     values = {"display_id": display_id, "size": size, "moment": after.moment, "after": after.id}
     return connection.execute(_PLAYS, values).mappings().all()
 

@@ -1,8 +1,8 @@
-"""`reactions`: how soon a change of a display is queued, told, and on screen.
+"""`reactions`: how soon a change of a display is queued, sent to players, and on screen.
 
-A row is written when a change is published, by whatever settles; API processes add when its event
-was sent to a connected page or player, and when the player started the next video. Rows live for
-an hour.
+The process that settles a display writes a row; API processes add when the event
+was sent to a connected page or player, and when the player started the next video. Rows are kept
+for an hour.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 KEPT: Final = timedelta(hours=1)
 
-# Figures may be lost with the server; no edit waits for them to be on disk.
+# Not durable: figures may be lost, and no edit should wait for the disk.
 _NOT_DURABLE: Final = text("SELECT set_config('synchronous_commit', 'off', true)")
 _ADD: Final = text("""
 INSERT INTO reactions (display_id, changed_at, queued_at)
@@ -22,7 +22,7 @@ SELECT * FROM unnest(CAST(:displays AS text[]), CAST(:changed AS timestamptz[]),
     CAST(:queued AS timestamptz[]))
 """)
 
-# Each is observed by one process: histograms of all processes add up.
+# Each reaction is observed by one process, so histograms of all processes add up.
 _OBSERVE_QUEUED: Final = text("""
 UPDATE reactions SET is_observed = true
 WHERE id IN (SELECT id FROM reactions WHERE NOT is_observed FOR UPDATE SKIP LOCKED)
@@ -31,7 +31,7 @@ RETURNING CAST(extract(epoch FROM queued_at - changed_at) AS double precision)
 
 
 def _observe(column: str) -> str:
-    """Set a moment to the first one noted of the display since its change was queued."""
+    """The statement that sets ``column`` to the first noted time since the change was queued."""
     return f"""
 WITH noted AS (
     SELECT r.id, min(n.at) AS at
@@ -89,26 +89,26 @@ def observe_queued(connection: Connection) -> list[float]:
 
 
 def observe_sent(connection: Connection, moments: Collection[tuple[str, datetime]]) -> list[float]:
-    """Store when events of displays were sent; seconds from change to the first one of each."""
+    """Store when events of displays were sent; returns seconds from each change to its event."""
     return list(connection.scalars(_OBSERVE_SENT, _noted(moments)))
 
 
 def observe_started(
     connection: Connection, moments: Collection[tuple[str, datetime]]
 ) -> list[float]:
-    """Store when displays started a video; seconds from change to the first one after it."""
+    """Store when displays started a video; returns seconds from each change to its start."""
     return list(connection.scalars(_OBSERVE_STARTED, _noted(moments)))
 
 
 def drop_old(connection: Connection) -> int:
-    """Drop the reactions that are kept no longer; how many."""
+    """Delete expired reactions; returns how many."""
     return connection.execute(_DROP, {"kept": KEPT}).rowcount
 
 
 def percentiles(
     connection: Connection, shares: Sequence[float]
 ) -> Mapping[str, Sequence[float] | None]:
-    """Per stage (queue, event, started) the seconds that these shares did not exceed, or None."""
+    """Stage (queue, event, started) → these percentiles of its seconds, or None."""
     row = connection.execute(_PERCENTILES, {"shares": list(shares), "kept": KEPT}).one()
     return {"queue": row.queue, "event": row.event, "started": row.started}
 

@@ -1,4 +1,4 @@
-"""SQL of the few rows of each asset that the Dagster UI previews."""
+"""SQL of the previews of assets in the Dagster UI."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -75,7 +75,7 @@ def preview_displays(
 
 
 def preview_days(engine: Engine, days: Collection[str], rows: int) -> Mapping[str, Preview]:
-    """Of each catalog day the terms that most of its posts match; a day without any is missing."""
+    """Catalog day → the terms that most of its posts match; a day without any is missing."""
     with engine.connect() as connection:
         result = connection.execute(_BY_DAY, {"days": list(days), "rows": rows})
         found: dict[str, list[list[str]]] = defaultdict(list)

@@ -42,7 +42,7 @@ def insert_token(
     token_hash: str,
     expires_at: datetime | None,
 ) -> UUID:
-    """Store a token's hash and what it is good for; its id."""
+    """Store a token's hash, role and expiry; returns its id."""
     values = {
         "role": role,
         "display_id": display_id,
@@ -70,5 +70,5 @@ def list_tokens(connection: Connection) -> Sequence[RowMapping]:
 
 
 def revoke_token(connection: Connection, token_id: UUID) -> bool:
-    """Revoke a token; False when there is no such token, or it was revoked before."""
+    """Revoke a token; False when it does not exist or was already revoked."""
     return connection.execute(_REVOKE, {"id": token_id}).rowcount == 1

@@ -1,1 +1,1 @@
-"""Benchmarks are tested for what they compute, never for how long it takes."""
+"""Tests of the benchmarks' results, never of their times."""

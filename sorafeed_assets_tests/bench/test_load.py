@@ -1,4 +1,4 @@
-"""The client that measures: what it sends, what it takes for an answer, and its clock."""
+"""The load generator: its requests, its parsing of answers, and its clock."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from sorafeed_assets.bench.measuring import WrongResultError
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Tells what it got, in two parts; `/slow` takes its time, `/wrong` is an error."""
+    """Echoes the request in two parts; `/slow` answers late, `/wrong` with an error."""
 
     protocol_version = "HTTP/1.1"
 
@@ -66,12 +66,12 @@ def test_what_is_no_answer_ends_the_run(url: str) -> None:
 
 
 def test_times_run_from_when_a_call_was_due(url: str) -> None:
-    # On one connection that takes 0.2 s a call, five calls at 20 a second wait for each other.
+    # On one connection with 0.2 s per call, five calls at 20 a second wait for each other.
     taken = at_pace([Call(f"{url}/slow")], 20, 0.25)
     assert len(taken) == 5
     assert taken[0] >= 0.2
     assert taken[-1] >= 5 * 0.2 - 4 / 20
-    # With a connection each, a slow one makes no other wait.
+    # With a connection each, a slow call delays no other.
     mixed = at_pace([Call(f"{url}/slow"), *[Call(f"{url}/a")] * 9], 100, 0.1)
     assert len(mixed) == 10
     assert mixed[0] >= 0.2
@@ -80,5 +80,5 @@ def test_times_run_from_when_a_call_was_due(url: str) -> None:
 
 def test_clients_in_a_closed_loop_are_counted(url: str) -> None:
     rate = closed_loop(Call(f"{url}/slow"), 0.5)
-    # Eight clients, each of which waits for its answer.
+    # Eight clients, each waiting for its answer.
     assert 0 < rate <= 8 / 0.2

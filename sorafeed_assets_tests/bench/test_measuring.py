@@ -1,4 +1,4 @@
-"""Ratios, targets and spreads mean what the table says."""
+"""Ratios, targets and spreads of the table of results."""
 
 import pytest
 

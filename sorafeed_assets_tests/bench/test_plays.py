@@ -1,4 +1,4 @@
-"""A small run of plays over HTTP: every way of telling them is measured, and nothing is lost."""
+"""A small run of plays over HTTP: every way to report plays is measured, and none is lost."""
 
 from pathlib import Path
 

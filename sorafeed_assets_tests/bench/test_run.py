@@ -1,4 +1,4 @@
-"""A small run of everything: both sides agree, and every promised row and plot is there."""
+"""A small run of all benchmarks: both sides agree, and every row and plot is produced."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands that run in this process set variables for Dagster: none of them may stay."""
+"""Commands that run in this process set variables for Dagster, which must not remain."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _OURS = ("SORAFEED_", "DAGSTER_")
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No variable of ours before the test, and none that it sets after it."""
+    """No variables of the project before the test, and none left by it afterwards."""
     for name in [name for name in os.environ if name.startswith(_OURS)]:
         monkeypatch.delenv(name)
     yield

@@ -39,7 +39,7 @@ def sorafeed(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
 
 
 def start(output: Path, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
-    """Start the command; what it says goes to ``output``."""
+    """Start the command with its output in the file ``output``."""
     with output.open("wb") as file:
         return subprocess.Popen(
             [*_COMMAND, *arguments], env=environment(**variables), stdout=file, stderr=file
@@ -53,7 +53,7 @@ def call(*arguments: object, folder: Path) -> Result:
 
 
 def answer(*arguments: object, folder: Path) -> str:
-    """What a command in this process prints; it must succeed."""
+    """The output of a command in this process, which must succeed."""
     result = call(*arguments, folder=folder)
     if result.exception is not None:
         raise result.exception
@@ -61,22 +61,22 @@ def answer(*arguments: object, folder: Path) -> str:
 
 
 def refusal(*arguments: object, folder: Path) -> str:
-    """The text of the error with which a command in this process refuses."""
+    """The error message of a command in this process, which must fail."""
     result = call(*arguments, folder=folder)
     assert result.exit_code != 0
     return str(result.exception) if result.exception else result.stderr
 
 
 def wait_until(is_so: Callable[[], object], what: str) -> None:
-    """Wait for something that takes a moment."""
+    """Poll until a condition holds."""
     deadline = time.monotonic() + _PATIENCE
     while not is_so():
-        assert time.monotonic() < deadline, f"in vain waited for {what}"
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.05)
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; one that nobody has reaped yet does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -84,7 +84,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
-    """Every process that has to do with a data folder."""
+    """Every process that uses a data folder."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -100,7 +100,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 
 def command_line(process: psutil.Process) -> str:
-    """What a process was started with; empty for one that has ended."""
+    """The command line of a process; empty if it has ended."""
     try:
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -108,7 +108,7 @@ def command_line(process: psutil.Process) -> str:
 
 
 def end_all(processes: Iterable[psutil.Process]) -> None:
-    """Kill processes; one that has ended is passed over."""
+    """Kill processes; ignores those that have ended."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -121,6 +121,6 @@ def exported(text: str) -> Mapping[str, str]:
 
 
 def figures(text: str) -> dict[str, Any]:
-    """What `sorafeed status --json` says."""
+    """The figures of `sorafeed status --json`."""
     decoded: dict[str, Any] = json.loads(text)
     return decoded

@@ -1,4 +1,4 @@
-"""What commands tell of long work where nobody sees a terminal."""
+"""Progress of long work without a terminal."""
 
 import pytest
 

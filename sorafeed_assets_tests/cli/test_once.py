@@ -1,4 +1,4 @@
-"""`sorafeed up --once` from an empty folder, once more, and with something that fails."""
+"""`sorafeed up --once` from an empty folder, repeated, and with a failure."""
 
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def test_once_again_and_with_a_failure(tmp_path: Path) -> None:
     # Commands that run alone start the servers themselves; `env` needs a running `up`.
     assert "start `sorafeed up` first" in refusal("env", folder=folder)
     with servers(Settings(data_dir=folder)) as settings:
-        # Nobody may join what this command is about to stop.
-        assert "another sorafeed command is at work" in refusal("counts", "show", folder=folder)
+        # No command may join servers that are about to stop.
+        assert "another sorafeed command is using" in refusal("counts", "show", folder=folder)
         engine = create_database_engine(str(settings.database_url), settings)
         add_display(engine, "BROKEN")
         playlist = add_playlist(engine, "BROKEN", [("cat", 1)])
@@ -38,7 +38,7 @@ def test_once_again_and_with_a_failure(tmp_path: Path) -> None:
         engine.dispose()
     assert processes_of(folder) == []
 
-    # Again: what is there is used, and a check that fails is an exit code.
+    # Again: existing data is used, and a failed check gives an exit code.
     second = sorafeed("up", "--once", "--data-dir", str(folder))
     assert second.returncode == 1, second.stderr
     assert "Loading posts" not in second.stderr
@@ -63,7 +63,7 @@ def test_wrong_settings_are_named_in_one_message() -> None:
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("Error: wrong settings:")
+    assert done.stderr.startswith("Error: invalid settings:")
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
     for name in ("WINDOW", "CACHE_TTL_SECONDS", "DATABASE_URL", "CATALOG_FIRST_DAY"):

@@ -1,4 +1,4 @@
-"""Processes that have ended are passed over, as they end at any moment on a busy machine."""
+"""Processes that have ended are ignored, because they may end at any moment."""
 
 import subprocess
 import sys

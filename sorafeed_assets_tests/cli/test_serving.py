@@ -1,4 +1,4 @@
-"""`sorafeed up` as it serves: joined by other commands, killed, started again, stopped."""
+"""`sorafeed up` while it serves: joined by other commands, killed, restarted, stopped."""
 
 import json
 import re
@@ -32,7 +32,7 @@ CSV = 'search_term,video_count,fetch_mode,format\ncommercial,3,newest,wide\n"mov
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A data folder; whatever a failing test leaves running in it is ended."""
+    """A data folder; ends processes that a failing test leaves running."""
     folder = tmp_path / "data"
     yield folder
     end_all(processes_of(folder))
@@ -56,7 +56,7 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     _others_join(folder, tmp_path)
     before = figures(answer("status", "--json", folder=folder))
 
-    # Killed, it leaves servers and Dagster behind; the next one ends them and goes on.
+    # After a kill, servers and Dagster are left; the next `up` ends them and continues.
     up.kill()
     up.wait()
     left = processes_of(folder)
@@ -65,7 +65,7 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     wait_until(lambda: address in said.read_text() or again.poll() is not None, "a second start")
     assert again.poll() is None, said.read_text()
     wait_until(lambda: not any(map(is_alive, left)), "the end of what was left")
-    # The link that was printed before is good for nothing, the new one is.
+    # The link that was printed before is no longer valid; the new one is.
     assert httpx.get(link).status_code == 401
     _opens_the_admin_page(_admin_link(said, api_port))
     after = figures(answer("status", "--json", folder=folder))
@@ -75,7 +75,7 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     assert after["checks"]["failed"] == 0
     assert all(run["status"] != "STARTED" for run in after["runs"])
 
-    # Asked to stop, it ends everything it started.
+    # On SIGTERM it ends everything it started.
     again.send_signal(signal.SIGTERM)
     assert again.wait(240) == 0
     assert processes_of(folder) == []
@@ -110,14 +110,14 @@ def _admin_link(said: Path, api_port: int) -> str:
 
 
 def _opens_the_admin_page(link: str) -> None:
-    """The token goes out of the address into a cookie, which is enough from then on."""
+    """The token moves from the address to a cookie, which then suffices."""
     with httpx.Client() as browser:
         entered = browser.get(link)
         assert (entered.status_code, entered.headers["location"]) == (303, "/admin")
         assert link.partition("token=")[2] in browser.cookies.values()
         page = browser.get(link.partition("?")[0])
         assert page.status_code == 200
-        # As an admin's, it may change the wall.
+        # An admin's token may change displays.
         assert "Add a display" in page.text
 
 
@@ -128,7 +128,7 @@ def _others_are_refused(folder: Path, tmp_path: Path, port: int) -> None:
 
 
 def _others_join(folder: Path, tmp_path: Path) -> None:
-    """Every command against the running servers."""
+    """Run every command against the running servers."""
     status = figures(answer("status", "--json", folder=folder))
     assert set(status) >= {"posts", "terms", "counts", "displays", "timelines", "checks"}
     assert status["posts"] == 400
@@ -171,7 +171,7 @@ def _others_join(folder: Path, tmp_path: Path) -> None:
     assert "with 2 blocks is active on HALL01: 5 videos planned, 5" in " ".join(imported.split())
     playlist = imported.split()[1]
     assert playlist in answer("playlists", "list", "--display", "HALL01", folder=folder)
-    assert "HALL01 plays it" in answer("playlists", "activate", playlist, folder=folder)
+    assert "HALL01 plays the playlist" in answer("playlists", "activate", playlist, folder=folder)
     shown = answer("timeline", "show", "HALL01", folder=folder)
     assert "commercial" in shown
     assert "next" in shown

@@ -1,4 +1,4 @@
-"""`sorafeed tokens`: made, listed and revoked, while an API is served."""
+"""`sorafeed tokens`: create, list and revoke, while an API is served."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ from sorafeed_assets_tests.wall import add_display
 
 @pytest.fixture
 def folder(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder for commands, which are told where this test's servers are."""
+    """A data folder for commands, which use this test's servers."""
     for name, value in settings.as_environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SORAFEED_DAGSTER_URL", psycopg2_url(str(settings.database_url)))
@@ -31,7 +31,7 @@ def folder(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Path:
 def server(settings: Settings) -> Iterator[str]:
     """The address of a served API."""
     with serving(settings, Listening(free_port())) as url:
-        # Until then it logs, into what a command in this process prints.
+        # Until then its log mixes with the output of a command in this process.
         wait_until(lambda: httpx.get(f"{url}/readyz").json()["status"] == "ready")
         yield url
 
@@ -71,7 +71,7 @@ def test_made_listed_and_revoked(
     assert reader not in listed
 
     assert str(hall.id) in answer("tokens", "revoke", hall.id, folder=folder)
-    # Told, not waited for: what is known of a token would be kept for longer.
+    # By the notification: the cached token would be valid for longer.
     wait_until(lambda: _status(server, secret, path) == 401)
     assert _status(server, reader, path) == 200
     assert [token.revoked_at is not None for token in list_tokens(engine)] == [True, False]
@@ -79,7 +79,7 @@ def test_made_listed_and_revoked(
 
 def test_what_does_not_go_is_refused(folder: Path, engine: Engine) -> None:
     found = refusal("tokens", "create", "x", "--role", "display", folder=folder)
-    assert found.startswith("display_id: goes with the role display")
+    assert found.startswith("display_id: is needed for the role display")
     found = refusal(
         "tokens", "create", "x", "--role", "display", "--display", "NOBODY", folder=folder
     )

@@ -1,4 +1,4 @@
-"""A real Dagster instance, and a daemon in small: ticks sensors, runs what they ask for."""
+"""A real Dagster instance, and a small daemon that ticks sensors and executes their runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 @dataclass
 class Dagster:
-    """Definitions on an instance; what a daemon does, one step at a time."""
+    """Definitions on an instance, with the steps of a daemon."""
 
     instance: dg.DagsterInstance
     definitions: dg.Definitions
@@ -51,7 +51,7 @@ class Dagster:
         return result
 
     def tick(self, sensor: str) -> list[dg.ExecuteInProcessResult]:
-        """Evaluate a sensor, do what it asks for, and execute the runs."""
+        """Evaluate a sensor, apply its partition requests, and execute its runs."""
         definition = self.definitions.resolve_sensor_def(sensor)
         context = dg.build_sensor_context(
             instance=self.instance,
@@ -76,13 +76,13 @@ class Dagster:
         ]  # fmt: skip
 
     def tick_all(self) -> None:
-        """One round of every sensor, in the order of what hangs on what."""
+        """Tick every sensor once, in the order of their dependencies."""
         for sensor in ("unsettled", "new_posts"):
             for run in self.tick(sensor):
                 assert run.success, run.get_failed_step_keys()
 
     def rebuild(self, *displays: str, by_hand: bool = False) -> dg.ExecuteInProcessResult:
-        """Run the assets of some displays, or of all, as a sensor or as a person asks for it."""
+        """Run the assets of some displays, or of all, as a sensor or a person would."""
         wanted = list(displays)
         if not wanted:
             follow_displays(self.connections, self.instance)
@@ -94,17 +94,17 @@ class Dagster:
         return self.run("rebuild_displays", tags=request.tags, config=config)
 
     def record(self) -> int:
-        """What `sorafeed react` does: record all that waits."""
+        """Record all waiting records, as `sorafeed react` does."""
         graph = self.definitions.resolve_asset_graph()
         return record_waiting(self.connections, self.instance, recorded_assets(graph))
 
     def lineage(self) -> Lineage:
-        """What is stored, compared with what is recorded."""
+        """Compare stored with recorded versions."""
         graph = self.definitions.resolve_asset_graph()
         return read_lineage(self.connections, self.instance, recorded_assets(graph))
 
     def check(self, name: str) -> dg.AssetCheckEvaluation:
-        """Run the check ``asset:name`` as the UI does, in a run that has nothing else."""
+        """Run only the check ``asset:name``, as the UI does."""
         asset, _, check = name.partition(":")
         key = dg.AssetCheckKey(dg.AssetKey(asset), check)
         job = dg.define_asset_job("one_check", selection=dg.AssetSelection.checks(key))
@@ -117,13 +117,13 @@ class Dagster:
         return evaluation
 
     def culprits(self, name: str) -> str:
-        """What the check ``asset:name`` complains of; empty when it passes."""
+        """The problems that the check ``asset:name`` reports; empty when it passes."""
         evaluation = self.check(name)
         assert evaluation.passed is not bool(evaluation.description)
         return evaluation.description or ""
 
     def versions(self, asset: str) -> dict[str, str]:
-        """The last recorded data version of each partition; of an asset without, under ''."""
+        """Partition → its last recorded data version; '' for an asset without partitions."""
         key = dg.AssetKey(asset)
         found: dict[str, str] = {}
         records = self.instance.fetch_materializations(key, limit=10_000).records
@@ -135,14 +135,14 @@ class Dagster:
         return found
 
     def recorded(self, asset: str) -> list[str]:
-        """The partitions materialized so far, one entry an event, oldest first."""
+        """The partitions of all materializations so far, oldest first."""
         records = self.instance.fetch_materializations(dg.AssetKey(asset), limit=10_000).records
         return [str(record.partition_key) for record in reversed(records)]
 
 
 @pytest.fixture
 def dagster(engine: Engine, settings: Settings) -> Iterator[Dagster]:
-    """An instance of this test alone, on this test's servers."""
+    """An instance for this test only, on this test's servers."""
     connections = Connections(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Dagster(instance, build_definitions(settings, connections), connections)
@@ -151,14 +151,14 @@ def dagster(engine: Engine, settings: Settings) -> Iterator[Dagster]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sensors leave fresh changes to `react`; here they are alone."""
+    """Let sensors act on new changes at once, which they otherwise leave to `react`."""
     for module in (counts_automation, timelines_automation):
         monkeypatch.setattr(module, "_LATE", timedelta())
     monkeypatch.setattr(counts_automation, "_LEFT_ALONE", timedelta())
 
 
 def bring_up_to_date(connections: Connections) -> None:
-    """Counts, pools, timelines and caches as they should be, without any run."""
+    """Update counts, pools, timelines and caches, without any run."""
     settings, engine, settler = connections.settings, connections.engine, connections.settler
     settler.publish(settler.all_displays())
     refresh_days(engine, None, pool_size=settings.candidates_per_pool)
@@ -170,7 +170,7 @@ def bring_up_to_date(connections: Connections) -> None:
 
 @pytest.fixture
 def wall(engine: Engine, dagster: Dagster) -> Dagster:
-    """Two displays that play, with counts and caches that are right."""
+    """Two displays that play, with correct counts and caches."""
     add_posts(engine, "cat video", 12)
     add_posts(engine, "dog video", 8, size=(352, 640))
     for display, term in (("AAAAA1", "cat video"), ("BBBBB2", "dog video")):

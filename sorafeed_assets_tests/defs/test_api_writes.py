@@ -1,4 +1,4 @@
-"""What the API has done is recorded, by `react` or by the net under it, and not planned again."""
+"""Changes by the API are recorded, by `react` or by the sensors, and not planned again."""
 
 from sqlalchemy import Engine
 

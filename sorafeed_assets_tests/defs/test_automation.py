@@ -1,4 +1,4 @@
-"""Schedule and sensors on a real instance: what each asks for, and when it keeps still."""
+"""Schedule and sensors on a real instance: when each requests runs, and which."""
 
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
@@ -28,7 +28,7 @@ _JOB = "refresh_counts"
 
 
 def _hourly(dagster: Dagster) -> dg.RunRequest:
-    """The run that the schedule asks for."""
+    """The run that the schedule requests."""
     schedule = dagster.definitions.resolve_schedule_def("hourly_counts")
     context = dg.build_schedule_context(
         instance=dagster.instance,
@@ -55,7 +55,7 @@ def _edit(engine: Engine, display: str, count: int) -> None:
 
 
 def _later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """Let sensors believe that time has passed."""
+    """Move the sensors' clock forward."""
 
     monkeypatch.setattr(requests, "utc_now", lambda: datetime.now(UTC) + by)
 
@@ -64,12 +64,12 @@ def test_the_hour_refreshes_what_changed_and_else_today(engine: Engine, dagster:
     for day in (0, 1, 3):
         add_posts(engine, "cat video", 2, day=day)
     today = datetime.now(UTC).date().isoformat()
-    # Days that are apart are one run, and only they are recorded.
+    # Days that are not contiguous are one run, and only they are recorded.
     asked = _hourly(dagster)
     assert _days(asked) == ["2026-03-01", "2026-03-02", "2026-03-04"]
     _refresh(dagster, asked)
     assert sorted(dagster.recorded("video_counts_daily")) == _days(asked)
-    assert _days(_hourly(dagster)) == [today]  # a quiet hour still renews the caches
+    assert _days(_hourly(dagster)) == [today]  # an hour without changes still renews the caches
     run(engine, "DELETE FROM sora_posts WHERE id = 'p_cat_video_1_0000'")
     assert _days(_hourly(dagster)) == ["2026-03-02"]
 
@@ -85,11 +85,11 @@ def test_posts_of_no_partition_are_counted_with_the_nearest_day(
     asked = _hourly(dagster)
     today = date.fromisoformat(_days(asked)[-1])
     assert _days(asked) == ["2026-01-01", str(today)]
-    _refresh(dagster, run_over_days(_JOB, [date(2026, 1, 1)]))  # any day takes both along
+    _refresh(dagster, run_over_days(_JOB, [date(2026, 1, 1)]))  # any day includes both
     count = "SELECT total_count FROM video_counts_by_search WHERE format = 'mixed'"
     assert run(engine, count) == [(5,)]
     assert run(engine, "SELECT * FROM catalog_changes") == []
-    # Their edits and deletes are followed like any other's, and then there is rest.
+    # Their edits and deletes are applied like any other's, and then nothing is left to do.
     run(engine, "DELETE FROM sora_posts WHERE id LIKE 'future%'")
     (refreshed,) = dagster.tick("new_posts")
     assert refreshed.success
@@ -165,7 +165,7 @@ def test_a_wrong_count_reaches_no_cache(engine: Engine, wall: Dagster) -> None:
     steps = {event.step_key for event in refreshed.get_step_success_events()}
     assert "video_counts_by_search" in steps
     assert "count_cache" not in steps
-    # The repair counts from the text.
+    # The repair recounts from the text.
     days = ["2026-03-01"]
     config = {"ops": {"video_counts_daily": {"config": {"days": days, "recount": True}}}}
     repaired = wall.run(_JOB, tags=run_over_days(_JOB, [START.date()]).tags, config=config)
@@ -179,7 +179,7 @@ def test_totals_that_contradict_themselves_reach_no_cache(engine: Engine, wall: 
     run(engine, "UPDATE video_counts_daily SET count = 99 WHERE term = 'cat video'"
                 " AND format = 'wide'")  # fmt: skip
     refresh_totals(engine)
-    with pytest.raises(CountsAuditError, match="cat video: wide and tall are more than all"):
+    with pytest.raises(CountsAuditError, match="cat video: wide and tall posts exceed all posts"):
         settler.cache_counts()
     settler.write_counts()
     assert redis.get("sorafeed:count:cat video:wide") == "12"
@@ -191,14 +191,14 @@ def test_low_queues_are_filled(
     wall.tick_all()
     full = videos_of(engine, "AAAAA1")
     lose = "DELETE FROM timeline_videos WHERE display_id = 'AAAAA1' AND timeline_position > "
-    run(engine, lose + "2")  # three are left: not low yet
+    run(engine, lose + "2")  # three are left, which is not low yet
     assert wall.tick("unsettled") == []
     run(engine, lose + "1")
     (filled,) = wall.tick("unsettled")
     assert filled.success
     assert videos_of(engine, "AAAAA1") == full
     assert wall.tick("unsettled") == []
-    # The same queue may run low again, but is not asked for twice within a minute.
+    # The same queue may run low again, but is not requested twice within a minute.
     run(engine, lose + "1")
     assert wall.tick("unsettled") == []
     _later(monkeypatch, timedelta(minutes=2))
@@ -236,7 +236,7 @@ def test_displays_come_and_go(engine: Engine, wall: Dagster) -> None:
     assert not redis.exists("sorafeed:timeline:AAAAA1")
     assert redis.exists("sorafeed:timeline:BBBBB2")
     assert run(engine, "SELECT * FROM lineage_records WHERE partition = 'AAAAA1'") == []
-    # Should something be left over, writing all snapshots again drops it.
+    # Writing all snapshots again drops any that are left over.
     redis.set("sorafeed:timeline:GONE01", "{}", ex=100)
     wall.connections.settler.rewrite_snapshots()
     assert not redis.exists("sorafeed:timeline:GONE01")
@@ -263,7 +263,7 @@ def test_an_unknown_display_fails_the_run(wall: Dagster) -> None:
     assert not failed.success
     (failure,) = [e.step_failure_data for e in failed.filter_events(lambda e: e.is_step_failure)]
     assert failure.user_failure_data is not None
-    assert "'NOSUCH' is none of the run's partitions" in str(failure.user_failure_data.description)
+    assert "'NOSUCH' is not a partition of the run" in str(failure.user_failure_data.description)
 
 
 def test_a_bad_playlist_holds_up_nobody(

@@ -83,7 +83,7 @@ def test_a_thousand_events_of_no_run(
     assert ids[0] > before
     assert last_event_id(instance) == ids[-1]
 
-    # Without the quick read the public one finds the same.
+    # Without the fast read, the public interface gives the same.
     monkeypatch.setattr(type(instance.event_log_storage), "get_latest_tags_by_partition", None)
     assert latest_versions(instance, "queue", observed=observed, partitioned=True) == versions
 
@@ -132,7 +132,7 @@ def test_a_step_stores_its_events_itself_and_downstream_goes_on(
     records = instance.fetch_materializations(dg.AssetKey("queue"), limit=100).records
     assert [record.partition_key for record in records] == [_NAMES[4], _NAMES[3]]
     if not has_batch:
-        # The public interface has events of no run only.
+        # The public interface only has events without a run.
         assert {record.run_id for record in records} == {""}
         return
     assert {record.run_id for record in records} == {result.run_id}

@@ -42,7 +42,7 @@ def test_the_instance_is_as_dagster_yaml_says(
     assert instance.run_monitoring_enabled
     assert instance.get_settings("retention")["schedule"] == {"purge_after_days": 30}
 
-    # Runs, events and what sensors ask of them work on this storage too.
+    # Runs, events and the sensors' queries work on this storage too.
     on_postgres = Dagster(instance, wall.definitions, wall.connections)
     on_postgres.tick_all()
     assert set(on_postgres.versions("display_timelines")) == {"AAAAA1", "BBBBB2"}

@@ -1,4 +1,4 @@
-"""The real thing: rows by SQL, sensors on a real instance, the runs they ask for."""
+"""End to end: rows by SQL, sensors on a real instance, and the runs they request."""
 
 import json
 
@@ -36,13 +36,13 @@ def _cached(redis: Redis, display: str) -> list[str]:
 
 
 def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
-    """What the failed steps of a run say."""
+    """The messages of the failed steps of a run."""
     failures = [event.step_failure_data for event in run.filter_events(lambda e: e.is_step_failure)]
     return [str(f.user_failure_data.description) for f in failures if f.user_failure_data]
 
 
 def _stale(dagster: Dagster) -> dict[str, list[str]]:
-    """What the UI would call unsynced, and why."""
+    """The partitions that the UI would show as unsynced, and why."""
     graph = dagster.definitions.resolve_asset_graph()
     resolver = CachingStaleStatusResolver(
         dagster.instance, graph, LoadingContextForTest(dagster.instance)
@@ -58,13 +58,13 @@ def _stale(dagster: Dagster) -> dict[str, list[str]]:
 
 
 def _settle(dagster: Dagster) -> None:
-    """Tick every sensor until nothing is asked for any more."""
+    """Tick every sensor until none requests anything."""
     for _ in range(6):
         before = len(dagster.runs)
         dagster.tick_all()
         if len(dagster.runs) == before:
             return
-    raise AssertionError("the sensors never come to rest")
+    raise AssertionError("the sensors never stop requesting runs")
 
 
 def _rows(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
@@ -95,7 +95,7 @@ def test_from_sql_to_a_cached_timeline_and_on(engine: Engine, dagster: Dagster) 
     add_playlist(engine, "BBBBB2", [("dog video", 6)])
     _settle(dagster)
 
-    # Everything is there: partitions, queues, snapshots, counts.
+    # Partitions, queues, snapshots and counts exist.
     assert set(dagster.instance.get_dynamic_partitions("displays")) == {
         "AAAAA1", "BBBBB2", "CCCCC3",
     }  # fmt: skip
@@ -121,7 +121,7 @@ def test_from_sql_to_a_cached_timeline_and_on(engine: Engine, dagster: Dagster) 
     )
     assert made.metadata["planned"].value == 7
     assert dagster.lineage().differ == 0
-    # Candidates came after the plans, and gave the same ones: no display had to be recorded.
+    # Candidates were stored after the plans, and give equal plans, so no display was recorded.
     assert set(_stale(dagster)) <= {
         f"display_timelines {d}" for d in ("AAAAA1", "BBBBB2", "CCCCC3")
     }
@@ -173,7 +173,7 @@ def test_from_sql_to_a_cached_timeline_and_on(engine: Engine, dagster: Dagster) 
     assert dagster.recorded("display_timelines")[recorded:] == ["AAAAA1"]
     assert _queue(engine, "BBBBB2") == other
 
-    # A display that goes away takes its partition and its snapshot with it.
+    # Deleting a display removes its partition and its snapshot.
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM displays WHERE id = 'BBBBB2'"))
     _settle(dagster)
@@ -241,7 +241,7 @@ def test_one_bad_playlist_does_not_stop_the_others(engine: Engine, dagster: Dags
     assert current.description is not None
     assert "AAAAA1" in current.description
     assert "BBBBB2" not in current.description
-    # Alone it fails with a sentence that names it; then the sensor waits before it tries again.
+    # Alone it fails with a message that names it; then the sensor backs off.
     (alone,) = dagster.tick("unsettled")
     (failure,) = _failures(alone)
     assert "AAAAA1: blocks: is empty" in failure
@@ -271,7 +271,7 @@ def test_assets_of_the_ui_do_what_the_job_does(engine: Engine, dagster: Dagster)
     by_asset = dagster.versions("display_timelines")
     recorded = len(dagster.recorded("display_timelines"))
     assert recorded == 2
-    # By itself Dagster records what changes; a person gets an event of each partition.
+    # Automatic runs record only changes; a run by hand has an event for each partition.
     assert dagster.rebuild("AAAAA1", "BBBBB2").success
     assert len(dagster.recorded("display_timelines")) == recorded
     assert dagster.rebuild("AAAAA1", "BBBBB2", by_hand=True).success

@@ -1,6 +1,6 @@
-"""After any writers in any order, what Dagster has recorded is what is stored.
+"""After any writers in any order, Dagster's records match what is stored.
 
-`pytest --hypothesis-profile long` looks much longer.
+`pytest --hypothesis-profile long` runs many more examples.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ class KilledError(Exception):
 
 @contextmanager
 def killed_after(module: Any, name: str) -> Iterator[list[str]]:
-    """The first call of a function does its work, and is the last that the process does."""
+    """Let the first call of a function do its work, then end the process."""
     original: Callable[..., object] = getattr(module, name)
     calls: list[str] = []
 
@@ -81,7 +81,7 @@ def killed_after(module: Any, name: str) -> Iterator[list[str]]:
 
 
 class EveryWriter(RuleBasedStateMachine):
-    """Three displays, some posts of three days, and all that writes them."""
+    """Three displays, some posts of three days, and all their writers."""
 
     servers: ClassVar[Settings]
 
@@ -217,7 +217,7 @@ class EveryWriter(RuleBasedStateMachine):
     def tick_sensors(self) -> None:
         for sensor in ("unsettled", "new_posts"):
             for ran in self.dagster.tick(sensor):
-                # A playlist without blocks cannot be planned: of one display that fails the run.
+                # A playlist without blocks cannot be planned, which fails a run of one display.
                 assert ran.success or ran.get_failed_step_keys() == {"display_timelines"}
 
     @rule(by_hand=st.booleans())
@@ -308,7 +308,7 @@ class EveryWriter(RuleBasedStateMachine):
         assert [record for record, events in self.recorded().items() if events > 1] == []
 
     def recorded(self) -> Counter[str]:
-        """How many events in Dagster name each lineage record."""
+        """The number of events in Dagster for each lineage record."""
         fetches = (self.instance.fetch_materializations, self.instance.fetch_observations)
         return Counter(
             (event.tags or {})[LINEAGE_TAG]

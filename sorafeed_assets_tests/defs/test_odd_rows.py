@@ -1,4 +1,4 @@
-"""Rows that Postgres lets pass: each is handled by a rule, and stops nobody else."""
+"""Odd rows that Postgres accepts: a rule handles each, and no other row is affected."""
 
 from datetime import date
 
@@ -46,7 +46,7 @@ def test_odd_posts(engine: Engine, dagster: Dagster) -> None:
     dagster.tick("unsettled")
     dagster.tick("new_posts")
     bring_up_to_date(dagster.connections)
-    # Without text nothing matches; without two sides a post is of no shape, but counted as mixed.
+    # Without text nothing matches; a post without both sides has no shape, but counts as mixed.
     totals = run(engine, "SELECT format, total_count FROM video_counts_by_search ORDER BY 1")
     assert totals == [("mixed", 10), ("tall", 1), ("wide", 4)]
     # The newest is the latest moment, in whatever zone it was written.
@@ -66,11 +66,11 @@ _END = "the end of what is told"
 
 
 def _told(redis: Redis, channel: PubSub) -> list[str]:
-    """What was told so far, but for displays whose queue changed."""
+    """The notifications so far, except for displays whose queue changed."""
     told: list[str] = []
     redis.publish(CHANGES, _END)
     while _END not in told:
-        message = channel.get_message(timeout=60)  # None for having subscribed
+        message = channel.get_message(timeout=60)  # None for the subscription itself
         told += [message["data"]] if message is not None else []
     channel.close()
     return [data for data in told if "AAAAA1" in data]
@@ -91,11 +91,11 @@ def test_a_search_that_only_looks_like_words(engine: Engine, wall: Dagster) -> N
     assert stale == "AAAAA1: its queue does not follow its active playlist"
     assert videos_of(engine, "AAAAA1") == before
     assert wall.culprits("display_timelines:queue_within_window") == ""
-    # The API's pages hear of it, though nothing else of the display changed.
+    # The API's pages are notified, although nothing else of the display changed.
     assert _told(wall.connections.redis, channel) == ['["display:AAAAA1"]']
     why = "blocks[1].search_term: is empty; write the words to search for"
     assert plan_problems(engine) == {"AAAAA1": why}
-    # Terms are tracked for the others, and the unusable one is told.
+    # Terms are tracked for the others, and the invalid one is reported.
     assert wall.run("refresh_counts", tags=day_range_tags(DAY, DAY)).success
     made = wall.instance.get_latest_materialization_event(dg.AssetKey("search_terms"))
     assert made is not None

@@ -1,4 +1,4 @@
-"""Giving lineage records to Dagster, and mending them, while more changes come."""
+"""Giving lineage records to Dagster, and repairing them, during further changes."""
 
 import pytest
 from redis import Redis
@@ -79,7 +79,7 @@ def test_displays_are_followed_without_reading_all_each_time(
     run(connections.engine, "DELETE FROM displays WHERE id = 'AAAAA1'")
     connections.settler.settle_changed()
     assert record() == (1, {"BBBBB2"})
-    # One goes and one comes: as many as before, but a record of the new one waits.
+    # One is deleted and one added: as many as before, but a record of the new one waits.
     run(connections.engine, "DELETE FROM displays WHERE id = 'BBBBB2'")
     add_display(connections.engine, "CCCCC3")
     connections.settler.settle_changed()

@@ -1,4 +1,4 @@
-"""Servers that go away in the middle: retries, one clear message, and nothing lost."""
+"""Outages of servers during runs: retries, one clear message, and nothing lost."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -33,13 +33,13 @@ WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1' AND b.block_order = 0
 
 @pytest.fixture(autouse=True)
 def _short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries as many as ever, without their pauses."""
+    """The usual number of retries, without pauses."""
     monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda _self, _attempt: 0.01)
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis of this test alone, which it may stop; it forgets everything then."""
+    """A Redis for this test only, which it may stop; that deletes its data."""
     server = EmbeddedRedis(tmp_path / "redis", persist=False)
     server.start()
     yield server
@@ -48,13 +48,13 @@ def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
 
 @pytest.fixture
 def settings(database_url: str, own_redis: EmbeddedRedis, tmp_path: Path) -> Settings:
-    """Settings with a Redis that may go away."""
+    """Settings with a Redis that the test may stop."""
     values = {"database_url": database_url, "redis_url": own_redis.url, "data_dir": tmp_path}
     return Settings.model_validate(values)
 
 
 def _attempts_and_messages(result: dg.ExecuteInProcessResult, step: str) -> tuple[int, list[str]]:
-    """How often a step was retried, and what its failures say."""
+    """How often a step was retried, and the messages of its failures."""
     events = [e for e in result.all_events if e.step_key == step]
     retried = sum(e.event_type is dg.DagsterEventType.STEP_RESTARTED for e in events)
     failures = [e.step_failure_data for e in events if e.is_step_failure]
@@ -80,13 +80,13 @@ def test_redis_away_while_displays_are_rebuilt(
     assert message.startswith("Redis at 127.0.0.1:")
     assert message.endswith("start it with `sorafeed up`, or check SORAFEED_REDIS_URL")
 
-    # Postgres has all of it: the new plan is published, and recorded.
+    # In Postgres the new plan is published and recorded.
     assert videos_of(engine, "AAAAA1")[0] == "p_dog_video_0_0007"
     assert wall.culprits("display_timelines:every_timeline_is_current") == ""
     assert "AAAAA1" in wall.recorded("display_timelines")
     assert "AAAAA1" not in wall.recorded("timeline_cache")
 
-    # With Redis back, the next tick sees which snapshots are behind, and repairs them.
+    # When Redis answers again, the next tick finds old snapshots and writes them again.
     _restart(own_redis, url)
     wall.connections.redis.set("sorafeed:timeline:AAAAA1", '{"old": true}', ex=1000)
     later = datetime.now(UTC) + timedelta(seconds=31)
@@ -134,7 +134,7 @@ def test_checks_say_that_redis_is_away(wall: Dagster, own_redis: EmbeddedRedis) 
         result = merged.resolve_job_def("one_check").execute_in_process(
             instance=wall.instance, raise_on_error=False
         )
-        assert not result.success  # not known is not the same as wrong
+        assert not result.success  # an unknown state is not reported as wrong
         assert result.get_asset_check_evaluations() == []
 
 
@@ -211,7 +211,7 @@ def _restart_in_the_middle(
     assert retry.step_retry_data.error is not None
     assert "Postgres does not answer as it should" in str(retry.step_retry_data.error.cause)
 
-    # Away for good: one clear message, and the queue is the last good one when it is back.
+    # A lasting outage: one clear message, and afterwards the queue is the last good one.
     run(engine, EDIT.replace("'dog video'", "'cat video'"))
     server.stop()
     failed = dagster.rebuild("AAAAA1")
@@ -225,7 +225,7 @@ def _restart_in_the_middle(
 
 
 def _restart_at(statement: str, engine: Engine, server: EmbeddedPostgres, port: int) -> list[str]:
-    """Restart the server just before the next such statement is sent; says when it did."""
+    """Restart the server just before the next such statement; the list notes that it did."""
     done: list[str] = []
 
     def before(_connection: object, _cursor: object, sent: str, *_rest: object) -> None:

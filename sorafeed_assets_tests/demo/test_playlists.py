@@ -1,4 +1,4 @@
-"""Demo playlists vary and can be stored; queries to measure with differ in frequency."""
+"""Demo playlists vary and can be stored; benchmark queries differ in frequency."""
 
 from datetime import date
 

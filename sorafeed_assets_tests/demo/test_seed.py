@@ -1,4 +1,4 @@
-"""Seeding a real database: everything arrives as generated, and again is harmless."""
+"""Seeding a real database: rows are stored as generated, and repeating it is harmless."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""Playlists and catalogues in miniature, for the tests of plans."""
+"""Small playlists and catalogues for the tests of plans."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID

@@ -66,7 +66,7 @@ def _failed(minutes_ago: float, request: str = "a") -> PastRun:
     ("runs", "waits"),
     [
         ([], None),
-        ([PastRun("b", RunState.ACTIVE)], "under way"),
+        ([PastRun("b", RunState.ACTIVE)], "in progress"),
         ([PastRun("a", RunState.SUCCEEDED, NOW)], "nothing changed"),
         ([PastRun("b", RunState.SUCCEEDED, NOW), PastRun("a", RunState.SUCCEEDED, NOW)], None),
         ([_failed(0.2)], "failed"),

@@ -1,4 +1,4 @@
-"""What is no cursor is refused, however it is made."""
+"""Invalid cursors are refused."""
 
 import base64
 

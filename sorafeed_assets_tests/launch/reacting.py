@@ -1,4 +1,4 @@
-"""`React` in the process of a test, and what has to be true when it has nothing left to do."""
+"""`React` in the process of a test, and the state that it must reach."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 WAITING = "SELECT FROM lineage_records WHERE recorded_at IS NULL"
 _UNSETTLED = "SELECT FROM display_changes UNION ALL SELECT FROM catalog_changes"
-# The first mending records each day without posts; ended before that is recorded, it would wait.
+# The first repair records each day without posts; before that is done, the test would wait.
 _MENDED = """
 SELECT FROM lineage_records WHERE asset = 'video_counts_daily' AND partition = '2026-01-01'
 """
@@ -54,7 +54,7 @@ def events_of(instance: dg.DagsterInstance, asset: str) -> list[str]:
 
 
 def assert_recorded_once(settings: Settings, instance: dg.DagsterInstance) -> None:
-    """What is stored is recorded, nothing waits, and no record is named by two events."""
+    """Assert that the stored state is recorded, nothing waits, and no record has two events."""
     connections = Connections(settings)
     assets = recorded_assets(build_definitions(settings, connections).resolve_asset_graph())
     lineage = read_lineage(connections, instance, assets)
@@ -67,7 +67,7 @@ def assert_recorded_once(settings: Settings, instance: dg.DagsterInstance) -> No
 
 
 def is_quiet(engine: Engine) -> bool:
-    """Whether nothing has still to be applied, settled, mended or recorded."""
+    """Whether nothing is left to be applied, settled, repaired or recorded."""
     return bool(run(engine, _MENDED)) and not run(engine, _UNSETTLED) and not run(engine, WAITING)
 
 

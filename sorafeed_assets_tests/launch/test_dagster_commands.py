@@ -1,4 +1,4 @@
-"""Dagster's own commands work in the project's folder while no server is known."""
+"""Dagster's own commands work in the project's folder without any server."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def _run(program: str, *arguments: str) -> str:
-    """What a command of Dagster says; it must succeed."""
+    """The output of a command of Dagster, which must succeed."""
     environment = {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""One owner of a folder at a time, and what others learn of it."""
+"""One owner of a folder at a time, and how other commands find it."""
 
 import fcntl
 from pathlib import Path
@@ -17,7 +17,7 @@ RUNTIME = Runtime(1, "postgresql://a/b", "postgresql+psycopg2://a/c", "redis://a
 def test_one_owner_at_a_time(tmp_path: Path) -> None:
     assert data_folder.running(tmp_path) is None
     with data_folder.owned(tmp_path):
-        with pytest.raises(SetupError, match="at work"):  # it has published nothing yet
+        with pytest.raises(SetupError, match="is using"):  # it has published nothing yet
             data_folder.running(tmp_path)
         data_folder.publish(tmp_path, RUNTIME)
         assert data_folder.running(tmp_path) == RUNTIME
@@ -36,7 +36,7 @@ def test_what_a_killed_owner_published_is_not_believed(tmp_path: Path) -> None:
     data_folder.publish(tmp_path, RUNTIME)
     (tmp_path / "up.lock").touch()
     assert data_folder.running(tmp_path) is None
-    with data_folder.owned(tmp_path), pytest.raises(SetupError, match="at work"):
+    with data_folder.owned(tmp_path), pytest.raises(SetupError, match="is using"):
         data_folder.running(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Child processes: they end with their owner, or when the next owner starts; no others do."""
+"""Child processes: they, and no others, end with their owner or when the next one starts."""
 
 import json
 import shutil
@@ -46,7 +46,7 @@ def test_a_child_ends_with_all_it_started(tmp_path: Path) -> None:
 def test_a_child_that_ended_is_told_with_its_log(tmp_path: Path) -> None:
     child = Child("a test", [sys.executable, "-c", "raise SystemExit(3)"], {}, tmp_path)
     child._process.wait()
-    with pytest.raises(SetupError, match=r"a test ended with code 3; its log .*a-test\.log"):
+    with pytest.raises(SetupError, match=r"a test ended with code 3; see its log .*a-test\.log"):
         child.check()
     child.stop()
 

@@ -45,13 +45,13 @@ def test_what_plain_sql_writes_is_played_cached_and_recorded(
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Nothing of this may be left to the mending.
+    # None of this may be left to the repair.
     monkeypatch.setattr(react_module, "_MEND_SECONDS", 3_600.0)
     with reacting(addressed, instance), Redis.from_url(redis_url, decode_responses=True) as redis:
         add_wall(engine)
         wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
         wait_until(lambda: redis.exists(timeline_key("AAAAA1")), "a snapshot")
-        # The term of the playlist is new: it is counted, and the totals cached.
+        # The playlist's term is new: it is counted, and its totals are cached.
         wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "12", "a count")
         wait_until(lambda: events_of(instance, "timeline_cache"), "a record")
         wait_until(lambda: is_quiet(engine), "nothing to wait")
@@ -94,7 +94,7 @@ def test_another_process_leads_after_a_kill(
         wait_until(lambda: run(engine, _HOLDER), "a leader")
         add_wall(engine)
         wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
-        # Both have to be up, or the kill shows how long a start takes.
+        # Both have to be running, or the test would measure a start.
         wait_until(lambda: _connections_of(engine) >= 2, "both")
         ((holder,),) = run(engine, _HOLDER)
         leader = processes[holder.rpartition(":")[2]]
@@ -102,7 +102,7 @@ def test_another_process_leads_after_a_kill(
         leader.wait(60)
         killed = time.monotonic()
         wait_until(lambda: run(engine, _HOLDER) not in ([], [(holder,)]), "another leader")
-        # Within a second where the machine has time.
+        # Within a second unless the machine is busy.
         assert time.monotonic() - killed < 5.0
         add_display(engine, "BBBBB2")
         add_playlist(engine, "BBBBB2", [("video", 3)])
@@ -182,7 +182,7 @@ def test_a_kill_between_giving_and_marking_records_nothing_twice(
     add_wall(engine)
     variables = environment(addressed)
     for asset in ("video_counts_daily", "display_timelines"):
-        # Timelines may be recorded before there are counts: each round has new ones.
+        # Timelines may be recorded before counts exist, so each round has new ones.
         run(engine, "UPDATE playlist_blocks SET video_count = video_count + 1")
         command = [sys.executable, "-c", _KILLED_AFTER, asset, "react", "--data-dir", str(tmp_path)]
         killed = subprocess.run(
@@ -200,7 +200,7 @@ def test_a_kill_between_giving_and_marking_records_nothing_twice(
     assert_recorded_once(addressed, instance)
 
 
-# What each loop of `React` calls, so that it can fail.
+# The function that each loop of `React` calls, to be replaced by a failing one.
 _LOOPS: dict[str, tuple[object, str]] = {
     "lease": (react_module, "renew_lease"),
     "listen": (react_module, "make_url"),

@@ -1,4 +1,4 @@
-"""`sorafeed react` killed, doubled, away, or without a server: nothing is lost or done twice."""
+"""`sorafeed react` killed, doubled, stopped, or without a server: nothing is lost or repeated."""
 
 import random
 import signal
@@ -42,7 +42,7 @@ _CODES = ["AAAAA1", "BBBBB2", "CCCCC3"]
 
 
 def assert_all_is_right(engine: Engine, settings: Settings) -> None:
-    """Counts, pools, queues, plans and Redis are what is stored upstream."""
+    """Assert that counts, pools, queues, plans and Redis follow the stored playlists and posts."""
     pool_size, ttl = settings.candidates_per_pool, settings.cache_ttl_seconds
     displays = [row.id for row in run(engine, "SELECT id FROM displays ORDER BY id")]
     assert counts_status(engine).stale == 0
@@ -60,7 +60,7 @@ def assert_all_is_right(engine: Engine, settings: Settings) -> None:
 
 
 def edit(engine: Engine, number: int) -> None:
-    """One change of any kind by plain SQL."""
+    """Make one change by plain SQL; ``number`` selects its kind."""
     code = _CODES[number % len(_CODES)]
     if number % 3 == 0:
         add_playlist(engine, code, [("cat video", 3 + number % 5), (f"number {number}", 2)])
@@ -192,7 +192,7 @@ def test_redis_away_delays_snapshots_and_nothing_else(
         own_redis.start(port)
         with Redis.from_url(own_redis.url, decode_responses=True) as redis:
             wait_until(lambda: new in str(redis.get(timeline_key("AAAAA1"))), "a snapshot")
-        # What an empty Redis lost is written by the next mending.
+        # The next repair writes what the empty Redis lost.
         wait_until(lambda: _is_cached(wall, settings), "all snapshots")
         wait_until(lambda: is_quiet(wall), "nothing to wait")
         assert_all_is_right(wall, settings)
@@ -248,7 +248,7 @@ def test_postgres_restarted_in_the_middle_of_it(
 
 
 def _write(url: str, stop: Event) -> None:
-    """Edit all the time; what is refused while the server is away was not written."""
+    """Edit continuously; edits that fail during an outage were not written."""
     number = 0
     while not stop.wait(0.05):
         number += 1

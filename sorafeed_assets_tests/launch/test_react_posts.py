@@ -1,4 +1,4 @@
-"""`sorafeed react` follows posts: counts, pools, totals, caches, and displays that want them."""
+"""`sorafeed react` follows posts: counts, pools, totals, caches, and the displays concerned."""
 
 import json
 import time
@@ -29,7 +29,7 @@ from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-# What a display has: its queue row by row, its builds, and what is recorded of it.
+# The state of a display: its queue rows, its builds, and its lineage records.
 _OF_DISPLAY = """
 SELECT v.id::text AS id, v.build_id::text AS of, xmin::text AS written FROM timeline_videos v
 WHERE display_id = :id
@@ -40,7 +40,7 @@ ORDER BY 2, 1
 
 
 def add_three(engine: Engine) -> None:
-    """A display of newest cats, one of random dogs, one of tall cats."""
+    """Add a display of newest cats, one of random dogs, and one of tall cats."""
     add_wall(engine)
     add_posts(engine, "dog video", 30)
     add_posts(engine, "cat video", 9, prefix="tall", size=(352, 640))
@@ -62,7 +62,7 @@ def played(redis: Redis, display: str) -> list[str]:
 
 
 def assert_right(engine: Engine, settings: Settings) -> None:
-    """Counts and pools are what direct queries say, and every queue is what its plan says."""
+    """Assert that counts and pools equal direct queries, and queues follow their plans."""
     pool_size = settings.candidates_per_pool
     assert all(s.stored == s.recounted for s in sample_recount(engine, seed=0, size=10))
     assert all(s.is_equal for s in sample_pools(engine, seed=0, size=10, pool_size=pool_size))
@@ -86,7 +86,7 @@ def test_a_post_reaches_counts_pools_and_only_the_displays_that_want_it(
         (new,) = add_posts(engine, "cat video", 1, prefix="new", day=1)
         wait_until(lambda: new in videos_of(engine, "AAAAA1"), "the post in the queue")
         wait_until(lambda: new in played(redis, "AAAAA1"), "the post in Redis")
-        # Within two seconds where the machine has time.
+        # Within two seconds unless the machine is busy.
         assert time.monotonic() - started < 5.0
         wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "22", "its count")
         wait_until(lambda: is_quiet(engine), "nothing to wait")
@@ -98,13 +98,13 @@ def test_a_post_reaches_counts_pools_and_only_the_displays_that_want_it(
         run(engine, "DELETE FROM sora_posts WHERE id = :id", id=gone)
         wait_until(lambda: gone not in videos_of(engine, "AAAAA1"), "its end in the queue")
         wait_until(lambda: gone not in played(redis, "AAAAA1"), "its end in Redis")
-        # Within a second where the machine has time.
+        # Within a second unless the machine is busy.
         assert time.monotonic() - started < 4.0
         run(engine, "UPDATE sora_posts SET text = 'a dog video now' WHERE id = :id", id=new)
         wait_until(lambda: new not in played(redis, "AAAAA1"), "the end of an edited post")
         wait_until(lambda: redis.get(count_key("dog video", "mixed")) == "31", "its new count")
         wait_until(lambda: is_quiet(engine), "nothing to wait")
-        # The net has nothing to do.
+        # The sensors have nothing to do.
         assert pending_changes(engine).days == ()
         connections = Connections(addressed)
         assert days_to_refresh(connections) == []

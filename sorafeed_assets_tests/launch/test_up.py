@@ -48,7 +48,7 @@ def test_a_signal_is_waited_for_while_serving(number: int) -> None:
         assert not stop.wait(0)
         _soon(number)
         assert stop.wait(10)
-        os.kill(os.getpid(), number)  # impatience changes nothing
+        os.kill(os.getpid(), number)  # a second signal changes nothing
         assert stop.is_set()
     assert signal.getsignal(number) is before
 

@@ -1,4 +1,4 @@
-"""A change that is stored succeeds, whatever happens to what is made from it."""
+"""A stored change succeeds, even if its snapshots cannot be written."""
 
 from redis import Redis
 from sqlalchemy import Engine

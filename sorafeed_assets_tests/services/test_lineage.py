@@ -1,4 +1,4 @@
-"""What every asset holds, read from where it is stored."""
+"""The stored data versions of every asset."""
 
 import pytest
 from redis import Redis
@@ -29,7 +29,7 @@ def settler(engine: Engine, redis: Redis, settings: Settings) -> Settler:
 
 
 def _settle(settler: Settler) -> None:
-    """Until nothing is left to do: a new term is counted, and its displays planned again."""
+    """Settle until nothing is left: new terms are counted, and their displays planned again."""
     while settler.settle_changed() or settler.count_waiting_terms():
         pass
     settler.cache_counts()

@@ -1,4 +1,4 @@
-"""Posts that come, change and go: applied apart from plays, and settled where plans change."""
+"""New, edited and deleted posts: applied without blocking plays, settled where plans change."""
 
 from collections.abc import Iterator
 from threading import Event, Thread
@@ -63,7 +63,7 @@ def test_a_play_does_not_wait_for_counting(
     original = daily.advance_days
 
     def wait(*arguments: object) -> None:
-        original(*arguments)  # type: ignore[arg-type]  # passed on as they came
+        original(*arguments)  # type: ignore[arg-type]  # passed on unchanged
         begun.set()
         assert go_on.wait(60)
 
@@ -73,7 +73,7 @@ def test_a_play_does_not_wait_for_counting(
     try:
         assert begun.wait(60)
         service = TimelineService(engine, window=settings.window, candidates_per_pool=POOL)
-        # Through the end of the loop: planning the next one waits for no count either.
+        # Past the end of the loop: planning the next one does not wait for counting either.
         for _ in range(20):
             head = queue_of(engine, "AAAAA1")[0]
             service.begin("AAAAA1", head.id, lambda *_: None)

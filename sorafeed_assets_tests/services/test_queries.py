@@ -1,4 +1,4 @@
-"""A cursor comes from outside: whatever it has, it is refused by name or read as a place."""
+"""Cursors are untrusted input: each is read as a sort key, or refused by name."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The one way of a change: every part of it, in any order, by several at once."""
+"""Settling: each part of it, in any order, by several callers at once."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

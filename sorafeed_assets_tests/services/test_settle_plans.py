@@ -1,4 +1,4 @@
-"""Settling one display takes indexes: no statement of it reads a table of the wall whole."""
+"""Settling one display uses indexes: no statement scans a whole table."""
 
 import re
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def wall(engine: Engine, settings: Settings) -> Iterator[Settler]:
                 " d.dedup_since + n * interval '1 microsecond'"
                 " FROM generate_series(1, :n) AS n, displays d WHERE d.id = :one",
         n=_PLAYS, one=ONE)  # fmt: skip
-    # So many that an index is worth it for the few terms of a display.
+    # So many terms that the planner uses an index for the few of a display.
     run(engine, "INSERT INTO search_terms (term, phrase) SELECT 'other ' || n, 'other ' || n"
                 " FROM generate_series(1, 20000) AS n")  # fmt: skip
     run(engine, "ANALYZE")
@@ -55,7 +55,7 @@ def wall(engine: Engine, settings: Settings) -> Iterator[Settler]:
 
 @contextmanager
 def _plans(engine: Engine) -> Iterator[dict[str, list[dict[str, Any]]]]:
-    """Statement → the nodes of its plan, as it is before it is executed."""
+    """Statement → the nodes of its query plan, taken before execution."""
     plans: dict[str, list[dict[str, Any]]] = {}
 
     def note(_: object, cursor: Any, statement: str, parameters: Any, *_context: object) -> None:

@@ -1,4 +1,4 @@
-"""What is late: each reason appears with the change that makes it, and goes with the work."""
+"""Late work: each reason appears with its change, and disappears when the work is done."""
 
 from datetime import date, timedelta
 
@@ -36,7 +36,7 @@ def test_a_display_waits_until_it_is_settled(engine: Engine, settler: Settler) -
     assert set(waiting_displays(engine, older_than=_NOW)) == {"AAAAA1", "BBBBB2"}
     settler.settle(["AAAAA1"])
     assert set(waiting_displays(engine, older_than=_NOW)) == {"BBBBB2"}
-    # It has not waited for an hour, but no playlist was chosen for it either.
+    # It has not waited for an hour, but no playlist was chosen for it yet.
     assert waiting_displays(engine, older_than=_LATER) == {"BBBBB2": "no playlist was chosen"}
     settler.settle(["BBBBB2"])
     assert waiting_displays(engine, older_than=_NOW) == {}

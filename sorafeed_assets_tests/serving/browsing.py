@@ -1,4 +1,4 @@
-"""What the tests in a real browser share: a served site, and asking a page until it is so."""
+"""Helpers of the tests in a real browser: a served site, and polling a page."""
 
 import shutil
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Site:
 
 @contextmanager
 def watched_page(browser: Browser, *, bypass_csp: bool = False) -> Iterator[Page]:
-    """A page on which any error of a script fails the test, and so does any dialog."""
+    """A page on which script errors and dialogs fail the test."""
     wrong: list[str] = []
 
     def refuse(dialog: Dialog) -> None:
@@ -61,7 +61,7 @@ def watched_page(browser: Browser, *, bypass_csp: bool = False) -> Iterator[Page
 
 
 def add_demo_posts(engine: Engine, words: str, count: int) -> None:
-    """Posts at the demo's addresses, which the API plays from its clips."""
+    """Add posts with the demo's addresses, which the API serves as clips."""
     with engine.begin() as connection:
         connection.execute(
             text(
@@ -75,19 +75,19 @@ def add_demo_posts(engine: Engine, words: str, count: int) -> None:
 
 
 def data(page: Page, name: str) -> str:
-    """What the player's page says of itself."""
+    """An attribute of the player page's state."""
     return str(page.evaluate(f"document.body.dataset.{name} ?? ''"))
 
 
 def until(page: Page, expression: str, value: object = None, seconds: float = 120.0) -> None:
-    """Poll from here: the pages' own policy lets no script evaluate text."""
+    """Poll from here, because the pages' content security policy forbids evaluation."""
 
     def is_so() -> bool:
         page.wait_for_timeout(40)
         try:
             return bool(page.evaluate(expression, value))
         except PageError as error:
-            # The page that was asked gives way to the next one, which is asked instead.
+            # The page is being replaced by the next one, which is polled instead.
             if "Execution context was destroyed" not in str(error):
                 raise
             return False

@@ -1,4 +1,4 @@
-"""A client of the API, as a program outside would be one."""
+"""A client of the API, like an external program."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from sorafeed_assets.services.tokens import Role, create_token
 
 
 class Api:
-    """Calls with one token; GraphQL answers come without their envelope."""
+    """Calls with one token; GraphQL answers are unwrapped."""
 
     def __init__(self, url: str, token: str | None, *, http2: bool = False) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -19,11 +19,11 @@ class Api:
         self.http = httpx.Client(base_url=url, headers=headers, timeout=120, http2=http2)
 
     def post(self, query: str, **variables: object) -> httpx.Response:
-        """A GraphQL request as it is answered."""
+        """Send a GraphQL request; returns the response."""
         return self.http.post("/graphql", json={"query": query, "variables": variables})
 
     def ask(self, query: str, **variables: object) -> Any:
-        """The data of a request that must go well."""
+        """The data of a request that must succeed."""
         response = self.post(query, **variables)
         body = response.json()
         assert "errors" not in body, body
@@ -37,17 +37,17 @@ class Api:
         return error
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.http.close()
 
 
 def token_of(engine: Engine, role: Role, display_id: str | None = None) -> str:
-    """A new token."""
+    """Create a token; returns its secret."""
     return create_token(engine, role, "test", display_id=display_id)[1]
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Poll until something is so; a test that waits in vain fails here."""
+    """Poll until a condition holds; fails after a time-out."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "waited in vain"
@@ -83,7 +83,7 @@ def newest(search: str, count: int) -> dict[str, object]:
 
 
 def make_display(admin: Api, code: str, *blocks: dict[str, object], name: str = "Evening") -> Any:
-    """A display that plays these blocks; the answer of createPlaylist."""
+    """Create a display that plays these blocks; returns the answer of createPlaylist."""
     admin.ask(CREATE_DISPLAY, name=f"Display {code}", id=code)
     return admin.ask(CREATE_PLAYLIST, display=code, name=name, blocks=list(blocks))[
         "createPlaylist"

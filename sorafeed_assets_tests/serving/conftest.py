@@ -24,7 +24,7 @@ from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
 
 @pytest.fixture
 def server(settings: Settings) -> Iterator[str]:
-    """The address of a served API that is ready: what it does at its start is over."""
+    """The address of a served API whose start is complete."""
     with serving(settings, Listening(free_port(), routes=clip_routes())) as url:
         wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         yield url
@@ -32,7 +32,7 @@ def server(settings: Settings) -> Iterator[str]:
 
 @pytest.fixture
 def connect(server: str) -> Iterator[Callable[[str | None], Api]]:
-    """Makes clients, and closes them."""
+    """Create clients, and close them at the end."""
     with ExitStack() as stack:
 
         def make(token: str | None) -> Api:
@@ -57,9 +57,9 @@ def reader(connect: Callable[[str | None], Api], engine: Engine) -> Api:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for a module: other modules need the event loop that driving it occupies."""
+    """Chromium, per module, because its driver occupies the event loop of other modules."""
     with sync_playwright() as playwright:
-        # As root in a container there is no sandbox; nothing but our own pages is opened.
+        # As root in a container there is no sandbox; only our own pages are opened.
         found = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
@@ -77,7 +77,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All clips, drawn once: one stands for all, so that tests spend no time on drawing."""
+    """All clips as copies of one, so that tests spend no time on drawing."""
     folder = tmp_path_factory.mktemp("clips")
     make_clip(folder / "first.webm", "wide", 0)
     for shape in ("wide", "tall"):
@@ -88,7 +88,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def web(settings: Settings, clips: Path) -> Settings:
-    """Settings whose clips are there already."""
+    """Settings whose clips exist already."""
     shutil.copytree(clips, settings.data_dir / "clips" / "1")
     return settings
 
@@ -101,7 +101,7 @@ def site(
     clips: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """One server and database for a module; each test has displays and words of its own."""
+    """One server and database per module; each test uses its own displays and words."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(clips, folder / "clips" / "1")
     url = postgres.create_database(folder.name, template_database)

@@ -24,7 +24,7 @@ class Served:
 
 @contextmanager
 def served(settings: Settings) -> Iterator[Served]:
-    """A server that is ready, for as long as the block lasts."""
+    """Run a server for as long as the block lasts; it is ready."""
     port = free_port()
     with subprocess.Popen(
         [sys.executable, "-m", "sorafeed_assets.serving", str(port)],

@@ -1,4 +1,4 @@
-"""Background work goes on after any error, and its health is shown."""
+"""Background work continues after any error, and its health is reported."""
 
 import asyncio
 from collections.abc import Callable

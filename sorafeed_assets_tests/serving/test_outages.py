@@ -1,4 +1,4 @@
-"""Redis or Postgres away: reads go on where they can, and nothing marked played is lost."""
+"""Outages of Redis or Postgres: reads continue where possible, and no recorded play is lost."""
 
 import json
 import os
@@ -38,7 +38,7 @@ PLAYED = "/api/displays/AWAY01/played"
 
 
 class Servers:
-    """Servers of one test that it stops and starts again on the same ports."""
+    """Servers that a test stops and restarts on the same ports."""
 
     def __init__(self, folder: Path, *, persist: bool = False) -> None:
         self.postgres = EmbeddedPostgres(folder / "postgres", {"fsync": "off"})
@@ -60,7 +60,7 @@ class Servers:
         self.redis.start(self._ports[1])
 
     def kill_redis(self) -> None:
-        """End it with what it had saved, without a chance to save more."""
+        """Kill it, so that only what it has saved remains."""
         assert self.redis.pid is not None
         os.kill(self.redis.pid, signal.SIGKILL)
         wait_until(lambda: free_port(self._ports[1]) == self._ports[1])
@@ -73,7 +73,7 @@ class Servers:
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Servers]:
-    """A PostgreSQL and a Redis of this test alone."""
+    """A PostgreSQL and a Redis for this test only."""
     servers = Servers(tmp_path)
     yield servers
     servers.stop()
@@ -92,7 +92,7 @@ def api(servers: Servers) -> Iterator[Api]:
 
 @pytest.fixture
 def forgetful(tmp_path: Path) -> Iterator[Servers]:
-    """Servers whose Redis comes back from a kill with what it saved last."""
+    """Servers whose Redis restarts after a kill with its last saved state."""
     servers = Servers(tmp_path, persist=True)
     yield servers
     servers.stop()
@@ -114,7 +114,7 @@ def test_without_redis_everything_works_and_is_written_when_it_is_back(
     name = '{ display(id: "AWAY01") { name } }'
     assert api.ask('mutation { renameDisplay(id: "AWAY01", name: "New") { problem } }')
     assert api.ask(name)["display"]["name"] == "New"
-    # Answers are not cached, because no change would be heard.
+    # Answers are not cached, because changes would be missed.
     with servers.engine.begin() as connection:
         connection.execute(text("UPDATE displays SET name = 'Newer'"))
     assert api.ask(name)["display"]["name"] == "Newer"
@@ -166,9 +166,9 @@ def test_without_postgres_a_channel_that_comes_back_keeps_tokens_valid(
 
 
 class Players:
-    """Players that never pause; each tells of a play until that is acknowledged.
+    """Players that never pause; each repeats a play until it is acknowledged.
 
-    Two of them share a display, as two windows on one screen's address do.
+    Two players share each display, like two windows with one display's address.
     """
 
     def __init__(self, api: Api, codes: Sequence[str]) -> None:
@@ -204,12 +204,12 @@ class Players:
         return True
 
     def go_on(self) -> None:
-        """Wait until each display must have been read and played again."""
+        """Wait until each display has been read and played again."""
         plays, reads = len(self.acknowledged), self.reads
         wait_until(lambda: len(self.acknowledged) >= plays + 20 and self.reads >= reads + 20)
 
     def stop(self) -> None:
-        """Let each finish its call."""
+        """Stop the players after their current calls."""
         self._stop.set()
         for player in self._running:
             player.result(60)
@@ -221,7 +221,7 @@ CODES = ("AWAY01", "AWAY02", "AWAY03")
 
 @pytest.fixture
 def players(servers: Servers) -> Iterator[Players]:
-    """Six players of three displays, all at once."""
+    """Six concurrent players of three displays."""
     add_posts(servers.engine, "cat", 60)
     settings = servers.settings.model_copy(update={"api_calls_per_second": 100_000})
     with serving(settings, Listening(free_port())) as url:
@@ -239,7 +239,7 @@ _HEADS = "SELECT id, current_timeline_video_id::text FROM displays"
 
 
 def _nothing_is_lost(servers: Servers, players: Players) -> None:
-    """What was acknowledged is recorded once, and readers are where Postgres is."""
+    """Assert that acknowledged plays are recorded once, and snapshots follow Postgres."""
     players.stop()
     api = players.api
     wait_until(lambda: _status(api) == "ready")
@@ -263,7 +263,7 @@ def test_redis_stopped_and_started_under_load(servers: Servers, players: Players
         servers.start_redis()
         players.go_on()
     _nothing_is_lost(servers, players)
-    # Redis is speed alone: no request was refused.
+    # Losing Redis loses only speed: no request was refused.
     assert players.refused == []
 
 
@@ -304,7 +304,7 @@ def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> N
             forgetful.engine.begin() as connection,
             Redis.from_url(forgetful.redis.url, decode_responses=True) as redis,
         ):
-            # A player never sees what Redis brought back, not even before it is written over.
+            # A player never gets the old values of Redis, even before they are replaced.
             hold_snapshots(connection)
             forgetful.start_redis()
             wait_until(lambda: api.http.get("/readyz").json()["channel"] == "ok")
@@ -315,7 +315,7 @@ def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> N
             assert _told(api) == ("paused", 1)
             assert "Paused" in api.http.get("/admin/displays/AWAY01").text
             assert json.loads(redis.get(timeline_key("AWAY01")) or "{}")["position"] == 1
-            # Only what keeps a play that comes late from being written.
+            # Only the version, which keeps a late play from being written.
             assert redis.keys("*GONE01") == ["sorafeed:version:GONE01"]
             assert redis.exists(ADMIN_KEY)
 

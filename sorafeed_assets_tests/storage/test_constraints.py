@@ -1,4 +1,4 @@
-"""What people write with plain SQL: stopped by a constraint that names the column."""
+"""Invalid rows by plain SQL: refused by a constraint that names the column."""
 
 import pytest
 from sqlalchemy import Engine
@@ -25,7 +25,7 @@ _BLOCKS = [
     ("count", "501", "video_count"),
     ("mode", "'oldest'", "fetch_mode"),
     ("format", "'square'", "format"),
-    ("order", "0", "block_order"),  # there is one already
+    ("order", "0", "block_order"),  # the order exists already
     ("order", "-1", "block_order"),
 ]
 _TWO_ACTIVE = """

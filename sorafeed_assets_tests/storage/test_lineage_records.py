@@ -1,4 +1,4 @@
-"""Lineage records: one head a partition, taken by one at a time, and known when begun before."""
+"""Lineage records: one head per partition, taken by one process at a time, attempts counted."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -81,7 +81,7 @@ def test_heads_are_ensured_repeated_and_forgotten(engine: Engine) -> None:
     _write(engine, Change("queue", "A", "1"))
     with engine.begin() as connection:
         ensure_heads(connection, [Change("queue", name, "none") for name in "AB"])
-        # What waits is not repeated.
+        # Waiting records are not repeated.
         repeat_heads(connection, "queue", None)
     assert [taken[:2] for taken in _take(engine)] == [("A", "1"), ("B", "none")]
     with engine.begin() as connection:
@@ -93,7 +93,7 @@ def test_heads_are_ensured_repeated_and_forgotten(engine: Engine) -> None:
 
 
 def test_two_that_take_at_once_do_not_both_believe_to_be_first(engine: Engine) -> None:
-    """A record comes, and another process begins it, while this one waits to take records."""
+    """A record is added, and another process begins it, while this one waits for the lock."""
     other = create_engine(engine.url)
     begun: list[Future[list[tuple[str, str, int]]]] = []
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""Plans on 200,000 posts: what is asked all day takes its index, and reads no table whole."""
+"""Query plans on 200,000 posts: frequent queries use their indexes, and scan no whole table."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats
 from sorafeed_assets.storage.timelines.reads import load_queues
 from sorafeed_assets_tests.catalogue import run
 
-# In 20, 2,000 and 20,000 posts.
+# Phrases of 20, 2,000 and 20,000 posts.
 RARE, MEDIUM, FREQUENT = "violet lighthouse", "copper balloon", "night market"
 DISPLAY: Final = "D00042"
 
@@ -56,7 +56,7 @@ _WORDS: Final = [
     for end in ("ber", "den", "fish", "gon", "ing", "jam", "ket", "lle", "mor", "nst", "pping")
 ]
 
-# Three of 4,096 sentences a post, and perhaps a phrase; about 7,700 posts a catalog day.
+# Three of 4,096 sentences per post, and perhaps a phrase; about 7,700 posts per catalog day.
 _POSTS: Final = """
 WITH sentences AS MATERIALIZED (
     SELECT s, string_agg(
@@ -154,7 +154,7 @@ _REST: Final = (
 
 @pytest.fixture(scope="module")
 def catalogue(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Engine]:
-    """200,000 posts, and what displays make of them; only read."""
+    """200,000 posts, with displays, pools and plays; read-only."""
     engine = create_database_engine(
         postgres.create_database("query_plans", template_database), Settings()
     )
@@ -179,24 +179,24 @@ def catalogue(postgres: EmbeddedPostgres, template_database: str) -> Iterator[En
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How Postgres reads for one statement."""
+    """The query plan of one statement."""
 
     root: dict[str, Any]
 
     @property
     def read_whole(self) -> set[str]:
-        """The tables that are scanned from end to end."""
+        """The tables with a sequential scan."""
         scans = (node for node in _nodes(self.root) if node["Node Type"] == "Seq Scan")
         return {node["Relation Name"] for node in scans}
 
     @property
     def indexes(self) -> set[str]:
-        """The indexes that are used."""
+        """The used indexes."""
         return {node["Index Name"] for node in _nodes(self.root) if "Index Name" in node}
 
     @property
     def index_conditions(self) -> dict[str, str]:
-        """What is asked of each index."""
+        """Index → its condition."""
         nodes = (node for node in _nodes(self.root) if "Index Cond" in node)
         return {node["Index Name"]: node["Index Cond"] for node in nodes}
 
@@ -222,11 +222,11 @@ def _explain(cursor: psycopg.Cursor[Any], statement: str, parameters: Any = None
 
 
 def plans_of(engine: Engine, *reads: Callable[[Connection], object]) -> list[Plan]:
-    """The plan of every statement that ``reads`` run; none reads a large table whole."""
+    """The plan of every statement that ``reads`` run; asserts that none scans a large table."""
     plans: list[Plan] = []
 
     def note(_: object, cursor: Any, statement: str, parameters: Any, *_context: object) -> None:
-        # How many posts there are is asked of the planner's own figures.
+        # The number of posts is read from the planner's statistics.
         if statement.lstrip().startswith(("SELECT", "WITH")) and "reltuples" not in statement:
             plans.append(_explain(cursor, statement, parameters))
 
@@ -306,7 +306,7 @@ def test_pages_of_some_matches_are_found_in_slices(catalogue: Engine, mode: Fetc
     searches = [plan for plan in plans if SEARCH in plan.indexes]
     assert len(searches) >= 2
     assert all("~~*" in search.index_conditions[SEARCH] for search in searches)
-    # The planner may leave it out where a slice is nearly everything.
+    # The planner may omit the slice when it covers nearly all rows.
     assert any("@>" in search.index_conditions[SEARCH] for search in searches)
 
 
@@ -431,7 +431,7 @@ def test_seen_videos_are_read_by_block(catalogue: Engine) -> None:
     assert "video_history_block_id_display_id_idx" in plan.indexes
 
 
-# 10,000 displays, ten of which search for the same.
+# 10,000 displays; ten of them search for the same term.
 _WALL: Final = (
     """
     INSERT INTO displays (id, name, active_build_id)

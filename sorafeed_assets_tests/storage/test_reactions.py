@@ -36,7 +36,7 @@ def test_a_reaction_is_observed_once(engine: Engine, at: _Moment) -> None:
     with engine.begin() as connection:
         assert sorted(observe_queued(connection)) == pytest.approx([0.2, 2.0])
         assert observe_queued(connection) == []
-        # An event of before the change is none of it.
+        # An event before the change does not count.
         sent = [("AAAAA1", at(-5)), ("AAAAA1", at(-2.5)), ("AAAAA1", at(-2))]
         assert observe_sent(connection, [*sent, ("CCCCC3", at(0))]) == pytest.approx([0.5])
         assert observe_sent(connection, sent) == []

@@ -1,1 +1,1 @@
-"""Redis snapshots: what readers take instead of asking Postgres."""
+"""Redis snapshots, which readers use instead of querying Postgres."""

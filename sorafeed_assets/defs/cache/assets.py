@@ -19,7 +19,7 @@ from sorafeed_assets.defs.common import (
 from sorafeed_assets.defs.recording import is_by_hand, record_step
 from sorafeed_assets.defs.resources import Connections
 
-# The overview may be some minutes old: pages read what changes by the minute from elsewhere.
+# The overview may be some minutes old: pages read what changes often from Postgres.
 _EVERY_FIVE_MINUTES: Final = (
     AutomationCondition.any_deps_updated().since_last_handled()
     & AutomationCondition.cron_tick_passed("*/5 * * * *")
@@ -46,7 +46,7 @@ _EVERY_FIVE_MINUTES: Final = (
 def count_cache(
     context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The totals in Redis, written over the old ones in one transaction, for 24 hours."""
+    """The totals in Redis, replaced in one transaction; they expire after 24 hours."""
     with plain_failures():
         connections.settler.cache_counts()
         yield from record_step(context, connections, every=True)
@@ -74,7 +74,7 @@ def timeline_cache(
     config: DisplaysConfig,
     connections: dg.ResourceParam[Connections],
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """What a display plays next, in Redis, for 24 hours."""
+    """What a display plays next, in Redis; it expires after 24 hours."""
     with plain_failures():
         displays = config.asked(context)
         connections.settler.cache_timelines(displays)
@@ -102,7 +102,7 @@ def timeline_cache(
 def admin_snapshot(
     context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """All displays and counts at a glance, in one value.
+    """A summary of all displays and counts, in one value.
 
     An automation condition writes it after changes, at most every five minutes.
     """

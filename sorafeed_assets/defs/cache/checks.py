@@ -1,4 +1,4 @@
-"""Checks of the caches: they hold what Postgres holds, and every key has a life."""
+"""Checks of the caches: they equal what Postgres holds, and every key expires."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -27,13 +27,13 @@ CHECKS: Final = (
     Check(
         "count_cache",
         "count_cache_equals_view",
-        "Every total of the view is cached as it is, with a life of at most the setting's.",
+        "Every total of the view is cached unchanged, and expires within the configured lifetime.",
         _count_cache_equals_view,
     ),
     DisplayCheck(
         "timeline_cache",
         "timeline_cache_equals_queue",
-        "Every display's snapshot is its queue as Postgres has it, and will expire.",
+        "Every display's snapshot equals its queue in Postgres, and expires.",
         _timeline_cache_equals_queue,
     ),
 )

@@ -1,1 +1,1 @@
-"""The catalogue as Dagster sees it: written outside, observed here."""
+"""The catalogue in Dagster: written by a scanner outside, observed here."""

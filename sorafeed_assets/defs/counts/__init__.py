@@ -1,1 +1,1 @@
-"""How many posts match each search in use, and which of them are candidates for playing."""
+"""How many posts match each search in use, and which of them are candidates for plans."""

@@ -52,7 +52,7 @@ def search_terms(
 
 
 def unpartitioned_days(connections: Connections) -> list[date]:
-    """Days with waiting changes that lie outside the partitions."""
+    """Days with waiting changes that no partition covers."""
     return days_outside(
         dirty_days(connections.engine),
         first=connections.settings.catalog_first_day,
@@ -83,8 +83,8 @@ def build_video_counts_daily(days: dg.DailyPartitionsDefinition) -> dg.AssetsDef
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Exact counts of a catalog day, per term and format; differences where that is cheaper.
 
-        A term that is new is counted over the whole catalogue at once, whatever days are asked;
-        posts with a time in the future, or before the first day, go along with any day.
+        A new term is counted over the whole catalogue at once, whatever days are requested;
+        posts with a time in the future, or before the first day, are counted with any day.
         """
         with plain_failures():
             asked = config.asked(context)
@@ -147,7 +147,7 @@ def video_candidates(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Per term and shape: the newest posts, and those with the smallest hash of their id.
 
-    Counting keeps the pools as it goes; this brings short ones back to their size.
+    Counting keeps the pools up to date; this asset refills pools that are too small.
     """
     with plain_failures():
         refresh_candidates(connections.engine, pool_size=connections.settings.candidates_per_pool)

@@ -1,4 +1,4 @@
-"""When counts are refreshed: hourly, and at once when posts or terms ask for it."""
+"""When counts are refreshed: hourly, and earlier when posts or terms require it."""
 
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
@@ -31,7 +31,7 @@ ASSETS: Final = (
     "admin_snapshot",
 )
 _LATE: Final = timedelta(seconds=30)
-# What `react` would have applied or begun to count by now.
+# A running `react` would have applied these changes, or begun to count, by then.
 _LEFT_ALONE: Final = timedelta(seconds=5)
 
 
@@ -39,7 +39,7 @@ def build_refresh_counts() -> AssetJob:
     """The job that refreshes days, totals, candidates and caches."""
     return dg.define_asset_job(
         JOB_NAME,
-        # What is only observed is no step of the job; its checks are.
+        # Observed assets are not steps of the job; their checks are.
         selection=dg.AssetSelection.assets(*ASSETS)
         | dg.AssetSelection.checks_for_assets("sora_posts"),
         description="Refresh counts of catalog days, then totals, candidates and caches.",
@@ -70,9 +70,9 @@ def days_to_refresh(connections: Connections) -> list[date]:
 def hourly_counts(
     context: dg.ScheduleEvaluationContext, connections: dg.ResourceParam[Connections]
 ) -> dg.RunRequest:
-    """Refresh the days that changed, in one run; on a quiet hour today's, which renews caches.
+    """Refresh the days that changed, in one run; without changes today's, which renews caches.
 
-    A schedule, because the hour is a promise to readers, whatever was observed.
+    A schedule, because readers rely on an hourly refresh, whether or not posts changed.
     """
     with plain_failures():
         days = days_to_refresh(connections)
@@ -90,8 +90,8 @@ def new_posts(
 ) -> dg.SensorResult | dg.SkipReason:
     """Refresh ahead of the hour: after edits and deletes, many new posts, or for new terms.
 
-    While `react` runs it finds nothing to do: what came just now is left to it. Also when what
-    counts hold was not recorded. A sensor, because the outbox of posts is in no
+    It also runs when changes of counts were not recorded. While `react` runs, the sensor finds
+    nothing to do: recent changes are left to it. A sensor, because the outbox of posts is in no
     event that an automation condition could see.
     """
     with plain_failures():

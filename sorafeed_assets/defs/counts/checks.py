@@ -17,13 +17,13 @@ _OLDEST_HOURS: Final = 3
 
 
 def _seed() -> int:
-    """Another sample each hour, the same within it."""
+    """The seed of the sample: another one each hour."""
     return int(datetime.now(UTC).timestamp() // 3600)
 
 
 def _counts_equal_recount(connections: Connections) -> dg.AssetCheckResult:
     samples = sample_recount(connections.engine, seed=_seed(), size=_SAMPLE)
-    behind = ["the view is not what the daily counts add up to"]
+    behind = ["the view does not equal the sums of the daily counts"]
     return check_result(
         [
             *(behind if totals_are_behind(connections.engine) else []),
@@ -69,21 +69,21 @@ CHECKS: Final = (
     Check(
         "video_counts_by_search",
         "counts_equal_recount",
-        "A direct ILIKE recount of a rotating sample gives the stored totals.",
+        "A direct ILIKE recount of a rotating sample equals the stored totals.",
         _counts_equal_recount,
         blocking=True,
     ),
     Check(
         "video_counts_by_search",
         "wide_and_tall_within_mixed",
-        "A term's wide and tall posts are never more than all its posts.",
+        "A term's wide and tall posts together never exceed all its posts.",
         _shapes_within_all,
         blocking=True,
     ),
     Check(
         "video_counts_by_search",
         "counts_are_fresh",
-        "No change of the catalogue has waited for hours, and no term is without its count.",
+        "No change of the catalogue has waited for hours, and no term lacks its count.",
         _counts_are_fresh,
     ),
     Check(

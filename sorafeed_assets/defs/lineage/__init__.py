@@ -1,1 +1,1 @@
-"""Whether what Dagster has recorded is what is stored, for every asset; and failed runs."""
+"""Whether Dagster's records equal the stored state, for every asset; and failed runs."""

@@ -1,6 +1,6 @@
-"""`lineage_is_true`: what Dagster has recorded of an asset is what is stored, a check of each.
+"""`lineage_is_true`: a check of each asset that Dagster has recorded what is stored.
 
-It looks at the partitions of its run, and in a run without partitions at all of them.
+It covers the partitions of its run, and all of them in a run without partitions.
 """
 
 import dagster as dg
@@ -23,8 +23,8 @@ def _build(asset: RecordedAsset) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset.name,
         name=NAME,
-        description="Each partition was last recorded with the data version that it has, or a"
-        " record of it waits.",
+        description="Each partition's last recorded data version is the stored one, or a"
+        " record of it is waiting.",
     )
     def run_check(
         context: dg.AssetCheckExecutionContext, connections: dg.ResourceParam[Connections]

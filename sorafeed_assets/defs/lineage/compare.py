@@ -1,4 +1,4 @@
-"""What is stored, compared with what Dagster has recorded, for every asset and partition."""
+"""Comparing the stored state with Dagster's records, for every asset and partition."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.lineage import Only, StoredLineage, read_stored
 from sorafeed_assets.storage.lineage_records import NOTHING
 
-# Between reading one side and the other a change may be recorded: a difference has to last.
+# A change may be recorded between the two reads, so a difference counts only if it lasts.
 _LOOKS: Final = 4
 _PAUSE_SECONDS: Final = 0.5
 
@@ -23,7 +23,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """How many partitions are recorded as they are stored, wait for it, and differ."""
+    """How many partitions are recorded as stored, how many wait, and which differ."""
 
     recorded: int
     waiting: int
@@ -45,9 +45,9 @@ def read_lineage(
     assets: Sequence[RecordedAsset],
     partitions: Collection[str] | None = None,
 ) -> Lineage:
-    """Compare all partitions of ``assets``; those that differ are looked at again.
+    """Compare all partitions of ``assets``; those that differ are compared again.
 
-    With ``partitions`` only these, of a single asset.
+    With ``partitions``, compares only these, of a single asset.
     """
     lasting: dict[Key, str] | None = None
     for look in range(_LOOKS):
@@ -102,5 +102,5 @@ def _look(
 
 
 def _is_equal(stored: StoredLineage, asset: str, partition: str, latest: str | None) -> bool:
-    # What holds nothing and was never recorded is as it should be.
+    # A partition that holds nothing and was never recorded does not differ.
     return stored.allows(asset, partition, NOTHING if latest is None else latest)

@@ -1,4 +1,4 @@
-"""What belongs to no single group: a lineage check of every asset, and the failed runs."""
+"""Definitions of no single group: a lineage check of every asset, and the failed runs."""
 
 import dagster as dg
 
@@ -8,6 +8,6 @@ from sorafeed_assets.defs.recording import recorded_assets
 
 
 def build_over(definitions: dg.Definitions) -> dg.Definitions:
-    """What is added to the graph of all groups."""
+    """The checks and sensors that are added to the graph of all groups."""
     assets = recorded_assets(definitions.resolve_asset_graph())
     return dg.Definitions(asset_checks=build_lineage_checks(assets), sensors=[failed_runs])

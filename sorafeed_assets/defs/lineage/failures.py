@@ -4,7 +4,7 @@ import dagster as dg
 
 
 def first_line(message: str) -> str:
-    """The first line of an error's text, which may have none."""
+    """The first line of an error's text; '' when it is empty."""
     return next(iter(message.strip().splitlines()), "unknown")
 
 
@@ -18,7 +18,7 @@ def failure_sentence(job: str, run_id: str, step_errors: list[tuple[str, str]]) 
     name="failed_runs", default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
-    """Log each failed run in a sentence. To send messages, add the sending here."""
+    """Log each failed run in a sentence. Add notifications, such as e-mail, here."""
     errors = []
     for event in context.get_step_failure_events():
         failure = event.step_failure_data

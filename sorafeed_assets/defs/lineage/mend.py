@@ -1,7 +1,7 @@
-"""Mending lineage: what is stored but not recorded, and what Dagster has lost.
+"""Repairing lineage: what is stored but not recorded, and records that Dagster has lost.
 
-A kill between a write to Redis and its record, rows deleted by hand, a Dagster database that was
-replaced: each leaves a difference that no later change would remove.
+A kill between a write to Redis and its record, rows deleted by hand, and a replaced Dagster
+database each leave a difference that no later change would remove.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ Heads = Mapping[str, Mapping[str, str]]
 def mend(
     connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
 ) -> set[str]:
-    """Record what is stored but not recorded; the assets of which something was missing."""
+    """Record what is stored but not recorded; returns the assets that lacked a record."""
     follow_displays(connections, instance)
     _record_empty_days(connections, instance, assets)
     before = _heads(connections)
@@ -45,9 +45,9 @@ def mend(
             partition
             for partition, version in versions.items()
             if known.get(asset, {}).get(partition, NOTHING) != version
-            # What was recorded meanwhile is newer than what was read.
+            # Records made meanwhile are newer than what was read.
             and known.get(asset, {}).get(partition) == before.get(asset, {}).get(partition)
-            # A record that waits may be of a version that is gone by now.
+            # A waiting record may name a version that has since been replaced.
             and not (asset in PER_DISPLAY and partition in stored.unsettled)
             and not stored.allows(asset, partition, known.get(asset, {}).get(partition, NOTHING))
         ]
@@ -85,7 +85,7 @@ def _old_snapshots(stored: StoredLineage) -> set[str]:
 def _record_empty_days(
     connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
 ) -> None:
-    """A day without posts holds nothing, and is not missing."""
+    """Record days without posts as empty, so that they do not look like missing work."""
     changes = [
         Change(asset.name, day, NOTHING)
         for asset in assets
@@ -99,7 +99,7 @@ def _record_empty_days(
 def _repeat_lost(
     connections: Connections, instance: dg.DagsterInstance, asset: RecordedAsset
 ) -> bool:
-    """Have recorded again what Dagster has another version of than was given to it."""
+    """Repeat the records of partitions for which Dagster has another version than it was given."""
     keys = asset.partition_keys(instance)
     with connections.engine.connect() as connection:
         known = heads(connection, asset.name).get(asset.name, {})

@@ -1,1 +1,1 @@
-"""What each display is told to play: playlists written outside, and which one is active."""
+"""Playlists of each display, written outside Dagster, and which one is active."""

@@ -1,4 +1,4 @@
-"""`playlists`, observed per display, and `active_playlists`, where activation is done."""
+"""`playlists`, observed per display, and `active_playlists`, which activates."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ from sorafeed_assets.storage.postgres import tables
 def observe_playlists(
     context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
 ) -> Iterator[dg.ObserveResult]:
-    """Record the playlist version of the displays that are asked for, as it was last settled."""
+    """Record the last settled playlist version of the requested displays."""
     asset = RecordedAsset("playlists", is_observed=True, partitions=DISPLAYS)
     with plain_failures():
         record_partitions(context, connections, asset, context.partition_keys, every=True)

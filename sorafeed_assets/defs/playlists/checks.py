@@ -16,7 +16,7 @@ CHECKS: Final = (
     DisplayCheck(
         "active_playlists",
         "one_active_playlist",
-        "A display with playlists has exactly one active, and no newer one waits.",
+        "A display with playlists has exactly one active, and no newer one waits for activation.",
         _one_active_playlist,
     ),
 )

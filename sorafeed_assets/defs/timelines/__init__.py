@@ -1,1 +1,1 @@
-"""What plays next on each display: plans stored, queues published, rebuilt when inputs change."""
+"""What plays next on each display: stored plans and published queues."""

@@ -1,4 +1,4 @@
-"""`display_timelines`: the plan of a display stored, its queue published."""
+"""`display_timelines`: the stored plan and the published queue of each display."""
 
 from collections.abc import Iterator, Mapping
 
@@ -44,7 +44,7 @@ def display_timelines(
         result = list(record_step(context, connections, planned, every=every))
     if failed:
         context.log.error(failure_text(failed))
-        # Alone, or asked for by a person, it fails; among others it must not stop their caches.
+        # A single display, or a run by hand, fails; in a batch it must not stop the other caches.
         if every or not planned:
             raise dg.Failure(failure_text(failed), allow_retries=False)
     yield from result

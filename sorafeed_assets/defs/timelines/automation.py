@@ -1,4 +1,4 @@
-"""When displays are settled by Dagster: the net under `sorafeed react`.
+"""When displays are settled by Dagster: the fallback for `sorafeed react`.
 
 While `react` runs, these sensors find nothing to do. Without it they do the same work, slower.
 """
@@ -34,7 +34,7 @@ ASSETS: Final = ("active_playlists", "display_timelines", "timeline_cache")
 _OBSERVED: Final = "playlists"
 # A queue may run low again and again for the same reason.
 _AGAIN: Final = timedelta(minutes=1)
-# What `react` would have done by now.
+# A running `react` would have settled these displays by then.
 _LATE: Final = timedelta(seconds=5)
 
 
@@ -42,12 +42,12 @@ def build_rebuild_displays() -> AssetJob:
     """The job that activates, plans, publishes and caches displays."""
     return dg.define_asset_job(
         JOB_NAME,
-        # What is only observed is no step of the job; its checks are. The admin snapshot is of all
-        # displays: it has a condition of its own, and no run of one display pays for it.
+        # Observed assets are not steps of the job; their checks are. The admin snapshot covers all
+        # displays: it has a condition of its own, so that a run of one display does not write it.
         selection=dg.AssetSelection.assets(*ASSETS)
         | dg.AssetSelection.checks_for_assets(_OBSERVED),
-        description="Activate, plan, publish and cache displays: those of the config, or all of"
-        " the run's partitions; then check these.",
+        description="Activate, plan, publish and cache displays: those in the config, or all of"
+        " the run's partitions; then check them.",
         tags=PLAYLIST_PRIORITY,
     )
 
@@ -72,8 +72,8 @@ def build_check_displays() -> AssetJob:
 def hourly_checks(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Check the whole wall.
 
-    A run of displays checks those displays, and what `sorafeed react` settles is checked by no
-    run: this finds what both miss. Every hour, because a screen should not be wrong for longer,
+    A run of displays checks those displays, and no run checks what `sorafeed react`
+    settles. Every hour, because a screen should not be wrong for longer,
     and half an hour away from `hourly_counts`, because both read much of PostgreSQL.
     """
     return dg.RunRequest()
@@ -88,10 +88,10 @@ def hourly_checks(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 def unsettled_sensor(
     context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Settle displays that wait for it, play another version, run low, or are not recorded.
+    """Settle displays that wait, play an old version, run low, or are not recorded.
 
     It also adds and removes partitions with the displays; a deleted one keeps its partition until
-    it is settled. A sensor, because what it looks at (an outbox, queues) is in no event that an
+    it is settled. A sensor, because its inputs (an outbox, queues) are in no event that an
     automation condition could see.
     """
     with plain_failures():
@@ -105,7 +105,7 @@ def unsettled_sensor(
         *([DISPLAYS.build_delete_request(list(change.removed))] if change.removed else []),
     ]
     wanted = {name: why for name, why in reasons.items() if name in {*displays, *gone}}
-    # Snapshots live for a time: all are written again before it is over.
+    # Snapshots expire: all are written again before that.
     half_lives = datetime.now(UTC).timestamp() // (connections.settings.cache_ttl_seconds / 2)
     is_refresh = bool(displays) and context.cursor != str(half_lives)
     if is_refresh:
@@ -121,13 +121,13 @@ def unsettled_sensor(
 
 
 def _reasons(connections: Connections) -> Mapping[str, str]:
-    """Display → why it is not settled; the reason tells one state from another."""
+    """Display → why it is not settled; each state has a different reason."""
     engine = connections.engine
     return {
         **dict.fromkeys(unrecorded_displays(engine, older_than=_LATE), "not recorded"),
         **uncached_displays(engine),
         **dict.fromkeys(low_displays(engine, low=connections.settings.low_queue), "low"),
         **waiting_displays(engine, older_than=_LATE),
-        # Last, because it stays the same for a display that cannot be planned.
+        # Last, because this reason stays the same for a display that cannot be planned.
         **stale_displays(engine),
     }

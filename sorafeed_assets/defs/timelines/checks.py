@@ -36,13 +36,13 @@ CHECKS: Final = (
     DisplayCheck(
         "display_timelines",
         "queue_within_window",
-        "A queue holds at most the window, contiguous from its head, all of the active build.",
+        "A queue has at most the window's rows, contiguous from the head, all of the active build.",
         _queue_within_window,
     ),
     DisplayCheck(
         "display_timelines",
         "plan_follows_playlist",
-        "Block sizes and formats are as asked, and nothing repeats while there was a choice.",
+        "Block sizes and formats are as requested, and no video repeats while others matched.",
         _plan_follows_playlist,
     ),
     DisplayCheck(

@@ -1,7 +1,7 @@
 """Finding many words in many texts in one pass, as machine code.
 
-Aho and Corasick, "Efficient string matching" (1975). The algorithm is here, and not a library's,
-because a library gives a Python object per hit, which costs ten times the search itself.
+Aho and Corasick, "Efficient string matching" (1975). It is implemented here instead of by a
+library, which returns a Python object per hit: that costs ten times the search itself.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ Rows = NDArray[np.int64]
 
 
 class Automaton(NamedTuple):
-    """The words as one machine, in flat arrays.
+    """The words as one automaton, in flat arrays.
 
     Attributes:
         columns: byte → its column in ``table``; bytes that are in no word share column 0.
-        table: a row per state. Where a byte leads is kept as twice the place where the next
-            state's row begins, plus one where a word ends there: a step is then one addition.
-            Behind the columns of bytes come the word that is all of this state, plus one or 0,
-            and the place of the longest shorter state that is a word, or 0.
-        word_column: where in a row the word is.
+        table: a row per state. A byte's transition is stored as twice the offset of the next
+            state's row, plus one if a word ends there: a step is then one addition.
+            After the byte columns come the word that equals this state, plus one, or 0,
+            and the offset of the longest shorter state that is a word, or 0.
+        word_column: the column of the word in a row.
         words: how many there are.
     """
 
@@ -36,7 +36,7 @@ class Automaton(NamedTuple):
 
 
 class Grouped(NamedTuple):
-    """Lists of numbers, one behind the other: list ``i`` is ``values[begins[i]:begins[i + 1]]``."""
+    """Concatenated lists of numbers: list ``i`` is ``values[begins[i]:begins[i + 1]]``."""
 
     begins: Rows
     values: Rows
@@ -51,10 +51,10 @@ def grouped(lists: Sequence[Sequence[int]]) -> Grouped:
 
 
 def build_automaton(words: Sequence[bytes]) -> Automaton:
-    """The machine of these words; none of them is empty, no two are equal.
+    """Build the automaton of these words, which must be non-empty and distinct.
 
     Raises:
-        InvalidInputError: they are too many for one machine: some ten megabytes of words.
+        InvalidInputError: too many words for one automaton: some ten megabytes.
     """
     columns = np.zeros(256, dtype=np.uint8)
     # UTF-8 never uses some bytes, so the columns do not run out.
@@ -63,7 +63,7 @@ def build_automaton(words: Sequence[bytes]) -> Automaton:
     children, word_at = _trie(words)
     width = len(used) + 3
     if 2 * width * len(children) >= 2**32:
-        raise InvalidInputError("terms", "are too many to look for at once; track fewer")
+        raise InvalidInputError("terms", "are too many to search for at once; track fewer")
     following = np.zeros((len(children), len(used) + 1), dtype=np.int64)
     fallback = np.zeros(len(children), dtype=np.int64)
     shorter = np.zeros(len(children), dtype=np.int64)
@@ -80,9 +80,9 @@ def build_automaton(words: Sequence[bytes]) -> Automaton:
 
 
 def _trie(words: Sequence[bytes]) -> tuple[list[dict[int, int]], Rows]:
-    """Per state its children by byte, and the number of the word that it is, from 1, or 0.
+    """Per state its children by byte, and the number (from 1) of the word it equals, or 0.
 
-    The states nearest to the root come first: they are the busiest, and lie together in memory.
+    The states nearest to the root come first: they are visited most, and are adjacent in memory.
     """
     children: list[dict[int, int]] = [{}]
     at = np.zeros(len(words), dtype=np.int64)
@@ -103,7 +103,7 @@ def _trie(words: Sequence[bytes]) -> tuple[list[dict[int, int]], Rows]:
 def _words_of(
     automaton: Automaton, text: NDArray[np.uint8], row: int, seen: Rows, hits: Rows
 ) -> int:
-    """Put the words of a text into ``hits``, each once; how many they are."""
+    """Write the words of a text to ``hits``, each once; returns how many."""
     columns, table, word_column, _ = automaton
     found = 0
     state = np.uint32(0)
@@ -126,7 +126,7 @@ def _words_of(
 
 @compiled
 def _has_any(words_of: Grouped, query: int, row: int, seen: Rows) -> bool:
-    """Whether the text has one of a query's words."""
+    """Whether the text contains one of a query's words."""
     for at in range(words_of.begins[query], words_of.begins[query + 1]):
         if seen[words_of.values[at]] == row:
             return True
@@ -148,14 +148,14 @@ def find(
         automaton: the phrases and the exclusions of all queries.
         queries_of: word → the queries whose phrase it is.
         exclusions_of: query → the words that must not be in the text.
-        cells: bytes that have the texts somewhere, and anything between.
+        cells: bytes that contain the texts, and any bytes between them.
         starts: where each text begins in ``cells``.
         ends: where each text ends.
     """
     queries = np.empty(1024, dtype=np.int64)
     rows = np.empty(1024, dtype=np.int64)
     size = 0
-    # A word counts once a text: here is the last text that had it.
+    # A word counts once per text: this is the last text that contained it.
     seen = np.full(automaton.words, -1, dtype=np.int64)
     hits = np.empty(automaton.words, dtype=np.int64)
     for row in range(len(starts)):

@@ -10,12 +10,12 @@ _Result = TypeVar("_Result")
 
 
 def compiled(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Compiled at its first call, and kept for other processes where a folder can be written.
+    """Compile a function at its first call, and cache it for other processes if possible.
 
-    Other threads go on while it runs.
+    The function runs without the GIL.
     """
     try:
         made = njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither beside the module nor in the user's cache
+    except RuntimeError:  # no folder is writable: beside the module, or the user's cache
         made = njit(nogil=True)(function)
     return cast("Callable[_Parameters, _Result]", made)

@@ -71,7 +71,7 @@ def parse_query(raw: str, field: str = "search_term") -> SearchQuery:
 
     Raises:
         InvalidInputError: naming ``field``, when the query is empty, has only exclusions, has a
-            dash without a word, is longer than 200 characters, or has a NUL.
+            dash without a word, is over 200 characters long, or contains a NUL.
     """
     if "\x00" in raw:
         raise InvalidInputError(field, "has a NUL character; remove it")

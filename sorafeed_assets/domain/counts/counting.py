@@ -28,10 +28,10 @@ class TermMatcher:
         )
 
     def match(self, chunk: bytes, starts: Rows, ends: Rows) -> tuple[Rows, Rows]:
-        """Which rows of a chunk match: (indexes of queries, row numbers), in parallel.
+        """Which rows of a chunk match, as parallel arrays: (indexes of queries, row numbers).
 
         ``starts`` and ``ends`` bound each row's text in ``chunk``, in bytes; what lies between
-        texts is skipped. A pair comes once; rows ascend.
+        texts is skipped. A pair occurs once; rows ascend.
         """
         cells = np.frombuffer(chunk, dtype=np.uint8)
         return find(self._automaton, self._queries_of, self._exclusions_of, cells, starts, ends)
@@ -40,7 +40,7 @@ class TermMatcher:
 def join_texts(texts: Sequence[str]) -> tuple[bytes, Rows, Rows]:
     """Texts as `TermMatcher.match` takes them."""
     encoded = [text.encode() for text in texts]
-    # A line feed is in no phrase, so a match cannot reach from one text into the next.
+    # A phrase never contains a line feed, so a match cannot span two texts.
     lengths = np.array([len(text) for text in encoded], dtype=np.int64)
     ends = np.cumsum(lengths + 1) - 1
     return b"\n".join(encoded), ends - lengths, ends

@@ -17,7 +17,7 @@ NEWEST: Final = "newest"
 RANDOM: Final = "random"
 POOLS: Final = (NEWEST, RANDOM)
 
-# Sorting what was gathered is worth it from this many posts on.
+# From this many gathered posts on, sorting and cutting them pays off.
 _MANY: Final = 200_000
 _NO_LIMIT: Final = np.iinfo(np.int64).max
 
@@ -34,9 +34,9 @@ class Candidate(NamedTuple):
 
 
 class PoolDigest(NamedTuple):
-    """What tells a pool's posts from others, in any order of the posts.
+    """A digest of a pool's posts, independent of their order.
 
-    How many they are, and the XOR of their hashes, of their times, and of both multiplied.
+    It has their number, and the XOR of their hashes, of their times, and of both multiplied.
     """
 
     posts: int
@@ -45,12 +45,12 @@ class PoolDigest(NamedTuple):
     products: int
 
 
-# The bits of each that are multiplied, so that the product fits 64 bits; as in storage.
+# The low bits that are multiplied, so that the product fits 64 bits; the same in storage.
 LOW_BITS: Final = 2**31 - 1
 
 
 class _Posts(NamedTuple):
-    """Parallel arrays: which of the pools, the place in its order, and the post."""
+    """Parallel arrays: the pool's number, the place in its order, and the post."""
 
     keys: Rows
     order: Rows
@@ -63,7 +63,7 @@ class _Posts(NamedTuple):
 
 
 class _Gathered:
-    """The best posts so far of all pools of one order; ``limits`` is what a new one must reach."""
+    """The best posts so far of all pools of one order; a new one must reach ``limits``."""
 
     def __init__(self, pools: int, size: int, limits: Rows | None = None) -> None:
         self._size = size
@@ -79,7 +79,7 @@ class _Gathered:
             self.best()
 
     def best(self) -> _Posts | None:
-        """The first K of each pool, and all that tie with the last of them."""
+        """The first K of each pool, and all posts that tie with the last of them."""
         if not self._parts:
             return None
         if not self._pending:
@@ -99,12 +99,12 @@ class _Gathered:
 
 
 class PoolGatherer:
-    """Keeps, per term, shape and pool, a superset of the first K: all that tie are kept too.
+    """Keeps, per term, shape and pool, the first K posts, and all that tie with the last.
 
     Args:
         terms: the terms by the numbers that `add` is given.
         size: K.
-        bounds: (term, shape, pool) → the last order value that is of any use, where there is one:
+        bounds: (term, shape, pool) → the last order value that can enter the pool, if any:
             microseconds for ``newest``, the hash for ``random``.
     """
 
@@ -134,7 +134,7 @@ class PoolGatherer:
         hashes: Rows,
         ids: Callable[[int], str],
     ) -> None:
-        """Offer (number of a term, row) pairs; ``ids`` and the arrays are read at a row."""
+        """Offer (number of a term, row) pairs; a row indexes ``ids`` and the arrays."""
         for pool, order in ((NEWEST, -posted_at), (RANDOM, hashes)):
             gathered = self._gathered[pool]
             good = _reaching(numbers, rows, shapes, order, gathered.limits, len(SHAPES))
@@ -147,7 +147,7 @@ class PoolGatherer:
             gathered.add(_Posts(keys, order[kept], names, posted_at[kept], hashes[kept]))
 
     def digests(self) -> dict[PoolName, PoolDigest]:
-        """The digest of everything gathered, per pool; where posts tie, of more than K."""
+        """The digest of everything gathered, per pool; more than K posts where posts tie."""
         found: dict[PoolName, PoolDigest] = {}
         for pool, gathered in self._gathered.items():
             posts = gathered.best()
@@ -173,7 +173,7 @@ class PoolGatherer:
         ]
 
     def candidates(self, but: Container[PoolName] = ()) -> Iterator[Candidate]:
-        """Everything gathered, but not of some pools; some of it may be beyond the first K."""
+        """Everything gathered, except the pools ``but``; may include posts beyond the first K."""
         for pool, gathered in self._gathered.items():
             posts = gathered.best()
             if posts is None:
@@ -195,7 +195,7 @@ class PoolGatherer:
 def _reaching(
     numbers: Rows, rows: Rows, shapes: Rows, order: Rows, limits: Rows, kinds: int
 ) -> Rows:
-    """Which of the (number of a term, row) pairs come before the limit of their pool."""
+    """Which of the (number of a term, row) pairs are within the limit of their pool."""
     good = np.empty(len(rows), dtype=np.int64)
     size = 0
     for pair in range(len(rows)):

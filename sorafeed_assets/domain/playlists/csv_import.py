@@ -1,4 +1,4 @@
-"""Playlists as CSV files: what a person exports from a spreadsheet, checked line by line."""
+"""Playlists as CSV files, as exported from a spreadsheet, checked line by line."""
 
 import csv
 import io
@@ -16,8 +16,8 @@ _COLUMNS: Final = (*_REQUIRED, "fetch_mode", "format")
 def parse_playlist_csv(text: str) -> tuple[BlockDraft, ...]:
     """The blocks of a CSV file with the columns search_term, video_count, fetch_mode, format.
 
-    The first line names the columns, in any order; the last two are optional, and an empty cell
-    of theirs means the default. A byte order mark and blank lines are ignored.
+    The first line names the columns, in any order; fetch_mode and format are optional, and an empty
+    cell means the default. A byte order mark and blank lines are ignored.
 
     Raises:
         InvalidInputError: naming the line, and the field where there is one: ``line 3, format``.
@@ -40,14 +40,14 @@ def parse_playlist_csv(text: str) -> tuple[BlockDraft, ...]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that say something, each with the number of the line it begins on."""
+    """The records that are not blank, each with the number of the line it begins on."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         line = reader.line_num + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise InvalidInputError(f"line {line}", f"is no CSV: {error}") from error
+            raise InvalidInputError(f"line {line}", f"is not valid CSV: {error}") from error
         if cells is None:
             return
         if any(cell.strip() for cell in cells):

@@ -43,7 +43,7 @@ class Block:
 
     @property
     def query(self) -> SearchQuery:
-        """The parsed search term; raises InvalidInputError where rows were written by hand."""
+        """The parsed search term; raises InvalidInputError if plain SQL stored an invalid one."""
         return parse_query(self.search_term, f"blocks[{self.block_order}].search_term")
 
 
@@ -77,7 +77,7 @@ def draft_block(
     fetch_mode: str = FetchMode.RANDOM,
     format_: str = Format.MIXED,
 ) -> BlockDraft:
-    """Check the fields of one asked-for block.
+    """Check the fields of one requested block.
 
     Raises:
         InvalidInputError: naming the field, as ``blocks[index].field``.
@@ -94,7 +94,7 @@ def draft_block(
 
 
 def _video_count(value: object, field: str) -> int:
-    # int() alone would also take True, 2.5, "1_0" and digits of other scripts.
+    # int() alone would also accept True, 2.5, "1_0" and digits of other scripts.
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
         count = int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -107,7 +107,7 @@ def _video_count(value: object, field: str) -> int:
 
 
 def check_name(name: str, field: str = "name") -> str:
-    """The name of a display or playlist, trimmed.
+    """Check and trim the name of a display or playlist.
 
     Raises:
         InvalidInputError: naming ``field``, when it is blank, too long or not storable.
@@ -124,7 +124,7 @@ def check_name(name: str, field: str = "name") -> str:
 
 
 def check_display_code(code: str, field: str = "display_id") -> str:
-    """The code of a display, as it is.
+    """Check the code of a display.
 
     Raises:
         InvalidInputError: naming ``field``, unless it is 6 characters from A-Z and 0-9.
@@ -143,7 +143,7 @@ def _choice(kind: type[_Choice], value: str, field: str) -> _Choice:
 
 
 def check_playlist(playlist: Playlist) -> None:
-    """Refuse a stored playlist that cannot be planned (rows can be written by plain SQL).
+    """Refuse a stored playlist that cannot be planned (plain SQL can write one).
 
     Raises:
         InvalidInputError: naming the field.

@@ -1,4 +1,4 @@
 """Timelines: planning a loop, shuffling, auditing a plan, and a plan as it is stored.
 
-Which candidates and plays a plan gets belongs to `services.timelines`.
+Reading the candidates and plays for a plan belongs to `services.timelines`.
 """

@@ -1,4 +1,4 @@
-"""The audit of a schedule: the rules of a plan, checked apart from the code that plans."""
+"""The audit of a schedule: the rules of a plan, checked independently of the code that plans."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from sorafeed_assets.domain.playlists.playlist import Block
 from sorafeed_assets.domain.timelines.plan import LoopInputs, LoopPlan, Schedule, Tier
 from sorafeed_assets.domain.timelines.record import PlanInputs
 
-STAYS: Final = "; the display stays on its last good build, repopulate it again"
-"""What follows from a broken rule."""
+STAYS: Final = "; the display stays on its last good build; repopulate it"
+"""The consequence of a broken rule, appended to each error."""
 
 
 def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
-    """Hold a schedule against the rules and its inputs.
+    """Check a schedule against the rules and its inputs.
 
     Raises:
         PlanAuditError: naming the loop, the position or block, and the broken rule.
@@ -30,7 +30,7 @@ def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
         _audit_tiers(plan, source)
     for one, other in pairwise(schedule.loops):
         if other.loop != one.loop + 1:
-            _refuse(other, f"follows loop {one.loop}")
+            _refuse(other, f"does not follow loop {one.loop}")
 
 
 def _refuse(plan: LoopPlan, problem: str) -> NoReturn:
@@ -44,14 +44,14 @@ def _audit_places(plan: LoopPlan, blocks: Sequence[Block]) -> None:
     current = 0
     for position, pick in enumerate(plan.picks):
         if pick.position != position:
-            _refuse(plan, f"has position {pick.position} where {position} belongs")
+            _refuse(plan, f"has position {pick.position} where {position} is expected")
         if pick.tier is Tier.KEPT:
             continue
         index = order.get(pick.block_id)
         if index is None:
             _refuse(plan, f"position {position} is of block {pick.block_id}, not of the playlist")
         if index < current:
-            _refuse(plan, f"position {position} is of block {pick.block_id}, which was over")
+            _refuse(plan, f"position {position} is of block {pick.block_id}, which already ended")
         if pick.block_position != placed[index]:
             _refuse(plan, f"position {position} is out of order in block {pick.block_id}")
         placed[index] += 1
@@ -67,20 +67,20 @@ def _audit_counts(plan: LoopPlan, blocks: Sequence[Block]) -> None:
 
 
 def _audit_tiers(plan: LoopPlan, source: LoopInputs) -> None:
-    """A pick is a match, and no video comes again while an unused one was there."""
+    """Each pick is a match, and no video repeats while an unused match is left."""
     matches = {block: list(found.ids) for block, found in source.candidates.items()}
     known = {block: set(ids) for block, ids in matches.items()}
     used = {pick.post_id for pick in source.kept}
     for pick in plan.picks[len(source.kept) :]:
         at = f"position {pick.position}"
         if pick.post_id not in known.get(pick.block_id, ()):
-            _refuse(plan, f"{at} plays {pick.post_id}, no match of block {pick.block_id}")
+            _refuse(plan, f"{at} plays {pick.post_id}, which does not match block {pick.block_id}")
         if pick.tier is Tier.NEW:
             if pick.post_id in used or pick.post_id in source.plays:
                 _refuse(plan, f"{at} calls {pick.post_id} new, but it was played or planned")
         else:
             if not source.candidates[pick.block_id].complete:
-                _refuse(plan, f"{at} comes again before all matches were read")
+                _refuse(plan, f"{at} repeats a video before all matches were read")
             _audit_again(plan, pick.position, used, matches[pick.block_id], source)
         used.add(pick.post_id)
 
@@ -92,7 +92,7 @@ def _audit_again(
     unused = [post for post in matches if post not in used]
     unplayed = [post for post in unused if post not in source.plays]
     if unplayed:
-        _refuse(plan, f"position {position} comes again while {unplayed[0]} was never played")
+        _refuse(plan, f"position {position} repeats a video while {unplayed[0]} was never played")
     if pick.tier is Tier.REPLAY:
         longest_ago = min((source.plays[post] for post in unused), default=None)
         if pick.post_id not in unused or source.plays[pick.post_id] != longest_ago:
@@ -102,4 +102,4 @@ def _audit_again(
         if unused or pick.post_id != min(matches, key=lambda post: last[post]):
             _refuse(plan, f"position {position} repeats a video that is not the furthest back")
     else:
-        _refuse(plan, f"position {position} is kept, but was not playing")
+        _refuse(plan, f"position {position} is kept, but its video was not playing")

@@ -14,11 +14,11 @@ class Tier(StrEnum):
     NEW = "new"
     """Not played since the display's dedup_since."""
     REPLAY = "replay"
-    """Every match was played; this one least recently."""
+    """Every match was played; this one the least recently."""
     REPEAT = "repeat"
-    """The block wants more than exist; this one is furthest back in the plan."""
+    """The block wants more videos than match; this one is furthest back in the plan."""
     KEPT = "kept"
-    """It was playing when an edit took its place away."""
+    """It was playing when an edit removed its position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class LoopPlan:
-    """The full order of one loop, and the blocks that had no match to fill it with."""
+    """The full order of one loop, and its blocks without any match."""
 
     loop: int
     picks: tuple[Pick, ...]
@@ -43,16 +43,16 @@ class LoopPlan:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The current loop, and the next ones as far as the window reaches past its end."""
+    """The current loop, and the next ones that the window reaches into."""
 
     loops: tuple[LoopPlan, ...]
 
     def since(self, loop: int) -> "Schedule":
-        """Without the loops before ``loop``."""
+        """The schedule without the loops before ``loop``."""
         return Schedule(tuple(plan for plan in self.loops if plan.loop >= loop))
 
     def ahead(self, loop: int, position: int) -> list[tuple[int, Pick]]:
-        """Every (loop, pick) from that position on."""
+        """Every (loop, pick) from a position on."""
         return [
             (plan.loop, pick)
             for plan in self.loops
@@ -63,7 +63,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A block's matches in play order; not ``complete`` when more of them were not read."""
+    """A block's matches in play order; ``complete`` when all of them were read."""
 
     ids: Iterable[str]
     complete: bool
@@ -71,7 +71,7 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class LoopInputs:
-    """What a loop was planned from: only the candidates and plays that the planning looked at."""
+    """The inputs of a loop: only the candidates and plays that planning examined."""
 
     loop: int
     kept: tuple[Pick, ...]
@@ -81,7 +81,7 @@ class LoopInputs:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """A loop's plan; not to be used while blocks are ``wanting``: read more for them first."""
+    """A loop's plan; while blocks are ``wanting``, the caller must read more for them."""
 
     plan: LoopPlan
     wanting: frozenset[UUID]
@@ -90,7 +90,7 @@ class PlanResult:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where planning begins: the loop, the head's position in it, and the picks that stay."""
+    """The start of planning: the loop, the head's position in it, and the picks that stay."""
 
     loop: int = 0
     position: int = 0
@@ -99,10 +99,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleResult:
-    """A schedule, its head, its inputs, and the blocks to read more for before it is used.
+    """A schedule, its head, its inputs, and the blocks that need more candidates first.
 
-    ``looked_at`` are the inputs of every loop that was planned, also of those that are not in
-    the schedule: the plays of any other post make no difference.
+    ``looked_at`` has the inputs of every planned loop, including loops that are not in
+    the schedule: plays of other posts do not affect the result.
     """
 
     schedule: Schedule
@@ -115,7 +115,7 @@ class ScheduleResult:
 
 @dataclass(slots=True)
 class _Filling:
-    """A loop while it is being filled; ``last`` is each post's last position."""
+    """A loop while it is filled; ``last`` has each post's last position."""
 
     plays: Mapping[str, int]
     picks: list[Pick]
@@ -143,7 +143,7 @@ def plan_loop(
         candidates: by block id.
         plays: when each post was last played since dedup_since, as any ascending number.
         loop: which pass through the playlist this is.
-        kept: the first picks of the loop. Blocks before the last of them are over.
+        kept: the first picks of the loop. Blocks before that of the last one are finished.
     """
     order = {block.id: index for index, block in enumerate(blocks)}
     counts = dict.fromkeys(order, 0)
@@ -201,7 +201,7 @@ def _fill_again(filling: _Filling, block: Block, have: int, matches: Sequence[st
         have += 1
     if have == block.video_count:
         return
-    # Each one used goes to the end of the line, so the line itself repeats.
+    # A used video goes to the end of the queue, so the order repeats.
     line = sorted(matches, key=filling.last.__getitem__)
     for turn in range(block.video_count - have):
         filling.add(block, have + turn, line[turn % len(line)], Tier.REPEAT)
@@ -217,16 +217,16 @@ def plan_schedule(
 ) -> ScheduleResult:
     """Plan the loop of ``start``, and the next ones until ``window`` picks lie ahead.
 
-    When nothing of that loop lies ahead, its successor becomes the current one. The remaining
+    When no pick of that loop is ahead, the next loop becomes the current one. The remaining
     picks of a loop count as plays, in their order, for the loops after it.
 
     Args:
         blocks: in block order.
         candidates_for: the candidates of a block in a loop.
-        plays: when posts were last played since dedup_since; at least those looked at.
+        plays: when posts were last played since dedup_since; at least the examined ones.
         latest_play: when any post was last played since dedup_since, 0 for never.
         start: where planning begins.
-        window: how many picks have to lie ahead.
+        window: how many picks have to be ahead.
     """
     looked_at: list[LoopInputs] = []
 
@@ -273,9 +273,9 @@ def keep_played(
     *,
     playing: bool,
 ) -> Start:
-    """What stays of the current loop when the same playlist is planned again.
+    """The picks of the current loop that stay when the same playlist is planned again.
 
-    Everything up to the head stays, and the head too while it is playing, unless a block before
+    All picks before the head stay, and the head too while it is playing, unless a block before
     it changed: then the picks before that block stay, and the playing video follows them.
 
     Args:

@@ -34,7 +34,7 @@ def content_hash(schedule: Schedule, playlist_version: str) -> str:
 
 
 def replan(inputs: PlanInputs) -> str:
-    """The content hash of planning again from stored inputs: equal, or the rules changed."""
+    """The content hash of a new plan from stored inputs; it differs only if the rules changed."""
     plans = [
         plan_loop(inputs.blocks, source.candidates, source.plays, source.loop, source.kept).plan
         for source in inputs.loops
@@ -61,7 +61,7 @@ def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
 
 
 def schedule_from_json(stored: Mapping[str, Any]) -> Schedule:
-    """What `schedule_to_json` wrote."""
+    """Parse the output of `schedule_to_json`."""
     return Schedule(
         tuple(
             LoopPlan(
@@ -105,7 +105,7 @@ def inputs_to_json(inputs: PlanInputs) -> dict[str, Any]:
 
 
 def inputs_from_json(stored: Mapping[str, Any]) -> PlanInputs:
-    """What `inputs_to_json` wrote."""
+    """Parse the output of `inputs_to_json`."""
     return PlanInputs(
         stored["playlist_version"],
         tuple(

@@ -37,9 +37,9 @@ def shuffle_key(display_id: str, block_id: UUID, loop: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Shuffled:
-    """Post ids in random order: page after page, in each by the keyed hash, then by id.
+    """Post ids in random order: by page, within a page by the keyed hash, then by id.
 
-    A page is shuffled when the iteration comes to it. One more post in a page moves only itself.
+    A page is shuffled when the iteration reaches it. A new post in a page moves no other post.
     """
 
     pages: Sequence[Page]
@@ -48,7 +48,7 @@ class Shuffled:
     def __iter__(self) -> Iterator[str]:
         for page in self.pages:
             ids = page.ids
-            # Stable, and of equal hashes the ids ascend: these fall into the order of their ids.
+            # The sort is stable and ids ascend, so posts of equal hash stay ordered by id.
             order = np.argsort(_mixed(page.hashes, self.key), kind="stable")
             yield from map(ids.__getitem__, order.tolist())
 

@@ -1,4 +1,4 @@
-"""What the caches hold, as changes for their lineage, and as Redis has it."""
+"""Lineage changes of the caches, and the data versions that Redis holds."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ _BY_EVENT: Final = "by event"
 
 
 def counts_change(connection: Connection, values: Mapping[str, str]) -> Change:
-    """The totals in Redis, by key."""
+    """The lineage change of the totals in Redis; ``values`` by key."""
     return Change(
         COUNTS,
         WHOLE,
@@ -41,7 +41,7 @@ def counts_version(values: Mapping[str, str]) -> str:
 
 
 def timeline_changes(snapshots: Mapping[str, TimelineSnapshot]) -> list[Change]:
-    """The snapshots of displays that hold another plan than was recorded last."""
+    """The lineage changes of snapshots whose plan differs from the last record."""
     return [
         Change(
             TIMELINES,
@@ -59,7 +59,7 @@ def timeline_changes(snapshots: Mapping[str, TimelineSnapshot]) -> list[Change]:
 
 
 def admin_change(connection: Connection, value: str, snapshot: Mapping[str, Any]) -> Change:
-    """The admin snapshot, as its JSON and as it was made."""
+    """The lineage change of the admin snapshot, given as JSON and as an object."""
     return Change(
         ADMIN,
         WHOLE,
@@ -85,7 +85,7 @@ def cached_totals(redis: Redis) -> dict[str, str]:
 def cached_timelines(redis: Redis, display_ids: Collection[str]) -> dict[str, str]:
     """Display → the data version of the snapshot that Redis holds.
 
-    What Redis has lost, or what another program wrote there, has the version ``none``.
+    A snapshot that Redis has lost, or that another program wrote, has the version ``none``.
     """
     ordered = sorted(display_ids)
     found = read_values(redis, [timeline_key(name) for name in ordered])

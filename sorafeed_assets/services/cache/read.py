@@ -1,4 +1,4 @@
-"""Snapshots read from Redis alone, for pages that are asked for while PostgreSQL is away."""
+"""Snapshots read from Redis alone, for pages while PostgreSQL is unavailable."""
 
 import json
 from typing import Any

@@ -1,7 +1,7 @@
-"""The Redis snapshots: written from Postgres, recorded, and compared with it.
+"""The Redis snapshots: written from Postgres, recorded, and compared with Postgres.
 
-A writer of a key holds its lock in Postgres from before it reads until Redis has the value, so
-that an older snapshot never covers a newer one, and no key waits for another. What Redis holds is
+A writer of a key holds its lock in Postgres from the read until Redis has the value, so
+that an older snapshot never replaces a newer one, and no key waits for another. What Redis holds is
 recorded right after it is written.
 """
 
@@ -65,9 +65,9 @@ class CacheWrite:
 def write_count_cache(
     engine: Engine, redis: Redis, *, ttl: int, prolong: bool = True
 ) -> CacheWrite:
-    """Write every total, over the old ones, and remove those of terms no longer counted.
+    """Replace all totals, and remove those of terms that are no longer counted.
 
-    Also prolongs what did not change to ``ttl`` seconds, unless told not to ``prolong`` it.
+    With ``prolong`` the expiry of unchanged totals is also extended to ``ttl`` seconds.
 
     Raises:
         UnavailableError: Redis does not answer; it then has the old totals.
@@ -93,10 +93,10 @@ def write_timeline_cache(
     ttl: int,
     tags: Collection[str] = (),
 ) -> dict[str, str]:
-    """Write what these displays, or all, play next, and how; per display the data version.
+    """Write what these displays, or all, play next, and their state; the data version of each.
 
-    The version is that of the plan: neither its position in it nor how it is played makes another
-    one. Keys of displays that do not exist are removed. Servers are told of what changed, and of
+    The version is that of the plan: a new position or playback state does not change
+    it. Keys of displays that do not exist are removed. Servers are notified of changes and of
     ``tags``.
 
     Raises:
@@ -115,7 +115,7 @@ def write_timeline_cache(
 
 
 def _all_displays(engine: Engine, redis: Redis) -> set[str]:
-    """The displays that exist, and those that Redis has something of."""
+    """The displays that exist, and those that Redis has keys of."""
     with redis_errors(redis):
         keys = matching_keys(redis, TIMELINE_KEYS) | matching_keys(redis, PLAYBACK_KEYS)
     with engine.connect() as connection:
@@ -136,10 +136,10 @@ def _write_timelines(
     values = {timeline_key(name): canonical_json(each.value) for name, each in found.items()}
     values |= {playback_key(name): state for name, state in states.items()}
     gone = {key(name) for name in display_ids for key in _KEYS_OF_A_DISPLAY} - values.keys()
-    # Of one display the caller knows that it changed: no need to ask Redis what it has.
+    # For one display the caller knows that it changed, so Redis need not be read.
     changed = values.keys() if len(display_ids) == 1 else changed_keys(redis, values)
     tags = {display_tag(key.rpartition(":")[2]) for key in {*changed, *gone}}
-    # Also of a display that is gone, so that a play of it is not written afterwards.
+    # Also for a deleted display, so that a late play of it is not written.
     values |= {version_key(name): str(version) for name in display_ids}
     write_snapshots(redis, values, gone, ttl=ttl, tags={*tags, *more_tags})
     write_changes(connection, timeline_changes(found))
@@ -147,7 +147,7 @@ def _write_timelines(
 
 
 def write_admin_snapshot(engine: Engine, redis: Redis, *, ttl: int) -> str:
-    """Write what the admin page opens with; its data version.
+    """Write the admin snapshot; returns its data version.
 
     Raises:
         UnavailableError: Redis does not answer; it then has the old snapshot.
@@ -163,13 +163,13 @@ def write_admin_snapshot(engine: Engine, redis: Redis, *, ttl: int) -> str:
 
 
 def read_admin_snapshot(engine: Engine) -> dict[str, Any]:
-    """The admin snapshot as Postgres has it now."""
+    """The current admin snapshot, from Postgres."""
     with engine.connect() as connection:
         return admin_snapshot(connection)
 
 
 def check_count_cache(engine: Engine, redis: Redis, *, ttl: int) -> list[str]:
-    """What is wrong with the totals in Redis, one line for each key; empty when all is well.
+    """The problems of the totals in Redis, one line for each key.
 
     Raises:
         UnavailableError: Redis does not answer.
@@ -190,7 +190,7 @@ def check_timeline_cache(
     *,
     ttl: int | None = None,
 ) -> dict[str, list[str]]:
-    """What is wrong with the snapshots of these displays, or of all; a list for each.
+    """The problems of the snapshots of these displays, or of all, by display.
 
     Raises:
         UnavailableError: Redis does not answer.
@@ -216,11 +216,11 @@ def _problem(
         return None if expected is None else f"{key} is missing"
     value, left = found
     if expected is None:
-        return f"{key} is there, but what it is about is not in Postgres"
+        return f"{key} exists, but Postgres has no value for it"
     if value != expected:
         return f"{key} is {value[:80]!r}, Postgres says {expected[:80]!r}"
     if left < 0:
-        return f"{key} has no end of life"
+        return f"{key} does not expire"
     if ttl is not None and left > ttl:
-        return f"{key} lives {left} s more, which is over {ttl} s"
+        return f"{key} expires in {left} s, later than {ttl} s"
     return None

@@ -1,7 +1,7 @@
-"""Count jobs: terms that a caller waits for, by priority, in three attempts.
+"""Count jobs: terms that a caller waits for, by priority, with three attempts each.
 
-A job is a term, and one pass counts all terms that wait as fast as one: jobs are claimed
-together. What follows from a count (caches, displays) is `services.settle`.
+A job is a term. One pass counts many terms as fast as one, so jobs are claimed
+together. Caches and displays are updated by `services.settle`.
 """
 
 from typing import Final
@@ -19,9 +19,9 @@ _LEASE_SECONDS: Final = 900.0
 
 
 def run_count_jobs(engine: Engine, *, pool_size: int) -> int:
-    """Do the most urgent jobs that are due; how many terms were counted.
+    """Run the most urgent due jobs; returns how many terms were counted.
 
-    A failure is recorded with the jobs, which are tried again, three times in all.
+    A failure is recorded with the jobs, which are retried, up to three attempts in all.
     """
     with engine.begin() as connection:
         stored.drop_done(connection)
@@ -29,7 +29,7 @@ def run_count_jobs(engine: Engine, *, pool_size: int) -> int:
     if not terms:
         return 0
     try:
-        # No days are named: new terms are counted over the whole catalogue, and only they.
+        # No days are given: only new terms are counted, over the whole catalogue.
         counted = refresh_days(engine, (), pool_size=pool_size).terms_counted
         refresh_totals(engine)
     except (SorafeedError, SQLAlchemyError, psycopg.Error) as error:

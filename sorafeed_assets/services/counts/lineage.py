@@ -1,7 +1,7 @@
-"""What the counting assets hold, as changes for their lineage: days, totals and pools.
+"""Lineage changes of the counting assets: days, totals and pools.
 
 Each function reads the stored state in the caller's transaction; the data versions are digests
-kept by triggers, so none reads the counts themselves.
+kept by triggers, so that no function reads the counts themselves.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Recording what the counting assets hold, where no change of theirs did."""
+"""Recording the counting assets where a change left no record."""
 
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Engine
@@ -18,7 +18,7 @@ from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
 
 
 def record_counts(engine: Engine) -> bool:
-    """Record terms, posts, counts, totals and pools as they are; False while a count runs."""
+    """Record the current terms, posts, counts, totals and pools; False while a count runs."""
     try:
         with engine.begin() as connection:
             hold_asset(connection, TERMS)

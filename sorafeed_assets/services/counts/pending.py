@@ -15,7 +15,7 @@ _MOST: Final = 20_000
 
 
 class WaitingPosts:
-    """The posts that wait in the outbox at one moment, as they are now."""
+    """The current state of the posts that wait in the outbox at one moment."""
 
     def __init__(self, ids: Sequence[str], texts: Sequence[str]) -> None:
         self._ids = np.array(ids, dtype=object)
@@ -23,13 +23,13 @@ class WaitingPosts:
 
     @classmethod
     def read(cls, connection: Connection) -> "WaitingPosts | None":
-        """None when there are too many to read."""
+        """Read the waiting posts; None when there are too many."""
         rows = waiting_texts(connection, _MOST + 1)
         if len(rows) > _MOST:
             return None
         return cls([post_id for post_id, _ in rows], [text for _, text in rows])
 
     def matching(self, queries: Sequence[SearchQuery]) -> list[list[str]]:
-        """Per query the posts that match it."""
+        """The posts that match, for each query."""
         found, rows = TermMatcher(queries).match(*self._texts)
         return [self._ids[rows[found == number]].tolist() for number in range(len(queries))]

@@ -1,6 +1,6 @@
-"""Candidate pools as a whole: brought to their size, fingerprinted, compared with direct queries.
+"""Candidate pools as a whole: resized, fingerprinted, and compared with direct queries.
 
-Counting keeps the pools as posts come, change and go; see `services.counting`.
+Counting keeps the pools up to date; see `services.counts.refresh`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from sorafeed_assets.storage.postgres.engine import snapshot
 
 @dataclass(frozen=True, slots=True)
 class CandidatesRefresh:
-    """Terms whose pools were brought to size, rows in all pools, and a digest of them."""
+    """Terms whose pools were resized, rows in all pools, and a digest of the pools."""
 
     terms_changed: int
     rows: int
@@ -30,7 +30,7 @@ class CandidatesRefresh:
 
 @dataclass(frozen=True, slots=True)
 class PoolSample:
-    """Whether one pool holds what a direct query gives."""
+    """Whether one pool equals a direct query."""
 
     term: str
     size_class: str
@@ -39,7 +39,7 @@ class PoolSample:
 
 
 def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
-    """Refill pools that hold less than they could, and cut those over ``pool_size``."""
+    """Refill pools that lack matching posts, and trim those over ``pool_size``."""
     changed: set[pools.PoolKey] = set()
     with snapshot(engine) as connection:
         counts.lock_counts(connection)
@@ -61,9 +61,9 @@ def refresh_candidates(engine: Engine, *, pool_size: int) -> CandidatesRefresh:
 
 
 def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> list[PoolSample]:
-    """Compare the pools of some terms with direct queries, others for each ``seed``.
+    """Compare the pools of some terms with direct queries; ``seed`` selects the terms.
 
-    Posts whose changes wait are left out on both sides.
+    Posts with waiting changes are left out on both sides.
     """
     with snapshot(engine) as connection:
         waiting = pending_posts(connection)
@@ -78,7 +78,7 @@ def sample_pools(engine: Engine, *, seed: int, size: int, pool_size: int) -> lis
         for key in keys:
             held = pools.pool_posts(connection, key)
             stored = held - waiting
-            # Each waiting post may hide one of the first, or stand in for one.
+            # Each waiting post may displace one of the first posts, so more are read.
             first = pools.first_matching(
                 connection, key, parse_query(key.term), pool_size + len(waiting)
             )

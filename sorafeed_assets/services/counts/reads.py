@@ -1,4 +1,4 @@
-"""Counts: exact for every tracked term, refreshed by what changed, repaired from the text."""
+"""Counts: exact for every tracked term, refreshed by changes, repaired from the text."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from sorafeed_assets.storage.postgres.engine import snapshot
 
 @dataclass(frozen=True, slots=True)
 class PendingChanges:
-    """What waits in the outbox, and since when; ``edits`` are updates and deletes."""
+    """The changes that wait in the outbox, and since when; ``edits`` are updates and deletes."""
 
     inserts: int
     edits: int
@@ -57,10 +57,10 @@ def refresh_days(
     new_terms: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> CountsRefresh:
-    """Apply what changed on ``days`` (None: on all) to counts and candidate pools.
+    """Apply the changes of ``days`` (None: all days) to counts and candidate pools.
 
-    A new term is counted over the whole catalogue first of all, which takes every day's changes
-    along; without ``new_terms`` it waits. ``recount`` counts the days again from their text. One
+    New terms are first counted over the whole catalogue, which applies the changes of every
+    day; without ``new_terms`` they wait. ``recount`` counts the days again from their text. One
     transaction: all or nothing.
     """
     with snapshot(engine) as connection:
@@ -71,7 +71,7 @@ def refresh_days(
 
 
 def pending_changes(engine: Engine) -> PendingChanges:
-    """What waits to be applied."""
+    """The changes that wait to be applied."""
     with engine.connect() as connection:
         days = pending_days(connection)
     inserts = sum(day.inserts for day in days)
@@ -98,13 +98,13 @@ def uncounted_terms(engine: Engine) -> dict[str, datetime]:
 
 
 def day_versions(engine: Engine, days: Collection[date] | None = None) -> dict[date, str]:
-    """Per day how many changes it has seen; a day that never had posts is missing."""
+    """Day → how many changes it has had; a day that never had posts is missing."""
     with engine.connect() as connection:
         return {d: str(last) for d, last in stored.day_revisions(connection, days).items()}
 
 
 def record_posts(engine: Engine) -> None:
-    """Record how many changes each day's posts have seen by now."""
+    """Record how many changes each day's posts have had."""
     with snapshot(engine) as connection:
         hold_asset(connection, POSTS)
         write_changes(connection, posts_changes(connection, None))
@@ -130,7 +130,7 @@ def count_posts(engine: Engine) -> int:
 
 
 def counts_status(engine: Engine) -> CountsStatus:
-    """A count is stale while its term is new or any change waits."""
+    """How many counts are fresh; a count is stale while its term is new or a change waits."""
     with engine.connect() as connection:
         posts = status.count_posts(connection)
         terms, stale = status.count_terms(connection)
@@ -139,15 +139,15 @@ def counts_status(engine: Engine) -> CountsStatus:
 
 
 def stale_counts(engine: Engine, *, older_than_hours: float) -> list[str]:
-    """Changes and terms that have waited for longer, in plain words."""
+    """Changes and terms that have waited longer than this, in plain words."""
     with engine.connect() as connection:
         return status.stale_counts(connection, timedelta(hours=older_than_hours))
 
 
 def sample_recount(engine: Engine, *, seed: int, size: int) -> list[RecountSample]:
-    """Recount some terms by direct queries, others for each ``seed``.
+    """Recount some terms by direct queries; ``seed`` selects the terms.
 
-    Changes that wait are left out on both sides.
+    Waiting changes are left out on both sides.
     """
     with snapshot(engine) as connection:
         totals = sum_totals(connection)

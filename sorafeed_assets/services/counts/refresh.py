@@ -25,13 +25,13 @@ from sorafeed_assets.storage.playlists.changes import note_plans_with, note_user
 
 Progress = Callable[[int, int], None]
 
-# Fewer changes than this are always cheaper to apply: a day that is counted again has all pools
-# looked through for what it does not have any more.
+# Fewer changes than this are always cheaper to apply: for a day that is counted again, all pools
+# are searched for posts that no longer match.
 _FEW_CHANGES: Final = 10_000
-# A pass streams, differences are held in memory: not more than this of one day, or of several.
+# The most differences per batch, of one day or several: unlike a pass, they are held in memory.
 _MANY_CHANGES: Final = 50_000
 _CHANGES_AT_ONCE: Final = 20_000
-# Reading text out and matching it costs about this much of what the planner says of reading it.
+# Reading and matching text costs about this many times the planner's cost of reading it.
 _PASS_FACTOR: Final = 3.0
 
 
@@ -41,12 +41,12 @@ class CountsRefresh:
 
     Attributes:
         days: days whose changes were applied, in order.
-        recounted_days: those of them that were counted from their text.
+        recounted_days: those of the days that were counted from their text.
         changes: outbox rows taken.
         posts_read: posts whose text was read by passes.
-        terms_counted: terms that have a count since this refresh.
+        terms_counted: terms that this refresh counted for the first time.
         rows_written: rows of daily counts inserted, changed or removed.
-        pools_changed: candidate pools that got or lost a post.
+        pools_changed: candidate pools that gained or lost a post.
     """
 
     days: tuple[date, ...]
@@ -88,7 +88,7 @@ class CountsRun:
         self._since: datetime | None = None
         self._noted: set[str] = set()
         self._edited: set[str] = set()
-        # None: of edited posts it is not known what they matched.
+        # None: it is unknown which terms the edited posts matched.
         self._edited_terms: set[str] | None = set()
         self._posts_read = 0
         self._rows_written = 0
@@ -96,7 +96,7 @@ class CountsRun:
     def refresh(
         self, days: Collection[date] | None, *, recount: bool, new_terms: bool = True
     ) -> CountsRefresh:
-        """Do all of it."""
+        """Run the refresh."""
         started = time.perf_counter()
         counts.lock_counts(self._connection)
         terms = [
@@ -134,7 +134,7 @@ class CountsRun:
         )
 
     def _record(self) -> None:
-        """Record what the days and pools hold now, and have the displays settled that use them."""
+        """Record the new state of days and pools, and note the displays that use them."""
         if self._advanced or self._rows_written or self._touched or self._refills:
             write_changes(
                 self._connection,
@@ -153,9 +153,9 @@ class CountsRun:
         return {(key.term, key.size_class, key.pool) for key in changed}
 
     def note_latecomers(self, engine: Engine) -> None:
-        """Have those displays settled too that came to use a pool while it was changed.
+        """Note displays that began to use a pool while this transaction changed it.
 
-        The transaction of the refresh did not see them, and they did not see what it wrote.
+        The refresh did not see their blocks, and their plans did not see its writes.
         """
         if self._changed_pools:
             with engine.begin() as connection:
@@ -167,10 +167,10 @@ class CountsRun:
         days: Sequence[date],
         pending: dict[date, outbox.PendingDay],
     ) -> None:
-        """Take the days' changes, some thousands at a time: their texts are held in memory."""
+        """Apply the days' changes in batches, because their texts are held in memory."""
         matcher = TermMatcher(queries)
         batches = list(_in_batches(days, pending))
-        # A post that changed its day may be taken out by one batch and put back by no other.
+        # A post that changed its day may be removed by one batch and added back by no other.
         self._refills_losses = len(batches) > 1
         for some in batches:
             self._apply_batch(matcher, queries, some, pending)
@@ -214,7 +214,7 @@ class CountsRun:
     def _note_edits(
         self, queries: Sequence[SearchQuery], before: Sequence[Any], found: Rows
     ) -> None:
-        """Remember the posts that a plan may hold though no pool does, and what they matched."""
+        """Note edited posts, which a plan may hold although no pool does, and what they matched."""
         self._edited.update(post.post_id for post in before)
         if self._edited_terms is not None:
             self._edited_terms.update(queries[number].term for number in np.unique(found))
@@ -227,7 +227,7 @@ class CountsRun:
             self._touched |= pools.merge_staged(self._connection)
 
     def _note_losses(self, lost: Sequence[pools.PoolKey]) -> None:
-        """A pool that was full may have had more behind it; one that was not held every match."""
+        """Note pools to refill: a full pool may have had more matches, others held every match."""
         if not lost:
             return
         losses = Counter(lost)
@@ -263,7 +263,7 @@ class CountsRun:
         rows.extend(self._pass(passes, gatherer, everything, scratch, pending))
         counts.stage(self._connection, rows)
         self._rows_written += counts.replace(self._connection, scratch, everything)
-        # All days were read, so what was gathered is the pool: most are what they were.
+        # All days were read, so the gathered posts are the whole pool; most pools are unchanged.
         unchanged = self._unchanged_pools(gatherer) if scratch and not others else set()
         pools.stage_candidates(self._connection, gatherer.candidates(but=unchanged))
         if scratch and others:
@@ -309,7 +309,7 @@ class CountsRun:
         scratch: set[date],
         pending: dict[date, outbox.PendingDay],
     ) -> Iterator[tuple[str, str, date, int]]:
-        """Read the text of days, each for its queries; the newest day first fills the pools."""
+        """Read the text of days, each for its queries; newest first, which fills pools early."""
         number_of = {term: number for number, term in enumerate(terms)}
         matchers: dict[int, tuple[TermMatcher, Rows]] = {}
         for _, queries in passes:
@@ -317,7 +317,7 @@ class CountsRun:
                 numbers = _column([number_of[query.term] for query in queries])
                 matchers[id(queries)] = (TermMatcher(queries), numbers)
         tally, posts = np.zeros(0, dtype=np.int64), 0
-        # Postgres and the decoding have one core, matching has the other.
+        # Postgres and decoding use one core, matching the other.
         with closing(read_ahead(self._chunks([day for day, _ in passes]))) as chunks:
             for number, chunk in chunks:
                 day, queries = passes[number]
@@ -368,7 +368,7 @@ def _is_worth_a_pass(day: outbox.PendingDay) -> bool:
 def _in_batches(
     days: Sequence[date], pending: dict[date, outbox.PendingDay]
 ) -> Iterator[list[date]]:
-    """Neighbouring days of together not too many changes; at least one day at a time."""
+    """Batches of consecutive days with a bounded number of changes; at least one day each."""
     batch: list[date] = []
     changes = 0
     for day in days:
@@ -386,7 +386,7 @@ def _column(values: Sequence[int]) -> Rows:
 
 
 def _tally(queries: Sequence[SearchQuery], found: Rows, rows: Rows, shapes: Rows) -> Rows:
-    """How many of the (query, row) pairs are of each query and shape."""
+    """The number of (query, row) pairs for each query and shape."""
     counted = np.bincount(found * len(SHAPES) + shapes[rows], minlength=len(queries) * len(SHAPES))
     return counted.reshape(-1, len(SHAPES)).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""Pages of several searches: two at a time, where there is a connection to spare."""
+"""Pages of several searches: two at a time, if a connection is free."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
 
 Wanted = tuple[MatchQuery, int, Match | None]
-"""A search, how many matches, and the match after which they come."""
+"""A search, how many matches to read, and the match to continue after."""
 
 
 def read_pages(connection: Connection, wanted: Sequence[Wanted]) -> list[list[Match]]:
-    """The page of each search, as `read_page` gives it.
+    """Read the page of each search with `read_page`.
 
-    Each statement of a READ COMMITTED transaction sees what is committed when it begins, so it
-    makes no difference that some go through another connection.
+    Each statement of a READ COMMITTED transaction has its own snapshot, so it
+    makes no difference that some use another connection.
     """
     pages: dict[int, list[Match]] = {}
-    # Short phrases first: most posts look like them, and a long search must not begin last.
+    # Short phrases first: their trigrams match most posts, and a long search must not begin last.
     waiting = deque(sorted(enumerate(wanted), key=lambda one: len(one[1][0].query.phrase)))
 
     def read(through: Connection) -> None:
         while waiting:
             try:
                 number, page = waiting.popleft()
-            except IndexError:  # the other one took the last
+            except IndexError:  # the other connection took the last search
                 return
             pages[number] = read_page(through, *page)
 
@@ -46,7 +46,7 @@ def read_pages(connection: Connection, wanted: Sequence[Wanted]) -> list[list[Ma
 
 
 def _can_share(connection: Connection) -> bool:
-    """Whether another connection may read too: one snapshot cannot be shared, nor the last one."""
+    """Whether a second connection may read: a snapshot is not shared, nor the last one taken."""
     pool = connection.engine.pool
     has_snapshot = "isolation_level" in connection.get_execution_options()
     return not has_snapshot and isinstance(pool, QueuePool) and pool.checkedout() < pool.size()

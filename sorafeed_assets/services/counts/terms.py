@@ -1,6 +1,6 @@
-"""Which searches are tracked: those of any playlist, and those that are watched.
+"""Which searches are tracked: those of all playlists, and the watched ones.
 
-Tracking is incremental: settling a display looks at the searches of its own playlists. Counting
+Tracking is incremental: settling a display reads only the searches of its own playlists. Counting
 the new ones is `services.counts.jobs`.
 """
 
@@ -34,7 +34,7 @@ _BY_EVENT: Final = "by event"
 
 @dataclass(frozen=True, slots=True)
 class TermsSync:
-    """What became of the tracked terms; ``problems`` name blocks whose search is not valid."""
+    """The changes of the tracked terms; ``problems`` name blocks with an invalid search."""
 
     added: int
     removed: int
@@ -42,22 +42,22 @@ class TermsSync:
 
     @property
     def is_change(self) -> bool:
-        """Whether other terms are tracked than before."""
+        """Whether the tracked terms changed."""
         return bool(self.added or self.removed)
 
 
 @retried
 def sync_search_terms(engine: Engine) -> TermsSync:
-    """Track what all playlists search for, and drop what no playlist uses and no client watches."""
+    """Track the searches of all playlists, and drop terms that nothing uses or watches."""
     with engine.begin() as connection:
         return follow_terms(connection, None)
 
 
 def follow_terms(connection: Connection, display_ids: Collection[str] | None) -> TermsSync:
-    """Track what the playlists of these displays, or of all, search for.
+    """Track the searches of the playlists of these displays, or of all.
 
-    New terms get a count job. A term that is not used any more is dropped, unless a count is under
-    way: then a later call for all displays drops it.
+    New terms get a count job. A term that is no longer used is dropped, unless a count is in
+    progress: then a later call for all displays drops it.
     """
     wanted, pairs, problems = _wanted(connection, display_ids)
     before = stored.used_terms(connection, display_ids)
@@ -79,9 +79,9 @@ def follow_terms(connection: Connection, display_ids: Collection[str] | None) ->
 
 
 def _record(connection: Connection, added: Collection[str], removed: Collection[str] = ()) -> None:
-    """Record what `search_terms` holds after a change, without reading what stayed.
+    """Record a change of `search_terms`, without reading unchanged terms.
 
-    The caller holds the asset: the last record is what it held before.
+    The caller holds the asset's lock, so the last record is the state before the change.
     """
     before = SetDigest.parse(head_version(connection, ASSET))
     if before is None:
@@ -92,7 +92,7 @@ def _record(connection: Connection, added: Collection[str], removed: Collection[
 
 
 def terms_change(connection: Connection, added: int = 0, removed: int = 0) -> Change:
-    """What `search_terms` holds now: its data version is a digest of the terms."""
+    """The lineage change of `search_terms`; its data version is a digest of the terms."""
     return _change(SetDigest().changed(stored.tracked(connection), ()), added, removed)
 
 
@@ -125,7 +125,7 @@ def _wanted(
 
 
 def _drop_unused(connection: Connection, terms: Collection[str] | None) -> list[str]:
-    """Remove what is unused of ``terms``, or of all; the counts that go with it are recorded."""
+    """Remove the unused of ``terms``, or of all, and record the removal of their counts."""
     unused = stored.unused(connection, terms) if terms is None or terms else []
     if not unused:
         return []
@@ -144,9 +144,9 @@ def _drop_unused(connection: Connection, terms: Collection[str] | None) -> list[
 
 @retried
 def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
-    """Track a search until it is counted, and no playlist uses it and no client watches it.
+    """Track a search; it may be dropped once it is counted and nothing uses or watches it.
 
-    True when it was not tracked before.
+    Returns True when it was not tracked before.
     """
     with engine.begin() as connection:
         return _track(connection, query, priority)
@@ -163,10 +163,10 @@ def _track(connection: Connection, query: SearchQuery, priority: int) -> bool:
 
 @retried
 def watch_term(engine: Engine, search: str) -> str:
-    """Track a search that no playlist needs, and have it counted; its normalized form.
+    """Track a search that no playlist needs, and queue its count; returns its normalized form.
 
     Raises:
-        InvalidInputError: it is no search.
+        InvalidInputError: it is not a valid search.
     """
     query = parse_query(search)
     with engine.begin() as connection:
@@ -180,7 +180,7 @@ def unwatch_term(engine: Engine, search: str) -> str:
     """Stop watching a search; it is dropped unless a playlist uses it.
 
     Raises:
-        InvalidInputError: it is no search.
+        InvalidInputError: it is not a valid search.
         NotFoundError: it is not watched.
     """
     term = parse_query(search).term

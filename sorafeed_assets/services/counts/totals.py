@@ -12,7 +12,7 @@ from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
 
 @dataclass(frozen=True, slots=True)
 class TotalsRefresh:
-    """Whether the view had to be refreshed, its rows, and a digest of what it holds."""
+    """Whether the view had to be refreshed, its number of rows, and a digest of them."""
 
     changed: bool
     rows: int
@@ -20,7 +20,7 @@ class TotalsRefresh:
 
 
 def refresh_totals(engine: Engine) -> TotalsRefresh:
-    """Bring the view up to date and record that; one that is so already is not written."""
+    """Refresh the view and record it; a view that is up to date is not written."""
     with engine.begin() as connection:
         hold_asset(connection, TOTALS)
         changed = totals_differ(connection)
@@ -32,34 +32,34 @@ def refresh_totals(engine: Engine) -> TotalsRefresh:
 
 
 def totals_are_behind(engine: Engine) -> bool:
-    """Whether the view does not hold what the daily counts add up to."""
+    """Whether the view differs from the sums of the daily counts."""
     with engine.connect() as connection:
         return totals_differ(connection)
 
 
 def audit_totals(engine: Engine) -> None:
-    """Refuse totals that no catalogue could give.
+    """Refuse totals that contradict each other or the daily counts.
 
     Raises:
-        CountsAuditError: a term's wide and tall posts are more than all, or the view does not hold
-            what the daily counts add up to.
+        CountsAuditError: a term's wide and tall posts exceed all its posts, or the view differs
+            from the sums of the daily counts.
     """
     problems = contradicting_totals(engine)
     if totals_are_behind(engine):
-        problems.append("the view is not what the daily counts add up to")
+        problems.append("the view does not equal the sums of the daily counts")
     if problems:
         raise CountsAuditError(
-            f"totals are wrong ({'; '.join(problems[:5])}); recount with"
+            f"totals are wrong ({'; '.join(problems[:5])}); recount the days with"
             " `recount: true` on video_counts_daily"
         )
 
 
 def contradicting_totals(engine: Engine) -> list[str]:
-    """The terms whose wide and tall posts are more than all, in words."""
+    """The terms whose wide and tall posts exceed all their posts, in words."""
     with engine.connect() as connection:
         totals = read_totals(connection)
     return [
-        f"{term}: wide and tall are more than all"
+        f"{term}: wide and tall posts exceed all posts"
         for term in sorted({term for term, _ in totals})
         if totals[term, "wide"] + totals[term, "tall"] > totals[term, "mixed"]
     ]

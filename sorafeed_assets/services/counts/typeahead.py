@@ -1,4 +1,4 @@
-"""How many posts match a search while it is typed: exact when known or small, never late."""
+"""Counts for a search while it is typed: exact if known or small, within a time limit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Exactness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A count by its normalized term; ``is_tracked`` when the exact figure is kept or follows."""
+    """A count of a normalized term; ``is_tracked`` when its exact count is kept or follows."""
 
     term: str
     format: Format
@@ -45,18 +45,18 @@ def preview_count(
     milliseconds: int = _MILLISECONDS,
     on_tracked: Callable[[], None] = lambda: None,
 ) -> Preview:
-    """Count within a bounded query; a search that is too large for that may be tracked.
+    """Count with a bounded query; a search that exceeds the bounds may be tracked.
 
     Args:
         engine: the database.
-        search: what was typed.
+        search: the typed text.
         format_: which shapes of video count.
         may_track: whether to track the search, so that its exact count follows.
         milliseconds: how long counting may take.
         on_tracked: called when the search was not tracked before.
 
     Raises:
-        InvalidInputError: ``search`` is no search.
+        InvalidInputError: ``search`` is not a valid search.
     """
     query = parse_query(search, "search")
     with engine.begin() as connection:
@@ -68,7 +68,7 @@ def preview_count(
             return Preview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
         is_tracked = is_term_tracked(connection, query.term)
     if may_track:
-        # One that is tracked is asked for again, so that it is counted first.
+        # A tracked term is requested again, which raises its priority.
         if track_term(engine, query, Priority.LOOKED_AT):
             on_tracked()
         is_tracked = True

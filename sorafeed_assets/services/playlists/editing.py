@@ -1,4 +1,4 @@
-"""Displays and playlists: making, editing and activating them."""
+"""Displays and playlists: creating, editing and activating them."""
 
 import secrets
 import string
@@ -48,7 +48,7 @@ class DisplaySummary:
 
 @dataclass(frozen=True, slots=True)
 class PlaylistSummary:
-    """A playlist as lists show it; ``videos`` is what one loop asks for."""
+    """A playlist as lists show it; ``videos`` is the number of videos in one loop."""
 
     id: UUID
     display_id: str
@@ -61,7 +61,7 @@ class PlaylistSummary:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """What one display plays; ``changed`` when another playlist became the active one."""
+    """The active playlist of a display; ``changed`` when another one became active."""
 
     display_id: str
     playlist_id: UUID | None
@@ -75,7 +75,7 @@ class Activation:
 
 
 def activation_changes(activations: Iterable[Activation]) -> list[Change]:
-    """What `playlists` and `active_playlists` hold of these displays."""
+    """The lineage changes of `playlists` and `active_playlists` for these displays."""
     return [
         change
         for activation in activations
@@ -97,10 +97,10 @@ def activation_changes(activations: Iterable[Activation]) -> list[Change]:
 
 @retried
 def create_display(engine: Engine, display_id: str | None, name: str) -> str:
-    """Add a display; its code, drawn at random when none is given.
+    """Add a display; returns its code, which is random when none is given.
 
     Raises:
-        InvalidInputError: a bad code, a code that is taken, or a blank name.
+        InvalidInputError: an invalid or taken code, or a blank name.
     """
     name = check_name(name)
     if display_id is not None:
@@ -116,7 +116,7 @@ def create_display(engine: Engine, display_id: str | None, name: str) -> str:
 
 @retried
 def rename_display(engine: Engine, display_id: str, name: str) -> None:
-    """Give a display another name.
+    """Rename a display.
 
     Raises:
         InvalidInputError: a blank name.
@@ -143,7 +143,7 @@ def display_of(engine: Engine, playlist_id: UUID) -> str:
 
 @retried
 def delete_display(engine: Engine, display_id: str) -> None:
-    """Delete a display with its playlists and queue; its plays stay.
+    """Delete a display with its playlists and queue; its plays are kept.
 
     Raises:
         NotFoundError: there is no such display.
@@ -180,9 +180,9 @@ def create_playlist(
 
 @retried
 def replace_blocks(engine: Engine, playlist_id: UUID, drafts: Sequence[BlockDraft]) -> bool:
-    """Give a playlist other blocks; True when that changed something.
+    """Replace the blocks of a playlist; returns True when that changed something.
 
-    Blocks with equal fields keep their ids, so that they keep their shuffle.
+    Blocks with equal fields keep their ids, and with them their shuffle.
 
     Raises:
         InvalidInputError: no blocks.
@@ -200,7 +200,7 @@ def replace_blocks(engine: Engine, playlist_id: UUID, drafts: Sequence[BlockDraf
 
 @retried
 def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
-    """Give a playlist another name, which changes nothing that plays.
+    """Rename a playlist, which does not affect what plays.
 
     Raises:
         InvalidInputError: a blank name.
@@ -214,7 +214,7 @@ def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
 
 @retried
 def delete_playlist(engine: Engine, playlist_id: UUID) -> None:
-    """Delete a playlist with its queue; its plays stay.
+    """Delete a playlist with its queue; its plays are kept.
 
     Raises:
         NotFoundError: there is no such playlist.
@@ -225,7 +225,7 @@ def delete_playlist(engine: Engine, playlist_id: UUID) -> None:
 
 
 def list_playlists(engine: Engine, display_id: str | None = None) -> list[PlaylistSummary]:
-    """The playlists of one display, or all, in the order they were made.
+    """The playlists of one display, or all, in the order of their creation.
 
     Raises:
         NotFoundError: there is no such display.
@@ -237,9 +237,9 @@ def list_playlists(engine: Engine, display_id: str | None = None) -> list[Playli
 
 
 def activate(connection: Connection, display_ids: Collection[str]) -> dict[str, Activation]:
-    """Make the right playlist of each of these displays active, and record what they hold.
+    """Activate the right playlist of each of these displays, and record the result.
 
-    Answers for those that exist, by code. The caller holds the displays' locks.
+    Returns an activation for each existing display. The caller holds the displays' locks.
     """
     changed = _decide(connection, sql.undecided_displays(connection, display_ids))
     active = sql.load_active_playlists(connection, display_ids)
@@ -252,7 +252,7 @@ def activate(connection: Connection, display_ids: Collection[str]) -> dict[str, 
 
 
 def _decide(connection: Connection, undecided: Collection[str]) -> set[str]:
-    """Choose among the playlists of these displays; those whose active one changed."""
+    """Choose among the playlists of these displays; returns those whose active one changed."""
     if not undecided:
         return set()
     chosen: dict[str, Playlist] = {}
@@ -276,7 +276,7 @@ def _activation(display_id: str, active: Playlist | None, *, changed: bool) -> A
 
 @retried
 def activate_by_hand(engine: Engine, playlist_id: UUID) -> str:
-    """Make a playlist the active one; it stays so until a newer one is created. Its display.
+    """Activate a playlist; it stays active until a newer one is created. Returns its display.
 
     Raises:
         NotFoundError: there is no such playlist.
@@ -290,7 +290,7 @@ def activate_by_hand(engine: Engine, playlist_id: UUID) -> str:
 def active_versions(
     connection: Connection, display_ids: Collection[str] | None = None
 ) -> dict[str, str]:
-    """Per existing display ``{playlist id}:{version}`` of its active playlist, or ``none``."""
+    """Existing display → ``{playlist id}:{version}`` of its active playlist, or ``none``."""
     versions = dict.fromkeys(sql.display_ids(connection, display_ids), NO_PLAYLIST)
     for display_id, playlist in sql.load_active_playlists(connection, display_ids).items():
         versions[display_id] = f"{playlist.id}:{playlist_version(playlist.blocks)}"
@@ -298,13 +298,13 @@ def active_versions(
 
 
 def pending_activations(engine: Engine) -> set[str]:
-    """The displays where `activate` would write something."""
+    """The displays that `activate` would change."""
     with engine.connect() as connection:
         return set(sql.undecided_displays(connection))
 
 
 def check_activation(engine: Engine, display_ids: Collection[str]) -> dict[str, list[str]]:
-    """What is wrong with which playlist of these displays is active; reads only."""
+    """The problems of these displays' activation, by display; reads only."""
     with engine.connect() as connection:
         many = sql.several_active(connection, display_ids)
         waiting = sql.undecided_displays(connection, display_ids)

@@ -28,14 +28,14 @@ _MOST: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of a request; ``by_cookie`` when a browser added the token by itself."""
+    """The caller of a request; ``by_cookie`` when a browser sent the token as a cookie."""
 
     token: Token
     by_cookie: bool
 
     @property
     def scope(self) -> str:
-        """The part of a cache key: principals of one scope get the same answers."""
+        """The principal's part of a cache key: principals of one scope get the same answers."""
         return self.token.display_id or "all"
 
     def must_read(self, display_id: str | None = None) -> None:
@@ -67,7 +67,7 @@ def player_cookie(display_id: str) -> str:
 
 
 def secrets_of(headers: Mapping[str, str], display_id: str | None) -> list[tuple[str, bool]]:
-    """The tokens of a request in the order to try them, and whether each is from a cookie."""
+    """The tokens of a request in the order to try, and whether each is from a cookie."""
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
@@ -111,7 +111,7 @@ class TokenCache:
         return True, found[1]
 
     def stale(self, secret: str) -> Token | None:
-        """An entry whatever its age, for while PostgreSQL does not answer."""
+        """The token of an entry of any age, for use while PostgreSQL does not answer."""
         found = self._known.get(hash_of(secret))
         return None if found is None else found[1]
 
@@ -160,7 +160,7 @@ def checked(token: Token | None) -> Token:
         raise UnauthenticatedError("the token is unknown; see `sorafeed tokens`")
     problem = token.problem(datetime.now(UTC))
     if problem is not None:
-        raise UnauthenticatedError(f"the token {problem}; ask for another")
+        raise UnauthenticatedError(f"the token {problem}; use another")
     return token
 
 

@@ -58,7 +58,7 @@ class Context:
             found = await self.server.run(lambda: read(keys))
             return [found.get(key) for key in keys]
 
-        # A page has at most a hundred rows with up to a hundred parts each.
+        # A batch is bounded: a page has at most a hundred rows with up to a hundred parts each.
         return DataLoader(load_fn=load, max_batch_size=10_000)
 
     def _read_totals(self, terms: Collection[str]) -> dict[str, dict[str, int]]:
@@ -89,7 +89,7 @@ class Context:
         self.tags.add(display_tag(display_id))
 
     async def change(self, work: Callable[[Commands], _Value]) -> _Value:
-        """Run a change; everything that was read before is read again.
+        """Run a change; discards everything that was read before.
 
         Raises:
             UnavailableError: PostgreSQL is busy or does not answer.
@@ -100,7 +100,7 @@ class Context:
         return result
 
     async def read_back(self, found: Awaitable[_Value]) -> _Value:
-        """Await a read of what was changed.
+        """Await a read that follows a change.
 
         Raises:
             UnavailableError: the read failed; the message says that the change is stored.

@@ -1,8 +1,8 @@
 """Parsing, validating and executing one GraphQL request, and formatting its errors.
 
-Not by Strawberry's own `execute`, which does all of it in one call: here the kind, the cost and the
-text of a request are checked before its answer is looked up in the response cache, and documents
-are kept up to a size in bytes.
+Strawberry's own `execute` does all of it in one call. Here the kind, the cost and the
+text of a request are checked before the response cache is read, and parsed documents
+are cached up to a size in bytes.
 """
 
 import asyncio
@@ -47,9 +47,9 @@ from sorafeed_assets.serving.http.errors import (
     kind_of,
 )
 
-# For queries; a mutation would still be stored after a time-out.
+# For queries only: a mutation would still be stored after a time-out.
 _TIME_SECONDS: Final = 15.0
-# How many parsed documents are kept, and their size in memory: some 600 bytes a token.
+# The most parsed documents in the cache, and their size in memory: some 600 bytes a token.
 _MOST_DOCUMENTS: Final = 500
 _MOST_DOCUMENT_BYTES: Final = 32_000_000
 _TOKEN_BYTES: Final = 600
@@ -82,11 +82,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """The response to an executed operation.
+    """The outcome of an operation.
 
     Attributes:
-        body: the response, without "data" when nothing was executed.
-        failures: what was raised while it was executed.
+        body: the response; it has no "data" when nothing was executed.
+        failures: the exceptions that were raised during execution.
         has_changed: whether a change is stored.
     """
 
@@ -104,7 +104,7 @@ class NotExecutedError(SorafeedError):
 
 
 class Executor:
-    """Parses, validates and executes requests; known documents are not parsed again."""
+    """Parses, validates and executes requests; caches parsed documents."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
@@ -112,7 +112,7 @@ class Executor:
 
     @property
     def document_bytes(self) -> int:
-        """The estimated size of the kept documents."""
+        """The estimated size of the cached documents."""
         return int(self._documents.currsize)
 
     def prepare(self, request: Request) -> Prepared:
@@ -131,7 +131,7 @@ class Executor:
                     else "the document has several operations; name one as operationName"
                 )
             ])  # fmt: skip
-        # Coerced as the executor does it: with defaults, and 100.0 as 100.
+        # Coerced as the executor does: with defaults, and 100.0 as 100.
         values = get_variable_values(
             self._schema, operation.variable_definitions, dict(request.variables)
         )
@@ -168,7 +168,7 @@ class Executor:
     async def execute(
         self, prepared: Prepared, request: Request, context: Context, request_id: str
     ) -> Executed:
-        """Execute an operation: a query for at most 15 s, a mutation until it ends."""
+        """Execute an operation; a query has a time limit of 15 s, a mutation has none."""
         try:
             async with asyncio.timeout(_TIME_SECONDS if prepared.is_query else None):
                 result = await self._result(prepared, request, context)
@@ -186,7 +186,7 @@ class Executor:
             body["errors"] = [self.format_error(error, request_id) for error in errors]
             for shown in body["errors"]:
                 context.server.metrics.errors.labels(shown["extensions"]["code"]).inc()
-        # Errors without a path: the variables were refused, nothing was executed.
+        # Errors without a path: the variables were refused, and nothing was executed.
         if result.data is not None or any(error.path for error in errors):
             body["data"] = result.data
         failures = tuple(error.original_error or error for error in errors)
@@ -248,7 +248,7 @@ def _size(document: DocumentNode) -> int:
 
 
 def _of_a_change(error: GraphQLError) -> GraphQLError:
-    """Say in an error of reading back that the change itself is stored."""
+    """Add to an error of a read after a change that the change is stored."""
     original = error.original_error
     if len(error.path or ()) < 2 or not isinstance(original, UnavailableError):
         return error

@@ -1,7 +1,7 @@
 """Fast fields: fields that are an attribute of their object, without arguments or resolver.
 
 graphql-core spends ten times as long on the path, the arguments and the completion of such a field
-as on reading it, and a page of displays has thousands. All other fields, and those that fail, are
+as on reading it, and a page of displays has thousands. All other fields, and failing ones, are
 left to graphql-core.
 """
 
@@ -96,7 +96,7 @@ class FastFieldContext(ExecutionContext):
         path: Path,
         result: Any,
     ) -> Awaitable[list[Any]] | list[Any]:
-        """Complete a list, in one step when only fast fields of its rows are selected."""
+        """Complete a list; in one step when only fast fields of its rows are selected."""
         kind, _ = _unwrapped(return_type.of_type)
         if isinstance(result, list) and isinstance(kind, GraphQLObjectType):
             fast: Mapping[str, _FastField] = kind.extensions.get(_FAST, {})

@@ -35,7 +35,7 @@ from sorafeed_assets.serving.state import ServerState
 
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?", re.ASCII)
-# How long after a server ended its request counts as abandoned.
+# After its server ended, a request counts as abandoned when this time has passed.
 _LEASE_SECONDS: Final = 30.0
 _PROLONG_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 15.0
@@ -69,11 +69,11 @@ async def execute_once(
     asked: Request,
     execute: Callable[[], Coroutine[Any, Any, Executed]],
 ) -> Answered:
-    """Execute a mutation, or repeat the answer that it was given before.
+    """Execute a mutation, or return the answer that is stored for its key.
 
     Raises:
         KeyReusedError: the key was used for another request.
-        StillRunningError: the first request takes longer than a repeat waits.
+        StillRunningError: the first request runs longer than a repeat waits.
         OutcomeUnknownError: the server of the first request ended before it answered.
         UnavailableError: PostgreSQL does not answer; nothing was executed.
     """
@@ -91,13 +91,13 @@ async def execute_once(
             "the first request with this key is still being executed; send it again in a moment"
         )
     raise OutcomeUnknownError(
-        "the server ended while it executed this request: read what is stored, and send it again"
+        "the server ended while it executed this request: read the stored state, and send it again"
         " with another key if it is still needed"
     )
 
 
 async def _claimed(server: ServerState, key: Key, digest: str) -> Claim:
-    """Claim a key; while another request holds it, wait for the answer of that."""
+    """Claim a key; while another request holds it, wait for that request's answer."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         claim = await server.change(
@@ -124,7 +124,7 @@ async def _execute(
         else:
             await server.change(lambda: idempotency.abandon(engine, key))
     except UnavailableError as error:
-        # This client gets the answer; a repeat will be told that the outcome is unknown.
+        # This client gets the answer; a repeat will get the error that the outcome is unknown.
         _log.warning("the answer to a mutation is not stored", problem=str(error))
     return Answered(body, is_replayed=False)
 

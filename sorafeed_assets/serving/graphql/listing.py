@@ -1,7 +1,7 @@
 """Lists of displays that PostgreSQL answers as JSON, in one statement.
 
-A query of one list of displays, of which it selects nothing but fields that `storage.display_json`
-knows, is not executed field by field: 50 displays with their blocks have thousands of fields. All
+A query of one list of displays that selects only fields that `storage.display_json`
+has is not executed field by field: 50 displays with their blocks have thousands of fields. All
 other queries are left to graphql-core; both ways give the same bytes.
 """
 
@@ -39,14 +39,14 @@ _TYPE_NAME: Final = "__typename"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list of displays as it is asked for.
+    """A requested list of displays.
 
     Attributes:
-        key: the list's key in the answer.
-        nodes: where it is asked for.
+        key: the key of the list in the answer.
+        nodes: the field nodes that request it.
         arguments: search, orderBy, first and after, with their defaults.
         parts: what is selected of the connection.
-        shapes: what is selected of a display; a field of ``parts`` has its place here as its name.
+        shapes: the selections of a display; a field of ``parts`` has its index here as its name.
     """
 
     key: str
@@ -119,7 +119,7 @@ def _node(field: Field, display: DisplayJson) -> orjson.Fragment:
 
 
 class _OtherError(Exception):
-    """The query asks for something else too."""
+    """The query selects something else too."""
 
 
 def listing_of(
@@ -128,7 +128,7 @@ def listing_of(
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
 ) -> Listing | None:
-    """The list that a valid query asks for; None when it has to be executed field by field.
+    """The list that a valid query requests; None when it must be executed field by field.
 
     ``variables`` are coerced.
     """
@@ -197,7 +197,7 @@ class _Reader:
         return Field(part.key, part.name, tuple(fields))
 
     def _shape(self, key: str, kind: GraphQLObjectType, nodes: list[FieldNode]) -> Field:
-        """A display's selection; its place in the shapes is the field's name."""
+        """Add a display's selection to the shapes; the returned field has its index as name."""
         self._shapes.append(self._fields((), kind, nodes))
         return Field(key, str(len(self._shapes) - 1))
 

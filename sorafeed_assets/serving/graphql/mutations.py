@@ -1,4 +1,4 @@
-"""The mutations. Each is stored and settled when it is answered."""
+"""The mutations. Each is stored and settled before it is answered."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ class BlockInput:
     format: Format = Format.MIXED
 
 
-@strawberry.type(description="The display after the change.")
+@strawberry.type(description="The display after a change.")
 class DisplayPayload:
     display: Display
     problem: str | None = strawberry.field(
@@ -33,7 +33,7 @@ class DisplayPayload:
     )
 
 
-@strawberry.type(description="The playlist after the change, and its display.")
+@strawberry.type(description="The playlist after a change, and its display.")
 class PlaylistPayload:
     playlist: Playlist
     display: Display
@@ -82,7 +82,7 @@ async def _playlist(context: Context, change: Change) -> PlaylistPayload:
     if change.playlist_id is not None:
         record = await context.read_back(context.playlists.load(change.playlist_id))
     if record is None:
-        raise NotFoundError("the playlist was deleted meanwhile")
+        raise NotFoundError("the playlist was deleted in the meantime")
     return PlaylistPayload(
         playlist=Playlist.of(record), display=shown.display, problem=change.problem
     )
@@ -101,19 +101,19 @@ async def _play_back(info: Info, display_id: str, state: PlaybackState) -> Displ
 
 @strawberry.type(description="Mutations.")
 class Mutation:
-    @strawberry.mutation(description="Add a display; its code is generated unless it is given.")
+    @strawberry.mutation(description="Add a display; its code is generated unless one is given.")
     async def create_display(self, info: Info, name: str, id: str | None = None) -> DisplayPayload:  # noqa: A002  # the API's word
         context = _admin(info)
         code = await context.change(lambda commands: commands.create_display(id, name))
         return await _display(context, code)
 
-    @strawberry.mutation(description="Give a display another name.")
+    @strawberry.mutation(description="Rename a display.")
     async def rename_display(self, info: Info, id: strawberry.ID, name: str) -> DisplayPayload:  # noqa: A002  # the API's word
         context = _admin(info)
         await context.change(lambda commands: commands.rename_display(str(id), name))
         return await _display(context, str(id))
 
-    @strawberry.mutation(description="Delete a display; its plays stay recorded.")
+    @strawberry.mutation(description="Delete a display; its plays are kept.")
     async def delete_display(self, info: Info, id: strawberry.ID) -> DeletedPayload:  # noqa: A002  # the API's word
         context = _admin(info)
         await context.change(lambda commands: commands.delete_display(str(id)))
@@ -144,13 +144,13 @@ class Mutation:
         )
         return await _playlist(context, change)
 
-    @strawberry.mutation(description="Give a playlist another name.")
+    @strawberry.mutation(description="Rename a playlist.")
     async def rename_playlist(self, info: Info, id: strawberry.ID, name: str) -> PlaylistPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
         display_id = await context.change(lambda commands: commands.rename_playlist(key, name))
         return await _playlist(context, Change(display_id, key))
 
-    @strawberry.mutation(description="Delete a playlist; its plays stay recorded.")
+    @strawberry.mutation(description="Delete a playlist; its plays are kept.")
     async def delete_playlist(self, info: Info, id: strawberry.ID) -> DisplayPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
         change = await context.change(lambda commands: commands.delete_playlist(key))

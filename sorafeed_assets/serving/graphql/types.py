@@ -1,4 +1,4 @@
-"""The GraphQL types; fields that need a query read it in batches of the context."""
+"""The GraphQL types; fields that need a query read through the batches of the context."""
 
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -23,11 +23,11 @@ from sorafeed_assets.serving.players.media import media_url, page_url
 from sorafeed_assets.storage.lists import DisplayOrder
 
 # Enumerations of other floors, registered with the schema.
-strawberry.enum(Format, description="Which shapes of video match.")
+strawberry.enum(Format, description="The shapes of video that match.")
 strawberry.enum(FetchMode, description="How a block picks its videos.")
 strawberry.enum(Exactness, description="Whether a count is exact.")
 strawberry.enum(DisplayOrder, description="The order of displays.")
-strawberry.enum(PlaybackState, description="What a display does.")
+strawberry.enum(PlaybackState, description="The playback state of a display.")
 
 _Node = TypeVar("_Node")
 
@@ -68,7 +68,7 @@ class Count:
     total: int = strawberry.field(description="The count, or a lower bound of it.")
     exactness: Exactness
     is_tracked: bool = strawberry.field(
-        description="Whether the search is tracked: its exact count is kept, or follows."
+        description="Whether the search is tracked, so that its exact count is kept or follows."
     )
 
 
@@ -164,7 +164,7 @@ class Build:
     loop: int
     created_at: datetime
     content_hash: str
-    planned: int = strawberry.field(description="How many positions it has.")
+    planned: int = strawberry.field(description="How many positions the plan has.")
     dry_blocks: int
 
     @classmethod
@@ -187,9 +187,9 @@ class Term:
     term: str
     is_watched: bool
     counted_at: datetime | None
-    problem: str | None = strawberry.field(description="Why it could not be counted.")
+    problem: str | None = strawberry.field(description="Why the search could not be counted.")
 
-    @strawberry.field(description="How many posts match; null until it is counted.")
+    @strawberry.field(description="How many posts match; null until the search is counted.")
     async def total(self, info: Info, format: Format = Format.MIXED) -> int | None:  # noqa: A002  # the API's word
         if self.counted_at is None:
             return None
@@ -239,7 +239,7 @@ class Playlist:
 
     @strawberry.field
     async def blocks(self, info: Info) -> list[Block]:
-        # With their counts, because thousands of awaited fields cost more.
+        # Read with their counts, because thousands of awaited fields cost more.
         return [_block(*each) for each in await info.context.blocks(self.record.id) or []]
 
     @classmethod

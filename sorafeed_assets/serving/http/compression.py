@@ -22,9 +22,9 @@ _NOT_MODIFIED: Final = 304
 _CODED: Final = re.compile(r'("[^"]*)-(zstd|br|gzip)"')
 
 add_compress_type("application/graphql-response+json")
-# Each part of an export is sent as it is read.
+# Each part of an export is sent as soon as it is read.
 add_compress_type("application/x-ndjson", streaming=True)
-# Events are small and rare, and a proxy may hold back what is compressed.
+# Events are small and rare, and a proxy may buffer a compressed stream.
 remove_compress_type("text/event-stream")
 
 
@@ -75,7 +75,7 @@ def _name_coding(start: Message, known: str) -> None:
 
 
 def _once_each(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Cache the compressed form of large bodies: an answer from memory is sent repeatedly."""
+    """Cache the compressed form of large bodies, because a cached answer is sent repeatedly."""
     kept: LRUCache[bytes, tuple[bytes, int]] = LRUCache(
         _KEPT_BYTES, lambda entry: len(entry[0]) + entry[1]
     )

@@ -1,6 +1,6 @@
 """Error responses: one table of codes and statuses, for HTTP and for GraphQL.
 
-The exceptions that only this floor raises are here too. A response never shows internals.
+Exceptions that only this floor raises are here too. A response never shows internals.
 """
 
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ class ForbiddenError(SorafeedError):
 
 
 class TooManyCallsError(SorafeedError):
-    """A client makes more calls a second than it may."""
+    """A client exceeds its calls per second."""
 
 
 class QueryTooLargeError(SorafeedError):
-    """A query asks for more than one request may."""
+    """A query exceeds a limit."""
 
 
 class KeyReusedError(InvalidInputError):
@@ -84,7 +84,7 @@ def headers_of(error: SorafeedError) -> dict[str, str]:
 
 
 def internal_message(request_id: str) -> str:
-    """The message for an unexpected error: only where to find it in the log."""
+    """The message for an unexpected error, which only refers to the log."""
     return f"internal error; see request {request_id} in the log"
 
 

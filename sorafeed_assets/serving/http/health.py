@@ -17,7 +17,7 @@ from sorafeed_assets.storage.postgres.engine import ping
 
 
 async def healthz(_request: Request) -> Response:
-    """Answer that the process is alive."""
+    """Report that the process is alive."""
     return JSONResponse({"status": "ok"})
 
 

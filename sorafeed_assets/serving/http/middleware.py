@@ -36,7 +36,7 @@ _OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
 _PAGES: Final = ("/admin", "/player/")
 _HOME: Final = "/"
 _OF_DISPLAY: Final = re.compile(r"/(?:api/displays|player)/([A-Z0-9]{6})(?:/|$)", re.ASCII)
-# A player's page tells plays of its display with the cookie of that display.
+# A player page reports plays of its display with the cookie of that display.
 _PLAYS: Final = "/api/plays"
 _OF_PLAYER: Final = re.compile(rb"display=([A-Z0-9]{6})")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -116,7 +116,7 @@ class RequestMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuse bodies that are too large, by their declared and by their actual size."""
+    """Refuse bodies that are too large, by declared and by actual size."""
 
     def __init__(self, app: ASGIApp, most: int = MAX_BODY) -> None:
         self._app = app

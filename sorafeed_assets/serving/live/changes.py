@@ -40,7 +40,7 @@ class Subscription:
         self._queue.put_nowait(None)
 
     async def next(self, seconds: float) -> list[str] | None:
-        """The next tags, an empty list after ``seconds`` of silence, None at the end."""
+        """Wait for the next tags; an empty list after ``seconds`` without any, None at the end."""
         try:
             return await asyncio.wait_for(self._queue.get(), seconds)
         except TimeoutError:
@@ -126,7 +126,7 @@ class Listener:
             while True:
                 message = await channel.get_message(timeout=_SILENCE_SECONDS)
                 if message is None:
-                    # After a silence the connection may be dead; then the ping gets no answer.
+                    # A connection without messages may be dead; then the ping gets no answer.
                     if not answered:
                         raise ConnectionResetError("the channel does not answer")
                     answered = False
@@ -146,7 +146,7 @@ class Listener:
 
 
 def _tags(data: object) -> list[str]:
-    """The tags of a message; "all" for one that is in no known form."""
+    """The tags of a message; "all" for a message in an unknown format."""
     try:
         tags = json.loads(str(data))
     except ValueError:

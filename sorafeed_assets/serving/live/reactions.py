@@ -1,6 +1,6 @@
-"""What this process sees of reactions: events that were sent, videos that were started.
+"""The reactions that this process observes: events that were sent, videos that were started.
 
-They are noted while requests are answered, and stored once a second, on no request's way.
+They are noted in memory, and stored once a second, so that no request waits for a write.
 """
 
 from collections.abc import Collection
@@ -14,12 +14,12 @@ from sorafeed_assets.storage import reactions as stored
 from sorafeed_assets.storage.cache.redis import display_tag
 
 _PREFIX: Final = display_tag("")
-# More than this between two stores are left out: they are for figures, not for anything to follow.
+# More than this between two stores are dropped: they serve statistics only.
 _MOST: Final = 10_000
 
 
 class Reactions:
-    """Notes of one process."""
+    """The notes of one process."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -40,7 +40,7 @@ class Reactions:
             self._started.append((display_id, datetime.now(UTC)))
 
     def store(self, engine: Engine) -> None:
-        """Store the notes, and observe for the histogram what no process has observed."""
+        """Store the notes, and add reactions to the histogram that no process has observed."""
         sent, self._sent = self._sent, []
         started, self._started = self._started, []
         with engine.begin() as connection:

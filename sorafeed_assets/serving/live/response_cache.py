@@ -1,6 +1,6 @@
 """A cache of responses: each is computed once, and invalidated by the tags it was made from.
 
-It knows nothing of what a response is; see `serving.state` for how it is used.
+It is independent of the type of a response; `serving.state` shows its use.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 _LIFE_SECONDS: Final = 5.0
 _MOST: Final = 2_000
 _MOST_BYTES: Final = 64_000_000
-# A response that is requested in the last part of its life is computed again in advance.
+# A response that is requested in the last part of its lifetime is recomputed in advance.
 _LAST_PART: Final = 0.3
 
 _Value = TypeVar("_Value")
@@ -29,10 +29,10 @@ class _Computation(Generic[_Value]):
 
 
 class ResponseCache(Generic[_Value]):
-    """A cache for one event loop. It is empty while changes are not heard.
+    """A cache for one event loop. It is empty while the channel of changes is lost.
 
     Args:
-        life: how long a response is valid, in seconds; 0 disables the cache.
+        life: the lifetime of a response in seconds; 0 disables the cache.
         clock: monotonic seconds.
         size_of: the bytes of a response.
         most: how many responses are kept.
@@ -75,9 +75,9 @@ class ResponseCache(Generic[_Value]):
         return self._is_trusted
 
     def trust(self, *, trusted: bool) -> None:
-        """Enable the cache, or clear and disable it because changes are not heard."""
+        """Enable the cache, or clear and disable it while the channel of changes is lost."""
         self._is_trusted = trusted and self._life > 0
-        # Computations that began before are not kept: a change may have been missed.
+        # Earlier computations are not cached, because a change may have been missed.
         self.drop(["all"])
 
     def drop(self, tags: Collection[str]) -> None:
@@ -107,7 +107,7 @@ class ResponseCache(Generic[_Value]):
         if kept is not None and left > 0:
             self.hits += 1
             if left < self._life * _LAST_PART and key not in self._shared:
-                # Frequent callers never wait. An error is raised in a later call.
+                # Frequent callers never wait. An error is raised at a later call.
                 self._begin(key, compute).add_done_callback(_look_at)
             return kept[2]
         self.misses += 1
@@ -119,7 +119,7 @@ class ResponseCache(Generic[_Value]):
     def _begin(
         self, key: str, compute: Callable[[set[str]], Awaitable[_Value]]
     ) -> "asyncio.Task[_Value]":
-        # A task of its own, so that it goes on when the first caller is cancelled.
+        # A separate task, so that it continues when the first caller is cancelled.
         computation: _Computation[_Value] = _Computation()
         task = asyncio.create_task(self._compute(key, computation, compute))
         computation.task = task

@@ -11,7 +11,7 @@ Stored = tuple[str, str]
 
 
 def snapshot_reads(redis: Redis) -> BatchedReads[Stored]:
-    """Create the reads; a display that Redis has no complete snapshot of is not found."""
+    """Create the reads; a display without a complete snapshot in Redis is not found."""
 
     async def read(ids: list[str]) -> dict[str, Stored]:
         with lost_connections():

@@ -50,7 +50,7 @@ _PRELOADS: Final = (
 
 @cache
 def _templates() -> Environment:
-    # Every template escapes: text of posts and users is never markup.
+    # Every template escapes, because text of posts and users is never markup.
     environment = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
@@ -121,7 +121,7 @@ async def overview(request: Request) -> Response:
 
 
 async def overview_response(server: ServerState, *, is_admin: bool) -> CachedResponse:
-    """The page of the overview, from the response cache or rendered.
+    """The overview page, from the response cache or rendered.
 
     Raises:
         UnavailableError: PostgreSQL does not answer, is busy, or takes too long.
@@ -270,7 +270,7 @@ async def player(request: Request) -> Response:
 async def enter(request: Request) -> Response:
     """Sign in: store a valid token in a cookie."""
     if not _from_here(request):
-        raise InvalidInputError("origin", "is another site; enter the token on this site's page")
+        raise InvalidInputError("origin", "is another site; sign in on this site's page")
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     secret = fields.get("token", [""])[0].strip()
     target = fields.get("next", ["/admin"])[0]
@@ -285,7 +285,7 @@ async def enter(request: Request) -> Response:
 async def leave(request: Request) -> Response:
     """Sign out."""
     if not _from_here(request):
-        raise InvalidInputError("origin", "is another site; leave on this site's page")
+        raise InvalidInputError("origin", "is another site; sign out on this site's page")
     response = RedirectResponse("/admin", 303)
     response.delete_cookie(ADMIN_COOKIE)
     return response

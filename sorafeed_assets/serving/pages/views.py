@@ -15,10 +15,10 @@ from sorafeed_assets.serving.players.media import media_url, page_url
 from sorafeed_assets.settings import Settings
 
 REASONS: Final[Mapping[str, str]] = {
-    Tier.NEW: "not shown here before",
-    Tier.REPLAY: "all matches were shown; this one longest ago",
-    Tier.REPEAT: "the block asks for more than there are",
-    Tier.KEPT: "was playing when the playlist changed",
+    Tier.NEW: "it was not shown here before",
+    Tier.REPLAY: "all matches were shown; this one was shown longest ago",
+    Tier.REPEAT: "the block asks for more videos than match",
+    Tier.KEPT: "it was playing when the playlist changed",
 }
 _BLOCK_FIELD: Final = re.compile(r"blocks\[(\d+)\]\.search_term")
 _FIELDS: Final[Mapping[str, str]] = {
@@ -77,7 +77,7 @@ class ShownBlock:
 def shown_reactions(
     found: Mapping[str, Sequence[float] | None],
 ) -> list[tuple[str, str, str]]:
-    """(stage, median, 95th percentile) of what the last hour's changes took, in seconds."""
+    """(stage, median, 95th percentile) of the last hour's changes, in seconds."""
     return [
         (title, f"{seconds[0]:.2f} s", f"{seconds[1]:.2f} s")
         for stage, title in _STAGES.items()
@@ -87,7 +87,7 @@ def shown_reactions(
 
 
 def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
-    """Build a display's card; ``is_stale`` when its plan is not of its current playlist."""
+    """Build a display's card; ``is_stale`` when its plan does not follow its playlist."""
     return Card(
         code=record.id,
         name=record.name,
@@ -107,14 +107,14 @@ def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
 def _problems(record: DisplayRecord, *, is_stale: bool) -> list[str]:
     """The problems of a display, the worst first, because a card shows two."""
     problems: list[str] = []
-    meanwhile = "it plays on as before" if record.queued else "it has nothing to play"
+    meanwhile = "it keeps playing its last plan" if record.queued else "it has nothing to play"
     if record.active_playlist_id is None:
         problems.append("Has no playlist yet.")
     elif record.plan_problem is not None:
         why = _in_plain_words(record.plan_problem)
         problems.append(f"Its playlist cannot be planned, so {meanwhile}: {why}.")
     elif is_stale:
-        problems.append(f"Its playlist was changed and is not planned yet; {meanwhile}.")
+        problems.append(f"Its playlist has changed and is not planned yet; {meanwhile}.")
     elif record.queued == 0:
         problems.append("Has nothing to play.")
     dry = record.dry_searches or []
@@ -125,7 +125,7 @@ def _problems(record: DisplayRecord, *, is_stale: bool) -> list[str]:
 
 
 def _in_plain_words(problem: str) -> str:
-    """Why a plan failed, without the names of fields."""
+    """Why a plan failed, without field names."""
     problem = problem.removesuffix(STAYS)
     field, colon, rest = problem.partition(": ")
     if not colon:
@@ -161,7 +161,7 @@ def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
     return ShownPick(
         position=pick.position,
         loop=pick.loop,
-        text=(post.text if post else None) or "(the post is gone)",
+        text=(post.text if post else None) or "(the post was deleted)",
         search=pick.search_term,
         reason=REASONS.get(pick.tier, pick.tier),
         permalink=page_url(post.permalink) if post else None,
@@ -175,7 +175,7 @@ def video_ids(view: TimelineView | None, most: int) -> list[str]:
 
 
 def ahead(view: TimelineView) -> list[ViewedPick]:
-    """What plays, what is queued, and what is planned, in order."""
+    """The playing, queued and planned positions, in order."""
     return [*([view.now] if view.now else ()), *view.next, *view.planned]
 
 
@@ -202,7 +202,7 @@ def shown_blocks(
 
 
 def dagster_links(settings: Settings, code: str | None = None) -> list[tuple[str, str]]:
-    """(title, address) of the assets behind a page in the Dagster UI; none without its address."""
+    """(title, address) of a page's assets in the Dagster UI; empty if the UI's address is unset."""
     if settings.dagster_ui_url is None:
         return []
     base = str(settings.dagster_ui_url).rstrip("/")

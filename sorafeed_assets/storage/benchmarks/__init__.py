@@ -1,1 +1,1 @@
-"""SQL that only the benchmarks send; the engine never does."""
+"""SQL that only the benchmarks send."""

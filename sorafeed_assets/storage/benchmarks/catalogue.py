@@ -1,4 +1,4 @@
-"""The catalogue of a benchmark: kept, put back, warmed, and its tracked terms."""
+"""The catalogue of a benchmark: saved, restored, warmed, and its tracked terms."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,14 +9,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sorafeed_assets.domain.catalog.search import SearchQuery
 
 ADDED: Final = "t_"
-"""Posts that a benchmark adds have ids that begin so, which no generated post has."""
+"""The first letters of ids of posts that a benchmark adds; no generated post has them."""
 
-# What counting writes, with what triggers keep beside it.
+# The tables that counting writes, including those that triggers write.
 _KEPT: Final = (
     *("video_counts_daily", "count_digests", "catalog_days"),
     *("video_candidates", "candidate_pools"),
 )
-# The view of totals is not put back, and neither is its record.
+# The view of totals is not restored, and neither is its record.
 _KEPT_ASSETS: Final = "'sora_posts', 'video_counts_daily', 'video_candidates'"
 _IS_KEPT: Final = text("SELECT to_regclass('bench.lineage_heads') IS NOT NULL")
 _KEEP: Final = (
@@ -30,7 +30,7 @@ _KEEP: Final = (
     """),
 )
 
-# Without triggers: what a benchmark added was never there.
+# Without triggers, because the removal must leave no changes in the outbox.
 _WITHOUT_TRIGGERS: Final = text("SET LOCAL session_replication_role = replica")
 _REWIND: Final = (
     _WITHOUT_TRIGGERS,
@@ -63,7 +63,7 @@ WITH added AS (
 INSERT INTO watched_terms (term) SELECT term FROM added
 """).bindparams(bindparam("exclusions", type_=JSONB))
 
-# A lock that an insert waits for longer than this ends the benchmark with an error.
+# An insert that waits longer than this for a lock ends the benchmark with an error.
 _NO_LOCK_TIMEOUT: Final = text("SET lock_timeout = 0")
 _USUAL_LOCK_TIMEOUT: Final = text("RESET lock_timeout")
 _LOCK_TIMEOUT: Final = text("SET LOCAL lock_timeout = '250ms'")
@@ -74,18 +74,18 @@ _DROP_INDEX: Final = text("DROP INDEX CONCURRENTLY IF EXISTS bench_task_idx")
 
 
 def is_kept(connection: Connection) -> bool:
-    """Whether there is a state to put back."""
+    """Whether a saved state exists."""
     return bool(connection.scalar(_IS_KEPT))
 
 
 def keep(connection: Connection) -> None:
-    """Remember the catalogue as it is, for `put_back`."""
+    """Save the state of the catalogue, for `put_back`."""
     for statement in _KEEP:
         connection.execute(statement)
 
 
 def put_back(connection: Connection) -> None:
-    """Make the catalogue what it was when it was kept."""
+    """Restore the saved state of the catalogue."""
     for statement in _REWIND:
         connection.execute(statement)
 
@@ -111,15 +111,15 @@ def track_exactly(connection: Connection, queries: Sequence[SearchQuery]) -> Non
 
 
 def insert_impatiently(connection: Connection, *, with_triggers: bool) -> None:
-    """Let this transaction's inserts wait for no lock, and leave no trace without triggers."""
+    """Let this transaction fail instead of waiting for locks; optionally disable the triggers."""
     connection.execute(_LOCK_TIMEOUT)
     if not with_triggers:
         connection.execute(_WITHOUT_TRIGGERS)
 
 
 def build_index(connection: Connection) -> None:
-    """Build an index that nothing else needs; takes a connection in autocommit."""
-    # It waits for every transaction that was there before, as in a migration.
+    """Build an index that only the benchmark needs; takes a connection in autocommit."""
+    # It waits for all earlier transactions, as in a migration.
     connection.execute(_NO_LOCK_TIMEOUT)
     try:
         connection.execute(_BUILD_INDEX)
@@ -128,5 +128,5 @@ def build_index(connection: Connection) -> None:
 
 
 def drop_index(connection: Connection) -> None:
-    """Drop what `build_index` built, if it is there; takes a connection in autocommit."""
+    """Drop the index of `build_index` if it exists; takes a connection in autocommit."""
     connection.execute(_DROP_INDEX)

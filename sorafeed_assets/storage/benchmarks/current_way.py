@@ -1,6 +1,6 @@
-"""The queries of the system that this one replaces, as it asks them.
+"""The queries of the replaced system, as it sends them.
 
-Only its patterns are escaped like ours, so that both sides count the same.
+Only the patterns are escaped like ours, so that both sides count the same posts.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, like_pattern
 
-# Its predicate is glued together per query; these are the pieces it is glued from.
+# The replaced system concatenates its predicate per query from these pieces.
 _FORMATS: Final = {
     Format.MIXED: "",
     Format.WIDE: " AND p.width > p.height",
@@ -53,7 +53,7 @@ def newest(
 def at_offset(
     connection: Connection, query: SearchQuery, format_: Format, offset: int
 ) -> str | None:
-    """The match at a place of the newest order, None past the last one."""
+    """The match at an offset of the newest order; None past the last one."""
     where, parameters = _where(query, format_)
     statement = text(f"{_VIDEO} WHERE {where} ORDER BY p.posted_at DESC LIMIT 1 OFFSET :offset")
     row = connection.execute(statement, {**parameters, "offset": offset}).first()

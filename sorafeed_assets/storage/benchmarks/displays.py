@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery
 from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
 
-# What a benchmark left behind, so that each round starts alike.
+# Removes the data of earlier rounds, so that each round starts alike.
 _CLEAR: Final = (
     text("UPDATE displays SET active_build_id = NULL, current_playlist_id = NULL"),
     text("DELETE FROM timeline_videos"),
@@ -17,7 +17,7 @@ _CLEAR: Final = (
     text("DELETE FROM video_history"),
 )
 
-# A display's plays since its playlist is new, of posts from all over the catalogue.
+# Plays of a display since its dedup_since, of posts from the whole catalogue.
 _PLAY: Final = text("""
 WITH posts AS (
     SELECT array_agg(id) AS ids FROM (SELECT id FROM sora_posts ORDER BY id LIMIT :plays) AS first
@@ -56,7 +56,7 @@ WHERE id = ANY(:ids) AND {MATCHES}
 
 
 def clear_displays(connection: Connection) -> None:
-    """Take away every display, with what it played."""
+    """Delete every display, with its plays."""
     for statement in _CLEAR:
         connection.execute(statement)
 
@@ -72,7 +72,7 @@ def vacuum_plays(connection: Connection) -> None:
 
 
 def heads(connection: Connection) -> dict[str, UUID]:
-    """By display: the queue row that it shows."""
+    """Display → the queue row at its head."""
     return {row.id: row.head for row in connection.execute(_HEADS)}
 
 

@@ -1,12 +1,12 @@
-"""What PostGraphile needs to answer the same questions from the same tables."""
+"""What PostGraphile needs to answer the same queries from the same tables."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Engine, text
 
-# PostGraphile's way to a value that no column has: a function of the row. It finds two things that
-# it would call catalogDay, and has to be told to leave one out.
+# PostGraphile reads a value that no column has through a function of the row. It finds two objects
+# that it would call catalogDay, so one is omitted by a comment.
 _PREPARE: Final = (
     """
 CREATE OR REPLACE FUNCTION playlist_blocks_total(block playlist_blocks) RETURNS bigint
@@ -24,7 +24,7 @@ _TAKE_BACK: Final = (
 
 
 def prepare(engine: Engine) -> None:
-    """Add what PostGraphile reads totals by."""
+    """Add the function by which PostGraphile reads totals."""
     _execute(engine, _PREPARE)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmark of reactions looks at: who leads, queues, pools, and what still waits."""
+"""State that the benchmark of reactions polls: the leader, queues, pools, and waiting changes."""
 
 from collections.abc import Collection
 from typing import Final
@@ -25,7 +25,7 @@ SELECT (SELECT count(*) FROM catalog_changes) + (SELECT count(*) FROM display_ch
 
 
 def leader(connection: Connection) -> str | None:
-    """The `react` that leads."""
+    """The holder of the lease of `react`."""
     found: str | None = connection.scalar(_LEADER)
     return found
 
@@ -52,5 +52,5 @@ def delete_post(connection: Connection, post: str) -> None:
 
 
 def waiting(connection: Connection) -> int:
-    """How many changes of posts and displays, and counts, wait."""
+    """How many changes of posts, changes of displays, and count jobs wait."""
     return int(connection.scalar(_WAITING) or 0)

@@ -1,1 +1,1 @@
-"""Redis: its client and keys, and the SQL of the snapshots that are written to it."""
+"""Redis: its client and keys, and the SQL that reads the snapshots to write."""

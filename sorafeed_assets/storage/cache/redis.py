@@ -23,15 +23,15 @@ ADMIN_KEY: Final = "sorafeed:admin:snapshot"
 COUNTS_TAG: Final = "counts"
 """The tag of a change of any total."""
 DISPLAYS_TAG: Final = "displays"
-"""The tag of displays that come, go or are renamed."""
+"""The tag of displays that are added, deleted or renamed."""
 TERMS_TAG: Final = "terms"
-"""The tag of other terms being tracked."""
+"""The tag of a change of the tracked terms."""
 TOKENS_TAG: Final = "tokens"
-"""The tag of tokens that come or are revoked."""
+"""The tag of tokens that are created or revoked."""
 CHANGES: Final = "sorafeed:changes"
-"""The channel on which every process hears what changed: a JSON list of tags."""
+"""The channel on which changes are published to all processes, as a JSON list of tags."""
 
-# A value that is no number is as old as can be. Returns the numbers of what was newer already.
+# A version that is not a number counts as 0. Returns the indexes of snapshots that Redis has newer.
 _WRITE_NEWER: Final = """
 local newer = {}
 for i = 1, #KEYS / 3 do
@@ -80,16 +80,16 @@ def display_tag(display_id: str) -> str:
 
 
 def create_redis_client(url: str) -> Redis:
-    """A client whose calls fail soon when the server is away; a lost connection is made again.
+    """Create a client with short time-outs, which reconnects after a lost connection.
 
     Raises:
-        SetupError: ``url`` is no Redis address.
+        SetupError: ``url`` is not a Redis address.
     """
     try:
         return Redis.from_url(
             url,
             decode_responses=True,
-            # What others write may be no text: it is then no snapshot either, and is replaced.
+            # Values of other programs may not be text; they are replaced, not read.
             encoding_errors="replace",
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
@@ -100,12 +100,12 @@ def create_redis_client(url: str) -> Redis:
             ),
         )
     except ValueError as error:
-        raise SetupError(f"SORAFEED_REDIS_URL is no Redis address: {error}") from error
+        raise SetupError(f"SORAFEED_REDIS_URL is not a Redis address: {error}") from error
 
 
 @contextmanager
 def redis_errors(redis: Redis) -> Iterator[None]:
-    """Turn what the client raises into an error that says which server to look at.
+    """Turn the client's exceptions into an error that names the server.
 
     Raises:
         UnavailableError: the server does not answer, or refuses.
@@ -136,7 +136,7 @@ def write_snapshots(
     ttl: int,
     tags: Collection[str] = (),
 ) -> int:
-    """Set ``values`` over the old ones and delete ``removed``, in one MULTI/EXEC.
+    """Set ``values`` and delete ``removed``, in one MULTI/EXEC.
 
     Every key expires in ``ttl`` seconds; ``tags`` are published to all listeners in the same
     transaction. Returns how many were deleted.
@@ -156,7 +156,7 @@ def write_snapshots(
 
 @dataclass(frozen=True, slots=True)
 class DisplaySnapshot:
-    """What Redis has of one display; of two the one with the greater version is newer."""
+    """The values of one display in Redis; a greater version is newer."""
 
     display_id: str
     timeline: str
@@ -165,9 +165,9 @@ class DisplaySnapshot:
 
 
 def write_newer(redis: Redis, snapshots: Sequence[DisplaySnapshot], *, ttl: int) -> list[str]:
-    """Write snapshots in one round trip, but none over a newer one; the displays of those.
+    """Write snapshots in one round trip, except over newer ones; returns the displays skipped.
 
-    All of them are published as changed.
+    All the displays are published as changed.
     """
     if not snapshots:
         return []
@@ -185,7 +185,7 @@ def write_newer(redis: Redis, snapshots: Sequence[DisplaySnapshot], *, ttl: int)
 
 
 def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:
-    """The keys that have another value than this one, or none."""
+    """The keys whose value in Redis differs, or is missing."""
     keys = list(values)
     changed: set[str] = set()
     for first in range(0, len(keys), _AT_ONCE):
@@ -206,12 +206,12 @@ def read_values(redis: Redis, keys: Sequence[str]) -> dict[str, str]:
 
 
 def tell(redis: Redis, tags: Collection[str]) -> None:
-    """Publish what changed to every process that listens."""
+    """Publish the tags of changes to all listening processes."""
     redis.publish(CHANGES, json.dumps(sorted(tags)))
 
 
 def read_with_ttl(redis: Redis, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Per existing key its value and the seconds it has left, -1 for no end."""
+    """Existing key → its value and the seconds until it expires, -1 for never."""
     found: dict[str, tuple[str, int]] = {}
     for first in range(0, len(keys), _AT_ONCE):
         some = keys[first : first + _AT_ONCE]

@@ -1,4 +1,4 @@
-"""SQL of what readers get: totals, what plays next, and the admin page's overview."""
+"""SQL of the snapshots: totals, what plays next, and the admin page's overview."""
 
 from collections.abc import Collection
 from itertools import groupby
@@ -33,7 +33,7 @@ WHERE CAST(:display_ids AS text[]) IS NULL OR d.id = ANY(:display_ids)
 ORDER BY d.id, v.loop_iteration, v.timeline_position
 """)
 
-# The video of a row that the caller knows is left out.
+# The video data of rows that the caller knows is left out.
 _PLAYED: Final = text("""
 SELECT d.id AS display_id,
     CASE WHEN d.last_state_change IS NULL THEN 'playing' ELSE d.playback_state END AS state,
@@ -57,7 +57,7 @@ WHERE d.id = ANY(CAST(:display_ids AS text[]))
 
 _VERSION: Final = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 
-# One statement, so that all parts are of one moment.
+# One statement, so that all parts are consistent.
 _ADMIN: Final = text("""
 SELECT
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -93,7 +93,7 @@ def total(connection: Connection, term: str, format_: Format) -> int | None:
 
 
 class TimelineSnapshot(NamedTuple):
-    """A display's snapshot, and the data version that was recorded of it last."""
+    """A display's snapshot, and its last recorded data version."""
 
     value: dict[str, Any]
     recorded: str | None
@@ -105,7 +105,7 @@ def timeline_snapshots(
     """What plays next on those of ``ids`` that exist, or on all displays.
 
     ``{build, version, playlist_id, loop, position, videos: [{id, video_id, block_id,
-    loop_iteration, timeline_position, status, video}]}``, in the order of play, as JSON has it.
+    loop_iteration, timeline_position, status, video}]}``, in playing order, with JSON types.
     ``version`` is that of the plan: the data version of `display_timelines`.
     """
     return {name: found.value for name, found in read_timelines(connection, ids).items()}
@@ -114,7 +114,7 @@ def timeline_snapshots(
 def read_timelines(
     connection: Connection, ids: Collection[str] | None = None
 ) -> dict[str, TimelineSnapshot]:
-    """`timeline_snapshots`, with what is recorded of `timeline_cache`."""
+    """`timeline_snapshots`, with the recorded data version of `timeline_cache`."""
     wanted = None if ids is None else sorted(set(ids))
     snapshots: dict[str, TimelineSnapshot] = {}
     rows = connection.execute(_TIMELINES, {"display_ids": wanted})
@@ -161,7 +161,7 @@ def read_played(
 
 
 def snapshot_version(connection: Connection) -> int:
-    """The version of what this transaction writes to Redis: that of a later one is greater.
+    """The version of snapshots that this transaction writes; a later transaction has a greater one.
 
     It is the id of the transaction, which must not have changed anything before it acquired the
     locks of its snapshots.
@@ -171,9 +171,9 @@ def snapshot_version(connection: Connection) -> int:
 
 
 def admin_snapshot(connection: Connection) -> dict[str, Any]:
-    """What the admin page opens with: ``{displays, totals, counts}``, of one moment.
+    """The admin snapshot ``{displays, totals, counts}``, consistent at one moment.
 
-    ``counts`` has, per term, the totals per format; nothing in it tells when it was made.
+    ``counts`` has, per term, the totals per format. The snapshot has no time stamp.
     """
     row = connection.execute(_ADMIN).one()
     return {

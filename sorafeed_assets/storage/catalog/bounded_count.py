@@ -1,4 +1,4 @@
-"""Counting matches up to a limit, in little time."""
+"""Counting matches up to a limit, with a time-out."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Storing many rows of a table at once, by COPY; a row whose id exists is kept as it is."""
+"""Storing many rows of a table at once, by COPY; existing rows are kept."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -20,7 +20,7 @@ INSERT INTO {table} ({columns}) SELECT {columns} FROM staged_rows ON CONFLICT (i
 
 
 def lock_bulk(connection: Connection) -> None:
-    """Wait until no other transaction stores rows in bulk; held until this one ends."""
+    """Acquire the lock of bulk loads, held until the transaction ends."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
@@ -33,7 +33,7 @@ def count_stored(connection: Connection, table: Table, ids: Sequence[str]) -> in
 def copy_new(
     connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> int | None:
-    """Store rows, twice as fast as `merge_new`; how many, or None when one of them exists."""
+    """Store rows, twice as fast as `merge_new`; returns how many, or None if one exists."""
     with connection.begin_nested() as savepoint:
         try:
             return copy_rows(connection, table.name, columns, rows)
@@ -45,7 +45,7 @@ def copy_new(
 def merge_new(
     connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> int:
-    """Store the rows that do not exist; how many."""
+    """Store the rows that do not exist; returns how many."""
     names = {
         "table": sql.Identifier(table.name),
         "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),

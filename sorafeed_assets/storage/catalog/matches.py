@@ -11,7 +11,7 @@ from sorafeed_assets.domain.catalog.search import Format, SearchQuery
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.storage.catalog.match_rule import match_parameters
 
-# Both sides of ILIKE are columns here, so the locale of the match rule has to be said.
+# Both sides of ILIKE are columns here, so the collation of the match rule must be explicit.
 _STALE_MATCHES: Final = """
 SELECT k.n, k.post_id
 FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[])) AS k (n, post_id)
@@ -76,7 +76,7 @@ class MatchQuery:
 
 
 class Match(NamedTuple):
-    """A post that matches; ``posted_at`` is only for reading on after it."""
+    """A post that matches; ``posted_at`` is only needed to continue after it."""
 
     post_id: str
     id_hash: int
@@ -92,7 +92,7 @@ class Pool(NamedTuple):
 
     @property
     def has_all(self) -> bool:
-        """Whether nothing but what happened since the last refresh is missing."""
+        """Whether the pool has all matches, except for changes since the last refresh."""
         return len(self.ids) == self.matching
 
 
@@ -101,7 +101,7 @@ def read_pools(
 ) -> dict[MatchQuery, Pool]:
     """The first ``size`` of each query's pool; a query without a pool is missing.
 
-    A pool is as old as the last refresh: its posts may be gone, see `stale_matches`.
+    A pool is as old as the last refresh, so its posts may be deleted; see `stale_matches`.
     """
     pools: dict[MatchQuery, Pool] = {}
     for mode, statement in _POOLS.items():
@@ -120,7 +120,7 @@ def read_pools(
 def stale_matches(
     connection: Connection, picks: Iterable[tuple[MatchQuery, str]]
 ) -> set[tuple[MatchQuery, str]]:
-    """Those (query, post id) of ``picks`` that the catalogue no longer has, or has changed."""
+    """Those (query, post id) of ``picks`` that no longer match, or no longer exist."""
     asked = list(picks)
     numbers = {query: number for number, query in enumerate(dict.fromkeys(q for q, _ in asked))}
     by_number = list(numbers)

@@ -1,4 +1,4 @@
-"""The outbox `catalog_changes`: what happened to posts since counts were last applied."""
+"""The outbox `catalog_changes`: changes of posts that counting has not applied yet."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ GROUP BY c.catalog_day, d.catalog_day, d.post_count
 ORDER BY c.catalog_day
 """
 
-# A post's first change knows how it was when its day was last applied; the table knows how it is.
+# A post's first change has its state when its day was last applied; the table has its state now.
 _CONSUME: Final = """
 WITH consumed AS (
     DELETE FROM catalog_changes WHERE catalog_day = ANY(:days)
@@ -46,7 +46,7 @@ LEFT JOIN sora_posts p ON p.id = f.post_id AND catalog_day(p.indexed_at) = f.cat
 ORDER BY f.catalog_day, f.post_id
 """
 
-# Along the primary key: what was taken before and is not vacuumed yet is passed over only once.
+# Along the primary key, so that dead rows that are not vacuumed yet are passed over only once.
 _FIRST_KINDS: Final = """
 SELECT DISTINCT kind FROM (SELECT kind FROM catalog_changes ORDER BY id LIMIT :most) AS firsts
 """
@@ -92,12 +92,12 @@ def pending_days(connection: Connection) -> list[PendingDay]:
 
 
 def waiting_kinds(connection: Connection, most: int = 1_000) -> set[str]:
-    """What happened to the posts whose changes wait, looking at the first ``most``."""
+    """The kinds of the first ``most`` waiting changes."""
     return set(connection.scalars(text(_FIRST_KINDS), {"most": most}))
 
 
 def edited_posts(connection: Connection, days: Collection[date]) -> set[str]:
-    """The posts of ``days`` that were edited or deleted, as far as that waits."""
+    """The posts of ``days`` with a waiting edit or delete."""
     return set(connection.scalars(text(_EDITED), {"days": sorted(days)}))
 
 
@@ -107,12 +107,12 @@ def pending_posts(connection: Connection) -> set[str]:
 
 
 def waiting_texts(connection: Connection, most: int) -> list[tuple[str, str]]:
-    """(post id, lower-cased text) of up to ``most`` posts with waiting changes, as they are now."""
+    """(post id, current lower-cased text) of up to ``most`` posts with waiting changes."""
     return [(post, body) for post, body in connection.execute(text(_TEXTS), {"most": most})]
 
 
 def consume(connection: Connection, days: Collection[date]) -> list[Row[tuple[object, ...]]]:
-    """Take the waiting changes of ``days``: per post how it was, and how it is.
+    """Remove and return the waiting changes of ``days``: per post its old and current state.
 
     Columns: catalog_day, post_id, was_there, old_text, old_shape, is_there, text, shape,
     posted_at (microseconds since 2000), id_hash. Texts are lower-cased, shapes are numbers.
@@ -121,5 +121,5 @@ def consume(connection: Connection, days: Collection[date]) -> list[Row[tuple[ob
 
 
 def discard(connection: Connection, days: Collection[date]) -> int:
-    """Drop the waiting changes of ``days``, which are counted from scratch; how many."""
+    """Drop the waiting changes of ``days``, which are counted from scratch; returns how many."""
     return connection.execute(text(_DISCARD), {"days": sorted(days)}).rowcount

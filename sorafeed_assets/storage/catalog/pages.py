@@ -1,8 +1,8 @@
 """Pages of the posts that match a search, in order, each found by the cheapest of three ways.
 
-Frequent matches are met by walking the order's index. Rarer ones are searched for by their
+Frequent matches are found by walking the order's index. Rarer ones are searched for by their
 trigrams: within a slice of the order that should have enough of them, or everywhere. Nothing is
-sorted by chance and no row is skipped: a page continues after the last row of the page before.
+sorted at random and no row is skipped: a page continues after the last row of the page before.
 """
 
 from collections.abc import Collection
@@ -24,13 +24,13 @@ class _Order:
     """The order of one fetch mode, as SQL.
 
     Attributes:
-        by: the order.
+        by: the ORDER BY expression.
         opposite: its reverse.
-        after: what comes behind a place.
+        after: the condition for rows after a place.
         slice: the number of the finest slice that a post is in, which grows along the order.
-        position: the same with its fraction, to estimate by.
-        slices: what these are numbered from in the search index.
-        end: asks for the slice behind the last post.
+        position: the slice number with its fraction, for estimates.
+        slices: the number at which these slices start in the search index.
+        end: the query for the slice after the last post.
     """
 
     by: str
@@ -65,7 +65,7 @@ _ORDERS: Final = {
     ),
 }
 
-# Some posts in order, whether they match or not: which match, and the last of them.
+# The matches among the next posts in order, and the last post, matching or not.
 _WALK: Final = {
     mode: f"""
 WITH walked AS MATERIALIZED (
@@ -84,8 +84,8 @@ UNION ALL
     for mode, order in _ORDERS.items()
 }
 
-# Everything that matches, by the trigram index, then the first of it. The planner, free to
-# choose, would walk an ordered index through the whole catalogue for a term that is rare.
+# All matches by the trigram index, then the first of them. Without OFFSET 0 the planner
+# would walk an ordered index through the whole catalogue for a rare term.
 _FOUND: Final = """
 SELECT id, id_hash, CAST(posted_at AS text) AS moment
 FROM (SELECT id, id_hash, posted_at FROM sora_posts WHERE {where} OFFSET 0) AS found
@@ -110,16 +110,16 @@ FROM sora_posts WHERE id = ANY(CAST(:ids AS text[])) AND {_MATCHES} ORDER BY {or
     for mode, order in _ORDERS.items()
 }
 
-# A first look tells how frequent matches are.
+# The first walk, which shows how frequent matches are.
 _FIRST_LOOK: Final = 2_000
-# Walking past more posts than this costs more than a search.
+# Walking over more posts than this costs more than a search.
 _LONGEST_WALK: Final = 20_000
-# A slice that should have just enough would fall short half the time.
+# A slice that is expected to have just enough matches would fall short half the time.
 _SPARE: Final = 1.25
 # Slices are 1, 2, 4 ... 128 positions wide, and numbered from here on, see search_slices().
 _WIDEST: Final = 7
 _NUMBERED: Final = 1_000_000_000
-# Two searches of slices this wide, of what is left, cost more than one of everything.
+# Two searches of slices of this share of the rest cost more than one of the whole rest.
 _LARGEST_SHARE: Final = 0.4
 
 
@@ -137,7 +137,7 @@ def read_page(
 
 
 class _Page:
-    """One page while it is read; ``covered`` is how much of the order was looked at so far."""
+    """One page while it is read; ``covered`` is how much of the order was read so far."""
 
     def __init__(
         self, connection: Connection, query: MatchQuery, size: int, place: dict[str, object]
@@ -152,7 +152,7 @@ class _Page:
         self.matches: list[Match] = []
 
     def walk(self) -> bool:
-        """Look at posts in order; whether that gave the page, rather than only its beginning."""
+        """Read posts in order; returns whether that completed the page."""
         walked, entries = 0, max(_FIRST_LOOK, self._size)
         while True:
             rows = self._ask(_WALK[self._mode], entries=entries)
@@ -169,7 +169,7 @@ class _Page:
             entries = ceil(self._missing * walked / len(self.matches)) + _FIRST_LOOK
 
     def search(self) -> None:
-        """Search slices, each as wide as it should need to be, or all that is left at once."""
+        """Search slices, each as wide as the estimate requires, or the whole rest at once."""
         order = _ORDERS[self._mode]
         end = self._connection.execute(text(order.end)).scalar_one()
         while self._missing > 0:

@@ -18,9 +18,9 @@ from sorafeed_assets.storage.postgres.copy import driver_of
 _Item = TypeVar("_Item")
 
 _CHUNK_BYTES: Final = 16 * 2**20
-# Signature, flags and the length of a header extension that is not there.
+# Signature, flags and the length (zero) of the header extension.
 _HEADER_BYTES: Final = 19
-# Where fields lie in a row: a count of fields, then each field behind its length.
+# Offsets of fields in a row: a count of fields, then each field after its length.
 _HASH, _POSTED, _SHAPE, _ID_LENGTH, _ID = 6, 18, 30, 32, 36
 
 # Fixed widths first; lower() is Postgres's own, so that matching agrees with ILIKE.
@@ -39,7 +39,7 @@ COPY (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some posts: their lower-cased texts within ``data``, and a column an array.
+    """Some posts: their lower-cased texts in ``data``, and an array for each column.
 
     ``posted_at`` is in microseconds since 2000-01-01 UTC, ``shapes`` number the size classes.
     """
@@ -67,9 +67,9 @@ def day_bounds(day: date) -> tuple[datetime, datetime]:
 
 
 def read_ahead(items: Generator[_Item, None, None]) -> Generator[_Item, None, None]:
-    """The same items; a thread makes the next one while the caller works on the last.
+    """Yield the same items; a thread reads the next one while the caller processes the last.
 
-    What the generator uses, such as a connection, is the thread's until this iterator ends.
+    Only the thread may use the generator's resources, such as a connection, until the end.
     """
     nothing = object()
 
@@ -80,7 +80,7 @@ def read_ahead(items: Generator[_Item, None, None]) -> Generator[_Item, None, No
         coming = thread.submit(make)
         while (item := coming.result()) is not nothing:
             coming = thread.submit(make)
-            yield item  # type: ignore[misc]  # not nothing, so one of the items
+            yield item  # type: ignore[misc]  # not the end mark, so one of the items
 
 
 def stream_day(connection: Connection, day: date) -> Generator[Chunk, None, None]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, text
 
 from sorafeed_assets.storage.postgres.copy import copy_rows
 
-# No other transaction applies changes meanwhile. Taken before the first snapshot, so that this
+# Keeps other transactions from applying changes. Acquired before the first snapshot, so that this
 # transaction sees what the previous one wrote. Readers and the scanner do not wait for it.
 _LOCK: Final = "LOCK TABLE catalog_days IN SHARE ROW EXCLUSIVE MODE"
 _KEEP_TERMS: Final = (
@@ -27,7 +27,7 @@ CREATE TEMP TABLE staged_counts (
 ) ON COMMIT DROP
 """
 
-# Written are only rows that differ, so that counting again what has not changed writes nothing.
+# Only rows that differ are written, so that a recount without changes writes nothing.
 _APPLY_DIFFERENCES: Final = """
 WITH sums AS (
     SELECT term, format, catalog_day, sum(count) AS count FROM staged_counts
@@ -95,41 +95,41 @@ _APPLIED: Final = "SELECT catalog_day, revision FROM catalog_days"
 
 
 def lock_counts(connection: Connection) -> None:
-    """Be the only one to apply changes, until the transaction ends; waits as long as it takes."""
+    """Acquire the lock of counting, held until the transaction ends; waits without a time-out."""
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text(_LOCK))
 
 
 def read_terms(connection: Connection) -> list[Row[tuple[object, ...]]]:
-    """term, phrase, exclusions, is_counted; none of them can go before the transaction ends."""
+    """term, phrase, exclusions, is_counted; locked against deletion until the transaction ends."""
     return list(connection.execute(text(_KEEP_TERMS)))
 
 
 def known_days(connection: Connection) -> list[date]:
-    """Every catalog day that has, had or is getting posts."""
+    """Every catalog day that has or had posts, or has waiting changes."""
     return list(connection.scalars(text(_KNOWN_DAYS)))
 
 
 def stage(connection: Connection, rows: Iterable[tuple[str, str, date, int]]) -> None:
-    """Put (term, format, day, count) rows where `apply_differences` and `replace` take them."""
+    """Stage (term, format, day, count) rows for `apply_differences` and `replace`."""
     connection.execute(text("DROP TABLE IF EXISTS staged_counts"))
     connection.execute(text(_STAGE))
     copy_rows(connection, "staged_counts", ("term", "format", "catalog_day", "count"), rows)
 
 
 def apply_differences(connection: Connection) -> int:
-    """Add the staged rows to the counts; how many rows were written."""
+    """Add the staged rows to the counts; returns how many rows were written."""
     return int(connection.scalar(text(_APPLY_DIFFERENCES)) or 0)
 
 
 def replace(connection: Connection, days: Collection[date], terms: Collection[str]) -> int:
-    """Make the staged rows the counts of ``terms`` on ``days``; how many rows were written."""
+    """Replace the counts of ``terms`` on ``days`` by the staged rows; returns the rows written."""
     parameters = {"days": sorted(days), "terms": sorted(terms)}
     return int(connection.scalar(text(_REPLACE), parameters) or 0)
 
 
 def advance_days(connection: Connection, days: Mapping[date, tuple[int, int]]) -> None:
-    """Record (changes applied, posts) per day; a day where nothing changed is not written."""
+    """Record (changes applied, posts) per day; an unchanged day is not written."""
     if days:
         connection.execute(
             text(_ADVANCE_DAY),
@@ -141,7 +141,7 @@ def advance_days(connection: Connection, days: Mapping[date, tuple[int, int]]) -
 
 
 def mark_counted(connection: Connection, terms: Collection[str]) -> None:
-    """From now on the counts of ``terms`` are known."""
+    """Mark ``terms`` as counted."""
     connection.execute(
         text("UPDATE search_terms SET counted_at = now() WHERE term = ANY(:terms)"),
         {"terms": sorted(terms)},
@@ -151,7 +151,7 @@ def mark_counted(connection: Connection, terms: Collection[str]) -> None:
 def count_versions(
     connection: Connection, days: Collection[date] | None
 ) -> dict[date, tuple[str, int]]:
-    """Per day the version of its counts and how many rows it has; a day without rows is missing."""
+    """Day → the version of its counts and its number of rows; a day without rows is missing."""
     found = connection.execute(text(_VERSIONS), {"days": None if days is None else sorted(days)})
     return {day: (f"{rows}-{digest % 2**64:016x}", int(rows)) for day, rows, digest in found}
 
@@ -164,7 +164,7 @@ def post_counts(connection: Connection) -> dict[date, int]:
 def day_revisions(connection: Connection, days: Collection[date] | None) -> dict[date, int]:
     """How many changes each day has seen, applied or waiting.
 
-    Counted, because changes do not become visible in the order of their ids.
+    A number of changes, not an id, because ids do not become visible in order.
     """
     wanted = None if days is None else sorted(days)
     return {

@@ -9,7 +9,7 @@ CHANNEL: Final = "sorafeed_count_jobs"
 """The NOTIFY channel of new jobs, without payload."""
 MAX_ATTEMPTS: Final = 3
 
-# A job that runs is not due before its lease ends: until then its last attempt may go well.
+# A running job is not due before its lease ends, because its last attempt may succeed.
 _GIVEN_UP: Final = "(j.attempts >= :max AND j.run_after <= now())"
 
 PROBLEM: Final = """
@@ -17,7 +17,7 @@ coalesce(j.problem, CASE WHEN j.attempts > 0 AND j.run_after <= now() THEN 'was 
 """
 """Why a job's last attempt failed; NULL while it runs."""
 
-# A repeated request keeps the higher priority; a job that was given up starts again.
+# A repeated request keeps the higher priority, and restarts a job that was given up.
 _ADD: Final = text(f"""
 INSERT INTO count_jobs AS j (term, priority)
 SELECT t.term, :priority FROM search_terms t
@@ -32,7 +32,7 @@ WHERE j.priority < excluded.priority OR {_GIVEN_UP}
 
 _NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
 
-# All of the highest priority that is due: one pass over the text counts many as fast as one.
+# All due jobs of the highest priority: one pass over the text counts many as fast as one.
 _CLAIM: Final = text("""
 UPDATE count_jobs SET attempts = attempts + 1,
     run_after = now() + make_interval(secs => :lease), problem = NULL
@@ -64,28 +64,28 @@ SELECT j.term, {PROBLEM} AS problem FROM count_jobs j WHERE {_GIVEN_UP} ORDER BY
 
 
 def add_jobs(connection: Connection, terms: Collection[str], priority: int) -> None:
-    """Ask for the counts of those of ``terms`` that are tracked and not counted."""
+    """Queue counts of those of ``terms`` that are tracked and not counted."""
     values = {"terms": sorted(terms), "priority": priority, "max": MAX_ATTEMPTS}
     if connection.execute(_ADD, values).rowcount:
         connection.execute(_NOTIFY)
 
 
 def claim_jobs(connection: Connection, lease_seconds: float) -> list[str]:
-    """Take the most urgent jobs that are due; one not finished in time is due again."""
+    """Claim the most urgent due jobs; a job that outlasts the lease is due again."""
     return sorted(connection.scalars(_CLAIM, {"max": MAX_ATTEMPTS, "lease": lease_seconds}))
 
 
 def fail_jobs(connection: Connection, terms: Collection[str], problem: str) -> None:
-    """Let jobs wait for their next attempt, if they have one left."""
+    """Record a failed attempt; jobs with an attempt left are retried after a back-off."""
     values = {"terms": sorted(terms), "problem": problem, "max": MAX_ATTEMPTS}
     connection.execute(_FAILED, values)
 
 
 def drop_done(connection: Connection) -> int:
-    """Drop the jobs whose term is counted, by whomever; how many."""
+    """Drop the jobs whose term is counted; returns how many."""
     return connection.execute(_DONE).rowcount
 
 
 def given_up(connection: Connection) -> dict[str, str]:
-    """Terms that could not be counted in three attempts, which are over, and why."""
+    """Terms whose three attempts have failed, and why."""
     return {row.term: row.problem for row in connection.execute(_PROBLEMS, {"max": MAX_ATTEMPTS})}

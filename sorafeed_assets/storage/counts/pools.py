@@ -30,13 +30,13 @@ _NOT_STAGED: Final = f"""NOT EXISTS (
       WHERE (s.term, s.size_class, s.pool, s.post_id) =
             (c.term, c.size_class, c.pool, c.post_id) AND {_MOMENT} = c.posted_at)"""
 
-# Of the posts that changed, what no longer matches or has another place in the order.
+# Rows of changed posts that no longer match, or have another place in the order.
 _DROP_CHANGED: Final = f"""
 DELETE FROM video_candidates c WHERE c.post_id = ANY(:posts) AND {_NOT_STAGED}
 RETURNING c.term, c.size_class, c.pool
 """
 
-# Of the days that are gathered again, and of posts that are gone: what was not gathered again.
+# Rows of the days gathered again, and of deleted posts, that were not gathered.
 _DROP_DAYS: Final = f"""
 DELETE FROM video_candidates c
 WHERE {_NOT_STAGED}
@@ -71,7 +71,7 @@ WITH written AS (
     INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
     SELECT s.term, s.size_class, s.pool, s.post_id, {_MOMENT}, s.id_hash
     FROM staged_candidates s
-    WHERE NOT EXISTS (  -- most are there, which is cheaper to find out before trying
+    WHERE NOT EXISTS (  -- most exist, and this check is cheaper than a conflict
         SELECT FROM video_candidates c
         WHERE (c.term, c.size_class, c.pool, c.post_id) =
               (s.term, s.size_class, s.pool, s.post_id))
@@ -84,7 +84,7 @@ SELECT DISTINCT term, size_class, pool FROM written
 # The order in which posts leave a pool that has too many: the last of the pool's order first.
 _LAST_FIRST: Final = {NEWEST: "posted_at, post_id", RANDOM: "id_hash DESC, post_id DESC"}
 
-# By row address, so that the plan does not hang on how well the pools' sizes are guessed.
+# By ctid, so that the plan does not depend on estimates of the pools' sizes.
 _TRIM: Final = {
     pool: f"""
 DELETE FROM video_candidates WHERE ctid = ANY(ARRAY(
@@ -100,7 +100,7 @@ DELETE FROM video_candidates WHERE ctid = ANY(ARRAY(
     for pool, order in _LAST_FIRST.items()
 }
 
-# What the last post of each full pool has, which a new one has to reach.
+# The order value of the last post of each full pool, which a new post must reach.
 _BOUNDS: Final = {
     pool: f"""
 SELECT p.term, p.size_class, last.value
@@ -171,7 +171,7 @@ class PoolKey:
 
 
 def stage_candidates(connection: Connection, candidates: Iterable[Candidate]) -> int:
-    """Put candidates where all that drops or merges looks for them; how many."""
+    """Stage candidates for the functions that drop and merge; returns how many."""
     connection.execute(text("DROP TABLE IF EXISTS staged_candidates"))
     connection.execute(text(_STAGE))
     staged = copy_rows(connection, "staged_candidates", Candidate._fields, candidates)
@@ -180,19 +180,19 @@ def stage_candidates(connection: Connection, candidates: Iterable[Candidate]) ->
 
 
 def drop_changed(connection: Connection, posts: Collection[str]) -> list[PoolKey]:
-    """Remove changed posts that do not stand as staged; the pools that lost one, once each row."""
+    """Remove changed posts that are not staged unchanged; returns the pool of each removed row."""
     rows = connection.execute(text(_DROP_CHANGED), {"posts": sorted(posts)})
     return [PoolKey(*row) for row in rows]
 
 
 def drop_days(connection: Connection, days: Collection[object]) -> list[PoolKey]:
-    """Remove what whole days, and posts that are gone, did not stage; the pools that lost one."""
+    """Remove unstaged rows of whole days and deleted posts; returns the pool of each row."""
     rows = connection.execute(text(_DROP_DAYS), {"days": list(days)})
     return [PoolKey(*row) for row in rows]
 
 
 def drop_others(connection: Connection, unchanged: Collection[PoolName]) -> list[PoolKey]:
-    """Remove what is not staged, all days having been read; the pools that lost one.
+    """Remove unstaged rows after all days were read; returns the pool of each row.
 
     Pools that are ``unchanged`` are not staged.
     """
@@ -202,7 +202,7 @@ def drop_others(connection: Connection, unchanged: Collection[PoolName]) -> list
 
 
 def pool_digests(connection: Connection) -> dict[PoolName, PoolDigest]:
-    """What tells what each pool holds, as `PoolGatherer.digests` has it."""
+    """The digest of each pool, as in `PoolGatherer.digests`."""
     return {
         (term, size_class, pool): PoolDigest(*digest)
         for term, size_class, pool, *digest in connection.execute(text(_DIGESTS))
@@ -210,7 +210,7 @@ def pool_digests(connection: Connection) -> dict[PoolName, PoolDigest]:
 
 
 def merge_staged(connection: Connection) -> set[PoolKey]:
-    """Take staged candidates into their pools; the pools that got some."""
+    """Insert staged candidates into their pools; returns the pools that changed."""
     return {PoolKey(*row) for row in connection.execute(text(_MERGE))}
 
 
@@ -224,14 +224,14 @@ def pool_bounds(connection: Connection, size: int) -> dict[tuple[str, str, str],
 
 
 def trim_pools(connection: Connection, size: int) -> int:
-    """Cut every pool to its first ``size``; how many rows went."""
+    """Trim every pool to its first ``size`` posts; returns how many rows were deleted."""
     return sum(
         connection.execute(text(statement), {"size": size}).rowcount for statement in _TRIM.values()
     )
 
 
 def refill_pool(connection: Connection, key: PoolKey, query: SearchQuery, size: int) -> None:
-    """Give a pool the first ``size`` matching posts of the whole catalogue."""
+    """Fill a pool with the first ``size`` matching posts of the whole catalogue."""
     connection.execute(
         text(_REFILL[key.pool]),
         {
@@ -246,7 +246,7 @@ def refill_pool(connection: Connection, key: PoolKey, query: SearchQuery, size: 
 def first_matching(
     connection: Connection, key: PoolKey, query: SearchQuery, size: int
 ) -> list[str]:
-    """What a pool should hold, by a direct query; post ids in the pool's order."""
+    """The post ids that a pool should hold, by a direct query, in the pool's order."""
     return list(
         connection.scalars(
             text(_FIRST[key.pool]),
@@ -256,7 +256,7 @@ def first_matching(
 
 
 def pool_posts(connection: Connection, key: PoolKey) -> set[str]:
-    """What a pool holds."""
+    """The post ids of a pool."""
     statement = text(
         "SELECT post_id FROM video_candidates"
         " WHERE (term, size_class, pool) = (:term, :size_class, :pool)"
@@ -277,6 +277,6 @@ def matching_by_shape(connection: Connection) -> dict[tuple[str, str], int]:
 
 
 def pools_version(connection: Connection) -> tuple[int, str, int]:
-    """How many pools there are, a digest of what they hold, and how many posts in all."""
+    """The number of pools, a digest of their contents, and the total number of posts."""
     pools, digest, posts = connection.execute(text(_VERSION)).one()
     return int(pools), str(digest), int(posts)

@@ -1,4 +1,4 @@
-"""SQL about how the counts stand: what waits, and what a total should be."""
+"""SQL about the state of counts: waiting changes, and recounts of totals."""
 
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -15,7 +15,7 @@ SELECT coalesce((SELECT sum(post_count) FROM catalog_days), 0)
         FROM catalog_changes)
 """)
 
-# A post with waiting changes is counted as it was when its day was last applied.
+# A post with waiting changes counts in the state in which its day was last applied.
 _RECOUNT: Final = text(f"""
 WITH applied AS (
     SELECT text, size_class FROM sora_posts p
@@ -57,7 +57,7 @@ def count_posts(connection: Connection) -> int:
 
 
 def recount(connection: Connection, query: SearchQuery, format_: Format) -> int:
-    """How many posts match by a direct query, changes that wait being left out."""
+    """How many posts match by a direct query, without waiting changes."""
     size_class = None if format_ is Format.MIXED else format_.value
     values = {"size_class": size_class, **match_parameters(query)}
     return int(connection.scalar(_RECOUNT, values) or 0)
@@ -69,7 +69,7 @@ def stale_counts(connection: Connection, age: timedelta) -> list[str]:
 
 
 def count_terms(connection: Connection) -> tuple[int, int]:
-    """The tracked terms, and those of them whose counts are not up to date."""
+    """The numbers of tracked terms, and of those whose counts are not up to date."""
     row = connection.execute(_TERMS).one()
     return row.terms, row.stale
 

@@ -1,4 +1,4 @@
-"""`search_terms`, `watched_terms` and `display_terms`: which searches are tracked, and for whom."""
+"""`search_terms`, `watched_terms` and `display_terms`: tracked searches and their users."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -46,9 +46,9 @@ WHERE (CAST(:terms AS text[]) IS NULL OR t.term = ANY(CAST(:terms AS text[])))
   AND NOT EXISTS (SELECT FROM watched_terms w WHERE w.term = t.term)
 ORDER BY t.term
 """)
-# Counting holds this table for its whole transaction: a term does not go in the middle of it.
+# Counting locks this table for its whole transaction, so no term is removed during a count.
 _NO_COUNTING: Final = text("LOCK TABLE catalog_days IN ROW EXCLUSIVE MODE NOWAIT")
-# A term that a caller waits to have counted stays; a look after that removes it.
+# A term with a pending count job stays; a later call removes it.
 _REMOVE: Final = text("""
 DELETE FROM search_terms t
 WHERE t.term = ANY(CAST(:terms AS text[])) AND NOT EXISTS (
@@ -72,7 +72,7 @@ def searches_of(
 
 
 def add_terms(connection: Connection, queries: Collection[SearchQuery]) -> list[str]:
-    """Track searches; the terms that were not tracked before."""
+    """Track searches; returns the terms that were not tracked before."""
     rows = [
         {"term": query.term, "phrase": query.phrase, "exclusions": list(query.exclusions)}
         for query in sorted(queries, key=lambda query: query.term)
@@ -88,7 +88,7 @@ def tracked(connection: Connection, terms: Collection[str] | None = None) -> lis
 
 
 def used_terms(connection: Connection, display_ids: Collection[str] | None) -> set[tuple[str, str]]:
-    """(display, term) as it was when these displays, or all, were settled last."""
+    """(display, term) pairs as of the last settling of these displays, or of all."""
     rows = connection.execute(_OF_DISPLAYS, {"ids": _array(display_ids)})
     return {(row.display_id, row.term) for row in rows}
 
@@ -111,27 +111,27 @@ def unused(connection: Connection, terms: Collection[str] | None) -> list[str]:
 
 
 def keep_counting_away(connection: Connection) -> None:
-    """Let no count begin before the transaction ends.
+    """Keep counts from beginning until the transaction ends.
 
     Raises:
-        sqlalchemy.exc.OperationalError: a count is under way (55P03).
+        sqlalchemy.exc.OperationalError: a count is in progress (55P03).
     """
     connection.execute(_NO_COUNTING)
 
 
 def remove_terms(connection: Connection, terms: Collection[str]) -> list[str]:
-    """Remove terms with their counts and candidates; which went."""
+    """Remove terms with their counts and candidates; returns the removed ones."""
     values = {"terms": sorted(terms), "max": MAX_ATTEMPTS}
     return sorted(connection.scalars(_REMOVE, values))
 
 
 def watch(connection: Connection, term: str) -> bool:
-    """Keep a tracked term whatever playlists search for; False when it was watched."""
+    """Watch a term, which keeps it without a playlist; False when it was already watched."""
     return connection.execute(_WATCH, {"term": term}).rowcount == 1
 
 
 def unwatch(connection: Connection, term: str) -> bool:
-    """Stop keeping a term; False when it was not watched."""
+    """Stop watching a term; False when it was not watched."""
     return connection.execute(_UNWATCH, {"term": term}).rowcount == 1
 
 

@@ -36,7 +36,7 @@ _REFRESH: Final = text("REFRESH MATERIALIZED VIEW CONCURRENTLY video_counts_by_s
 
 
 def refresh_view(connection: Connection) -> None:
-    """Make the view hold what the daily counts add up to; readers do not wait."""
+    """Refresh the view from the daily counts; readers do not wait."""
     connection.execute(_REFRESH)
 
 
@@ -47,12 +47,12 @@ def sum_totals(connection: Connection) -> dict[tuple[str, str], int]:
 
 
 def totals_differ(connection: Connection) -> bool:
-    """Whether the view does not hold what it should."""
+    """Whether the view differs from the sums of the daily counts."""
     return bool(connection.scalar(text(_TOTALS_DIFFER)))
 
 
 def totals_version(connection: Connection) -> tuple[int, str, int, int]:
-    """Of the view: rows, digest, the largest total, and how many terms nothing matches."""
+    """The view's number of rows, digest, largest total, and number of terms without a match."""
     rows, digest, largest, without = connection.execute(text(_TOTALS_VERSION)).one()
     return int(rows), str(digest), int(largest), int(without)
 

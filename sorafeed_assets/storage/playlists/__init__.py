@@ -1,4 +1,4 @@
 """SQL of displays, playlists and blocks.
 
-What a display plays of them is in `storage.timelines`.
+Plans and queues are in `storage.timelines`.
 """

@@ -29,7 +29,7 @@ _BLOCK_COLUMNS: Final = (
 def insert_displays(
     connection: Connection, codes: Sequence[str], names: Sequence[str]
 ) -> list[str]:
-    """Add the displays that do not exist; their codes, sorted."""
+    """Add the displays that do not exist; returns their codes, sorted."""
     values = {"codes": list(codes), "names": list(names)}
     return sorted(connection.scalars(_INSERT_DISPLAYS, values))
 
@@ -41,7 +41,7 @@ def insert_playlists(
 ) -> None:
     """Add one playlist for each display: (display, name, total blocks, total videos).
 
-    ``blocks`` has those of each: (search term, video count, fetch mode, format, order).
+    ``blocks`` has the blocks of each: (search term, video count, fetch mode, format, order).
     """
     display_ids, names, totals, videos = (list(column) for column in zip(*playlists, strict=True))
     rows = connection.execute(

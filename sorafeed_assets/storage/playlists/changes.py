@@ -1,8 +1,8 @@
 """`display_changes`: the outbox of displays that have to be settled.
 
-Triggers on displays, playlists and blocks write it, and whatever else changes what a display
-plays; the transaction that settles a display removes what it has seen. Edits, and posts that are
-gone, are urgent: they go before what only new posts changed.
+Triggers on displays, playlists and blocks write it, and so does other code that changes what a
+display plays; the transaction that settles a display removes the rows it has read. Edits and
+deleted posts are urgent: they are settled before changes by new posts only.
 """
 
 from collections.abc import Collection
@@ -32,12 +32,12 @@ _CHANGED: Final = text("""
 SELECT display_id, min(changed_at) AS since FROM display_changes
 GROUP BY display_id ORDER BY since LIMIT :most
 """)
-# The longest waiting first; what is urgent before all else.
+# Urgent displays first, then those that have waited longest.
 _NEXT: Final = text("""
 SELECT display_id, bool_or(is_urgent) AS is_urgent FROM display_changes
 GROUP BY display_id ORDER BY is_urgent DESC, min(changed_at) LIMIT :most
 """)
-# By the index on terms: what it costs does not depend on displays that use none of them.
+# By the index on terms, so that the cost does not depend on displays that use none of them.
 _BLOCKS_OF: Final = text("""
 SELECT u.display_id, b.search_term, b.fetch_mode, b.format
 FROM (
@@ -73,7 +73,7 @@ _SETTLING: Final = text("SELECT set_config('sorafeed.is_settling', 'on', true)")
 
 
 def note_displays(connection: Connection, display_ids: Collection[str]) -> None:
-    """Have displays settled."""
+    """Note that displays have to be settled."""
     connection.execute(_NOTE, {"ids": sorted(display_ids)})
     connection.execute(_NOTIFY)
 
@@ -84,10 +84,10 @@ def note_users_of(
     since: datetime | None = None,
     but: Collection[str] = (),
 ) -> set[str]:
-    """Have the displays settled that draw from one of these pools, but not those in ``but``.
+    """Note the displays that draw from one of these pools, except those in ``but``.
 
-    A pool is (term, shape, fetch mode). Of a display only the active playlist counts. ``since``
-    is when the posts came, now unless told. Returns the displays that were noted.
+    A pool is (term, shape, fetch mode). Only active playlists count. ``since``
+    is when the posts changed, by default now. Returns the displays that were noted.
     """
     users = _users_of(connection, frozenset(pools)) - set(but) if pools else set()
     _note_for_posts(connection, users, since, urgent=False)
@@ -120,7 +120,7 @@ def _users_of(connection: Connection, pools: frozenset[tuple[str, str, str]]) ->
 
 
 def _term_of(search: str) -> str:
-    """The normalized search; a block written by hand may have one that is not valid."""
+    """The normalized search; '' for an invalid one, which plain SQL can store."""
     try:
         return parse_query(search).term
     except InvalidInputError:
@@ -133,9 +133,9 @@ def note_plans_with(
     terms: Collection[str] | None,
     since: datetime | None = None,
 ) -> int:
-    """Have the displays settled at once whose plan still has one of ``posts``; how many.
+    """Note, as urgent, the displays whose plan still has one of ``posts``; returns how many.
 
-    Looked at are displays that search for one of ``terms``; all, if that is None.
+    Covers the displays that search for one of ``terms``, or all if that is None.
     """
     if not posts:
         return 0
@@ -149,7 +149,7 @@ def note_plans_with(
 
 
 def begin_settling(connection: Connection, display_ids: Collection[str]) -> list[int]:
-    """The ids of the changes that the rest of this transaction settles; its own are not noted."""
+    """The ids of the changes that this transaction settles; its own writes are not noted."""
     connection.execute(_SETTLING)
     return list(connection.scalars(_SEEN, {"ids": list(display_ids)}))
 
@@ -157,9 +157,9 @@ def begin_settling(connection: Connection, display_ids: Collection[str]) -> list
 def end_settling(
     connection: Connection, seen: Collection[int]
 ) -> dict[str, tuple[datetime, datetime]]:
-    """Remove the changes that `begin_settling` found; later ones stay.
+    """Remove the changes that `begin_settling` found; later changes stay.
 
-    Returns by display when the first of them was made, and when it is settled: now.
+    Returns, by display, when the first change was made, and when it was settled.
     """
     settled: dict[str, tuple[datetime, datetime]] = {}
     if seen:
@@ -170,12 +170,12 @@ def end_settling(
 
 
 def next_displays(connection: Connection, most: int, most_others: int) -> tuple[list[str], bool]:
-    """The displays to settle next, and whether they are urgent: up to ``most``, else others."""
+    """The displays to settle next: ``most`` urgent ones at most, else ``most_others`` others."""
     rows = connection.execute(_NEXT, {"most": most}).all()
     urgent = [row.display_id for row in rows if row.is_urgent]
     return (urgent, True) if urgent else ([row.display_id for row in rows[:most_others]], False)
 
 
 def changed_displays(connection: Connection, most: int = 1_000_000) -> dict[str, datetime]:
-    """The displays that wait to be settled, and since when, the longest first."""
+    """The displays that wait to be settled, and since when, longest first."""
     return {row.display_id: row.since for row in connection.execute(_CHANGED, {"most": most})}

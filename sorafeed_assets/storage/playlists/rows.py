@@ -83,7 +83,7 @@ FROM (SELECT count(*) AS blocks, coalesce(sum(video_count), 0) AS videos
 WHERE p.id = :playlist_id
 """)
 
-# What a display plays ends with its playlist: the queue cascades, the build has none any more.
+# Deleting a playlist deletes its queue rows by cascade; the display's build must be reset.
 _CLEAR_BUILD: Final = text("""
 UPDATE displays d SET active_build_id = NULL, timeline_position = 0
 WHERE d.id = :display_id
@@ -130,7 +130,7 @@ def insert_display(connection: Connection, display_id: str, name: str) -> bool:
 
 
 def delete_display(connection: Connection, display_id: str) -> bool:
-    """Delete a display with its playlists, builds and queue, not its plays; False if unknown."""
+    """Delete a display with its playlists, builds and queue, but not plays; False if unknown."""
     return connection.execute(delete(displays).where(displays.c.id == display_id)).rowcount == 1
 
 
@@ -145,9 +145,9 @@ def display_ids(connection: Connection, ids: Collection[str] | None = None) -> l
 
 
 def lock_displays(connection: Connection, ids: Collection[str]) -> list[str]:
-    """Be the only writer of these displays until the transaction ends; those that exist.
+    """Acquire the locks of displays until the transaction ends; returns those that exist.
 
-    Their rows are locked too, by code: plain SQL may be writing several of them.
+    Their rows are locked too, in order of codes, because plain SQL may be writing several of them.
     """
     lock(connection, LockSpace.DISPLAY, ids)
     return list(connection.scalars(_LOCK_ROWS, {"display_ids": sorted(set(ids))}))
@@ -166,7 +166,7 @@ def load_playlists(
 def load_active_playlists(
     connection: Connection, ids: Collection[str] | None = None
 ) -> dict[str, Playlist]:
-    """The active playlist of each of these displays, or of all, that has one."""
+    """The active playlists of these displays, or of all."""
     playlists = load_playlists(connection, ids, active_only=True)
     return {playlist.display_id: playlist for playlist in playlists}
 
@@ -198,14 +198,14 @@ def _block(row: Row[Any]) -> Block:
 
 
 def undecided_displays(connection: Connection, ids: Collection[str] | None = None) -> list[str]:
-    """Displays with a playlist that no decision was made about, or with none active, sorted."""
+    """Displays with an undecided playlist, or without an active one, sorted."""
     return list(connection.scalars(_UNDECIDED, {"display_ids": _array(ids)}))
 
 
 def set_active(connection: Connection, ids: Collection[str], chosen: Collection[UUID]) -> None:
-    """Make ``chosen`` the only active playlists of these displays, and all of theirs decided."""
+    """Make ``chosen`` the only active playlists of these displays; marks all as decided."""
     values = {"display_ids": list(ids), "chosen": list(chosen)}
-    # First off, then on: the unique index allows no moment with two.
+    # Deactivate first, because the unique index never allows two active playlists.
     connection.execute(_DEACTIVATE, values)
     connection.execute(_ACTIVATE, values)
     connection.execute(_DECIDED, values)
@@ -217,7 +217,7 @@ def playlist_display(connection: Connection, playlist_id: UUID) -> str | None:
 
 
 def insert_playlist(connection: Connection, display_id: str, name: str) -> UUID:
-    """Add an empty playlist to a display; its id."""
+    """Add an empty playlist to a display; returns its id."""
     added: UUID = connection.execute(
         _INSERT_PLAYLIST, {"display_id": display_id, "name": name}
     ).scalar_one()
@@ -257,7 +257,7 @@ def write_blocks(
 
 
 def rename_playlist(connection: Connection, playlist_id: UUID, name: str) -> bool:
-    """Give a playlist another name; False if unknown."""
+    """Rename a playlist; False if unknown."""
     renamed = connection.execute(
         update(playlists)
         .where(playlists.c.id == playlist_id)
@@ -267,7 +267,7 @@ def rename_playlist(connection: Connection, playlist_id: UUID, name: str) -> boo
 
 
 def rename_display(connection: Connection, display_id: str, name: str) -> bool:
-    """Give a display another name; False if unknown."""
+    """Rename a display; False if unknown."""
     renamed = connection.execute(
         update(displays).where(displays.c.id == display_id).values(name=name)
     )
@@ -275,7 +275,7 @@ def rename_display(connection: Connection, display_id: str, name: str) -> bool:
 
 
 def delete_playlist(connection: Connection, display_id: str, playlist_id: UUID) -> bool:
-    """Delete a playlist and its queue, not its plays; its display then shows nothing of it."""
+    """Delete a playlist and its queue, but not its plays; clears its display's position."""
     values = {"display_id": display_id, "playlist_id": playlist_id}
     connection.execute(_CLEAR_BUILD, values)
     connection.execute(_CLEAR_CURRENT, values)
@@ -294,7 +294,7 @@ def _array(ids: Collection[str] | None) -> list[str] | None:
 def several_active(connection: Connection, ids: Collection[str] | None = None) -> list[str]:
     """Those of these displays, or of all, with more than one active playlist.
 
-    The index should make that impossible.
+    The unique index should make that impossible.
     """
     statement = (
         select(playlists.c.display_id)

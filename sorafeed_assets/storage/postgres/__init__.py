@@ -1,4 +1,4 @@
 """What all SQL shares: engines, tables, migrations, retries and COPY.
 
-No statement about a table of one room belongs here.
+Statements about the tables of one room do not belong here.
 """

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 
 def driver_of(connection: Connection) -> psycopg.Connection:
-    """The driver's connection under SQLAlchemy's, which has no COPY; with its transaction."""
+    """The driver's connection, in the same transaction, for COPY, which SQLAlchemy lacks."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101  # the engine is always psycopg's
     return driver
@@ -17,7 +17,7 @@ def driver_of(connection: Connection) -> psycopg.Connection:
 def copy_rows(
     connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> int:
-    """COPY ``rows`` into ``table`` within the connection's transaction; how many."""
+    """COPY ``rows`` into ``table`` in the connection's transaction; returns how many."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )

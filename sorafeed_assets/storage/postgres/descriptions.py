@@ -1,7 +1,7 @@
-"""What each column of the assets' tables holds, in a line; `tables` has their types.
+"""A line about each column of the assets' tables; `tables` has their types.
 
-A column's comment in the database, where it has one, says what its type cannot; these lines are
-for people who look at an asset's columns in the UI.
+Comments in the database explain only some columns; these lines are
+shown with an asset's columns in the UI.
 """
 
 from typing import Final
@@ -22,10 +22,10 @@ _ANY: Final = {
 _OF_TABLE: Final = {
     "sora_posts": {
         "id": "the post's id",
-        "creator_id": "who made it; a row of creators, if the scanner has written it",
+        "creator_id": "the creator; a row of creators, once the scanner has written it",
         "text": "the post's text, which searches look in",
         "posted_at": "when it was posted",
-        "permalink": "its address on the web",
+        "permalink": "the post's web page",
         "video_url": "the video in full quality",
         "video_url_md": "the video in medium quality",
         "thumbnail_url": "a still picture",
@@ -64,12 +64,12 @@ _OF_TABLE: Final = {
         "size_class": "the shape of the pool: wide, tall or other",
         "pool": "the order of the pool: newest or random",
         "post_id": "the candidate",
-        "posted_at": "when it was posted: the newest pool's order",
-        "id_hash": "the hash of its id: the random pool's order",
+        "posted_at": "when it was posted: the order of the pool newest",
+        "id_hash": "the hash of its id: the order of the pool random",
     },
     "timeline_videos": {
         "id": "the queue entry's id",
-        "build_id": "the build whose plan it is of",
+        "build_id": "the build whose plan it is from",
         "video_id": "the post that plays",
         "block_position": "its place in the block, from 0",
         "timeline_position": "its place in the loop, from 0",

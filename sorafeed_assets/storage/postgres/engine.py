@@ -57,7 +57,7 @@ def _read_json_fast(connection: PsycopgConnection[object], _record: object) -> N
 
 
 def ping(engine: Engine) -> None:
-    """Ask the server for an answer; any error of the driver means that there is none."""
+    """Check that the server answers; raises the driver's error if it does not."""
     with engine.connect() as connection:
         connection.scalar(text("SELECT 1"))
 
@@ -74,4 +74,4 @@ def _psycopg(url: str) -> URL:
     try:
         return make_url(url).set(drivername="postgresql+psycopg")
     except ArgumentError as error:
-        raise SetupError(f"SORAFEED_DATABASE_URL is no database address: {error}") from error
+        raise SetupError(f"SORAFEED_DATABASE_URL is not a database address: {error}") from error

@@ -1,6 +1,6 @@
-"""The indexes of posts: built after a large load, and those that are missing or were interrupted.
+"""The indexes of posts: built after a large load, or rebuilt when missing or interrupted.
 
-Building an index once is about ten times as fast as keeping it up to date row by row.
+Building an index once is about ten times as fast as updating it row by row.
 """
 
 import time
@@ -57,7 +57,7 @@ def _drop_if_empty(connection: Connection) -> bool:
 def build_missing_indexes(
     engine: Engine, on_progress: Callable[[int, int], None] | None = None
 ) -> int:
-    """Build the catalogue's indexes that are missing or were interrupted; how many.
+    """Build the catalogue's indexes that are missing or were interrupted; returns how many.
 
     Writers of posts do not wait.
     """
@@ -80,13 +80,13 @@ def _building(engine: Engine) -> Iterator[Connection]:
         try:
             connection.execute(text("SET statement_timeout = 0"))
             connection.execute(text("SET maintenance_work_mem = '512MB'"))
-            # Asked again and again: who waits inside a statement is waited for by the build.
+            # Polled, because an index build would wait for a session that waits in a statement.
             locked = text("SELECT pg_try_advisory_lock(:key)")
             while not connection.scalar(locked, {"key": _INDEXES_LOCK}):
                 time.sleep(_POLL_SECONDS)
             yield connection
         finally:
-            # With it go the lock and the settings, which the pool's sessions must not have.
+            # Releases the lock, and keeps the session's settings out of the pool.
             connection.invalidate()
 
 

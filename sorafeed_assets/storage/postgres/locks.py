@@ -1,4 +1,4 @@
-"""Advisory locks: one writer at a time of a display, of its snapshot, of an asset's lineage.
+"""Advisory locks: one writer at a time for a display, its snapshot, and an asset's lineage.
 
 They are held until the transaction ends. A transaction acquires the keys of one space in one
 order, and spaces in the order of their numbers, so that two transactions never deadlock on them.
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 
 class LockSpace(IntEnum):
-    """What a lock is about; its keys are ids of that kind."""
+    """The kinds of locks; the keys of a space are ids of that kind."""
 
     DISPLAY = 7_204_001
     """A display's playlists, build and queue."""
@@ -35,7 +35,7 @@ FROM (
 ) AS keys
 """)
 
-# In the order of ids, and for each in the order of spaces; bool_and would stop at no refusal.
+# In the order of ids, and for each in the order of spaces; bool_and does not short-circuit.
 _TRY_LOCK: Final = text("""
 SELECT id
 FROM unnest(CAST(:ids AS text[])) AS ids (id)

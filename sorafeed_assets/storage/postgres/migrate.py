@@ -1,4 +1,4 @@
-"""Applying the migrations that a database does not have yet."""
+"""Applying a database's pending migrations."""
 
 from pathlib import Path
 from typing import Final
@@ -30,8 +30,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
         The revision before and after.
 
     Raises:
-        SetupError: the server is too old, or the database's locale is not the one that the
-            match rule is defined by.
+        SetupError: the server is too old, or the database's locale is not the one
+            on which the match rule is based.
     """
     with engine.connect() as lock, engine.connect() as connection:
         try:
@@ -50,13 +50,13 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             build_missing_indexes(engine)
             return before, head_revision(connection)
         finally:
-            # Neither session has time-outs: both are closed, which also frees the lock.
+            # Neither session has time-outs, so both are closed; that also releases the lock.
             connection.invalidate()
             lock.invalidate()
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database is at; None before the first migration."""
+    """The database's revision; None before the first migration."""
     return MigrationContext.configure(connection).get_current_revision()
 
 

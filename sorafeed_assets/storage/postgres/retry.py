@@ -1,6 +1,6 @@
-"""Database errors that pass by themselves, and transactions that are retried after them.
+"""Transient database errors, and retries of transactions after them.
 
-What to tell a client about such an error belongs to the floor that answers it.
+The message to a client about such an error belongs to the floor that answers.
 """
 
 import functools
@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sorafeed_assets.domain.errors import BusyError
 
 ATTEMPTS: Final = 3
-# A lock time-out has used up its seconds before it is raised: no attempt begins after these.
+# No attempt begins after this time: a lock time-out has already waited for its seconds.
 _SECONDS: Final = 15.0
 _PAUSE_SECONDS: Final = 0.05
 
 # Lock time-out, deadlock, serialization failure: the transaction was rolled back as a whole.
 _CONFLICTS: Final = frozenset({"55P03", "40P01", "40001"})
-# 08: the connection was lost, 53: the server has no room for one, 57P: it shuts down or ended it.
+# 08: connection lost, 53: too few resources for one, 57P: the server shuts down or closed it.
 _LOST: Final = ("08", "53", "57P")
 
 _Parameters = ParamSpec("_Parameters")
@@ -31,8 +31,8 @@ _Result = TypeVar("_Result")
 def retried(work: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
     """Retry a function whose transaction lost a conflict with another one.
 
-    The function must open and commit its transaction itself. It may have several when a second
-    call goes on where the first one stopped.
+    The function must open and commit its transaction itself. It may have several if a second
+    call continues where the first one stopped.
 
     Raises:
         BusyError: the last attempt lost too; its transaction was rolled back.
@@ -49,9 +49,9 @@ def retried(work: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Resu
                     raise
                 if number == ATTEMPTS or time.monotonic() - started > _SECONDS:
                     raise BusyError(
-                        "the database is busy with this; nothing was changed; try again in a moment"
+                        "the database is busy; nothing was changed; try again in a moment"
                     ) from error
-            # Two that lost against each other must not meet again.
+            # Jitter, so that two transactions in conflict do not collide again.
             time.sleep(_PAUSE_SECONDS * number * random.uniform(0.5, 1.5))  # noqa: S311  # a pause
         raise AssertionError("the last attempt returns or raises")
 
@@ -59,17 +59,17 @@ def retried(work: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Resu
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Tell whether a transaction was rolled back because of another one, or waited too long."""
+    """Whether a transaction was rolled back because of another one, or waited too long."""
     return isinstance(error, DBAPIError) and _state(error) in _CONFLICTS
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Tell whether a statement was cancelled because it ran too long."""
+    """Whether a statement was cancelled because it ran too long."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
 
 
 def is_lost(error: BaseException) -> bool:
-    """Tell whether PostgreSQL cannot be reached, or ended the connection."""
+    """Whether PostgreSQL cannot be reached, or closed the connection."""
     if isinstance(error, PendingRollbackError):
         # A statement on a connection that was lost within a savepoint.
         return True
@@ -77,7 +77,7 @@ def is_lost(error: BaseException) -> bool:
         return False
     state = _state(error)
     if state is None:
-        # No answer at all; other errors without a state are raised before anything is sent.
+        # No answer at all; other errors without a SQLSTATE are raised before anything is sent.
         return isinstance(error.orig, (OperationalError, InterfaceError))
     return error.connection_invalidated or state.startswith(_LOST)
 

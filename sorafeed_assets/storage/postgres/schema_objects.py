@@ -1,4 +1,4 @@
-"""What the schema has besides tables and indexes: extension, slices, outbox triggers, the view.
+"""The rest of the schema, besides tables and indexes: extension, slices, triggers, the view.
 
 The migrations have their own copies; a test compares what both make.
 """
@@ -7,9 +7,9 @@ from typing import Final
 
 EXTENSIONS: Final = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
 
-# The slices that a post is in, for the search index: of the random order a 256th (0), the 128th
-# around it (1) and so on to one half (7), of the newest order a day (20), two days (21) and so on.
-# A slice is numbered along its order; storage.catalogue_pages reads them.
+# The slices of a post, for the search index: in the random order a 256th (0), the 128th
+# around it (1), and so on to a half (7); in the newest order a day (20), two days (21), and so on.
+# Slices are numbered along their order; `storage.catalog.pages` reads them.
 SLICES: Final = """
 CREATE FUNCTION search_slices(id_hash bigint, posted_at timestamptz) RETURNS bigint[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -33,7 +33,7 @@ CREATE FUNCTION search_slices(id_hash bigint, posted_at timestamptz) RETURNS big
     ]
 """
 
-# The catalog day is the UTC date of indexed_at; it is spelled once, here.
+# The catalog day is the UTC date of indexed_at; it is defined only here.
 FUNCTIONS: Final = """
 CREATE FUNCTION catalog_day(indexed_at timestamptz) RETURNS date
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

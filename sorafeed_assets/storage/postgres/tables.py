@@ -35,7 +35,7 @@ metadata = MetaData(
     }
 )
 
-# The builtin locale whose case rules `domain.search.fold` follows, whatever the database's own.
+# The builtin collation whose case rules `domain.catalog.search.fold` follows.
 _FOLDED = Text(collation="pg_c_utf8")
 _MOMENT = DateTime(timezone=True)
 
@@ -100,7 +100,7 @@ sora_posts = Table(
     CheckConstraint("id <> ''", name="id_filled"),
     CheckConstraint("width >= 0 AND height >= 0", name="size"),
     CheckConstraint("isfinite(posted_at) AND isfinite(indexed_at)", name="times_finite"),
-    # Texts stay in their rows: those that a search reads in vain are mostly long ones.
+    # Texts are stored in their rows, because a search mostly reads long texts that do not match.
     postgresql_with={"toast_tuple_target": 8160},
 )
 
@@ -222,7 +222,7 @@ playlist_blocks = Table(
     CheckConstraint("fetch_mode IN ('newest', 'random')", name="fetch_mode"),
     CheckConstraint("format IN ('mixed', 'wide', 'tall')", name="format"),
     CheckConstraint("block_order >= 0", name="block_order"),
-    # Deferrable, so that two blocks can trade places in one transaction.
+    # Deferrable, so that two blocks can swap places in one transaction.
     UniqueConstraint("playlist_id", "block_order", deferrable=True, initially="IMMEDIATE"),
 )
 
@@ -250,7 +250,7 @@ video_counts_daily = Table(
     comment="sparse: a counted term without a row for a day has no match on it",
 )
 
-# The pools: per term, shape and order the first K posts of that order.
+# The pools: for each term, shape and order, the first K posts.
 video_candidates = Table(
     "video_candidates",
     metadata,
@@ -275,7 +275,7 @@ video_candidates = Table(
     ),
 )
 
-# Kept by the triggers of video_candidates: sizes and versions without reading every candidate.
+# Written by the triggers of video_candidates: sizes and versions without reading all candidates.
 candidate_pools = Table(
     "candidate_pools",
     metadata,
@@ -337,7 +337,7 @@ timeline_videos = Table(
     ),
 )
 
-# Plays outlive displays, playlists, blocks and posts: nothing is referenced, nothing cascades.
+# No foreign keys, because plays outlive displays, playlists, blocks and posts.
 video_history = Table(
     "video_history",
     metadata,
@@ -402,7 +402,7 @@ count_jobs = Table(
     comment="terms that somebody waits for: counted ahead of the hourly refresh",
 )
 
-# A table of its own, so that watching a term never writes the row that a count holds.
+# A separate table, so that watching a term never writes a row that a count has locked.
 watched_terms = Table(
     "watched_terms",
     metadata,
@@ -449,7 +449,7 @@ display_changes = Table(
     " them",
 )
 
-# No foreign key: a display may be deleted while its figures count.
+# No foreign key: a display may be deleted while its figures are in use.
 reactions = Table(
     "reactions",
     metadata,
@@ -501,7 +501,7 @@ leases = Table(
     comment="which process leads a kind of work, and until when",
 )
 
-# Built CONCURRENTLY by the migrations, because the scanner and the players never stop.
+# Built CONCURRENTLY by the migrations, so that the scanner and the players are not blocked.
 _posts = sora_posts.c
 concurrent_indexes = (
     Index(
@@ -510,7 +510,7 @@ concurrent_indexes = (
         postgresql_using="gin",
         _table=sora_posts,
     ),
-    # What has some trigrams: everywhere, or in a slice of the random or of the newest order.
+    # Posts by trigrams: in the whole catalogue, or in a slice of the random or the newest order.
     Index(
         "sora_posts_search_idx",
         _posts.text,

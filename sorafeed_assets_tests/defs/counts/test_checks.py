@@ -32,14 +32,14 @@ def test_wide_and_tall_within_mixed(engine: Engine, wall: Dagster) -> None:
     run(engine, "UPDATE video_counts_daily SET count = 9 WHERE term = 'dog video'"
                 " AND format = 'tall'")  # fmt: skip
     run(engine, "REFRESH MATERIALIZED VIEW video_counts_by_search")
-    assert wall.culprits(name) == "dog video: wide and tall are more than all"
+    assert wall.culprits(name) == "dog video: wide and tall posts exceed all posts"
 
 
 def test_counts_are_fresh(engine: Engine, wall: Dagster) -> None:
     name = "video_counts_by_search:counts_are_fresh"
     run(engine, "UPDATE sora_posts SET text = 'now a bird' WHERE text LIKE '%cat%0001%'")
     run(engine, "INSERT INTO search_terms (term, phrase) VALUES ('bird', 'bird')")
-    assert wall.culprits(name) == ""  # both are young
+    assert wall.culprits(name) == ""  # both changes are recent
     run(engine, "UPDATE catalog_changes SET changed_at = now() - interval '4 hours'")
     run(engine, "UPDATE search_terms SET created_at = now() - interval '4 hours'"
                 " WHERE term = 'bird'")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs that track other terms tell the servers, which keep answers in memory."""
+"""Runs that change the tracked terms notify the servers, which cache answers."""
 
 import json
 

@@ -20,7 +20,7 @@ def test_every_timeline_is_current(engine: Engine, wall: Dagster) -> None:
     assert wall.culprits(name) == "BBBBB2: its queue does not follow its active playlist"
 
 
-# What may go wrong with the five rows of AAAAA1, each with what the check says.
+# Planted faults of the five rows of AAAAA1, each with the check's message.
 _QUEUE_FAULTS = {
     "DELETE FROM timeline_videos WHERE {row} + 4": "4 videos are queued, the plan has",
     "DELETE FROM timeline_videos WHERE {row} + 1": (

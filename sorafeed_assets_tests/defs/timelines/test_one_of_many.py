@@ -17,7 +17,7 @@ _EDIT = """
 UPDATE playlist_blocks b SET video_count = :count FROM playlists p
 WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1' AND b.block_order = 0
 """
-# What is wrong with BBBBB2, by the check that finds it.
+# Planted faults of BBBBB2, by the check that finds them.
 _FAULTS = {
     "display_timelines:replanning_is_deterministic": (
         "UPDATE timeline_builds SET content_hash = 'tampered' WHERE display_id = 'BBBBB2'"
@@ -63,7 +63,7 @@ def test_a_run_of_one_display_looks_at_no_other(
     assert checks.keys() >= _FAULTS.keys()
     assert all(checks.values()), checks
     assert redis.get(timeline_key("BBBBB2")) == "garbage"
-    # The job of its own looks at every display.
+    # The job `check_displays` covers every display.
     found = _checks(wall.run("check_displays"))
     assert {name for name, passed in found.items() if not passed} == _FAULTS.keys()
 

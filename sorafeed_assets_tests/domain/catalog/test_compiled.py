@@ -1,4 +1,4 @@
-"""Compiled functions work where nothing can be kept for the next process, too."""
+"""Compiled functions work even if the result cannot be cached for the next process."""
 
 from collections.abc import Callable
 from typing import cast

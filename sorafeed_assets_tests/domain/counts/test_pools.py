@@ -1,4 +1,4 @@
-"""What is gathered holds the first K of each pool, whatever the order of offers."""
+"""The gathered posts include the first K of each pool, in any order of offers."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -31,7 +31,7 @@ def test_the_first_k_and_all_that_tie(
             hashes=columns[3],
             ids=[f"{number}-{row}" for row in range(len(batch))].__getitem__,
         )
-        list(gatherer.candidates())  # may be looked at in between
+        list(gatherer.candidates())  # may be read in between
         for row, (term, shape, posted_at, id_hash) in enumerate(batch):
             for pool, order in ((NEWEST, -posted_at), (RANDOM, id_hash)):
                 key = (("cat", "dog")[term], SHAPES[shape].value, pool)

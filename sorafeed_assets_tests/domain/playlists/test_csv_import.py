@@ -1,4 +1,4 @@
-"""Playlist files: what is read, and which line is named when something is wrong."""
+"""Playlist files: what is read, and which line an error names."""
 
 import csv
 import io
@@ -77,7 +77,7 @@ def test_empty_optional_cells_mean_the_default() -> None:
         ("search_term,video_count\ncat,1\n\ndog,x\n", "line 4, video_count", "is 'x'"),
         ('search_term,video_count\n"a\nb",1\n-x,1\n', "line 4, search_term", "only exclusions"),
         ("search_term,video_count\ncat,1,2\n", "line 2", "has 3 fields, the header has 2"),
-        ('search_term,video_count\n"cat,1\n', "line 2", "is no CSV"),
+        ('search_term,video_count\n"cat,1\n', "line 2", "is not valid CSV"),
         ("search_term,video_count,format\ncat,1,round\n", "line 2, format", "is 'round'"),
         ("search_term,video_count\na\x00b,1\n", "line 2, search_term", "NUL"),
     ],

@@ -1,4 +1,4 @@
-"""What a block may say, which blocks an edit keeps, and which playlist is active."""
+"""Which blocks are valid, which blocks an edit keeps, and which playlist is active."""
 
 import string
 from datetime import UTC, datetime, timedelta

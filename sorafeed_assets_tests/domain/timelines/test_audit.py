@@ -29,12 +29,12 @@ def moved(*order: int) -> LoopPlan:
 @pytest.mark.parametrize(
     ("plan", "problem"),
     [
-        (with_pick(1, position=5), "position 5 where 1 belongs"),
+        (with_pick(1, position=5), "position 5 where 1 is expected"),
         (with_pick(1, block_position=0), "out of order in block"),
         (with_pick(1, block_id=block(8, "x", 1).id), "not of the playlist"),
-        (moved(2, 0, 1, 3, 4, 5), "which was over"),
+        (moved(2, 0, 1, 3, 4, 5), "which already ended"),
         (replace(LOOP, picks=LOOP.picks[:5]), "has 3 videos of block"),
-        (with_pick(0, post_id="d1"), "no match of block"),
+        (with_pick(0, post_id="d1"), "does not match block"),
         (with_pick(1, post_id="c1"), "was played or planned"),
         (with_pick(2, tier=Tier.NEW), "was played or planned"),
         (with_pick(2, post_id="d1"), "not the least recently played"),

@@ -156,7 +156,7 @@ FISH = replace(B, search_term="fish")
         ([A, FISH, C], 2, False, ["cats0", "cats1"]),
         ([A, B, C, block(3, "fish", 2)], 4, True, ["cats0", "cats1", "dogs0", "dogs1", "birds0"]),
         ([A, replace(B, block_order=7), C], 3, False, ["cats0", "cats1", "dogs0"]),
-        # a change at or before the head: the playing video goes on after what stays
+        # a change at or before the head: the playing video follows the picks that stay
         ([A, FISH, C], 2, True, ["cats0", "cats1", "dogs0!"]),
         ([A, FISH, C], 5, True, ["cats0", "cats1", "birds1!"]),
         ([A, FISH, C], 5, False, ["cats0", "cats1"]),
@@ -193,7 +193,7 @@ def test_when_nothing_is_left_of_a_loop_the_next_one_begins() -> None:
 
 
 def test_a_block_that_was_over_waits_for_the_next_loop() -> None:
-    """It was dry when its turn came: its matches would play out of the blocks' order now."""
+    """It was dry in its turn, so its matches would now play out of the blocks' order."""
     dry = {**CATALOGUE, "cats": []}
     plan = schedule_of([A, B, C], dry, {})[0].schedule.loops[0]
     start = keep_played(plan, [A, B, C], [A, B, C], 1, playing=True)

@@ -1,4 +1,4 @@
-"""What is stored of a plan says everything about it."""
+"""A plan can be restored completely from its stored form."""
 
 import json
 

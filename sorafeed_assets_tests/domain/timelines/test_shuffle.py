@@ -1,4 +1,4 @@
-"""The keyed shuffle: deterministic, different by key, stable when a post comes."""
+"""The keyed shuffle: deterministic, different by key, stable when a post is added."""
 
 from collections.abc import Iterable
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The admin snapshot is read from Redis without PostgreSQL, and only when it is one."""
+"""The admin snapshot is read from Redis without PostgreSQL; invalid values are ignored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The Redis snapshots equal Postgres, live as long as asked, and never show a gap."""
+"""The Redis snapshots equal Postgres, expire as configured, and are replaced without a gap."""
 
 import json
 from collections.abc import Iterator
@@ -126,9 +126,9 @@ def test_writers_at_once_leave_the_newest(engine: Engine, redis: Redis) -> None:
     [
         (("DEL", "sorafeed:count:cat:mixed"), "cat:mixed is missing"),
         (("SET", "sorafeed:count:cat:wide", "9", "EX", "10"), "cat:wide is '9', Postgres says '3'"),
-        (("PERSIST", "sorafeed:count:cat:tall"), "cat:tall has no end of life"),
-        (("EXPIRE", "sorafeed:count:cat:tall", "5000"), "which is over 1000 s"),
-        (("SET", "sorafeed:count:old:tall", "1", "EX", "10"), "not in Postgres"),
+        (("PERSIST", "sorafeed:count:cat:tall"), "cat:tall does not expire"),
+        (("EXPIRE", "sorafeed:count:cat:tall", "5000"), "later than 1000 s"),
+        (("SET", "sorafeed:count:old:tall", "1", "EX", "10"), "Postgres has no value"),
     ],
 )
 def test_the_count_check_tells_each_problem(
@@ -174,7 +174,7 @@ def test_a_timeline_has_the_queue_in_order(engine: Engine, redis: Redis) -> None
         connection.execute(
             text("UPDATE timeline_videos SET status = 'playing' WHERE timeline_position = 1")
         )
-    # Another place in the same plan is no other version, but is written.
+    # Another position in the same plan has the same version, but is written.
     assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {
         "AAAAAA": versions["AAAAAA"]
     }
@@ -195,7 +195,7 @@ def test_displays_that_are_gone_leave_redis(engine: Engine, redis: Redis) -> Non
     delete_display(engine, "AAAAAA")
     delete_display(engine, "BBBBBB")
     assert write_timeline_cache(engine, redis, ["AAAAAA"], ttl=_TTL) == {}
-    # The version stays, so that no snapshot from before is written after it.
+    # The version key stays, so that no older snapshot is written afterwards.
     assert redis.exists("sorafeed:version:AAAAAA")
     assert _keys_in(redis) == _keys_of("BBBBBB", "CCCCCC")
     write_timeline_cache(engine, redis, None, ttl=_TTL)
@@ -234,7 +234,7 @@ def test_the_timeline_check_tells_each_problem(engine: Engine, redis: Redis) -> 
     assert "Postgres says" in found["AAAAAA"][0]
     assert "is missing" in found["BBBBBB"][0]
     assert found["CCCCCC"] == []
-    assert "not in Postgres" in found["DDDDDD"][0]
+    assert "Postgres has no value" in found["DDDDDD"][0]
 
 
 def test_the_admin_snapshot_has_everything(engine: Engine, redis: Redis) -> None:

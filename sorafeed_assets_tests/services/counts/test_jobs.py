@@ -1,4 +1,4 @@
-"""Counting what somebody waits for: the urgent first, three attempts, and again when asked."""
+"""Count jobs: the most urgent first, three attempts, and a restart on request."""
 
 from typing import Final
 
@@ -51,7 +51,7 @@ def _attempts(engine: Engine) -> list[int]:
 
 
 def _problem_told(engine: Engine) -> str | None:
-    """What readers of the terms are told."""
+    """The problem that a list of terms shows."""
     ((_, term),) = Queries(engine).terms(None, 10, None).rows
     return term.problem
 
@@ -75,7 +75,7 @@ def test_the_most_urgent_jobs_are_taken_first(engine: Engine) -> None:
     _ask(engine, ["played", "raised", "unheard of"], Priority.PLAYED)
     _ask(engine, ["seen", "seen too"], Priority.LOOKED_AT)
     _ask(engine, ["raised"], Priority.LOOKED_AT)
-    # Asked for less urgently, it stays as urgent as it was.
+    # A less urgent request keeps the priority.
     _ask(engine, ["seen"], Priority.PLAYED)
     assert _claim(engine) == ["raised", "seen", "seen too"]
     assert _claim(engine) == ["played"]
@@ -89,7 +89,7 @@ def test_a_failing_job_waits_and_is_given_up_after_three_attempts(
     watch_term(engine, "cat")
     _ask(engine, ["cat"], Priority.LOOKED_AT)
     _fail(engine, redis, 1)
-    # It is not due again at once, and not given up.
+    # It is not due at once, and not given up.
     assert _count(engine, redis) == 0
     assert _attempts(engine) == [1]
     assert failed_counts(engine) == {}
@@ -145,10 +145,10 @@ def test_a_job_is_not_given_up_before_its_last_attempt_is_over(engine: Engine) -
         assert _attempts(engine) == [attempt]
         assert failed_counts(engine) == {}
         assert _problem_told(engine) is None
-    # Whoever asks meanwhile does not have it done twice at once.
+    # A request meanwhile does not start a second attempt.
     _ask(engine, ["cat"], Priority.LOOKED_AT)
     assert _claim(engine) == []
-    # Its worker is gone: the lease ends.
+    # Its worker has ended, and the lease expires.
     _run(engine, _DUE)
     assert _claim(engine) == []
     assert failed_counts(engine) == {"cat": "was interrupted"}

@@ -1,4 +1,4 @@
-"""Pools in a recount of all days: only those that are wrong are written."""
+"""Pools in a recount of all days: only wrong ones are written."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

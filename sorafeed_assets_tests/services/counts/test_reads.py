@@ -82,7 +82,7 @@ def _assert_exact(engine: Engine) -> None:
 
 
 class _Catalog(RuleBasedStateMachine):
-    """Posts come, change and go; terms come and go; refreshes of every kind in between."""
+    """Posts are added, edited and deleted, terms added and dropped, with refreshes in between."""
 
     engine: Engine
     posts = Bundle("posts")

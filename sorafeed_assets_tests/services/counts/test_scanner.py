@@ -1,4 +1,4 @@
-"""Whoever inserts posts never waits for a lock, whatever else goes on."""
+"""Inserts of posts never wait for a lock, whatever other work runs."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _INSERT = text(
 
 
 def _scan(engine: Engine) -> None:
-    """Insert as the scanner does; raises when a lock is not free at once."""
+    """Insert as the scanner does; fails if it has to wait for a lock."""
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL lock_timeout = '1s'"))
         connection.execute(_INSERT)
@@ -46,7 +46,7 @@ def test_while_counts_are_applied(engine: Engine, recount: bool) -> None:  # noq
     with snapshot(engine) as connection:
         refresh = CountsRun(connection, 5, None).refresh(None, recount=recount)
         assert refresh.changes == 20
-        _scan(engine)  # the refresh holds all its locks: it is done, and not committed
+        _scan(engine)  # the refresh is done but not committed, so it holds all its locks
     refresh_totals(engine)
     refresh_candidates(engine, pool_size=5)
 
@@ -62,7 +62,7 @@ def test_while_timelines_are_published(engine: Engine) -> None:
 
 @contextmanager
 def _index_build_that_waits(engine: Engine) -> Iterator[None]:
-    """A build in its middle: it waits for a transaction that began before it."""
+    """An index build in progress: it waits for a transaction that began before it."""
     with engine.begin() as connection:
         connection.execute(text("DROP INDEX sora_posts_search_idx"))
     with snapshot(engine) as old:

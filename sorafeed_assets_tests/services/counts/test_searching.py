@@ -1,4 +1,4 @@
-"""Searches that share the work give what each gives alone, and never break a snapshot."""
+"""Searches on two connections give the same pages as on one, and keep snapshots intact."""
 
 from sqlalchemy import Engine, event
 

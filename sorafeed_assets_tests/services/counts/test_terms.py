@@ -1,4 +1,4 @@
-"""What `search_terms` holds is recorded with each change, at a cost of that change."""
+"""Each change of `search_terms` is recorded, at a cost that depends only on the change."""
 
 from sqlalchemy import Engine, event
 
@@ -40,7 +40,7 @@ def test_every_writer_records_what_is_held(engine: Engine) -> None:
     _follow(engine, "BBBBB2")
     assert "term 1" not in tracked_terms(engine)
     assert _is_recorded(engine)
-    # What plain SQL took away is found by a look at all of them.
+    # A call for all displays finds what plain SQL removed.
     run(engine, "DELETE FROM search_terms WHERE term = 'term 2'")
     assert not _is_recorded(engine)
     sync_search_terms(engine)

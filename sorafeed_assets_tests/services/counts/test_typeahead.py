@@ -1,4 +1,4 @@
-"""A figure that a preview promised comes, whatever is saved meanwhile."""
+"""A count that a preview promised follows, whatever is saved meanwhile."""
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -35,7 +35,7 @@ def test_a_save_of_somebody_else_does_not_drop_a_promised_count(
         run_count_jobs(engine, pool_size=10)
     found = preview_count(engine, "many", Format.MIXED, may_track=False)
     assert (found.total, found.exactness) == (MOST_COUNTED + 50, Exactness.EXACT)
-    # Nobody waits for it any more.
+    # No caller waits for it any more.
     sync_search_terms(engine)
     assert tracked_terms(engine) == ["dog"]
 
@@ -45,7 +45,7 @@ def test_a_count_that_was_given_up_is_waited_for_by_nobody(engine: Engine) -> No
     preview_count(engine, "many", Format.MIXED, may_track=True)
     run(engine, "UPDATE count_jobs SET attempts = 3, run_after = now() + interval '1 min'")
     sync_search_terms(engine)
-    assert tracked_terms(engine) == ["many"]  # its last attempt may be under way
+    assert tracked_terms(engine) == ["many"]  # its last attempt may be in progress
     run(engine, "UPDATE count_jobs SET run_after = now()")
     sync_search_terms(engine)
     assert tracked_terms(engine) == []

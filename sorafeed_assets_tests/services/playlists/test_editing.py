@@ -1,4 +1,4 @@
-"""Displays and playlists on a real database: making, editing, activating."""
+"""Displays and playlists on a real database: creating, editing, activating."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

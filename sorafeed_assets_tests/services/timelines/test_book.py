@@ -17,7 +17,7 @@ def block(mode: FetchMode, term: str = "cats") -> Block:
 
 
 def read(connection: Connection, asked: Block, pages: int, pool_size: int = 4) -> list[str]:
-    """What a new book gives after so many extensions."""
+    """The candidates of a new book after a number of extensions."""
     book = CandidateBook(pool_size)
     book.prepare(connection, [book.query_of(asked)])
     for _ in range(pages):
@@ -54,7 +54,7 @@ def test_the_catalogue_is_complete_when_a_page_is_short(engine: Engine) -> None:
 
 @pytest.mark.parametrize("mode", FetchMode)
 def test_a_pool_that_is_behind_the_catalogue(engine: Engine, mode: FetchMode) -> None:
-    """Deleted posts never play; new ones come in when the pool does not suffice."""
+    """Deleted posts never play; new ones are read when the pool does not suffice."""
     add_posts(engine, "cats", 12)
     fill_pools(engine, "cats", 4)
     asked = block(mode)

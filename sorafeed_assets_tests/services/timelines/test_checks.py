@@ -1,4 +1,4 @@
-"""The checks pass on what the service wrote, and find every planted fault."""
+"""The checks pass on the service's writes, and find every planted fault."""
 
 import pytest
 from sqlalchemy import Engine

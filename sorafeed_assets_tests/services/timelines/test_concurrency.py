@@ -1,4 +1,4 @@
-"""Many writers at once, and writers that die, leave one consistent timeline."""
+"""Concurrent writers, and writers that are killed, leave one consistent timeline."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -66,14 +66,14 @@ def test_edits_repopulates_and_plays_at_once(service: TimelineService, engine: E
             try:
                 service.advance(D, head)
             except NotFoundError:
-                # An edit took the row away between reading the queue and playing it.
+                # An edit removed the row between reading the queue and playing it.
                 continue
             played.append(head)
 
     together(edit, repopulate, play, play)
     assert_consistent(engine)
     assert stale_displays(engine) == {}
-    # Both players may report the same row: it is one play.
+    # Both players may report the same row, which is one play.
     assert len(run(engine, "SELECT FROM video_history")) == len(set(played)) > 0
 
 
@@ -136,7 +136,7 @@ def test_a_writer_that_is_killed_leaves_the_old_queue(
 def test_a_post_deleted_while_it_is_queued_is_planned_around(
     service: TimelineService, engine: Engine
 ) -> None:
-    """The delete comes between the verification of the picks and the insert."""
+    """The delete happens between the verification of the picks and the insert."""
     add_playlist(engine, D, [("cats", 3)])
     gone: list[str] = []
 

@@ -1,4 +1,4 @@
-"""A process that is killed in the middle of repopulating leaves the old queue or the new one."""
+"""A process that is killed while it repopulates leaves the old queue or the new one."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ _DISPLAYS = ("AAAAA1", "BBBBB2", "CCCCC3")
 
 
 def edit_and_repopulate_for_ever(url: str) -> None:
-    """What is killed: playlists change, and queues follow."""
+    """The process to kill: it edits playlists and repopulates queues."""
     engine = create_engine(url)
     service = TimelineService(engine)
     while True:
@@ -38,7 +38,7 @@ def kill_at_random_moments(url: str) -> None:
         worker = os.fork()
         if worker == 0:
             edit_and_repopulate_for_ever(url)
-        # Later and later, so that a slow machine comes to its second change too.
+        # With growing delays, so that a slow machine reaches its second change too.
         time.sleep(random.uniform(0.03, 0.2) * (1 + number // _ROUNDS))
         os.kill(worker, signal.SIGKILL)
         os.waitpid(worker, 0)
@@ -81,7 +81,7 @@ def test_the_queue_is_the_old_one_or_the_new_one(engine: Engine) -> None:
             for check in (check_plans, check_replans):
                 assert check(engine, _DISPLAYS) == {}
             assert check_queues(engine, _DISPLAYS, window=5) == {}
-            # Nobody has to tidy up: the next repopulate just works.
+            # No cleanup is needed: the next repopulate works.
             outcomes = service.repopulate(_DISPLAYS)
             assert not any(isinstance(outcome, Exception) for outcome in outcomes.values())
         killer.stdin.close()

@@ -1,4 +1,4 @@
-"""Writers of the same thing wait for each other, and what they leave is right."""
+"""Writers of the same data wait for each other, and their result is correct."""
 
 import time
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def redis(settings: Settings) -> Redis:
 
 
 def _waits(engine: Engine, lock: Callable[..., object], work: Callable[[], object]) -> None:
-    """``work`` does not get past ``lock`` while another transaction has it."""
+    """Assert that ``work`` waits while another transaction holds ``lock``."""
     with ThreadPoolExecutor(1) as pool:
         with engine.begin() as holder:
             lock(holder)
@@ -131,7 +131,7 @@ def test_players_and_rebuilds_at_once_lose_no_play(
             try:
                 advanced.append(service.advance("AAAAA1", head.id).timeline_video_id)
             except NotFoundError:
-                continue  # an edit took it out of the queue meanwhile
+                continue  # an edit removed it from the queue meanwhile
 
     def edit() -> None:
         for count in range(rounds):

@@ -44,7 +44,7 @@ TABLES = ("video_history", "displays", "sora_posts")
 
 
 class TimelineMachine(RuleBasedStateMachine):
-    """One display, edited from all sides."""
+    """One display with all kinds of edits, plays and catalogue changes."""
 
     engine: ClassVar[Engine]
 

@@ -1,4 +1,4 @@
-"""Many plays at once are what the same plays one by one are, and wait for no other transaction."""
+"""Many plays in a call have the same effect as one by one, and wait for no other transaction."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ PLAYLISTS = st.lists(
     min_size=1,
     max_size=3,
 )
-# Which display; which of its rows, before those the unknown; whether it was skipped.
+# (the display, the index of the row or an unknown one, whether it was skipped)
 PLAYS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(-1, WINDOW - 1), st.booleans()), max_size=14
 )
@@ -57,7 +57,7 @@ def _play_on(commands: Commands, engine: Engine, display: str, times: int) -> No
 def _plays(
     engine: Engine, displays: Sequence[str], told: Sequence[tuple[int, int, bool]]
 ) -> list[Play]:
-    """Plays of what is queued now; of the display that does not exist, and of no row, too."""
+    """Plays of queued rows, and of a display and rows that do not exist."""
     queues = {display: [row.id for row in queue_of(engine, display)] for display in displays}
 
     def entry(display: str, place: int) -> UUID:
@@ -83,7 +83,7 @@ def _seen(answer: Advance | SorafeedError) -> tuple[Any, ...]:
 
 
 def _stored(engine: Engine, displays: Sequence[str]) -> list[Any]:
-    """All that plays change, without the ids of rows."""
+    """The state that plays change, without row ids."""
     return [
         [
             run(engine, statement, id=display)
@@ -149,7 +149,7 @@ def test_many_plays_in_a_call_are_the_same_one_by_one(
         at_once = commands.mark_all_played(many)
         alone = [_alone(commands, play) for play in one]
         assert list(map(_seen, at_once)) == list(map(_seen, alone))
-        # A call that is repeated records nothing.
+        # A repeated call records nothing.
         plays = run(engine, "SELECT count(*) FROM video_history")
         again = commands.mark_all_played(many)
         assert list(map(_key, again)) == list(map(_key, at_once))
@@ -212,7 +212,7 @@ def test_plays_of_many_displays_are_one_transaction_and_one_round_trip(
     assert all(isinstance(answer, Advance) for answer in answers)
     assert len(commits) == 1
     calls = {name: stats["calls"] for name, stats in redis.info("commandstats").items()}
-    # Of these only EVALSHA comes from outside; the rest is what its script does.
+    # Only EVALSHA is a command of the client; the script sends the others.
     inside = {"cmdstat_get": 11, "cmdstat_set": 33, "cmdstat_publish": 1}
     assert calls == {"cmdstat_evalsha": 1, **inside, "cmdstat_config|resetstat": 1}
     assert not any(check_timeline_cache(engine, redis, wall).values())
@@ -243,7 +243,7 @@ def test_a_display_that_is_locked_elsewhere_keeps_no_other_waiting(
             each(holder)
         answers = commands.record_plays(plays).answers
         assert [answer is None for answer in answers] == [True] * 4 + [False] * 2
-        # What is not recorded is not answered as if it were.
+        # A play that is not recorded is not acknowledged.
         assert len(run(engine, "SELECT FROM video_history")) == 2
     assert all(isinstance(answer, Advance) for answer in commands.mark_all_played(plays))
     assert len(run(engine, "SELECT FROM video_history")) == 6

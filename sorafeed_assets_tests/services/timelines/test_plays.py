@@ -1,4 +1,4 @@
-"""Planning reads the plays of the posts it looks at, and plans as with all plays."""
+"""Planning reads only the plays of the posts it examines, and plans as with all plays."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def _rows_read(root: dict[str, Any]) -> float:
 
 @contextmanager
 def plays_read(engine: Engine) -> Iterator[list[float]]:
-    """How many rows of ``video_history`` each statement that asks for plays reads."""
+    """The rows of ``video_history`` that each statement about plays reads."""
     rows: list[float] = []
 
     def note(_: object, cursor: Any, statement: str, parameters: Any, *_context: object) -> None:
@@ -57,7 +57,7 @@ def plays_read(engine: Engine) -> Iterator[list[float]]:
 
 
 def record_plays(engine: Engine, display_id: str, videos: str, times: int) -> None:
-    """Plays of the videos that match a pattern, each ``times``, after what was recorded before."""
+    """Record ``times`` plays of each video that matches a pattern, after all earlier plays."""
     run(
         engine,
         "INSERT INTO video_history (display_id, video_id, loop_iteration, played_at)"
@@ -88,7 +88,7 @@ def test_what_planning_reads_does_not_grow_with_the_plays(
     service = TimelineService(engine, candidates_per_pool=POOL)
     service.repopulate(displays)
     measured = []
-    # Of few posts that are looked at, and of many that are not.
+    # Plays of few examined posts, and of many others.
     for times in (1, 40):
         for display_id in displays:
             record_plays(engine, display_id, "cats-000%", times)
@@ -98,14 +98,14 @@ def test_what_planning_reads_does_not_grow_with_the_plays(
         assert all(isinstance(outcome, BuildOutcome) for outcome in outcomes.values())
         measured.append((len(rows), sum(rows)))
     assert measured[0] == measured[1]
-    # The plays of all displays are read at once, and only of posts that plans look at.
+    # The plays of all displays are read at once, only for posts that plans examine.
     statements, read = measured[1]
     assert statements < 8
     assert read <= len(displays) * 300
 
 
 class EveryPlay(PlayHistory):
-    """A history that knows every play of its displays from the start."""
+    """A history that reads every play of its displays at the start."""
 
     def __init__(self, connection: Connection, display_ids: Collection[str]) -> None:
         super().__init__(connection, display_ids)
@@ -180,7 +180,7 @@ def _plan(connection: Connection, tasks: list[Task], history: PlayHistory) -> di
 def _kept(
     connection: Connection, tasks: list[Task], starts: list[tuple[int, int, int]], ahead: int
 ) -> list[Task]:
-    """The tasks as they go on: at a loop and a position, with picks that stay."""
+    """The tasks at a later loop and position, with picks that stay."""
     history = PlayHistory(connection, [])
     before = plan_displays(connection, CandidateBook(4), history, tasks)
     going_on = []
@@ -229,7 +229,7 @@ def test_plans_are_those_of_all_plays(
             playlists = load_active_playlists(connection, DISPLAYS)
             tasks = [Task(code, playlists[code], Start(), 5) for code in DISPLAYS]
             tasks = _kept(connection, tasks, list(starts), window)
-            # The second display has a new playlist: what it played before does not count.
+            # The second display has a new playlist, so its earlier plays do not count.
             going_on = [DISPLAYS[0], DISPLAYS[2]]
             every = EveryPlay(connection, going_on)
             every._plays[DISPLAYS[1]] = {}

@@ -1,4 +1,4 @@
-"""The next loop is planned ahead: a play that ends a loop plans and searches nothing."""
+"""The next loop is planned in advance: a play that ends a loop does not plan or search."""
 
 from collections.abc import Iterator
 from typing import Any

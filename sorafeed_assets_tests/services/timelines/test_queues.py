@@ -1,4 +1,4 @@
-"""How queues stand, as people and sensors ask."""
+"""The state of queues, as shown to users and sensors."""
 
 import pytest
 from sqlalchemy import Engine
@@ -56,7 +56,7 @@ def test_the_status_counts_each_display_once(displays: Engine) -> None:
 
 
 def play_without_planning(engine: Engine, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Play FULL's plan until ``left`` videos are queued, while planning on fails."""
+    """Play FULL's plan until ``left`` videos are queued, while further planning fails."""
 
     def fail(*_: object) -> None:
         raise SorafeedError("no plan today")
@@ -97,7 +97,7 @@ def test_a_plan_that_ran_out_of_matches_is_not_low(
     assert low_displays(displays) == [LOW]
     run(displays, "UPDATE sora_posts SET text = 'cats'")
     assert low_displays(displays) == [FULL, LOW]
-    # A playlist that cannot be planned is not asked for either.
+    # A playlist that cannot be planned is not reported either.
     run(displays, "DELETE FROM playlist_blocks WHERE video_count IN (7, 2)")
     assert low_displays(displays) == [LOW]
 
@@ -120,7 +120,7 @@ def test_stale_displays(displays: Engine) -> None:
 
 
 def test_only_playlists_that_differ_are_read(displays: Engine) -> None:
-    """However odd a search is, SQL and Python give it the same version."""
+    """SQL and Python compute the same version, also for odd searches."""
     searches = ['it\'s "so" \\o/', "tab\there", "\x01\x7f", "ДЖАЗ 🎷", "a/b <i>", "ﬁ\u2028ß"]
     add_playlist(displays, NEW, [(search, 1) for search in searches])
     TimelineService(displays).repopulate([NEW])

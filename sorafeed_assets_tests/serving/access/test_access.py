@@ -108,7 +108,7 @@ def test_known_tokens_stay_known_while_the_stored_ones_are_the_same(engine: Engi
     revoke_token(engine, token_id)
     known.confirm(tokens_version(engine), clock[0])
     assert not known.get(secret)[0]
-    # What was looked up before the change is not remembered after it.
+    # A lookup that began before the change is not cached after it.
     known.put(secret, found, generation)
     assert not known.get(secret)[0]
     assert known.stale(secret) is None

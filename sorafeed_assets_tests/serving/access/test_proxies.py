@@ -1,4 +1,4 @@
-"""A proxy in front of the API: believed about its clients when it is trusted, and only then."""
+"""A proxy in front of the API: its headers are used only when it is trusted."""
 
 import httpx
 import pytest

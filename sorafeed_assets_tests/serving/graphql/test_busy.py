@@ -1,4 +1,4 @@
-"""A database that is busy: the client is told so, and what is stored."""
+"""A busy database: the error says so, and whether the change is stored."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +62,7 @@ def test_a_playlist_whose_display_is_being_planned_is_stored_and_says_so(
     assert "is stored" in made["problem"]
     assert "busy" in made["problem"]
     assert api.http.get(NEXT).json()["videos"] == before
-    # `react` finds it, as it would a change by SQL.
+    # `react` settles it, like a change by SQL.
     with create_redis_client(str(settings.redis_url)) as redis:
         Settler.of(engine, redis, settings).settle_changed()
     videos = api.http.get(NEXT).json()["videos"]
@@ -83,7 +83,7 @@ def test_a_change_that_cannot_be_stored_now_is_told_as_busy(api: Api, engine: En
 
 def test_a_change_that_cannot_be_read_back_is_told_as_stored(api: Api, engine: Engine) -> None:
     with engine.begin() as connection:
-        # Nothing of a new name is in this table, but what the answer asks for is.
+        # The change does not write this table, but the answer reads it.
         connection.execute(text("LOCK TABLE playlist_blocks IN ACCESS EXCLUSIVE MODE"))
         error = api.refusal(
             'mutation { renameDisplay(id: "BUSY01", name: "Lobby") {'
@@ -127,7 +127,7 @@ def test_a_play_whose_session_is_ended_is_told_to_try_again(api: Api, engine: En
     entry = api.http.get(NEXT).json()["videos"][0]["entry"]
     with ThreadPoolExecutor(1) as threads:
         with engine.begin() as connection:
-            # Where the play has to plan on, it waits within a savepoint.
+            # When the play has to plan further, it waits within a savepoint.
             connection.execute(text("LOCK TABLE playlist_blocks IN ACCESS EXCLUSIVE MODE"))
             played = threads.submit(
                 api.http.post, "/api/displays/BUSY01/played", json={"entry": entry}

@@ -1,4 +1,4 @@
-"""The calls that docs/api.md explains are made, in its order."""
+"""Make the calls of docs/api.md, in its order."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Plain fields are answered, and told to be wrong, exactly as graphql-core does it."""
+"""Fast fields give the same values and errors as graphql-core."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ class Row:
 
 
 def good(number: int, /, **changes: Any) -> Row:
-    """A row that can be written; ``changes`` may be what cannot."""
+    """A valid row; ``changes`` may make it invalid."""
     values: dict[str, Any] = {
         "id": f"r{number}",
         "number": number,
@@ -133,7 +133,7 @@ def test_plain_fields_are_not_left_to_graphql_core() -> None:
             return super().execute_field(*arguments)
 
     _executed(f"{{ rows {{ {PLAIN} length inner {{ {PLAIN} }} }} }}", Watched)
-    # An enumeration that is no string is serialized by strawberry.
+    # Strawberry serializes enumerations that are not strings.
     assert met == {"rows", "length", "inner", "size"}
 
 

@@ -1,4 +1,4 @@
-"""A change that is sent twice with one key happens once."""
+"""A change that is sent twice with one key is executed once."""
 
 import time
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def _send(api: Api, key: str, query: str = CREATE, **variables: object) -> httpx
 
 @pytest.fixture
 def two(settings: Settings, engine: Engine) -> Iterator[tuple[Api, Api]]:
-    """Two processes' worth of servers on one database; the first waits a second for a lock."""
+    """Two servers on one database; the first waits a second for a lock."""
     add_posts(engine, "cat", 9)
     token = token_of(engine, Role.ADMIN)
     with ExitStack() as stack:
@@ -149,7 +149,7 @@ def test_a_change_that_was_busy_is_tried_again(two: tuple[Api, Api], engine: Eng
 
 
 class Held:
-    """Sends a change again and again while its display is held."""
+    """Sends a change repeatedly while its display is locked."""
 
     def __init__(self, apis: tuple[Api, Api], engine: Engine) -> None:
         self._apis = apis
@@ -157,13 +157,13 @@ class Held:
         make_display(apis[0], "HELD01", newest("cat", 5))
 
     def _send(self, number: int) -> httpx.Response:
-        # First the server that waits long for a lock.
+        # First to the server that waits longer for a lock.
         api = self._apis[(number + 1) % 2]
         blocks = [newest("cat", 2)]
         return _send(api, "a key", CREATE_PLAYLIST, display="HELD01", name="x", blocks=blocks)
 
     def send(self, times: int, seconds: float) -> list[httpx.Response]:
-        """The answers, the display having been held for so long."""
+        """Send the change ``times`` while the display is locked; returns the answers."""
         with ThreadPoolExecutor(times) as threads:
             with self._engine.begin() as connection:
                 # The change is stored, and its snapshot waits.
@@ -176,13 +176,13 @@ class Held:
             return [each.result(30) for each in sent]
 
     def playlists(self) -> int:
-        """How many there are."""
+        """The number of playlists."""
         return int(run(self._engine, "SELECT count(*) FROM playlists")[0][0])
 
 
 @pytest.fixture
 def held(two: tuple[Api, Api], engine: Engine) -> Held:
-    """A change to send while its display is held."""
+    """A change to send while its display is locked."""
     return Held(two, engine)
 
 
@@ -219,7 +219,7 @@ def test_a_request_whose_server_ended_is_not_executed_again(
 
 
 def test_a_long_request_keeps_its_key(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without prolonging it, the second one would be told that the first one's server ended.
+    # Otherwise the second request would get the error that the first one's server ended.
     monkeypatch.setattr(idempotency, "_LEASE_SECONDS", 2.0)
     monkeypatch.setattr(idempotency, "_PROLONG_SECONDS", 0.1)
     assert [answer.status_code for answer in held.send(2, 3.0)] == [200, 200]

@@ -1,4 +1,4 @@
-"""What one request, and one caller in a second, may ask for."""
+"""The limits of one request, and of one caller per second."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ def test_a_document_may_be_as_deep_as_the_limit(written: Callable[[int], str]) -
 def test_a_document_that_is_too_deep_is_refused(
     reader: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The schema has no cycle, so no valid document gets to the real limit.
+    # The schema has no cycle, so no valid document reaches the real limit.
     monkeypatch.setattr(limits, "MAX_DEPTH", 4)
     error = reader.refusal("{ displays { nodes { activePlaylist { blocks { search } } } } }")
     assert error["message"] == "the query's depth is 5; at most 4 is allowed"

@@ -1,4 +1,4 @@
-"""A list of displays that PostgreSQL answers as JSON is, byte for byte, that of graphql-core."""
+"""Lists that PostgreSQL answers as JSON equal those of graphql-core, byte for byte."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ _ALL = f"""
     blocks {{ {" ".join(_BLOCK)} }} }} }}
   edges {{ __typename cursor node {{ id }} }} }} }}
 """
-# (search, format): some are terms as they are, some have to be normalized, one is not counted.
+# (search, format): some are normalized, some have to be, one is not counted.
 _SEARCHES = [
     ("cat", "mixed"), ("cat", "wide"), ("CAT", "mixed"), (" cat  video ", "mixed"),
     ("cat -dog", "wide"), ("-DOG cat", "wide"), ("unknown", "tall"), ("Ünïcode \"'\\ İ", "mixed"),
@@ -132,7 +132,7 @@ def walls(site: Site) -> Site:
 
 @pytest.fixture(scope="module")
 def ask(walls: Site) -> Ask:
-    """Asks a query in one of the two ways; what names the request is taken out."""
+    """Send a query in one of the two ways; removes request ids from the answer."""
 
     def send(query: str, *, as_json: bool, **variables: object) -> bytes:
         with pytest.MonkeyPatch.context() as patch:
@@ -146,7 +146,7 @@ def ask(walls: Site) -> Ask:
 
 
 def _selected(names: Sequence[str], *inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Some fields, some of them under another name, in a fragment or behind a directive."""
+    """Some fields, partly with an alias, in a fragment or with a directive."""
     forms = ["{0}", "other_{0}: {0}", "... {{ {0} }}", "{0} @skip(if: $yes)",
              "... @include(if: $yes) {{ {0} }}", "{0} {0}"]  # fmt: skip
     field = st.builds(str.format, st.sampled_from(forms), st.sampled_from(names))
@@ -225,7 +225,7 @@ def test_which_queries_are_answered_as_json(
     met: list[Listing | None] = []
 
     def watched(*asked: object) -> Listing | None:
-        met.append(listing_of(*asked))  # type: ignore[arg-type]  # what the executor gives
+        met.append(listing_of(*asked))  # type: ignore[arg-type]  # the arguments of the executor
         return met[-1]
 
     monkeypatch.setattr(execution, "listing_of", watched)

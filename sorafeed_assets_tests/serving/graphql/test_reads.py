@@ -237,7 +237,7 @@ def test_a_count_that_a_reader_or_a_get_asks_for_is_not_tracked(
         by_get = api.http.get("/graphql", params={"query": query}).json()
         assert by_get["data"]["count"] == untracked
     assert run(engine, "SELECT count(*) FROM search_terms") == [(0,)]
-    # What a reader was told a moment ago is not the admin's answer.
+    # The cached answer of a reader is not the admin's answer.
     assert admin.ask(query)["count"] == {**untracked, "isTracked": True}
     wait_until(lambda: reader.ask(query)["count"]["exactness"] == "EXACT")
 

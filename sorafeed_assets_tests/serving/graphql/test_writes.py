@@ -1,4 +1,4 @@
-"""What the API changes is there, planned, cached and followed when it answers."""
+"""When the API answers, its change is stored, planned, cached and notified."""
 
 from sqlalchemy import Engine, text
 
@@ -39,7 +39,7 @@ def test_a_created_playlist_is_active_and_planned_in_the_answer(admin: Api, engi
     assert [row["position"] for row in display["queue"]] == [0, 1, 2, 3, 4]
     assert display["queue"][0]["post"]["text"] == "A cat number p_cat_0_0008"
     assert display["dryBlocks"] == [{"search": "unicorn"}]
-    # What Dagster's sensors look at has nothing left for them to do.
+    # Dagster's sensors have nothing left to do.
     assert stale_displays(engine) == {}
     assert pending_activations(engine) == set()
     assert low_displays(engine) == []

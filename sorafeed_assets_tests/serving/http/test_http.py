@@ -1,4 +1,4 @@
-"""How GraphQL is spoken over HTTP, what one request may ask for, and how answers are sent."""
+"""GraphQL over HTTP, the limits of a request, and how answers are sent."""
 
 import asyncio
 import gzip

@@ -17,7 +17,7 @@ from sorafeed_assets_tests.serving.client import token_of, wait_until
 
 
 def _lines(log: Path) -> list[dict[str, Any]]:
-    # A last line without its end is still being written.
+    # A last line without a line feed is still being written.
     return [json.loads(line) for line in log.read_text().splitlines(True) if line.endswith("\n")]
 
 

@@ -1,4 +1,4 @@
-"""HTTPS: a browser speaks HTTP/2 here, and keeps its token for HTTPS alone."""
+"""HTTPS: a browser uses HTTP/2, and sends its token only by HTTPS."""
 
 import shutil
 import socket
@@ -43,7 +43,7 @@ def https(settings: Settings, listening: Listening) -> Iterator[str]:
 
 @pytest.fixture
 def trust(listening: Listening) -> ssl.SSLContext:
-    """What a client trusts: this certificate alone."""
+    """A TLS context that trusts only this certificate."""
     return ssl.create_default_context(cafile=str(listening.certificate))
 
 

@@ -1,4 +1,4 @@
-"""Changes that come together are made together, and each caller gets its own answer."""
+"""Concurrent changes are made in batches, and each caller gets its own answer."""
 
 import asyncio
 
@@ -45,7 +45,7 @@ def test_changes_that_wait_for_one_are_made_together() -> None:
         changes = doubling.changes(most=3)
         first = asyncio.create_task(changes.make(1))
         await asyncio.sleep(0.01)
-        # A change that is alone does not wait for others to come.
+        # A single change does not wait for others to arrive.
         assert doubling.batches == [[1]]
         others = [asyncio.create_task(changes.make(number)) for number in range(2, 7)]
         await asyncio.sleep(0.01)

@@ -61,13 +61,13 @@ def _is_named(api: Api, number: int) -> bool:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Answers that grow too old by themselves long after a test stopped waiting for news."""
+    """Settings with answers that expire only after a test's time-outs."""
     return settings.model_copy(update={"api_answer_seconds": 60.0})
 
 
 @pytest.fixture
 def other(settings: Settings, engine: Engine) -> Iterator[Api]:
-    """A second serving process's worth of server, on the same databases."""
+    """A second server on the same databases."""
     with serving(settings, Listening(free_port())) as url:
         client = Api(url, token_of(engine, Role.ADMIN))
         yield client
@@ -132,7 +132,7 @@ def test_the_first_wall_comes_from_memory(server: str, engine: Engine, role: Rol
 
 @pytest.fixture
 def at_a_shell(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Runs a command on the databases of this test."""
+    """Run a command on the databases of this test."""
     for name, url in (
         ("DATABASE", settings.database_url),
         ("DAGSTER", settings.database_url),
@@ -210,7 +210,7 @@ def test_pages_hear_of_their_display_by_events(admin: Api, engine: Engine, serve
 
 
 class OpenPage:
-    """A page that hears of all changes."""
+    """A page that is notified of all changes."""
 
     def __init__(self, api: Api, redis: Redis) -> None:
         self._redis = redis
@@ -233,7 +233,7 @@ class OpenPage:
         self.heard()
 
     def heard(self) -> list[str]:
-        """The tags of all changes up to now."""
+        """The tags of all changes so far."""
         mark = f"mark {next(self._marks)}"
         self._redis.publish(CHANGES, json.dumps([mark]))
         tags: list[str] = []
@@ -242,7 +242,7 @@ class OpenPage:
         return sorted(tag for tag in tags if not tag.startswith("mark"))
 
     def wait_for_silence(self) -> None:
-        """Wait until nothing is heard for a second."""
+        """Wait until no change arrives for a second."""
         silent = 0
         while silent < 5:
             time.sleep(0.2)
@@ -256,7 +256,7 @@ class OpenPage:
 
 @pytest.fixture
 def page(admin: Api, settings: Settings) -> Iterator[OpenPage]:
-    """A page of the server that `admin` asks."""
+    """A page of the server that `admin` uses."""
     with Redis.from_url(str(settings.redis_url)) as redis:
         page = OpenPage(admin, redis)
         yield page
@@ -268,7 +268,7 @@ def test_a_page_hears_each_change_once(
 ) -> None:
     add_posts(engine, "cat", 9)
     for api in (admin, other):
-        # What a server writes at its start is heard too.
+        # Writes at a server's start are notified too.
         wait_until(lambda: api.http.get("/readyz").json()["status"] == "ready")  # noqa: B023  # called at once
     _changes_are_heard_once(admin, page, engine, "HERE01")
     _changes_are_heard_once(other, page, engine, "THERE1")
@@ -285,7 +285,7 @@ def _changes_are_heard_once(api: Api, page: OpenPage, engine: Engine, code: str)
     wait_until(lambda: not run(engine, WAITING))
     display = f"/api/displays/{code}"
     body = {"entry": api.http.get(f"{display}/next").json()["videos"][0]["entry"]}
-    # By that call it comes online, a little later.
+    # That call sets it online, a little later.
     wait_until(lambda: bool(run(engine, ONLINE, code=code)))
     page.wait_for_silence()
     for change in (
@@ -396,7 +396,7 @@ def test_who_keeps_asking_never_waits_and_gets_nothing_old() -> None:
             await asyncio.sleep(0.001)
         assert answers.misses == 1
         assert len(computed) == 6
-        # What is being made anew when it changes is not kept.
+        # An answer that is being recomputed during a change is not cached.
         now[0] = computed[-1] + 4.5
         await answers.get("key", compute)
         answers.drop(["a"])
@@ -412,7 +412,7 @@ async def compute(size: int, _tags: set[str]) -> str:
 
 
 def _kept(bodies: dict[str, int], moments: list[float], **bounds: int) -> list[str]:
-    """The keys that are kept of answers of these sizes, computed at these moments."""
+    """The keys that stay cached for answers of these sizes, computed at these times."""
 
     async def run() -> list[str]:
         now = [0.0]
@@ -435,7 +435,7 @@ def test_answers_are_kept_up_to_a_number_and_a_size() -> None:
     assert _kept(five, [0.0] * 5) == ["a", "b", "c", "d", "e"]
     assert _kept(five, [0.0] * 5, most=3) == ["c", "d", "e"]
     assert _kept(five, [0.0] * 5, most_bytes=25) == ["d", "e"]
-    # An answer that is too large by itself throws no other out.
+    # An answer that is larger than the cache evicts no other.
     assert _kept({"a": 10, "b": 30, "c": 10}, [0.0] * 3, most_bytes=25) == ["a", "c"]
 
 

@@ -1,4 +1,4 @@
-"""A connection that uvloop has closed is told as lost, as Redis' own errors tell it."""
+"""A connection that uvloop has closed is reported as lost, like other Redis errors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ from sorafeed_assets.settings import Settings
 
 
 def _after_a_loss(url: str, work: Callable[[Redis], Awaitable[object]]) -> None:
-    """Do something on a connection that was closed without the client's knowledge."""
+    """Use a connection that was closed without the client's knowledge."""
 
     async def run() -> None:
         async with create_read_client(url) as redis:
@@ -40,7 +40,7 @@ def test_a_read_on_a_connection_that_was_closed_fails_as_redis_errors_do(
     url = str(settings.redis_url)
     with pytest.raises(RedisConnectionError, match="was lost"):
         _after_a_loss(url, lambda redis: snapshot_reads(redis).read("AAAAAA"))
-    # Without that, it is an error that nothing expects.
+    # Otherwise it is an unexpected error.
     with pytest.raises(RuntimeError, match="handler is closed"):
         _after_a_loss(url, lambda redis: redis.ping())
 

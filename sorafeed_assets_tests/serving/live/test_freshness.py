@@ -1,6 +1,6 @@
-"""How soon what one process wrote is known to another, and to the pages that it holds open.
+"""How soon another process, and its open pages, see what one process wrote.
 
-These moments are promised, so they are asserted: as medians, for a busy machine.
+The documentation promises these times, so they are asserted, as medians.
 """
 
 import json
@@ -48,7 +48,7 @@ def test_another_process_reads_a_change_within_100_ms(processes: tuple[Api, Api]
     late: list[float] = []
     for number in range(WRITES):
         name = f"name {number}"
-        # From here on the answer is in the watcher's memory, for five seconds.
+        # From here on the reader has the answer in its cache, for five seconds.
         assert watcher.ask(NAME)["display"]["name"] != name
         writer.ask(RENAME, name=name)
         written = time.monotonic()
@@ -83,24 +83,24 @@ class Page:
                         return
 
     def hear(self, tag: str) -> float:
-        """When it is told of this."""
+        """Wait for the event with this tag; returns when it arrived."""
         while True:
             moment, told = self._heard.get(timeout=60)
             if told == tag:
                 return moment
 
     def forget(self) -> None:
-        """Let go what is about an earlier change, which is told more than once."""
+        """Discard events of an earlier change, which may arrive more than once."""
         time.sleep(0.1)
         while not self._heard.empty():
             self._heard.get()
 
     def close_at_next(self) -> None:
-        """Go away with the next event."""
+        """Disconnect at the next event."""
         self._over.set()
 
     def wait_closed(self) -> None:
-        """Wait until it is gone."""
+        """Wait until it is disconnected."""
         self._listener.join(60)
         assert not self._listener.is_alive()
 

@@ -1,4 +1,4 @@
-"""What players read from Redis: together, and each their own."""
+"""Batched reads of players' snapshots from Redis."""
 
 import asyncio
 

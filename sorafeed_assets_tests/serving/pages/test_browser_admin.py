@@ -22,7 +22,7 @@ def test_from_no_display_to_a_playing_one(page: Page, site: Site) -> None:
     add_demo_posts(site.engine, "cat", 9)
     site.enter(page)
     assert page.url == f"{site.url}/admin"
-    shows(page, "There is no display yet")
+    shows(page, "There are no displays yet")
     page.get_by_role("button", name="Add a display").click()
     page.get_by_role("textbox", name="Name").fill("Lobby <b>")
     page.get_by_role("textbox", name="Code").fill("lobby1")
@@ -50,7 +50,7 @@ def test_from_no_display_to_a_playing_one(page: Page, site: Site) -> None:
 
     player = page.context.new_page()
     player.goto(f"{site.url}/player/LOBBY1")
-    # Two videos a loop: the fourth belongs to the second loop.
+    # Two videos per loop: the fourth belongs to the second loop.
     until(player, "Number(document.body.dataset.shown) >= 3 && document.body.dataset.loop === '1'")
     shows(page, "Playing")
     expect(page.locator(".plays li").first).to_be_visible()
@@ -151,7 +151,7 @@ def test_a_count_that_takes_long_blocks_nothing_else(page: Page, site: Site) -> 
         page.evaluate(_TOLD)
         page.keyboard.insert_text("newt -x")
         expect(rows.nth(1).locator("[data-total]")).to_have_text("many; counting")
-        # What is known is told meanwhile, and all can be changed.
+        # Known counts are shown meanwhile, and everything can be edited.
         rows.nth(0).get_by_label("Search").fill("NEWT")
         expect(rows.nth(0).locator("[data-total]")).to_have_text("7 posts")
         rows.nth(1).get_by_label("Videos").fill("5")
@@ -160,7 +160,7 @@ def test_a_count_that_takes_long_blocks_nothing_else(page: Page, site: Site) -> 
     assert page.evaluate("window.told") == ["…", "many; counting", "7 posts"]
 
 
-# Whatever of it became an element would be one of these.
+# If any of it became an element, it would be one of these.
 _HOSTILE = '"><img src=x onerror=alert(1)></p></title><script>alert(1)</script>{{ 7 * 7 }}'
 _MADE = "document.querySelectorAll('img, iframe, :not(head) > script, a[href^=javascript]').length"
 
@@ -186,7 +186,7 @@ def test_text_of_posts_and_people_is_never_markup(browser: Browser, site: Site) 
         'mutation ($n: String!) { renameDisplay(id: "EVIL01", name: $n) { problem } }', n=_HOSTILE
     )
     site.admin.ask('mutation { skip(displayId: "EVIL01") { videoId } }')
-    # The pages' policy would stop a script that got in; here it has to be kept out.
+    # Without the content security policy, which would stop a script that got in.
     with watched_page(browser, bypass_csp=True) as page:
         player = page.context.new_page()
         site.play(player, "EVIL01")
@@ -207,7 +207,7 @@ def test_text_of_posts_and_people_is_never_markup(browser: Browser, site: Site) 
         for place in places:
             expect(page.locator(place).first).to_contain_text(_HOSTILE)
         expect(page.get_by_label("Search").last).to_have_value(f"no {_HOSTILE}")
-        # The parts that are read anew, and what dialogs and messages repeat.
+        # Reloaded parts, and text in dialogs and messages.
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("[data-part=stage]")).to_contain_text("Paused")
         page.locator("[data-delete-playlist]").click()

@@ -1,4 +1,4 @@
-"""The pages on a phone, on a large screen, in the dark, and by keyboard alone."""
+"""The pages on a phone, on a large screen, in dark mode, and by keyboard only."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ _PHONE: Final = (360, 740)
 _DESK: Final = (1280, 800)
 _WALL: Final = (3840, 2160)
 
-# Every text that is seen: its boxes, its colour and opacity; fields with their placeholder too.
+# Every visible text: its boxes, colour and opacity; also fields and placeholders.
 _TEXTS: Final = """() => {
   const found = [];
   const add = (element, boxes, text, pseudo = null) => {
@@ -83,7 +83,7 @@ _HIDE_TEXT: Final = """() => {
 }"""
 _SHOW_TEXT: Final = "() => { document.adoptedStyleSheets = []; }"
 
-# What can be pressed or filled in, and the place that takes the press.
+# The controls, and the element at the centre of each.
 _CONTROLS: Final = """() => {
   const root = document.querySelector("dialog[open]") ?? document.body;
   return [...root.querySelectorAll("a[href], button, input, select")]
@@ -100,7 +100,7 @@ _CONTROLS: Final = """() => {
       };
     });
 }"""
-# Choices that are cut off: their own width, taken out of the row.
+# Selects that are cut off, compared with their natural width.
 _CUT: Final = """() => [...document.querySelectorAll("[data-block] select")].filter((one) => {
   const copy = one.cloneNode(true);
   copy.style.cssText = "position: absolute; width: max-content";
@@ -131,7 +131,7 @@ _NUMBER: Final = """() => {
 
 @pytest.fixture(scope="module")
 def filled(site: Site) -> Site:
-    """A site with a bit of everything: a dry block, a pause, a skip, two playlists."""
+    """A site with varied content: a dry block, a pause, a skip, two playlists."""
     add_demo_posts(site.engine, "movie trailer", 30)
     blocks = [newest("movie trailer", 4), newest("unicorn", 2)]
     for code in ("LOOK01", "LOOK02"):
@@ -151,7 +151,7 @@ Opened = Callable[[tuple[int, int], Literal["light", "dark"]], Page]
 
 @pytest.fixture
 def opened(browser: Browser, filled: Site) -> Iterator[Opened]:
-    """Opens signed-in pages of a size, in the light or the dark."""
+    """Open signed-in pages of a size, in light or dark mode."""
     contexts = []
 
     def make(size: tuple[int, int], scheme: Literal["light", "dark"]) -> Page:
@@ -182,7 +182,7 @@ def _luminance(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _contrast(color: str, opacity: float, ground: NDArray[np.float64]) -> float:
-    """The least contrast of a colour over the pixels that are behind it."""
+    """The lowest contrast of a colour with the pixels behind it."""
     rgb, alpha = _rgb(color)
     over = rgb * alpha * opacity + ground * (1 - alpha * opacity)
     one, other = _luminance(over), _luminance(ground)
@@ -190,7 +190,7 @@ def _contrast(color: str, opacity: float, ground: NDArray[np.float64]) -> float:
 
 
 def _too_faint(page: Page) -> list[tuple[str, float]]:
-    """Texts under 4.5:1, or 3:1 where they are large, against the pixels really behind them."""
+    """Texts with a contrast under 4.5:1, or 3:1 if large, to the actual pixels behind them."""
     page.evaluate("window.scrollTo(0, 0)")
     texts: list[dict[str, Any]] = page.evaluate(_TEXTS)
     page.evaluate(_HIDE_TEXT)
@@ -219,7 +219,7 @@ def test_every_text_has_contrast(
     page.goto(f"{filled.url}/admin/displays/LOOK01")
     expect(page.locator("[data-total]").first).to_contain_text("posts")
     page.get_by_role("button", name="Add a block").click()
-    # The mistakes that people see: a search that is none, a server that does not answer.
+    # Visible errors: an invalid search, and a server that does not answer.
     page.locator("[data-block]").last.get_by_label("Search").fill("-no")
     expect(page.locator("[aria-invalid]")).to_be_visible()
     page.get_by_role("button", name="Save", exact=True).click()
@@ -245,7 +245,7 @@ def test_the_player_is_read_over_any_video(
     filled.play(page, "LOOK01")
     page.mouse.move(5, 5)
     until(page, "getComputedStyle(document.querySelector('.overlay')).opacity === '1'")
-    # The worst that a video can be.
+    # The worst case of a video.
     page.evaluate("""() => {
       document.querySelector("main").style.background = "white";
       for (const video of document.querySelectorAll("video")) video.style.visibility = "hidden";
@@ -259,7 +259,7 @@ def test_the_player_is_read_over_any_video(
 
 
 def _fits(page: Page) -> list[dict[str, Any]]:
-    """The controls of a page that needs no sideways scrolling."""
+    """The controls of a page, which must not scroll horizontally."""
     assert page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
     controls: list[dict[str, Any]] = page.evaluate(_CONTROLS)
     assert len(controls) > 1
@@ -307,7 +307,7 @@ def test_a_large_screen_is_filled_and_read_from_afar(opened: Opened, filled: Sit
 
 
 def _walk(page: Page) -> None:
-    """Tab through all controls: each once, in the page's order, seen, with a ring around it."""
+    """Tab through all controls: each once, in page order, visible, with a focus ring."""
     wanted: list[str] = page.evaluate(_NUMBER)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     reached = []
@@ -333,7 +333,7 @@ def test_the_keyboard_reaches_everything_in_order(
     page.keyboard.press("Enter")
     expect(page.get_by_role("textbox", name="Name")).to_be_focused()
     page.keyboard.press("Escape")
-    # What was focused before the dialog is focused again.
+    # The focus returns to the control from before the dialog.
     expect(page.get_by_role("button", name="Rename")).to_be_focused()
     filled.play(page, "LOOK01")
     page.keyboard.press("Tab")

@@ -39,7 +39,7 @@ DAGSTER = "http://dagster.example:3000"
 
 @pytest.fixture
 def linked(settings: Settings, engine: Engine) -> Iterator[Api]:
-    """An admin of an API that knows where Dagster is."""
+    """An admin of an API with the address of Dagster's UI."""
     there = settings.model_copy(update={"dagster_ui_url": HttpUrl(DAGSTER)})
     with serving(there, Listening(free_port())) as url:
         client = Api(url, token_of(engine, Role.ADMIN))
@@ -49,7 +49,7 @@ def linked(settings: Settings, engine: Engine) -> Iterator[Api]:
 
 @pytest.fixture
 def graph(settings: Settings) -> Iterator[dg.Definitions]:
-    """The assets that links may name."""
+    """The definitions whose assets links may name."""
     connections = Connections(settings)
     yield build_definitions(settings, connections)
     connections.close()
@@ -102,14 +102,14 @@ def test_pages_name_what_to_load_ahead(admin: Api, engine: Engine, path: str, st
 
 
 def _problems(api: Api, path: str, code: str) -> list[str]:
-    """What is told of one display, on whose own page there is no card."""
+    """The problems of one display on a page; its own page has no card."""
     page, card, rest = api.http.get(path).text.partition(f'id="display-{code}"')
     own = rest.partition("</li>")[0] if card else page
     return re.findall(r'<p class="problem">(.*?)</p>', html.unescape(own))
 
 
 def _everywhere(api: Api, code: str) -> list[str]:
-    """The problems of a display, which every page tells alike."""
+    """The problems of a display, which are the same on every page."""
     found = [
         _problems(api, path, code)
         for path in (
@@ -124,7 +124,7 @@ def _everywhere(api: Api, code: str) -> list[str]:
 
 
 def _change_by_sql(admin: Api, engine: Engine, statement: str) -> None:
-    """Change something by plain SQL, and have the pages read it."""
+    """Change a row by plain SQL, and invalidate the pages."""
     run(engine, statement)
     admin.ask('mutation { renameDisplay(id: "PLAN01", name: "Hall") { problem } }')
 
@@ -138,25 +138,25 @@ def test_a_playlist_that_cannot_be_planned_is_told_with_its_reason(
     # After its term is counted, the display is settled once more.
     waiting = "SELECT FROM count_jobs UNION ALL SELECT FROM display_changes"
     wait_until(lambda: not run(engine, waiting))
-    # Postgres takes it for a word.
+    # The constraint accepts it as a word.
     blank = "UPDATE playlist_blocks SET search_term = E'\\x1c' WHERE block_order = 1"
     _change_by_sql(admin, engine, blank)
     assert _everywhere(admin, "PLAN01") == [
-        "Its playlist was changed and is not planned yet; it plays on as before."
+        "Its playlist has changed and is not planned yet; it keeps playing its last plan."
     ]
     activate = f'mutation {{ activatePlaylist(id: "{playlist}") {{ problem }} }}'
     assert "is empty" in admin.ask(activate)["activatePlaylist"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert problem == (
-        "Its playlist cannot be planned, so it plays on as before: the search of block 2 is empty;"
-        " write the words to search for."
+        "Its playlist cannot be planned, so it keeps playing its last plan: the search of block 2"
+        " is empty; write the words to search for."
     )
     _change_by_sql(admin, engine, "DELETE FROM playlist_blocks")
     assert admin.ask(activate)["activatePlaylist"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert problem == (
-        "Its playlist cannot be planned, so it plays on as before: its list of blocks is empty; a"
-        " playlist needs at least one block."
+        "Its playlist cannot be planned, so it keeps playing its last plan: its list of blocks is"
+        " empty; a playlist needs at least one block."
     )
     mended = admin.ask(REPLACE, id=playlist, blocks=[newest("cat", 3)])
     assert mended["replaceBlocks"] == {"problem": None}
@@ -170,7 +170,7 @@ def test_a_plan_that_fails_its_audit_is_told_with_its_reason(
     made = make_display(admin, "PLAN01", newest("cat", 3))
 
     def audit_less(schedule: Schedule, inputs: PlanInputs) -> None:
-        """The audit of a plan that lost its last pick."""
+        """Audit the plan without its last pick."""
         loops = (replace(schedule.loops[0], picks=schedule.loops[0].picks[:-1]),)
         audit_schedule(Schedule(loops + schedule.loops[1:]), inputs)
 
@@ -181,7 +181,7 @@ def test_a_plan_that_fails_its_audit_is_told_with_its_reason(
     assert "last good build" in answer["replaceBlocks"]["problem"]
     (problem,) = _everywhere(admin, "PLAN01")
     assert re.fullmatch(
-        r"Its playlist cannot be planned, so it plays on as before:"
+        r"Its playlist cannot be planned, so it keeps playing its last plan:"
         r" loop 0 has 4 videos of block \S+, which wants 5\.",
         problem,
     )
@@ -211,5 +211,5 @@ def test_without_postgres_the_overview_is_the_last_snapshot(tmp_path: Path) -> N
     assert 'id="display-AWAY01"' in response.text
     assert "Display AWAY01" in response.text
     assert "The &lt;evening&gt;" in response.text
-    # What cannot be done now is not offered.
+    # Changes are not offered.
     assert "Add a display" not in response.text

@@ -1,4 +1,4 @@
-"""The player in a real browser: it follows the admin page, and plays on whatever breaks."""
+"""The player in a real browser: it follows the admin page, and keeps playing after failures."""
 
 from itertools import pairwise
 from statistics import median
@@ -39,14 +39,14 @@ _LONGEST_GAP = 200.0  # milliseconds; a few frames on a busy machine
 _TIME = "document.querySelector('video.front').currentTime"
 
 
-# All videos that are shown, as long as the page stays.
+# All videos shown while the page is open.
 _KEEP = """() => {
   const { dataset } = document.body;
   window.videos = [dataset.video];
   const note = () => window.videos.at(-1) === dataset.video || window.videos.push(dataset.video);
   new MutationObserver(note).observe(document.body, { attributeFilter: ["data-video"] });
 }"""
-# What is on top in the middle of the page, frame by frame, and what waits behind it.
+# The element on top in the middle of the page, frame by frame, and the video behind it.
 _WATCH = """() => {
   const pen = new OffscreenCanvas(16, 16).getContext("2d", { willReadFrequently: true });
   window.frames_seen = [];
@@ -94,7 +94,7 @@ def test_pause_skip_and_play_on_the_page_reach_the_player(page: Page, site: Site
     player.wait_for_timeout(400)
     assert player.evaluate(_TIME) == moment
 
-    # While it is paused only the skip can bring another video; asking by itself takes longer.
+    # While paused, only the skip can change the video; polling takes longer.
     stage.get_by_role("button", name="Skip").click()
     until(player, "was => document.body.dataset.video !== was", shown, seconds=15)
     assert _plays(site, "PRESS1")[0] == (shown, True)
@@ -115,7 +115,7 @@ def test_pause_skip_and_play_on_the_page_reach_the_player(page: Page, site: Site
     expect(stage).to_contain_text("Stopped")
     until(player, "document.body.dataset.view === 'stopped'")
     assert player.evaluate("[...document.querySelectorAll('video')].every(v => v.paused)")
-    expect(player.get_by_text("Press Play on the admin page to go on")).to_be_visible()
+    expect(player.get_by_text("Press Play on the admin page to continue")).to_be_visible()
 
 
 def test_an_edit_on_the_page_changes_what_plays_next(page: Page, site: Site) -> None:
@@ -142,9 +142,9 @@ def test_an_edit_on_the_page_changes_what_plays_next(page: Page, site: Site) -> 
     shows(page, "Saved. The display is updated.")
     active = page.locator(".playlists li.active")
     expect(active).to_contain_text("active")
-    expect(active).to_contain_text("3 blocks, 8 videos a loop")
+    expect(active).to_contain_text("3 blocks, 8 videos per loop")
     expect(page.locator("[data-part=stage]")).to_contain_text("“ram”")
-    # What was on screen stays to its end; then the new first block plays.
+    # The video on screen plays to its end; then the new first block plays.
     until(player, "document.body.dataset.video === 'ram3'")
     shown = player.evaluate("window.videos")
     hens = [f"hen{number}" for number in range(1, len(shown) - 2)]
@@ -167,7 +167,7 @@ def test_one_video_follows_another_without_a_gap(page: Page, site: Site) -> None
     make_display(site.admin, "FLOW01", newest("elk", 20))
     network = page.context.new_cdp_session(page)
     site.play(page, "FLOW01")
-    # What is loaded only when it is needed comes this much too late.
+    # A video that is not preloaded would be this much too late.
     network.send("Network.setCacheDisabled", {"cacheDisabled": True})
     network.send(
         "Network.emulateNetworkConditions",
@@ -233,7 +233,7 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     page.mouse.move(5, 5)
     expect(page.get_by_text("No connection to the server; playing loaded videos")).to_be_visible()
     expect(admin_page.get_by_text("No connection to the server; reconnecting")).to_be_visible()
-    # What was played meanwhile is kept to be told.
+    # Plays are kept meanwhile, to be sent later.
     told = page.evaluate(f"{_OUTBOX}.map(play => play.entry)")
     assert len(told) >= 2
     posted: list[str] = []
@@ -241,10 +241,10 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     with serving(web, Listening(port, routes=routes())):
         until(page, "document.body.dataset.away === '0'")
         until(page, f"{_OUTBOX}.length === 0")
-        # They are told in one call.
+        # They are sent in one call.
         assert any(url.endswith("/api/plays?display=AWAY01") for url in posted)
         expect(admin_page.get_by_text("No connection to the server")).to_be_hidden()
-        # It hears of changes again, and never stopped.
+        # It receives events again, and never stopped.
         admin.ask('mutation { skip(displayId: "AWAY01") { videoId } }')
         wait_until(lambda: any(was_skipped for _, was_skipped in _plays(site, "AWAY01")))
         head = admin.ask('{ display(id: "AWAY01") { queue { videoId } } }')["display"]["queue"][0]
@@ -255,7 +255,7 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
         recorded = list(
             connection.scalars(text("SELECT timeline_video_id::text FROM video_history"))
         )
-    # Each play is there, once, in the order in which it was shown.
+    # Each play is recorded once, in the order in which it was shown.
     assert set(told) <= set(recorded)
     assert len(recorded) == len(set(recorded))
     assert plays == [f"cat{number}" for number in range(1, len(plays) + 1)]
@@ -275,7 +275,7 @@ def test_a_player_whose_token_is_refused_says_so_and_keeps_its_plays(
     until(page, f"{outbox}.length >= 2")
     kept = page.evaluate(f"{outbox}.map(play => play.entry)")
     assert data(page, "view") == "playing"
-    # With another token the plays are told, and it goes on.
+    # With another token it sends the plays and continues.
     site.play(page, "LOCKED")
     until(page, f"{outbox}.length === 0")
     recorded = run(site.engine, "SELECT timeline_video_id::text FROM video_history")

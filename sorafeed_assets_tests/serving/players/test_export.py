@@ -1,4 +1,4 @@
-"""The export is sent as it is read: its memory does not follow its length."""
+"""The export is streamed: its memory does not depend on its length."""
 
 import time
 from typing import Final
@@ -15,8 +15,8 @@ from sorafeed_assets_tests.serving.client import token_of
 from sorafeed_assets_tests.serving.processes import served
 
 POSTS: Final = 100_000
-# All of them are 100 MB as they are sent, and more as rows. Compression has some 10 MB of its own
-# from its first long answer on.
+# All posts are 100 MB as sent, and more as rows. Compression needs some 10 MB of its own
+# after its first long answer.
 GROWTH: Final = 20_000_000
 
 _ADD_POSTS: Final = """
@@ -30,7 +30,7 @@ FROM generate_series(1, CAST(:posts AS integer)) AS n
 def _export(
     client: httpx.Client, server: psutil.Process, search: str, coding: str, pause: float
 ) -> tuple[int, int]:
-    """How many lines came, and the most memory that the server had meanwhile."""
+    """The number of lines received, and the server's peak memory meanwhile."""
     lines = most = 0
     asked = client.stream(
         "GET",
@@ -61,7 +61,7 @@ def test_a_long_export_takes_no_more_memory(
         for _ in range(3):
             lines, before = _export(client, server, "few", coding, 0.0)
             assert lines == 1_000
-        # Also for a client that takes its time.
+        # Also for a slow client.
         for pause in (0.0, 0.03):
             lines, most = _export(client, server, "many", coding, pause)
             assert lines == POSTS

@@ -1,4 +1,4 @@
-"""Plays told over HTTP: many in a call, many at the same time, and through a kill of the API."""
+"""Plays over HTTP: many in a call, many at the same time, and during a kill of the API."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ CODES = [f"PLAY{number:02}" for number in range(8)]
 
 @pytest.fixture
 def wall(admin: Api, engine: Engine) -> list[str]:
-    """Displays with six videos a loop."""
+    """Displays with six videos per loop."""
     add_posts(engine, "cat", 20)
     for code in CODES:
         make_display(admin, code, newest("cat", 6))
@@ -65,12 +65,12 @@ def test_each_play_of_a_call_is_answered_for_itself(
     assert answers[2]["skipped"]
     assert (answers[2]["position"], answers[2]["queued"]) == (2, 5)
     assert answers[3]["error"]["code"] == "NOT_FOUND"
-    # The call is repeated after its answer was lost: nothing is recorded twice.
+    # A repeat after a lost answer records nothing twice.
     again = _tell(reader, plays).json()["plays"]
     assert [answer["status"] for answer in again] == [200, 200, 200, 404, 404, 200]
     assert again[0]["played_at"] == answers[0]["played_at"]
     assert len(run(engine, "SELECT FROM video_history")) == 3
-    # The single call answers the same.
+    # The call for a single play answers the same.
     path = f"/api/displays/{wall[2]}/played"
     single = reader.http.post(path, json={"entry": plays[5]["entry"]}).json()
     about = {"display": wall[2], "entry": plays[5]["entry"], "status": 200}
@@ -122,7 +122,7 @@ def test_the_token_of_a_display_tells_plays_of_this_display_alone(
     assert _tell(player, [mine, other]).status_code == 403
     assert run(engine, "SELECT FROM video_history") == []
     assert _tell(player, [mine]).json()["plays"][0]["status"] == 200
-    # The page of a player has its token in a cookie, which is found by the display's code.
+    # A player page has its token in a cookie, which the display's code names.
     cookies = {f"sorafeed_player_{wall[0]}": secret}
     headers = {"sec-fetch-site": "same-origin"}
     with httpx.Client(base_url=server, cookies=cookies, headers=headers) as page:
@@ -156,7 +156,7 @@ def test_players_at_the_same_time_are_each_answered(
 
 
 class _Telling:
-    """Players that tell plays until they are stopped, and remember what was acknowledged."""
+    """Players that send plays until they are stopped, and note acknowledged ones."""
 
     def __init__(self, url: str, token: str, codes: list[str]) -> None:
         self.url = url
@@ -221,6 +221,6 @@ def test_an_api_that_is_killed_loses_no_acknowledged_play_and_doubles_none(
     assert len(set(recorded)) == len(recorded)
     assert acknowledged <= set(recorded)
     assert check_queues(engine, wall, 5) == {}
-    # What Redis missed by the kill is written by a server that starts.
+    # A new server writes the snapshots that the kill left unwritten.
     with served(free), create_redis_client(str(settings.redis_url)) as redis:
         assert not any(check_timeline_cache(engine, redis, wall).values())

@@ -1,4 +1,4 @@
-"""A player's calls: what is next, what was played, and staying seen."""
+"""A player's calls: next videos, plays, and being online."""
 
 import uuid
 from collections.abc import Callable
@@ -19,7 +19,7 @@ PLAYED = "/api/displays/PLAY01/played"
 
 @pytest.fixture
 def player(admin: Api, engine: Engine, connect: Callable[[str | None], Api]) -> Api:
-    """The player of a display with six videos a loop."""
+    """The player of a display with six videos per loop."""
     add_posts(engine, "cat", 20)
     make_display(admin, "PLAY01", newest("cat", 6))
     return connect(token_of(engine, Role.DISPLAY, "PLAY01"))
@@ -164,6 +164,6 @@ def test_rubbish_of_one_display_harms_no_other(player: Api, admin: Api, settings
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: player.http.get(NEXT).status_code, range(40)))
     assert set(found) == {200}
-    # A change writes the key again, whatever it has.
+    # A change replaces the key, whatever its value.
     admin.ask('mutation { pause(displayId: "OTHER1") { problem } }')
     assert admin.http.get("/api/displays/OTHER1/next").json()["state"] == "paused"

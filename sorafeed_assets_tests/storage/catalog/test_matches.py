@@ -1,4 +1,4 @@
-"""Reading matches: page after page it is everything that matches, in order, once."""
+"""Reading matches: the pages have every match once, in order."""
 
 import pytest
 from sqlalchemy import Engine

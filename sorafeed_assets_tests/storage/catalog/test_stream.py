@@ -1,4 +1,4 @@
-"""A day's text comes in chunks of bounded size, however much there is; one is read ahead."""
+"""A day's text is read in chunks of bounded size, one of them in advance."""
 
 from collections.abc import Generator
 from contextlib import closing
@@ -82,7 +82,7 @@ def test_an_end_before_the_last_item_ends_the_thread_and_the_copy(
         assert driver_of(connection).info.transaction_status is TransactionStatus.INERROR
         assert len(threads) == 2
         assert not any(thread.is_alive() for thread in threads)
-    # A COPY that is broken off ends its transaction, as any cancelled statement does.
+    # An interrupted COPY aborts its transaction, like any cancelled statement.
     with engine.connect() as connection:
         posts = sum(len(chunk) for chunk in stream_day(connection, date(2026, 3, 1)))
     assert posts == 8_000

@@ -1,4 +1,4 @@
-"""Which searches are tracked, for whom, and when one goes."""
+"""Which searches are tracked, for which displays, and when a term is removed."""
 
 import pytest
 from sqlalchemy import Engine
@@ -41,7 +41,7 @@ def test_a_term_is_unused_once_no_display_uses_it_and_no_client_watches_it(engin
     _add(engine, "cat", "fox", "owl")
     add_display(engine, "AAAAA1")
     with engine.begin() as connection:
-        # A display that is gone by now uses nothing.
+        # A deleted display uses nothing.
         set_used(connection, [("AAAAA1", "cat"), ("GONE", "owl")], [])
         assert used_terms(connection, None) == {("AAAAA1", "cat")}
         assert used_terms(connection, ["BBBBB2"]) == set()

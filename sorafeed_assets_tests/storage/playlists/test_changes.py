@@ -1,4 +1,4 @@
-"""`display_changes`: every edit by plain SQL is noted, and what settling itself writes is not."""
+"""`display_changes`: edits by plain SQL are noted, and the writes of settling are not."""
 
 import pytest
 from sqlalchemy import Engine, text
@@ -75,7 +75,7 @@ def test_settling_removes_what_it_saw_and_notes_nothing_itself(wall: Engine) -> 
     with wall.begin() as connection:
         end_settling(connection, begin_settling(connection, ["AAAAA1"]))
     assert _changed(wall) == ["BBBBB2"]
-    # The mark that a transaction settles ends with it.
+    # The setting that marks settling ends with its transaction.
     run(wall, "UPDATE playlists SET is_new = true WHERE display_id = 'AAAAA1'")
     assert _changed(wall) == ["AAAAA1", "BBBBB2"]
 

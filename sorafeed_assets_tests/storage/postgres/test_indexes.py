@@ -1,4 +1,4 @@
-"""Loading without indexes: afterwards they are all there, exactly as before."""
+"""Loading without indexes: afterwards all indexes exist, exactly as before."""
 
 import pytest
 from sqlalchemy import Engine, text

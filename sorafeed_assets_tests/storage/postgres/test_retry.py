@@ -1,4 +1,4 @@
-"""Transactions that lose a conflict are done again; those that cannot be are told as busy."""
+"""Transactions that lose a conflict are retried; a lasting conflict is reported as busy."""
 
 import contextlib
 from collections.abc import Iterator

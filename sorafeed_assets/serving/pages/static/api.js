@@ -21,7 +21,7 @@ export async function ask(query, variables = {}) {
   return body.data;
 }
 
-// A mutation has an idempotency key: when its answer is lost, it is sent again and happens once.
+// A mutation has an idempotency key: when its answer is lost, it is resent and executed once.
 async function answer(query, variables) {
   const isMutation = query.trimStart().startsWith("mutation");
   const headers = { "content-type": "application/json", accept: "application/graphql-response+json" };
@@ -33,7 +33,7 @@ async function answer(query, variables) {
       return await response.json();
     } catch {
       if (isMutation && retry < RETRIES) await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
-      else if (isMutation) throw new Refused("The server does not answer. Reload the page to see whether this was changed.", "AWAY");
+      else if (isMutation) throw new Refused("The server does not answer. Reload the page to see whether the change was made.", "AWAY");
       else throw new Refused("The server does not answer; try again.", "AWAY");
     }
   }
@@ -53,7 +53,7 @@ export async function fragment(path) {
   return holder.content;
 }
 
-// Calls onChange with the set of tags that changed within a moment; "all" after a lost connection.
+// Calls onChange with the tags that changed within a short time; "all" after a lost connection.
 export function follow(path, onChange) {
   const live = document.querySelector("[data-live]");
   const waiting = new Set();

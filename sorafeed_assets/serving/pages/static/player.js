@@ -1,13 +1,13 @@
-// A player: two video elements in turns, the next videos preloaded, plays sent until they are acknowledged.
+// A player: two alternating video elements, preloaded videos, plays resent until acknowledged.
 
 const code = document.body.dataset.code;
 const base = `/api/displays/${code}`;
 const screens = [...document.querySelectorAll("[data-screen]")];
 const message = document.querySelector("[data-message]");
 const offline = document.querySelector("[data-offline]");
-const AHEAD = 4; // videos loaded before they are needed
-const KEPT = 8; // videos kept to play on without the server
-const STUCK = 6000; // a video without progress for so long is skipped
+const AHEAD = 4; // videos to preload
+const KEPT = 8; // played videos to keep for playing without the server
+const STUCK = 6000; // milliseconds without progress after which a video is skipped
 const AGAIN = 2000;
 const AT_ONCE = 100; // plays sent together after an outage
 const POLL = 20_000;
@@ -29,7 +29,7 @@ const done = new Set();
 const broken = new Set();
 const loaded = new Map(); // video → object URL, or its address where fetching is not allowed
 const loading = new Map();
-const recent = []; // played videos, to repeat without a connection
+const recent = []; // played videos, repeated while there is no connection
 let outbox = JSON.parse(localStorage.getItem(OUTBOX) ?? "[]");
 
 // Server state
@@ -77,7 +77,7 @@ function isRefusal(response) {
   return response.status === 401 || response.status === 403;
 }
 
-// Without a connection or a token that is accepted, the player repeats the videos that it has.
+// Without a connection or an accepted token, the player repeats the videos that it has.
 function failed(error) {
   const isRefused = error instanceof TokenRefused;
   setAway(true, isRefused);
@@ -91,13 +91,13 @@ async function post(address, body) {
     body: JSON.stringify(body),
     keepalive: true,
   });
-  // Sent again later: the play may be accepted then.
+  // Resent later, because the play may be accepted then.
   if (isRefusal(response)) throw new TokenRefused();
   if (response.status >= 500 || response.status === 429) throw new Error(`answered ${response.status}`);
   return response;
 }
 
-// How many of these plays, from the first on, need not be sent again.
+// How many of these plays, from the first on, need not be resent.
 async function tell(plays) {
   if (plays.length > 1) {
     const response = await post(`/api/plays?display=${code}`, { plays: plays.map((play) => ({ ...play, display: code })) });
@@ -200,7 +200,7 @@ function follow() {
   if (state === "idle") {
     for (const screen of screens) screen.pause();
     current = null;
-    view("stopped", "Stopped. Press Play on the admin page to go on.");
+    view("stopped", "Stopped. Press Play on the admin page to continue.");
     return;
   }
   passBroken();
@@ -222,7 +222,7 @@ function follow() {
 async function go(video) {
   let next = video;
   if (!next && isAway && recent.length) {
-    // Without a connection: repeat the played videos, the oldest first, without recording it.
+    // Without a connection: repeat the played videos, oldest first, without recording plays.
     next = { ...recent.shift(), entry: null };
     if (!loaded.has(next.video)) return;
     recent.push({ ...next });
@@ -298,7 +298,7 @@ function leaveBroken(video) {
   passBroken();
 }
 
-// Sent when its turn comes, because a play also removes all entries before it.
+// Sent in order, because a play also removes all entries before it.
 function passBroken() {
   for (const video of queue) {
     if (done.has(video.entry)) continue;
@@ -321,7 +321,7 @@ function ended() {
   }
   const [head] = waiting();
   if (!head && !(isAway && recent.length)) {
-    // The last picture stays until there is another video.
+    // The last frame stays until the next video starts.
     refresh();
     return;
   }

@@ -1,1 +1,1 @@
-"""Alembic's side of the schema: one file per step, applied by `storage.migrate`."""
+"""The Alembic migrations: one file per step, applied by `storage.postgres.migrate`."""

@@ -1,4 +1,4 @@
-"""Who may use the API, and which counts somebody waits for."""
+"""Tokens of the API, and count jobs."""
 
 from sorafeed_assets.storage.postgres.migrations.script import run_script
 

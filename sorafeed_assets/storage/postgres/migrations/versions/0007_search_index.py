@@ -1,4 +1,4 @@
-"""Searches within slices of an order, and long texts beside the rest of their rows."""
+"""Searches within slices of an order, and long texts stored inline in their rows."""
 
 from alembic import op
 
@@ -10,7 +10,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Put another index in the place of the trigram index; rows written from now on hold texts."""
+    """Replace the trigram index; rows written from now on store their texts inline."""
     run_script("0007_search_index.sql")
     create_index_concurrently(
         "sora_posts_search_idx",

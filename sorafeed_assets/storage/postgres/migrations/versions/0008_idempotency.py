@@ -1,4 +1,4 @@
-"""Answers of changes, kept by the key that a client gave them."""
+"""Answers to mutations, stored by idempotency key."""
 
 from sorafeed_assets.storage.postgres.migrations.script import run_script
 

@@ -1,4 +1,4 @@
-"""Lineage records, changes of displays, and what tracked terms are used by."""
+"""Lineage records, changes of displays, and which displays use which terms."""
 
 from sorafeed_assets.storage.postgres.migrations.script import run_script
 

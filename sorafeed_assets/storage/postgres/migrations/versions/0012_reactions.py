@@ -1,4 +1,4 @@
-"""How soon changes of displays are queued, told and started."""
+"""How soon changes of displays are queued, sent to players and started."""
 
 from sorafeed_assets.storage.postgres.migrations.script import run_script
 
