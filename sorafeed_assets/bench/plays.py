@@ -1,4 +1,4 @@
-"""Plays over HTTP: players without pause, players at their pace, and plays told in batches."""
+"""Plays over HTTP: players without pause, players at their pace, and plays reported in batches."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -40,7 +40,7 @@ class PlayCosts:
 
 
 def measure_plays(bench: Bench, engine: Engine, players: Players) -> PlayCosts:
-    """All of it on one server; in turn with one player that tells one play after the other."""
+    """Run on one server, in turn with one player that reports one play after another."""
     few = replace(players, displays=players.displays[:_PLAYERS])
     seconds = _SECONDS * bench.scale.effort
     measured: list[Played] = []
@@ -66,7 +66,7 @@ def measure_plays(bench: Bench, engine: Engine, players: Players) -> PlayCosts:
 
 
 def check_plays(bench: Bench, engine: Engine, players: Players, entries: Sequence[str]) -> None:
-    """No acknowledged play is lost or doubled, and what players read is what is stored."""
+    """Raise unless each acknowledged play is recorded once, and players read what is stored."""
     with engine.connect() as connection:
         recorded = played_entries(connection, players.displays)
     if sorted(entries) != sorted(recorded):

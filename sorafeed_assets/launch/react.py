@@ -46,15 +46,15 @@ _LEASE: Final = "react"
 _LEASE_LIFE: Final = timedelta(seconds=0.75)
 _RENEW_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 1.0
-# Changes that come one after the other are settled together.
+# Changes that arrive within this time are settled together.
 _GATHER_SECONDS: Final = 0.005
-# Posts notify nobody, which would make their commits wait for each other: react looks for them.
+# Posts send no NOTIFY, which would make commits wait for each other: react polls for them.
 _POSTS_SECONDS: Final = 0.1
-# New posts only make counts grow: they are applied together. Edits and deletes are not waited for.
+# New posts only increase counts, so they are batched. Edits and deletes are applied at once.
 _NEW_POSTS_SECONDS: Final = 1.0
 _OVERVIEW_SECONDS: Final = 30.0
 _QUEUES_SECONDS: Final = 5.0
-# A play waits for no more displays than these: each takes some 20 ms.
+# A play waits for at most this many displays, each of which takes some 20 ms.
 _PLANNED_AT_ONCE: Final = 8
 _MEND_SECONDS: Final = 60.0
 # A display that cannot be planned is not tried again for the same reason before this.
@@ -68,7 +68,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Tried:
-    """When displays were settled for which reason; one that cannot be is not tried every time."""
+    """When displays were settled for which reason, so that failures are not retried at once."""
 
     at: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -82,7 +82,7 @@ class _Tried:
 
 
 def switch_threads_often() -> None:
-    """Let no busy thread keep settling waiting: recording and comparing are busy."""
+    """Switch threads more often, so that recording and comparing do not delay settling."""
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
@@ -199,7 +199,7 @@ class React:
             self._leads.clear()
 
     def _listen(self) -> None:
-        """Wake settling and counting when a change is committed; a proxy may never tell of one."""
+        """Wake settling and counting when a change is committed; a proxy may drop notifications."""
         url = make_url(str(self._connections.settings.database_url)).set(drivername="postgresql")
         with psycopg.connect(
             url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5
@@ -253,7 +253,7 @@ class React:
                 pass
 
     def _apply_posts(self) -> None:
-        """Apply posts that came, changed or went; the displays that wait then are settled."""
+        """Apply new, edited and deleted posts, then settle the displays concerned."""
         if not self.is_leading:
             self._catch_ups_due = self._catch_ups_done + 1
             return
@@ -284,7 +284,7 @@ class React:
         mended = mend(self._connections, self._instance, self._assets)
         self._catch_ups_due += 1
         if mended:
-            _log.warning("mended what was not recorded: %s", ", ".join(sorted(mended)))
+            _log.warning("recorded missing lineage of: %s", ", ".join(sorted(mended)))
 
     @property
     def _engine(self) -> Engine:

@@ -72,11 +72,11 @@ class Commands:
 
     Args:
         engine: the database.
-        redis: the snapshots, and the channel that changes are told on.
+        redis: the snapshots, and the channel on which changes are published.
         timelines: the owner of the queues.
         ttl: life of a snapshot in seconds.
         pool_size: how many candidates are kept per term, shape and order.
-        on_change: told the tags of each change in this process, before it returns.
+        on_change: called with the tags of each change in this process, before it returns.
     """
 
     def __init__(
@@ -96,42 +96,42 @@ class Commands:
         )
 
     def create_display(self, display_id: str | None, name: str) -> str:
-        """Add a display; its code."""
+        """Add a display; returns its code."""
         code = playlists.create_display(self._engine, display_id, name)
         self._settle(code, None, DISPLAYS_TAG)
         return code
 
     def rename_display(self, display_id: str, name: str) -> None:
-        """Give a display another name."""
+        """Rename a display."""
         playlists.rename_display(self._engine, display_id, name)
         self.settler.snapshot([display_id], DISPLAYS_TAG)
 
     def delete_display(self, display_id: str) -> None:
-        """Delete a display; its plays stay."""
+        """Delete a display; its plays are kept."""
         playlists.delete_display(self._engine, display_id)
-        # Its tokens are gone with it.
+        # Its tokens are deleted with it.
         self._settle(display_id, None, DISPLAYS_TAG, TOKENS_TAG)
 
     def create_playlist(self, display_id: str, name: str, drafts: Sequence[BlockDraft]) -> Change:
-        """Add a playlist, which plays at once."""
+        """Add a playlist, which becomes active at once."""
         playlist_id = playlists.create_playlist(self._engine, display_id, name, drafts)
         return self._settle(display_id, playlist_id)
 
     def rename_playlist(self, playlist_id: UUID, name: str) -> str:
-        """Give a playlist another name; its display."""
+        """Rename a playlist; returns its display."""
         display_id = playlists.display_of(self._engine, playlist_id)
         playlists.rename_playlist(self._engine, playlist_id, name)
         self.settler.snapshot([display_id])
         return display_id
 
     def delete_playlist(self, playlist_id: UUID) -> Change:
-        """Delete a playlist; the display goes on with its newest other one."""
+        """Delete a playlist; the display continues with its newest other one."""
         display_id = playlists.display_of(self._engine, playlist_id)
         playlists.delete_playlist(self._engine, playlist_id)
         return self._settle(display_id)
 
     def replace_blocks(self, playlist_id: UUID, drafts: Sequence[BlockDraft]) -> Change:
-        """Give a playlist other blocks; what plays goes on playing."""
+        """Replace the blocks of a playlist; the video on screen continues."""
         display_id = playlists.display_of(self._engine, playlist_id)
         playlists.replace_blocks(self._engine, playlist_id, drafts)
         return self._settle(display_id, playlist_id)
@@ -142,7 +142,7 @@ class Commands:
         return self._settle(display_id, playlist_id)
 
     def set_playback(self, display_id: str, state: PlaybackState) -> None:
-        """Let a display play, pause or stop."""
+        """Set a display to play, pause or stop."""
         with self._engine.begin() as connection:
             if playback.playback_state(connection, display_id) is None:
                 raise DisplayNotFoundError(display_id)
@@ -157,7 +157,7 @@ class Commands:
         return begun
 
     def mark_played(self, display_id: str, entry: UUID, *, skipped: bool = False) -> Advance:
-        """Record a play, once however often it is told, and go on to the next video."""
+        """Record a play, once even if it is repeated, and advance to the next video."""
         play = Play(display_id, entry, skipped)
         advance, prepared = self._timelines.advance_alone(play, self.settler.played.prepare)
         self._cache(display_id, prepared)
@@ -170,7 +170,7 @@ class Commands:
             self.settler.write_prepared(prepared)
 
     def mark_all_played(self, plays: Sequence[Play]) -> list[Advance | SorafeedError]:
-        """Record many plays, each as `mark_played` does; an answer for each, in their order.
+        """Record many plays, each as `mark_played` does; returns their answers in order.
 
         Most of them share a transaction. One transaction records a queue's plays; what was queued
         by it is for the next one.
@@ -189,7 +189,7 @@ class Commands:
         return [answered[number] for number in range(len(plays))]
 
     def mark_played_alone(self, play: Play) -> Advance | SorafeedError:
-        """Record a play that waits for its display and plans further; an error is the answer."""
+        """Record a play, which may wait for its display and plan; an error is the answer."""
         try:
             return self.mark_played(play.display_id, play.timeline_video_id, skipped=play.skipped)
         except SorafeedError as error:
@@ -207,8 +207,8 @@ class Commands:
         except DBAPIError as error:
             if is_lost(error):
                 raise
-            # What is wrong with one of them must not keep the others from being recorded.
-            _log.warning("%s plays are recorded one by one: %s", len(plays), error)
+            # An error of one play must not keep the others from being recorded.
+            _log.warning("recording %s plays one by one after an error: %s", len(plays), error)
             return AdvancedAtOnce([None] * len(plays))
 
     def cache_plays(self, recorded: AdvancedAtOnce) -> Sequence[Advance | NotFoundError | None]:
@@ -218,7 +218,7 @@ class Commands:
         return recorded.answers
 
     def skip(self, display_id: str, entry: UUID | None = None) -> Advance:
-        """Leave what plays (or ``entry``, unless it was left already) for the next video."""
+        """Skip the playing video (or ``entry``, unless it was skipped already)."""
         if entry is None:
             with self._engine.connect() as connection:
                 entry = playback.head_of(connection, display_id)
@@ -239,11 +239,11 @@ class Commands:
         return term
 
     def tell_of_terms(self) -> None:
-        """Tell all servers that another term is tracked."""
+        """Notify all servers that the tracked terms have changed."""
         self.settler.tell(TERMS_TAG)
 
     def note_calls(self, calls: Mapping[str, datetime], silence: float) -> None:
-        """Store when displays called, and tell of those that came online or went offline."""
+        """Store when displays called, and notify of those that went online or offline."""
         since = datetime.now(UTC) - timedelta(seconds=silence)
         with self._engine.begin() as connection:
             changed = playback.record_calls(connection, calls, since) if calls else []

@@ -1,12 +1,12 @@
 """The one way of a change: from what is stored upstream to what players read.
 
-`Settler.settle` activates, plans, publishes, tracks terms, writes snapshots, tells servers and
+`Settler.settle` activates, plans, publishes, tracks terms, writes snapshots, notifies servers and
 records. The API, the commands, `sorafeed react` and the runs of Dagster's assets call it; nothing
 else does any of these. It acquires the locks of its displays in one order and has no way around
 them.
 
-What a caller wants changed (a playlist, a block, a name) is written before, by `services.commands`
-or by plain SQL: triggers note the displays in `display_changes`, from where they are settled even
+The change itself (a playlist, a block, a name) is written before, by `services.commands`
+or by plain SQL. Triggers note the displays in `display_changes`, so that they are settled even
 if the caller ends at once.
 """
 
@@ -64,8 +64,8 @@ from sorafeed_assets.storage.timelines.queues import load_plan_problems
 PER_DISPLAY: Final = ("playlists", "active_playlists", "display_timelines", "timeline_cache")
 """The assets that are partitioned by display."""
 _CHUNK: Final = 100
-# What only new posts changed is planned a few displays at a time: an edit that comes meanwhile
-# waits for no more than these, nor does a play.
+# Displays with only new posts are planned in small batches: an edit or a play that arrives
+# meanwhile waits for one batch at most.
 _LESS_URGENT: Final = 25
 
 _log: Final = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of some displays; ``failed`` ones stay on their last good build.
+    """The result of settling displays; ``failed`` ones stay on their last good build.
 
     ``gone`` are displays that do not exist.
     """
@@ -85,7 +85,7 @@ class Settled:
 
     @property
     def changed(self) -> list[str]:
-        """The displays whose build or queue is another one than before."""
+        """The displays whose build or queue changed."""
         return sorted(name for name, outcome in self.built.items() if outcome.changed)
 
 
@@ -94,11 +94,11 @@ class Settler:
 
     Args:
         engine: the database.
-        redis: the snapshots, and the channel that changes are told on.
+        redis: the snapshots, and the channel on which changes are published.
         timelines: the owner of the queues.
         ttl: life of a snapshot in seconds.
         pool_size: how many candidates are kept per term, shape and order.
-        on_change: told the tags of each change in this process, before the call returns.
+        on_change: called with the tags of each change in this process, before the call returns.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Settler:
         settings: Settings,
         on_change: Callable[[Collection[str]], None] = lambda _tags: None,
     ) -> "Settler":
-        """One with the window, pools and life of snapshots of ``settings``."""
+        """Create a settler with the window, pools and snapshot lifetime of ``settings``."""
         pool_size = settings.candidates_per_pool
         return cls(
             engine,
@@ -142,8 +142,8 @@ class Settler:
     def settle(self, display_ids: Collection[str], *tags: str) -> Settled:
         """Bring displays from what is stored to what players read.
 
-        Servers are told ``tags`` besides the displays. Without Redis the displays are settled in
-        the database, and their snapshots are written when it is back.
+        Servers are notified of displays and ``tags``. Without Redis the displays are settled in
+        the database, and their snapshots are written when Redis answers again.
         """
         settled = self.publish(display_ids)
         self.snapshot(display_ids, *tags, *([TERMS_TAG] if settled.terms_changed else []))
@@ -152,7 +152,7 @@ class Settler:
     def settle_changed(self, most: int = 1_000) -> Settled | None:
         """Settle the next displays that wait in `display_changes`; None when none does.
 
-        Urgent ones go first. Of others only those are written that have another plan or queue.
+        Urgent ones go first. Snapshots are written only for displays whose plan or queue changed.
         """
         with self._engine.connect() as connection:
             waiting, is_urgent = next_displays(connection, most, _LESS_URGENT)
@@ -163,7 +163,7 @@ class Settler:
         return self._settle_quietly(waiting)
 
     def activate(self, display_ids: Collection[str]) -> None:
-        """Only the first step: make the right playlists active. Changes stay to be settled."""
+        """Activate the right playlists, the first step of settling; the rest still waits."""
         ordered = sorted(set(display_ids))
         for start in range(0, len(ordered), _CHUNK):
             chunk = ordered[start : start + _CHUNK]
@@ -177,7 +177,7 @@ class Settler:
         return self._settle_quietly(display_ids, ahead)
 
     def _settle_quietly(self, display_ids: Collection[str], ahead: int = 0) -> Settled:
-        """Settle displays, and write and tell only what is another than before."""
+        """Settle displays; writes snapshots and notifies only of changes."""
         settled = self.publish(display_ids, ahead=ahead)
         tags = [DISPLAYS_TAG] if settled.gone else []
         tags += [TERMS_TAG] if settled.terms_changed else []
@@ -185,10 +185,10 @@ class Settler:
         return settled
 
     def publish(self, display_ids: Collection[str], *, ahead: int = 0) -> Settled:
-        """All that happens in the database: activate, plan, publish, track terms, record.
+        """Do the database part of settling: activate, plan, publish, track terms, record.
 
-        One transaction for some displays at a time; a display that cannot be planned stays on its
-        last good build, and all others go on.
+        Each batch of displays is one transaction; a display that cannot be planned stays on its
+        last good build, and all others are settled.
         """
         gone: set[str] = set()
         told: set[str] = set()
@@ -229,19 +229,19 @@ class Settler:
         return settled
 
     def _note_reactions(self, reactions: Sequence[Reaction]) -> None:
-        """Store how soon displays reacted; the figures are worth no failure."""
+        """Store how soon displays reacted; an error is only logged."""
         if not reactions:
             return
         try:
             with self._engine.begin() as connection:
                 add_reactions(connection, reactions)
         except SQLAlchemyError as error:
-            _log.warning("how soon displays reacted is not stored: %s", error)
+            _log.warning("reaction times are not stored: %s", error)
 
     def snapshot(self, display_ids: Collection[str], *tags: str) -> None:
-        """Write the snapshots of displays and tell all servers.
+        """Write the snapshots of displays and notify all servers.
 
-        What Redis does not take now is written when it is back; see `retry_unwritten`.
+        If Redis does not answer, they are written later; see `retry_unwritten`.
         """
         told = [*map(display_tag, display_ids), *tags]
         try:
@@ -251,14 +251,14 @@ class Settler:
                 with redis_errors(self._redis):
                     tell(self._redis, tags)
         except (UnavailableError, SQLAlchemyError) as error:
-            # The change itself is stored, so it succeeded.
+            # The change itself is stored, so the caller gets no error.
             _log.warning("snapshots of %s wait: %s", json.dumps(sorted(display_ids)), error)
             self._unwritten.add(display_ids, tags)
         finally:
             self._on_change(told)
 
     def write_prepared(self, prepared: Prepared) -> None:
-        """Write the snapshots of a transaction that is committed, and tell all servers."""
+        """Write the snapshots of a committed transaction, and notify all servers."""
         displays = [*(each.display_id for each in prepared.snapshots), *prepared.unrecorded]
         left: set[str] = set()
         try:
@@ -282,17 +282,17 @@ class Settler:
     def cache_counts(self, *, prolong: bool = True) -> None:
         """Write the totals to Redis, unless they are wrong.
 
-        Without ``prolong`` only those that changed.
+        Without ``prolong`` only changed totals are written.
 
         Raises:
-            CountsAuditError: they contradict themselves; Redis keeps the old ones.
+            CountsAuditError: the totals contradict each other; Redis keeps the old ones.
             UnavailableError: Redis does not answer.
         """
         audit_totals(self._engine)
         write_count_cache(self._engine, self._redis, ttl=self._ttl, prolong=prolong)
 
     def cache_overview(self) -> None:
-        """Write what the admin page opens with.
+        """Write the admin snapshot.
 
         Raises:
             UnavailableError: Redis does not answer.
@@ -300,12 +300,12 @@ class Settler:
         write_admin_snapshot(self._engine, self._redis, ttl=self._ttl)
 
     def tell(self, *tags: str) -> None:
-        """Tell all servers; without Redis no server keeps anything that could be old."""
+        """Notify all servers; without Redis they cache nothing that could be old."""
         try:
             with redis_errors(self._redis):
                 tell(self._redis, tags)
         except UnavailableError as error:
-            _log.warning("no other server hears of %s: %s", json.dumps(sorted(tags)), error)
+            _log.warning("other servers miss the change of %s: %s", json.dumps(sorted(tags)), error)
         finally:
             self._on_change(tags)
 
@@ -317,11 +317,11 @@ class Settler:
         return synced
 
     def count_waiting_terms(self) -> int:
-        """Count the new terms that callers wait for, then cache, settle and tell; how many.
+        """Count new terms that callers wait for, then cache, settle and notify; returns how many.
 
         Raises:
-            SorafeedError, SQLAlchemyError, psycopg.Error: the count failed; the jobs say so, and
-                are tried again, three times in all.
+            SorafeedError, SQLAlchemyError, psycopg.Error: the count failed; the jobs store why, and
+                are retried, up to three attempts in all.
         """
         counted = run_count_jobs(self._engine, pool_size=self._pool_size)
         if counted:
@@ -332,10 +332,10 @@ class Settler:
         return counted
 
     def apply_posts(self, *, catch_up: bool = False) -> int:
-        """Apply the waiting changes of posts to counts, pools, totals and caches; how many.
+        """Apply the waiting changes of posts to counts, pools, totals and caches; returns how many.
 
-        The displays whose plans they may change wait in `display_changes` then. New terms are
-        left to `count_waiting_terms`: their first count may take long. To ``catch_up`` totals are
+        It notes the displays whose plans may change in `display_changes`. New terms are
+        left to `count_waiting_terms`: their first count may take long. With ``catch_up`` totals are
         written to Redis even if they did not change: a process may have ended in between.
         """
         refresh = refresh_days(self._engine, None, pool_size=self._pool_size, new_terms=False)
@@ -344,17 +344,17 @@ class Settler:
         return refresh.changes
 
     def write_counts(self, *, prolong: bool = True) -> None:
-        """Write the totals to Redis; what it does not take now is written when it is back."""
+        """Write the totals to Redis; if Redis does not answer, they are written later."""
         try:
             self.cache_counts(prolong=prolong)
         except CountsAuditError as error:
-            _log.error("the totals are not cached: %s", error)  # it says all
+            _log.error("the totals are not cached: %s", error)  # the message is complete
         except (UnavailableError, SQLAlchemyError) as error:
             _log.warning("the totals wait: %s", error)
             self._unwritten.add_counts()
 
     def retry_unwritten(self) -> int:
-        """Write what Redis did not take; how many displays still wait."""
+        """Retry failed writes to Redis; returns how many displays still wait."""
         displays, tags, counts = self._unwritten.take()
         if displays or tags:
             self.snapshot(sorted(displays), *sorted(tags))
@@ -363,7 +363,7 @@ class Settler:
         return len(self._unwritten.displays)
 
     def rewrite_snapshots(self) -> None:
-        """Write every snapshot again: what Redis kept through a restart may be old.
+        """Write every snapshot again, because Redis may have restarted with old ones.
 
         Raises:
             UnavailableError: Redis does not answer.
@@ -378,7 +378,7 @@ class Settler:
             if counts:
                 self._unwritten.add_counts()
             raise
-        # Their snapshots are written; the servers have still to be told.
+        # Their snapshots are written, but the servers still have to be notified.
         self._unwritten.add((), [*tags, *map(display_tag, displays)])
 
     def all_displays(self) -> list[str]:
@@ -388,7 +388,7 @@ class Settler:
 
 
 class _Unwritten:
-    """What is stored but could not be written to Redis or told; safe to share between threads."""
+    """Snapshots and tags that could not be written to Redis; safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -96,7 +96,7 @@ class ServerState:
         self.stored_tokens = BatchedReads(self._find_tokens)
         rate = settings.api_calls_per_second
         self.token_rates = RateLimit(rate, 2 * rate)
-        # A client without a valid token may make far fewer attempts.
+        # A client without a valid token gets far fewer attempts.
         self.unauthenticated_rates = RateLimit(5, 20)
         self.commands = Commands(
             self.change_engine,
@@ -124,7 +124,7 @@ class ServerState:
             planned.make,
             most=_MOST_PLAYS,
         )
-        # Counting takes longer than any request may.
+        # Counting takes longer than a request is allowed to.
         self.job_settler = Settler.of(self.job_engine, self.redis, settings, self._changed_here)
         self.background = Background(self.metrics)
         self.listener = Listener(
@@ -137,7 +137,7 @@ class ServerState:
         # False from when the channel is lost until all snapshots are written again.
         self.snapshots_are_current = False
         self._has_heard = False
-        # When each display called last, until that is stored.
+        # When each display last called; not stored yet.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
         # Threads of their own, so that changes which wait for a lock do not delay reads.
@@ -165,7 +165,7 @@ class ServerState:
     async def confirm_tokens(self) -> None:
         """Extend the cached tokens if no stored token has changed: one query for all players."""
         asked_at = self.tokens.now()
-        # On the change engine: the metrics count the reads that requests cause.
+        # On the change engine, because the metrics count only reads that requests cause.
         version = await self.run(lambda: tokens_version(self.change_engine))
         self.tokens.confirm(version, asked_at)
 
@@ -227,8 +227,8 @@ class ServerState:
 
     async def _drop_here(self, tags: list[str]) -> None:
         self._drop(tags)
-        # Pages are notified through the channel, like those of all other processes. Should it be
-        # dead already, the listener notices within seconds.
+        # Pages are notified through the channel, like those of other processes. If it is
+        # dead, the listener notices within seconds.
         self._tell_unheard(tags)
         self._loop.call_later(_CHANNEL_DEAD_SECONDS, self._tell_unheard, tags)
 

@@ -1,7 +1,7 @@
 """Snapshots of displays that were played: read before the commit, written after it.
 
-They hold no lock while Redis answers. A version keeps an older one from covering a newer one; what
-was newer already is for `services.cache.write`, which has the locks.
+No lock is held while Redis answers. A version keeps an older snapshot from replacing a newer one;
+a display whose stored one was newer is written again by `services.cache.write`, under its lock.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ from sorafeed_assets.storage.cache.redis import DisplaySnapshot, redis_errors, w
 from sorafeed_assets.storage.cache.snapshots import read_played
 from sorafeed_assets.storage.timelines.advance import PlayedTimeline
 
-# Some 5 kB for each.
+# Some 5 kB each.
 _MOST_DISPLAYS: Final = 4_000
 
 
@@ -36,7 +36,7 @@ class Prepared:
 class PlayedSnapshots:
     """Makes the snapshots; safe to share between threads.
 
-    The video of a queue row never changes, so that it is read and encoded once.
+    The video of a queue row never changes, so it is read and encoded once.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ def timeline_text(found: PlayedTimeline, videos: Mapping[str, str]) -> str:
 
 
 def write_prepared(redis: Redis, prepared: Prepared, *, ttl: int) -> set[str]:
-    """Write snapshots after the commit; the displays that `write_timeline_cache` has to write.
+    """Write snapshots after the commit; returns the displays left to `write_timeline_cache`.
 
     Raises:
         UnavailableError: Redis does not answer; it then has the old snapshots.

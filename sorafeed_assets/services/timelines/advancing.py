@@ -1,4 +1,4 @@
-"""Displays going on: plays are recorded, heads move, queues are topped up by the stored plan."""
+"""Advancing displays: plays are recorded, heads move, queues are topped up from the stored plan."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,10 +53,10 @@ class Advance:
 
 
 class Walk:
-    """One display going through its queue, by the stored plan alone, before it is written.
+    """The advance of one display through its queue by the stored plan, before it is written.
 
     Args:
-        head: where the display stands; its ``ahead`` reaches to the end of the queue and a window
+        head: the display's position; its ``ahead`` reaches to the end of the queue and a window
             beyond.
         window: how many positions are queued ahead.
     """
@@ -76,12 +76,12 @@ class Walk:
 
     @property
     def is_short(self) -> bool:
-        """Whether the queue needs more than the plan has."""
+        """Whether the plan has too few picks for the queue."""
         return self.queued < self._window
 
     @property
     def has_head(self) -> bool:
-        """Whether the next play may be of a row that is stored."""
+        """Whether the head is a stored row."""
         return bool(self._queue)
 
     def has(self, entry: UUID) -> bool:
@@ -116,7 +116,7 @@ class Walk:
         return after
 
     def _missing(self, left: Sequence[QueuedRow], wanted: Sequence[PlannedRow]) -> list[NewRow]:
-        """The rows that the queue lacks behind its head; without a head it is planned first."""
+        """The rows that the queue lacks after its head; without a head, planning comes first."""
         head = self.head
         if not left or head.build_id is None or head.playlist_id is None:
             return []
@@ -141,7 +141,7 @@ class Walk:
         ]
 
     def move(self) -> Move | None:
-        """What changes about the display; None when nothing was played."""
+        """The change of the display; None when nothing was played."""
         playlist_id = self.head.playlist_id
         if not self.leaving or playlist_id is None:
             return None
@@ -193,7 +193,7 @@ class Walk:
         )
 
     def answer(self, play: PlayRow) -> Advance:
-        """What is told about a recorded play: where the display stands after this walk."""
+        """The answer to a recorded play: the display's position after this walk."""
         first = self._queue[0] if self._queue else None
         return Advance(
             self.head.display_id,
@@ -230,7 +230,7 @@ def write_walks(connection: Connection, walks: Sequence[Walk]) -> Written:
         [row for walk in walks for row in walk.leaving],
         [row for walk in walks for row in walk.new],
     )
-    # A post may be gone that the plan still has.
+    # The plan may still have a post that was deleted.
     short = {
         walk.head.display_id
         for walk in walks
@@ -252,7 +252,7 @@ def write_walks(connection: Connection, walks: Sequence[Walk]) -> Written:
 def walk_all(
     heads: Mapping[str, Head], plays: Sequence[Play], window: int, *, plans: bool = False
 ) -> tuple[dict[int, Walk], list[Walk]]:
-    """Walk each display through its plays, as far as its plan and its stored rows reach.
+    """Advance each display through its plays, as far as its plan and its stored rows reach.
 
     Returns the walk after each play, by the play's number, and the whole walk of each display.
     Plays that are missing need a row that is not stored yet, or a plan; where the caller ``plans``
@@ -283,7 +283,7 @@ def answer_all(
     after: Mapping[int, Walk],
     recorded: Mapping[UUID, PlayRow],
 ) -> dict[int, Advance | NotFoundError]:
-    """The answers to plays, each after its walk; those not ``recorded`` now may be so before."""
+    """The answers to plays, each after its walk; plays not in ``recorded`` may be earlier ones."""
     entries = [
         (plays[number].display_id, plays[number].timeline_video_id)
         for number in after

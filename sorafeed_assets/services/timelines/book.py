@@ -1,4 +1,4 @@
-"""The candidates of many blocks, read once per query: the pool first, the catalogue when asked."""
+"""The candidates of many blocks, read once per query: first the pool, then the catalogue."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ from sorafeed_assets.services.counts.searching import read_pages
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pools, stale_matches
 from sorafeed_assets.storage.catalog.pages import read_among
 
-# A pool that does not suffice is read again with the page that follows it.
+# When a pool does not suffice, it is read again together with the next page.
 _POOL_AND_NEXT_PAGE: Final = 3
 
 
 @dataclass(slots=True)
 class _Entry:
-    """What is read of one query; ``last`` is where the catalogue goes on, None after a pool.
+    """The candidates read for one query; the catalogue continues after ``last``, None for a pool.
 
-    ``has_all`` says of a pool that only what waits in the outbox can be missing.
+    ``has_all``: a pool misses only posts that wait in the outbox.
     """
 
     next_size: int
@@ -58,10 +58,10 @@ def _without(page: Page, stale: set[str]) -> Page:
 
 
 class CandidateBook:
-    """Candidates by query for one piece of work; it grows as plans want more.
+    """Candidates by query, for one transaction; more are read when plans need them.
 
     The first page of a query is its pool, or as much of the catalogue. A page of random matches
-    is a range of the order by (id_hash, id), so where it ends the next one begins.
+    is a range of the order by (id_hash, id), and the next one begins at its end.
     """
 
     def __init__(self, pool_size: int) -> None:
@@ -73,7 +73,7 @@ class CandidateBook:
         self._waiting_read = False
 
     def query_of(self, block: Block) -> MatchQuery:
-        """What a block reads; raises InvalidInputError when its search term is not valid."""
+        """The query of a block; raises InvalidInputError for an invalid search term."""
         query = self._parsed.get(block.search_term)
         if query is None:
             query = self._parsed[block.search_term] = block.query
@@ -105,7 +105,7 @@ class CandidateBook:
         return Candidates(Shuffled(tuple(entry.pages), key), entry.complete)
 
     def extend(self, connection: Connection, queries: Collection[MatchQuery]) -> None:
-        """Read the next page of each query out of the catalogue."""
+        """Read the next page of each query from the catalogue."""
         whole = self._complete_pools(connection, queries)
         for query, matches in whole.items():
             self._entries[query].complete = True
@@ -128,13 +128,13 @@ class CandidateBook:
     def _complete_pools(
         self, connection: Connection, queries: Collection[MatchQuery]
     ) -> dict[MatchQuery, list[Match]]:
-        """Everything that matches the queries whose pool has all of it: nothing is searched."""
+        """All matches of queries whose pool is complete, without a search."""
         asked = [query for query in queries if self._entries[query].has_all]
         if asked and not self._waiting_read:
             self._waiting, self._waiting_read = WaitingPosts.read(connection), True
         if not asked or self._waiting is None:
             return {}
-        # Read after what waits: a refresh in between has put it into the pools.
+        # Read after the outbox, because a refresh in between has moved posts into the pools.
         pools = read_pools(connection, asked, self._pool_size)
         known = [query for query in asked if query in pools and pools[query].has_all]
         waiting = self._waiting.matching([query.query for query in known])
@@ -144,7 +144,7 @@ class CandidateBook:
         }
 
     def _replace_pool(self, entry: _Entry, matches: list[Match], mode: FetchMode) -> None:
-        """The catalogue from its start instead of a pool, which misses what came after it."""
+        """Replace a pool by the catalogue from its start, because the pool misses newer posts."""
         entry.ids, entry.pages = [], []
         if mode is FetchMode.NEWEST:
             entry.append_matches(matches, mode)
@@ -160,7 +160,7 @@ class CandidateBook:
     def drop_stale(
         self, connection: Connection, picks: set[tuple[MatchQuery, str]]
     ) -> set[tuple[MatchQuery, str]]:
-        """Take those picks out of the book that match no more; which ones they were."""
+        """Remove picks that no longer match from the book; returns them."""
         unverified = picks - self._verified
         if not unverified:
             return set()

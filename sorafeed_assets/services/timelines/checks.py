@@ -1,4 +1,4 @@
-"""Checks of what is stored: each answers the problems it found, by display."""
+"""Checks of stored plans and queues: each returns the problems it found, by display."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -25,7 +25,7 @@ _NO_PLAN: Final = Schedule(())
 
 
 def check_queues(engine: Engine, display_ids: Sequence[str], window: int) -> Problems:
-    """Queues that are over the window, have gaps, or are not what the active plan says."""
+    """Queues that exceed the window, have gaps, or differ from the active plan."""
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         displays = load_displays(connection, display_ids)
         builds = load_builds(connection, display_ids)
@@ -99,7 +99,7 @@ def check_plans(engine: Engine, display_ids: Sequence[str]) -> Problems:
 
 
 def check_replans(engine: Engine, display_ids: Sequence[str]) -> Problems:
-    """Plans that are not what their hash says, or that planning again does not give."""
+    """Plans that differ from their hash, or from a new plan of the same inputs."""
     with engine.connect() as connection:
         builds = load_builds(connection, display_ids)
     problems: Problems = {}

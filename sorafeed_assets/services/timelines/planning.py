@@ -1,4 +1,4 @@
-"""Planning many displays at once: plan, read more where a plan wants it, verify, audit."""
+"""Planning many displays at once: plan, read more candidates where needed, verify, audit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from sorafeed_assets.services.timelines.plays import PlayHistory
 from sorafeed_assets.storage.catalog.matches import MatchQuery
 from sorafeed_assets.storage.timelines.reads import Build, DisplayRow, QueueRow
 
-# Plays are read a few times as far ahead as a plan looked: reading on is dearer than reading more.
+# Plays are read a few times as far ahead as a plan looked, because another read costs more.
 _AHEAD_TIMES: Final = 4
 _AHEAD: Final = 8
 
@@ -76,7 +76,7 @@ def plan_displays(
     history: PlayHistory,
     tasks: Sequence[Task],
 ) -> dict[str, Planned | SorafeedError]:
-    """Plan each task; a display whose playlist cannot be planned gets its error instead."""
+    """Plan each task; returns an error for a display whose playlist cannot be planned."""
     planned: dict[str, Planned | SorafeedError] = {}
     valid: list[Task] = []
     queries: list[MatchQuery] = []
@@ -136,7 +136,7 @@ def _results(
 def _plan_known(
     book: CandidateBook, history: PlayHistory, tasks: Sequence[Task]
 ) -> list[tuple[Task, ScheduleResult]]:
-    """Plan each task, knowing the plays of every post that its plan looks at."""
+    """Plan each task with the plays of every post that its plan examines."""
     planned: dict[str, ScheduleResult] = {}
     pending = list(tasks)
     while pending:
@@ -152,7 +152,7 @@ def _plan_known(
                 wanted[display_id] = unknown | ahead
         if wanted:
             history.read(wanted)
-        # Posts that turn out not to be played were planned as such.
+        # Posts without plays were already planned as not played.
         pending = [
             task
             for task, posts in looked_at
@@ -182,7 +182,7 @@ def _looked_at(result: ScheduleResult) -> set[str]:
 
 
 def _ahead(book: CandidateBook, task: Task, result: ScheduleResult) -> set[str]:
-    """The posts that a plan comes to next where those it looked at were played."""
+    """The next posts of a plan, which it needs if the examined ones were played."""
     blocks = {block.id: block for block in task.playlist.blocks}
     return {
         post
@@ -196,7 +196,7 @@ def _ahead(book: CandidateBook, task: Task, result: ScheduleResult) -> set[str]:
 
 
 def _picks(book: CandidateBook, task: Task, result: ScheduleResult) -> set[tuple[MatchQuery, str]]:
-    """What the plan picked itself, as (query, post id)."""
+    """The new picks of a plan, as (query, post id)."""
     queries = {block.id: book.query_of(block) for block in task.playlist.blocks}
     return {
         (queries[pick.block_id], pick.post_id)

@@ -1,4 +1,4 @@
-"""What displays have played, read for the posts that their plans look at."""
+"""Plays of displays, read for the posts that their plans examine."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 from sorafeed_assets.storage.timelines.plays import last_plays, recent_plays
 
 _NONE: Final[Mapping[str, int]] = {}
-# A shorter history is read as a whole, in one go; of a longer one this much, as a plan is likely
-# to meet what was played last.
+# A shorter history is read as a whole. Of a longer one only this much is read, because a plan
+# is likely to examine the last plays.
 _RECENT: Final = 500
 
 
 class PlayHistory:
-    """When some displays last played posts; it grows as plans look at more of them.
+    """When some displays last played posts; more is read when plans examine more posts.
 
     A display that is not named counts as having played nothing.
     """
@@ -24,7 +24,7 @@ class PlayHistory:
         recent = recent_plays(connection, display_ids, _RECENT + 1) if display_ids else {}
         self._latest = {code: plays[-1][1] for code, plays in recent.items()}
         self._plays = {code: dict(plays) for code, plays in recent.items()}
-        # Of the displays whose history was not read as a whole: the posts that were looked up.
+        # For displays whose history was not read as a whole: the posts that were looked up.
         self._known = {
             code: set(self._plays[code]) for code, plays in recent.items() if len(plays) > _RECENT
         }
@@ -38,7 +38,7 @@ class PlayHistory:
         return self._plays.get(display_id, _NONE)
 
     def unknown(self, display_id: str, posts: Collection[str]) -> set[str]:
-        """Those of the posts of which it was not read whether the display played them."""
+        """Those of the posts whose plays by the display were not read yet."""
         known = self._known.get(display_id)
         return set() if known is None else set(posts) - known
 

@@ -14,7 +14,7 @@ _REACH_WINDOWS: Final = 12
 
 
 class PlanEnds:
-    """Where the active plans end; a plan is opened once, however often it is asked for.
+    """The ends of the active plans; each plan is read once.
 
     Args:
         engine: the database.
@@ -25,14 +25,14 @@ class PlanEnds:
         self._engine = engine
         self._ends: dict[int, tuple[int, int]] = {}
         self.least: Final = _LEAST_WINDOWS * window
-        """How many picks have to lie ahead, so that no play plans."""
+        """How many picks have to be ahead, so that plays need not plan."""
         self.reach: Final = _REACH_WINDOWS * window
         """How many picks a plan that is about to end should have ahead."""
 
     def ending(self) -> dict[str, str]:
         """Display → the build of which fewer than `least` picks are left.
 
-        Loops of a plan are taken to be as long as its last one.
+        All loops of a plan are assumed to be as long as its last one.
         """
         with self._engine.connect() as connection:
             places = load_places(connection)

@@ -1,4 +1,4 @@
-"""Bringing queues to what plans say: the rows that stay, go, move and come, written set-wise."""
+"""Making queues follow plans: rows are kept, deleted, moved and added, set-wise."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class OvertakenError(SorafeedError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The timeline that a display shall have; without a ``build_id`` its plan is new."""
+    """The timeline to publish for a display; without a ``build_id`` its plan is new."""
 
     display: DisplayRow
     playlist_id: UUID
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a display has now, and whether anything had to be written for it."""
+    """The published timeline of a display, and whether anything was written."""
 
     build_id: int
     queued: int
@@ -130,7 +130,7 @@ def _finished_loops(targets: Sequence[Target]) -> dict[UUID, int]:
 def _arrange(
     rows: _Rows, target: Target, build_id: int, queue: Sequence[QueueRow], window: int
 ) -> tuple[UUID | None, int, bool]:
-    """Add one display's changes to ``rows``; its head's id if it stays, its length, if changed."""
+    """Add one display's changes to ``rows``; returns (id of a kept head, length, if changed)."""
     wanted = target.schedule.ahead(target.loop, target.position)[:window]
     staying = _staying(target, queue, wanted)
     used = {row.queue_slot for row in staying if row is not None and row.queue_slot < window}
@@ -201,7 +201,7 @@ def clear(
     displays: Sequence[DisplayRow],
     queues: Mapping[str, Sequence[QueueRow]],
 ) -> Iterator[tuple[str, bool]]:
-    """Empty the queues of displays without an active playlist; (display id, if changed)."""
+    """Empty the queues of displays without an active playlist; yields (display id, if changed)."""
     rows = [row.id for display in displays for row in queues.get(display.id, [])]
     changed = [
         display

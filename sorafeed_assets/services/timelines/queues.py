@@ -1,4 +1,4 @@
-"""How the queues stand: which are low, which plans are stale, what a display plays next."""
+"""The state of queues: which are low, which plans are stale, what a display plays next."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from sorafeed_assets.storage.timelines.reads import (
 )
 
 _LOW: Final = 3
-# One match is enough to know that there is a next loop; a few more, for some may be stale.
+# One match shows that there is a next loop; a few more are read, because some may be stale.
 _FEW: Final = 10
 
 
@@ -41,7 +41,7 @@ _FEW: Final = 10
 class QueueStatus:
     """How many displays with an active playlist have a full, a low and a dry queue.
 
-    A dry display has nothing to play; a low one has, but its queue is short of it, or its plan
+    A dry display has nothing to play. A low one has, but its queue is short, or its plan
     ran out. A display that is neither is counted in ``complete``, even while its window is not
     quite full.
     """
@@ -80,10 +80,10 @@ class TimelineView:
 
 
 def low_displays(engine: Engine, *, low: int = _LOW) -> list[str]:
-    """Displays with fewer than ``low`` videos queued though there are more to play.
+    """Displays with fewer than ``low`` videos queued although there are more to play.
 
-    Either their plan could give more, or it ran out before its next loop was prepared. ``low``
-    is at most the window: so far every plan reaches that can.
+    Either their plan has more, or it ended before its next loop was planned. ``low``
+    is at most the window, which every plan reaches if it can.
     """
     with engine.connect() as connection:
         depths = load_depths(connection, low)
@@ -104,7 +104,7 @@ def queue_status(engine: Engine, window: int) -> QueueStatus:
 
 
 def _lows(connection: Connection, depths: Sequence[Depth], low: int) -> set[str]:
-    """Which displays are low; the catalogue is asked only about plans that ran out."""
+    """Which displays are low; the catalogue is read only for plans that ended."""
     lows = {d.display_id for d in depths if d.ahead is not None and d.queued < min(low, d.ahead)}
     ended = [
         depth.display_id
@@ -135,7 +135,7 @@ def _has_match(connection: Connection, book: CandidateBook, block: Block) -> boo
     query = book.query_of(block)
     book.prepare(connection, [query])
     while True:
-        # Of which display and loop makes only the order.
+        # The display and the loop affect only the order.
         found = book.candidates("", block, 0)
         post_id = next(iter(found.ids), None)
         if post_id is not None:
@@ -150,7 +150,7 @@ def _has_match(connection: Connection, book: CandidateBook, block: Block) -> boo
 def stale_displays(engine: Engine, display_ids: Collection[str] | None = None) -> dict[str, str]:
     """Those of some displays, or of all, whose build does not play their active playlist's version.
 
-    The value tells apart what is wanted in place of what: the version and the build that plays,
+    The value names the wanted version and the build that plays instead,
     or "none" for a display that has a build but no active playlist any more.
     """
     with engine.connect() as connection:

@@ -27,7 +27,7 @@ from sorafeed_assets.storage.timelines import writes
 
 @dataclass(frozen=True, slots=True)
 class BuildOutcome:
-    """What a display's timeline is now; without an active playlist there is no build.
+    """The timeline of a display after a rebuild; no build without an active playlist.
 
     ``planned`` and ``tiers`` count the picks of the plan, ``queued`` the rows of the queue.
     """
@@ -76,9 +76,9 @@ def rebuild(
     window: int,
     ahead: int = 0,
 ) -> Outcomes:
-    """Plan displays, and write what differs from what is stored.
+    """Plan displays, and write differences from the stored state.
 
-    A plan reaches ``window`` picks ahead, or ``ahead``, or as many loops as the one that is
+    A plan reaches ``window`` picks ahead, or ``ahead``, or as many loops as the stored
     stored. The caller holds the displays' locks.
 
     Raises:
@@ -115,7 +115,7 @@ def rebuild(
 
 
 def _record(connection: Connection, outcomes: Outcomes) -> None:
-    """Record what the timelines hold; a display that keeps its last good build holds that."""
+    """Record the timelines; a display that keeps its last good build records that one."""
     built = [outcome for outcome in outcomes.values() if isinstance(outcome, BuildOutcome)]
     if built:
         pools = head_version(connection, "video_candidates")
@@ -123,7 +123,7 @@ def _record(connection: Connection, outcomes: Outcomes) -> None:
 
 
 def timeline_change(outcome: BuildOutcome, pools_version: str) -> Change:
-    """What `display_timelines` holds of a display."""
+    """The lineage change of `display_timelines` for a display."""
     playlist = (
         f"{outcome.playlist_id}:{outcome.playlist_version}" if outcome.playlist_id else NOTHING
     )
@@ -146,7 +146,7 @@ def timeline_change(outcome: BuildOutcome, pools_version: str) -> Change:
 
 
 def _keep_problems(connection: Connection, snapshot: _Snapshot, outcomes: Outcomes) -> None:
-    """Store why displays could not be planned, where that is not what is stored."""
+    """Store why displays could not be planned, where the stored reason differs."""
     problems = {
         display_id: str(outcome) if isinstance(outcome, SorafeedError) else None
         for display_id, outcome in outcomes.items()
@@ -163,7 +163,7 @@ def _keep_problems(connection: Connection, snapshot: _Snapshot, outcomes: Outcom
 
 
 def _outcome(target: Target, published: Published) -> BuildOutcome:
-    """What is to be told about a display whose timeline is in place."""
+    """The outcome of a display whose timeline is published."""
     picks = [pick for plan in target.schedule.loops for pick in plan.picks]
     return BuildOutcome(
         target.display.id,
@@ -202,7 +202,7 @@ def _tasks(snapshot: _Snapshot, display_ids: Sequence[str], ahead: int) -> list[
 def _stored_ahead(snapshot: _Snapshot, display_id: str) -> int:
     """The fewest picks ahead with which a plan has as many loops as the stored one.
 
-    A loop that was planned early would else be dropped by the next edit, and planned by a play.
+    Otherwise the next edit would drop a loop that was planned early, and a play would plan it.
     """
     build = snapshot.builds.get(display_id)
     if build is None or not plays_on(build, snapshot.playlists[display_id]):
@@ -213,7 +213,7 @@ def _stored_ahead(snapshot: _Snapshot, display_id: str) -> int:
 
 
 def _going_on(snapshot: _Snapshot, tasks: Sequence[Task]) -> list[str]:
-    """The displays whose plays count: none that was played before a new playlist does."""
+    """The displays whose plays count, which those before a new playlist do not."""
     return [
         task.display_id
         for task in tasks
@@ -222,7 +222,7 @@ def _going_on(snapshot: _Snapshot, tasks: Sequence[Task]) -> list[str]:
 
 
 def _target(display: stored.DisplayRow, plan: Planned, build: stored.Build | None) -> Target:
-    """An equal plan that is stored already goes on: same inputs, no writes."""
+    """Keep an equal stored plan: same inputs, no writes."""
     schedule, inputs, content_hash = plan.result.schedule, plan.inputs, plan.content_hash
     build_id = None
     same_playlist = plays_on(build, plan.task.playlist)

@@ -1,4 +1,4 @@
-"""The timeline service: the one owner of every write to the queues."""
+"""The timeline service: the only writer of the queues."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ from sorafeed_assets.storage.timelines.advance import (
 
 _log: Final = logging.getLogger(__name__)
 
-# Displays wait for each other while one transaction builds them: not too many at once.
+# Displays of one transaction wait for each other, so their number is bounded.
 _CHUNK: Final = 100
 _ATTEMPTS: Final = 5
 
@@ -53,7 +53,7 @@ _ATTEMPTS: Final = 5
 _Also = TypeVar("_Also")
 
 Around = Callable[[Connection, Sequence[str]], AbstractContextManager[None]]
-"""What goes with the rebuilding of some displays, in the same transaction."""
+"""Work around the rebuild of some displays, in the same transaction."""
 
 
 @contextmanager
@@ -70,7 +70,7 @@ class AdvancedAtOnce(NamedTuple):
 
 
 class TimelineService:
-    """Plans timelines, publishes them as queues and moves them on.
+    """Plans timelines, publishes them as queues and advances them.
 
     Args:
         engine: the database.
@@ -90,7 +90,7 @@ class TimelineService:
         """Plan displays and bring their queues in line; equal plans write nothing.
 
         An unknown display, or a playlist that cannot be planned, is answered with its error;
-        the display stays on its last good build, and all others go on. ``around`` is entered in
+        the display stays on its last good build, and all others are built. ``around`` is entered in
         each transaction, under the locks of its displays. Plans reach ``ahead`` picks ahead, if
         that is more than the window.
         """
@@ -126,7 +126,7 @@ class TimelineService:
     ) -> tuple[bool, _Also | None]:
         """Record that the head of a queue is being shown; False when this row is not the head.
 
-        What is being shown goes on when its playlist is edited. ``also`` is called before the
+        The video on screen continues when its playlist is edited. ``also`` is called before the
         commit, unless the display's snapshot is locked; what it returns is returned.
         """
         with self._engine.begin() as connection:
@@ -143,7 +143,7 @@ class TimelineService:
         skipped: bool = False,
         at: datetime | None = None,
     ) -> Advance:
-        """Record that a queued video was played, and go on to the next one.
+        """Record that a queued video was played, and advance to the next one.
 
         Rows before it leave the queue too, as skipped plays if they were being shown. A row that
         was advanced before gets the same answer again, without a write.
@@ -151,8 +151,8 @@ class TimelineService:
         Args:
             display_id: whose queue it is.
             timeline_video_id: the row of the queue.
-            skipped: whether the video was left before its end.
-            at: when it was played, now unless told.
+            skipped: whether the video was skipped before its end.
+            at: when it was played, by default now.
 
         Raises:
             InvalidInputError: ``at`` has no time zone.
@@ -263,7 +263,7 @@ class TimelineService:
                 for display_id in display_ids:
                     self._plan_on(connection, [display_id])
                 return
-            _log.warning("display %s advanced, but planning on failed: %s", display_ids[0], error)
+            _log.warning("display %s advanced, but planning failed: %s", display_ids[0], error)
         else:
             for display_id, outcome in outcomes.items():
                 if isinstance(outcome, SorafeedError):
@@ -271,5 +271,5 @@ class TimelineService:
 
 
 def _was_overtaken(error: OvertakenError | IntegrityError) -> bool:
-    """Whether something that a plan needs was deleted meanwhile."""
+    """Whether a post or playlist that a plan needs was deleted meanwhile."""
     return isinstance(error, OvertakenError) or isinstance(error.orig, ForeignKeyViolation)

@@ -1,4 +1,4 @@
-"""Export of all posts of a search as NDJSON, streamed."""
+"""Export of all posts that match a search, streamed as NDJSON."""
 
 import asyncio
 import json

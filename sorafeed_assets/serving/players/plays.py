@@ -1,4 +1,4 @@
-"""The endpoints that plays are told to: one play, and many of many displays."""
+"""The endpoints that record plays: one play, or many plays of many displays."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -31,7 +31,7 @@ async def played(request: Request) -> Response:
 
 
 async def plays(request: Request) -> Response:
-    """Record many plays of many displays; each is answered for itself."""
+    """Record many plays of many displays; each has its own answer."""
     server: ServerState = request.app.state.server
     told = _plays(request, await json_body(request))
     answers = await server.change(lambda: server.commands.mark_all_played(told))
@@ -45,7 +45,7 @@ def _plays(request: Request, body: Mapping[str, Any]) -> list[Play]:
     if not isinstance(given, list):
         raise InvalidInputError("plays", "must be a list")
     if len(given) > _MOST:
-        raise InvalidInputError("plays", f"are {len(given):,}; send at most {_MOST} at once")
+        raise InvalidInputError("plays", f"has {len(given):,} plays; send at most {_MOST} at once")
     return [_play(request, f"plays[{number}]", each) for number, each in enumerate(given)]
 
 

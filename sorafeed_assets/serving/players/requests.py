@@ -1,4 +1,4 @@
-"""What players' requests have in common: the display, the JSON body, the entry."""
+"""The common parts of players' requests: the display, the JSON body, the entry."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ def display_of(request: Request) -> tuple[ServerState, str]:
     """The server, and the display of the path, which the token permits.
 
     Raises:
-        InvalidInputError: it is no display's code.
+        InvalidInputError: it is not a display's code.
         ForbiddenError: the token is of another display.
     """
     code = check_display_code(request.path_params["code"])
@@ -24,10 +24,10 @@ def display_of(request: Request) -> tuple[ServerState, str]:
 
 
 async def json_body(request: Request) -> dict[str, Any]:
-    """The JSON object that a request sends.
+    """Read the JSON object of a request.
 
     Raises:
-        InvalidInputError: it sends something else.
+        InvalidInputError: the body is something else.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -45,7 +45,7 @@ def entry_in(body: dict[str, Any], field: str = "entry") -> UUID:
     """The queue entry that a body names; ``field`` is how an error names it.
 
     Raises:
-        InvalidInputError: it is no id.
+        InvalidInputError: it is not an id.
     """
     entry = body.get("entry")
     try:

@@ -32,7 +32,7 @@ from sorafeed_assets.storage.timelines import playback
 _FEWEST: Final = 3
 _MOST: Final = 5
 _HEARTBEAT_SECONDS: Final = 15.0
-# Answers for some 4,000 players, at 10 kB each.
+# Cached answers for some 4,000 players, at 10 kB each.
 _KEPT_BYTES: Final = 40_000_000
 # Some 1 kB for each.
 _KEPT_VIDEOS: Final = 20_000
@@ -65,7 +65,7 @@ _snapshots: Final = msgspec.json.Decoder(_Snapshot)
 
 
 async def next_videos(request: Request) -> Response:
-    """Answer what to play now and to load ahead; 304 when the player has it already."""
+    """Answer what to play now and what to preload; 304 when the player has it already."""
     server, code = display_of(request)
     count = _count(request.query_params.get("count"))
     etag, body = await _read(server, code, count)
@@ -249,7 +249,7 @@ async def _stream(server: ServerState, tags: list[str] | None) -> AsyncIterator[
 
 
 async def note_calls(server: ServerState, silence: float) -> None:
-    """Store when displays called, and notify pages of those that came or went."""
+    """Store when displays called, and notify pages of those that went online or offline."""
     calls, server.calls = server.calls, {}
     try:
         await server.change(lambda: server.commands.note_calls(calls, silence))

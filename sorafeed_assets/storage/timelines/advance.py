@@ -1,4 +1,4 @@
-"""SQL of displays going on: their locks, one read, and one statement that moves all of them."""
+"""SQL of advancing displays: their locks, one read, and one statement that moves all of them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sorafeed_assets.storage.timelines.writes import QUEUE_ROWS, NewRow, to_reco
 
 # All that advancing needs, in one round trip: of the plan only the picks from the head on. The
 # playlist is locked before its rows are touched, in the order in which a delete locks them.
-# With SKIP LOCKED the blocks whose plays will be counted are locked too, so that nothing waits.
+# With SKIP LOCKED the blocks whose plays will be counted are locked too, so that no write waits.
 _HEADS: Final = """
 WITH locked AS MATERIALIZED (
     SELECT id, timeline_position, loop_iteration, active_build_id,
@@ -244,7 +244,7 @@ class PlannedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a display stands, its queue, and the positions of its plan from the head on.
+    """A display's position, its queue, and the positions of its plan from the head on.
 
     ``playlist_id`` is None without a build, and when the playlist is being deleted. A display that
     is not ``is_free`` has a block that another transaction is changing.
@@ -274,7 +274,7 @@ class PlayRow:
 
 @dataclass(frozen=True, slots=True)
 class LeavingRow:
-    """A queue row that goes; one that ``is_shown`` is recorded as a play, now unless told."""
+    """A queue row to delete; one that ``is_shown`` is recorded as a play, by default now."""
 
     id: str
     turn: int
@@ -285,7 +285,7 @@ class LeavingRow:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Where a display goes: the new head and its place, and how many loops it finished."""
+    """The move of a display: its new head and position, and how many loops it finished."""
 
     display_id: str
     playlist_id: UUID
@@ -365,7 +365,7 @@ def advance(
     leaving: Sequence[LeavingRow],
     new: Sequence[NewRow],
 ) -> tuple[dict[UUID, datetime], dict[str, list[QueuedRow]]]:
-    """Record plays, top up the queues and move the displays, all at once.
+    """Record plays, top up the queues and move the displays, in one statement.
 
     Returns when each row was played, and the rows that were queued for each display, in order.
     """

@@ -1,4 +1,4 @@
-"""SQL of how displays play: their state, when they called last, what they show."""
+"""SQL of playback: the state of displays, their last call, and what they show."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ SET playback_state = :state, is_playing = :state = 'playing', last_state_change 
 WHERE id = :display_id AND (playback_state <> :state OR last_state_change IS NULL)
 """)
 
-# A display whose state was never set plays.
+# A display whose state was never set is playing.
 _STATES: Final = text("""
 SELECT id, CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_state END AS state
 FROM displays WHERE CAST(:ids AS text[]) IS NULL OR id = ANY(:ids)
@@ -69,7 +69,7 @@ def playback_states(connection: Connection, ids: Collection[str] | None = None) 
 def record_calls(
     connection: Connection, calls: Mapping[str, datetime], since: datetime
 ) -> list[str]:
-    """Note when displays called last; those that came online by it."""
+    """Store when displays last called; returns those that went online."""
     ids = sorted(calls)
     rows = connection.execute(
         _SEEN, {"ids": ids, "moments": [calls[display_id] for display_id in ids], "since": since}
@@ -78,11 +78,11 @@ def record_calls(
 
 
 def mark_silent(connection: Connection, since: datetime) -> list[str]:
-    """Set displays offline that have not called since; which."""
+    """Set displays offline that have not called since then; returns them."""
     return list(connection.scalars(_SILENT, {"since": since}))
 
 
 def head_of(connection: Connection, display_id: str) -> UUID | None:
-    """The queue row that a display is to show."""
+    """The queue row at the head of a display."""
     found: UUID | None = connection.scalar(_HEAD, {"display_id": display_id})
     return found

@@ -23,7 +23,7 @@ CROSS JOIN LATERAL (
 WHERE d.id = ANY(CAST(:display_ids AS text[])) AND h.videos IS NOT NULL
 """)
 
-# Each post is looked up by itself: what that costs does not depend on how much was played.
+# Each post is looked up separately, so the cost does not depend on the number of plays.
 _LAST: Final = text("""
 SELECT d.id, array_agg(v.id) AS videos,
     array_agg(CAST(extract(epoch FROM h.played_at) * 1000000 AS bigint)) AS moments
@@ -42,7 +42,7 @@ GROUP BY d.id
 def recent_plays(
     connection: Connection, display_ids: Collection[str], most: int
 ) -> dict[str, list[tuple[str, int]]]:
-    """By display: its last plays, ``most`` at most, as (post, when), the latest last.
+    """Display → its last plays, ``most`` at most, as (post, when), the latest last.
 
     A display that has played nothing is missing.
     """

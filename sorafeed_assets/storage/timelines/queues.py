@@ -1,4 +1,4 @@
-"""SQL about many queues at once: which are short, which are of an outdated plan."""
+"""SQL about many queues at once: which are short, which follow an outdated plan."""
 
 from collections.abc import Collection
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from sorafeed_assets.storage.lineage_records import NOTHING
 
-# A display has only as much ahead as its plan; plans are opened for short queues only.
+# A display has as much ahead as its plan has; plans are read only for short queues.
 _DEPTHS: Final = """
 SELECT d.id AS display_id, q.queued, d.active_build_id IS NOT NULL AS is_built,
     CASE WHEN q.queued < :enough THEN s.planned - least(d.timeline_position, s.planned) END
@@ -29,8 +29,8 @@ CROSS JOIN LATERAL (
 ORDER BY d.id
 """
 
-# The version is made as `playlist_version` makes it: of a thousand playlists, only those that
-# differ have to be read.
+# The version is computed as in `playlist_version`, so that of a thousand playlists only those that
+# differ are read.
 _DIFFERING: Final = """
 SELECT d.id
 FROM displays AS d
@@ -95,7 +95,7 @@ WHERE k.format <> 'mixed' AND p.size_class <> k.format
 
 
 class Depth(NamedTuple):
-    """How far a display's queue reaches, and its plan (None: further than was asked).
+    """How far a display's queue and its plan reach (None: further than requested).
 
     ``has_picks`` tells a short plan that ran out from one in which every block is dry.
     """
@@ -108,7 +108,7 @@ class Depth(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a display stands in its active plan."""
+    """A display's position in its active plan."""
 
     display_id: str
     build_id: int
@@ -117,7 +117,7 @@ class Place(NamedTuple):
 
 
 def load_places(connection: Connection) -> list[Place]:
-    """Where every display with a plan stands."""
+    """The position of every display with a plan."""
     return [Place(*row) for row in connection.execute(_PLACES)]
 
 
@@ -132,12 +132,12 @@ def load_plan_ends(
 
 
 def load_depths(connection: Connection, enough: int) -> list[Depth]:
-    """Every display with an active playlist; plans are looked at below ``enough`` rows."""
+    """Every display with an active playlist; plans are read for queues below ``enough`` rows."""
     return [Depth(*row) for row in connection.execute(text(_DEPTHS), {"enough": enough})]
 
 
 def load_differing(connection: Connection, display_ids: Collection[str] | None) -> list[str]:
-    """Those of some displays, or of all, whose build is not of their active playlist as it is."""
+    """Those of some displays, or of all, whose build does not play their current playlist."""
     asked = {"ids": None if display_ids is None else list(display_ids)}
     return list(connection.scalars(text(_DIFFERING), asked))
 

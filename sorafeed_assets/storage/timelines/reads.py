@@ -1,4 +1,4 @@
-"""SQL of what timelines are made from: displays, builds and queues, many displays at once."""
+"""SQL of the inputs of timelines: displays, builds and queues, for many displays at once."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ ORDER BY display_id, loop_iteration, timeline_position
 
 @dataclass(frozen=True, slots=True)
 class DisplayRow:
-    """Where a display stands: the head of its queue, as position and loop."""
+    """A display's position: the head of its queue, as position and loop."""
 
     id: str
     timeline_position: int
@@ -87,9 +87,9 @@ class QueueRow:
 
 
 def hold_playlists(connection: Connection, playlist_ids: Collection[UUID]) -> set[UUID]:
-    """Keep playlists from being deleted until the transaction ends; those that still exist.
+    """Keep playlists from being deleted until the transaction ends; returns those that exist.
 
-    A delete locks the playlist first and its queue rows then; other writers must do the same.
+    A delete locks the playlist before its queue rows; other writers must use the same order.
     """
     rows = connection.execute(text(_HOLD_PLAYLISTS), {"playlist_ids": list(playlist_ids)})
     return set(rows.scalars())

@@ -13,7 +13,7 @@ from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_to_json, 
 
 _KEPT_BUILDS: Final = 5
 
-# As one document: the driver escapes each quote of JSON in an array by itself.
+# As one document, because in an array the driver would escape each quote of the JSON.
 _INSERT_BUILDS: Final = """
 INSERT INTO timeline_builds (display_id, playlist_id, playlist_version, loop_iteration,
     inputs, plan, dry_blocks, content_hash)
@@ -46,7 +46,7 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, build_id bigint,
 WHERE t.id = r.id
 """
 
-# A post that is gone ends what is queued of its display: a queue has no gaps.
+# A deleted post ends the queue of its display, because a queue has no gaps.
 QUEUE_ROWS: Final = """
 INSERT INTO timeline_videos (display_id, build_id, playlist_id, block_id, video_id,
     block_position, timeline_position, loop_iteration, queue_slot, video_data)
@@ -77,8 +77,8 @@ RETURNING display_id, id, block_id, video_id, loop_iteration, timeline_position,
     video_data
 """
 
-# current_* always describe the head of the queue. The ids are named besides, because the planner
-# takes any JSON for a hundred rows, for which it would read a wall of displays whole.
+# current_* always describe the head of the queue. The ids are passed too, because the planner
+# assumes a hundred rows for any JSON, for which it would scan the whole table.
 _SET_DISPLAYS: Final = """
 UPDATE displays AS d
 SET active_build_id = r.build_id, timeline_position = r.timeline_position,
@@ -145,7 +145,7 @@ class NewBuild:
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """A row to queue; its video data is read where it is written."""
+    """A row to queue; the insert adds its video data."""
 
     display_id: str
     build_id: int
@@ -160,7 +160,7 @@ class NewRow:
 
 @dataclass(frozen=True, slots=True)
 class MovedRow:
-    """Where a row that stays belongs now."""
+    """The new place of a row that stays."""
 
     id: UUID
     build_id: int
@@ -171,7 +171,7 @@ class MovedRow:
 
 @dataclass(frozen=True, slots=True)
 class DisplayState:
-    """What a display is set to; ``fresh`` moves dedup_since to now."""
+    """The new state of a display; ``fresh`` sets dedup_since to now."""
 
     id: str
     build_id: int | None
@@ -182,7 +182,7 @@ class DisplayState:
 
 
 def store_builds(connection: Connection, builds: Sequence[NewBuild]) -> dict[str, int]:
-    """Store plans, and drop all but the last five of each display; the new ids by display."""
+    """Store plans, and drop all but the last five of each display; returns the new ids."""
     if not builds:
         return {}
     stored = [
@@ -205,7 +205,7 @@ def store_builds(connection: Connection, builds: Sequence[NewBuild]) -> dict[str
 
 
 def delete_rows(connection: Connection, ids: Collection[UUID]) -> None:
-    """Take rows out of their queues."""
+    """Delete rows from their queues."""
     if ids:
         connection.execute(text(_DELETE_ROWS), {"ids": list(ids)})
 
@@ -217,7 +217,7 @@ def move_rows(connection: Connection, rows: Sequence[MovedRow]) -> None:
 
 
 def queue_rows(connection: Connection, rows: Sequence[NewRow]) -> int:
-    """Queue videos; how many. From a post that is gone on, its display gets none."""
+    """Queue videos; returns how many. A display's rows from a deleted post on are left out."""
     if not rows:
         return 0
     return len(connection.execute(text(QUEUE_ROWS), {"rows": to_records(rows)}).all())
@@ -231,7 +231,7 @@ def set_displays(connection: Connection, states: Sequence[DisplayState]) -> None
 
 
 def set_plan_problems(connection: Connection, problems: Mapping[str, str | None]) -> None:
-    """Keep why displays could not be planned; None for one that could."""
+    """Store why displays could not be planned; None for one that could."""
     if problems:
         connection.execute(
             text(_SET_PLAN_PROBLEMS),
@@ -254,7 +254,7 @@ def mark_playing(connection: Connection, display_ids: Collection[str]) -> None:
 
 
 def begin_head(connection: Connection, display_id: str, head: UUID) -> bool:
-    """The head is being shown from now on; False when it was already, or is another row."""
+    """Mark the head as playing; False when it was playing already, or is another row."""
     values = {"display_id": display_id, "head": head}
     return connection.execute(text(_BEGIN_HEAD), values).rowcount == 1
 
