@@ -29,7 +29,7 @@ def silent(_step: str, _done: int, _total: int) -> None:
 def test_a_small_run_of_everything(tmp_path: Path) -> None:
     results = run(Benchmark.ALL, tmp_path, Settings(), SCALE, silent)
     names = [row.name for row in results.rows]
-    assert len(names) == len(set(names)) == 21
+    assert len(names) == len(set(names)) == 22
     for word in (
         "hourly",
         "full recount",

@@ -16,7 +16,7 @@ from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets_tests.catalogue import queue_of, run
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
-WINDOW, VIDEOS = 3, 20
+WINDOW, VIDEOS = 3, 25
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def settler(engine: Engine, settings: Settings) -> Iterator[Settler]:
 
 @pytest.fixture
 def wall(engine: Engine, settler: Settler) -> Settler:
-    """A display with a loop of twenty videos; its term is not counted, so planning searches."""
+    """A display with a loop of 25 videos; its term is not counted, so planning searches."""
     add_posts(engine, "cat video", 60)
     add_display(engine, "AAAAA1")
     add_playlist(engine, "AAAAA1", [("cat video", VIDEOS)], mode="random")
