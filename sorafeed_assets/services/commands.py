@@ -159,8 +159,8 @@ class Commands:
     def mark_played(self, display_id: str, entry: UUID, *, skipped: bool = False) -> Advance:
         """Record a play, once even if it is repeated, and advance to the next video."""
         play = Play(display_id, entry, skipped)
-        advance, prepared = self._timelines.advance_alone(play, self.settler.played.prepare)
-        self._cache(display_id, prepared)
+        advance, timeline = self._timelines.advance_alone(play, self.settler.played.known)
+        self._cache(display_id, timeline and self.settler.played.encode([timeline]))
         return advance
 
     def _cache(self, display_id: str, prepared: Prepared | None) -> None:

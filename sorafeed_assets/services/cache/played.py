@@ -60,11 +60,12 @@ class PlayedSnapshots:
         left = set(unrecorded)
         for each in found:
             videos = self._encoded(each)
-            if videos is None or each.recorded != each.version:
+            if videos is None or each.cached.recorded != each.cached.version:
                 left.add(each.display_id)
                 continue
             text = timeline_text(each, videos)
-            snapshots.append(DisplaySnapshot(each.display_id, text, each.state, each.written_by))
+            state, written_by = each.cached.state, each.cached.written_by
+            snapshots.append(DisplaySnapshot(each.display_id, text, state, written_by))
         return Prepared(snapshots, left)
 
     def _encoded(self, found: PlayedTimeline) -> Mapping[str, str] | None:
@@ -73,13 +74,12 @@ class PlayedSnapshots:
             known = self._videos.get(found.display_id, {})
         videos: dict[str, str] = {}
         for row in found.videos:
-            entry, video = row[0], row[-1]
-            if entry in known:
-                videos[entry] = known[entry]
-            elif video is None:
+            if row.id in known:
+                videos[row.id] = known[row.id]
+            elif row.video is None:
                 return None
             else:
-                videos[entry] = canonical_json(video)
+                videos[row.id] = canonical_json(row.video)
         with self._lock:
             self._videos[found.display_id] = videos
         return videos
@@ -87,16 +87,18 @@ class PlayedSnapshots:
 
 def timeline_text(found: PlayedTimeline, videos: Mapping[str, str]) -> str:
     """The snapshot of a display as canonical JSON; ``videos`` are its parts by queue row."""
-    playlist = "null" if found.playlist_id is None else f'"{found.playlist_id}"'
+    cached = found.cached
+    playlist = "null" if cached.playlist_id is None else f'"{cached.playlist_id}"'
     rows = ",".join(
-        f'{{"block_id":"{block}","id":"{entry}","loop_iteration":{loop},"status":"{status}",'
-        f'"timeline_position":{position},"video":{videos[entry]},"video_id":{canonical_json(post)}}}'
-        for entry, post, block, loop, position, status, _ in found.videos
+        f'{{"block_id":"{row.block_id}","id":"{row.id}","loop_iteration":{row.loop_iteration},'
+        f'"status":"{row.status}","timeline_position":{row.timeline_position},'
+        f'"video":{videos[row.id]},"video_id":{canonical_json(row.video_id)}}}'
+        for row in found.videos
     )
     build = "null" if found.build is None else found.build
     return (
         f'{{"build":{build},"loop":{found.loop},"playlist_id":{playlist},'
-        f'"position":{found.position},"version":"{found.version}","videos":[{rows}]}}'
+        f'"position":{found.position},"version":"{cached.version}","videos":[{rows}]}}'
     )
 
 

@@ -158,39 +158,11 @@ class Walk:
             first.block_id if first else None,
         )
 
-    def snapshot(self, queued: Sequence[QueuedRow]) -> PlayedTimeline | None:
-        """The display's snapshot after this walk, with the rows that were ``queued`` by it.
-
-        None when the head was read without what a snapshot needs.
-        """
-        head, cached = self.head, self.head.cached
-        if cached is None:
-            return None
-        loop, position = self._place
-        return PlayedTimeline(
-            head.display_id,
-            cached.state,
-            head.build_id,
-            cached.playlist_id,
-            cached.version,
-            cached.recorded,
-            loop,
-            position,
-            cached.written_by,
-            [
-                (
-                    row.id,
-                    row.video_id,
-                    row.block_id,
-                    row.loop_iteration,
-                    row.timeline_position,
-                    row.status,
-                    row.video,
-                )
-                for row in (*self._queue, *queued)
-                if row.status in _QUEUED
-            ],
-        )
+    def snapshot(self, queued: Sequence[QueuedRow]) -> PlayedTimeline:
+        """The display's snapshot after this walk, with the rows that were ``queued`` by it."""
+        videos = [row for row in (*self._queue, *queued) if row.status in _QUEUED]
+        head = self.head
+        return PlayedTimeline(head.display_id, head.build_id, *self._place, head.cached, videos)
 
     def answer(self, play: PlayRow) -> Advance:
         """The answer to a recorded play: the display's position after this walk."""

@@ -22,6 +22,7 @@ from sorafeed_assets.services.timelines.advancing import (
     Advance,
     Play,
     Walk,
+    Written,
     answer_all,
     no_entry,
     walk_all,
@@ -54,6 +55,9 @@ _Also = TypeVar("_Also")
 
 Around = Callable[[Connection, Sequence[str]], AbstractContextManager[None]]
 """Work around the rebuild of some displays, in the same transaction."""
+
+Known = Callable[[Collection[str]], Collection[str]]
+"""Of some displays, the queue rows whose videos the caller has."""
 
 
 @contextmanager
@@ -161,35 +165,35 @@ class TimelineService:
         if at is not None and at.tzinfo is None:
             raise InvalidInputError("at", f"is {at.isoformat()}; add its time zone")
         play = Play(display_id, timeline_video_id, skipped, at)
-        return self.advance_alone(play, lambda _connection, _ids: None)[0]
+        return self.advance_alone(play, lambda _ids: ())[0]
 
     @retried
-    def advance_alone(
-        self, play: Play, also: Callable[[Connection, Collection[str]], _Also]
-    ) -> tuple[Advance, _Also | None]:
-        """`advance`; ``also`` is called before the commit, and what it returns is returned.
+    def advance_alone(self, play: Play, known: Known) -> tuple[Advance, PlayedTimeline | None]:
+        """`advance`, with the snapshot of the display, but for the videos of the rows ``known``.
 
-        It is not called when the display's snapshot is locked, or its plan another one.
+        There is none when the display's snapshot is locked, or when it was planned further.
         """
         display_id, entry = play.display_id, (play.display_id, play.timeline_video_id)
         with self._engine.begin() as connection:
             lock(connection, LockSpace.DISPLAY, [display_id])
             free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
-            head = self._head(connection, display_id)
-            walk = Walk(head, self._window)
+            head = self._head(connection, display_id, known([display_id]))
+            walk, written = Walk(head, self._window), Written()
             if head.playlist_id is not None and walk.has(play.timeline_video_id):
                 walk = walk.after(play)
-                if write_walks(connection, [walk]).short:
+                written = write_walks(connection, [walk])
+                if written.short:
                     self._plan_on(connection, [display_id])
                     walk = Walk(self._head(connection, display_id), self._window)
-                    free = []
             played = load_plays(connection, [entry]).get(entry)
             if played is None:
                 raise no_entry(play)
-            return walk.answer(played), also(connection, free) if free else None
+        is_current = free and not written.short
+        queued = written.queued.get(display_id, ())
+        return walk.answer(played), walk.snapshot(queued) if is_current else None
 
-    def _head(self, connection: Connection, display_id: str) -> Head:
-        heads = load_heads(connection, [display_id], 2 * self._window)
+    def _head(self, connection: Connection, display_id: str, known: Collection[str] = ()) -> Head:
+        heads = load_heads(connection, [display_id], 2 * self._window, known)
         if display_id not in heads:
             raise DisplayNotFoundError(display_id)
         return heads[display_id]
@@ -197,7 +201,7 @@ class TimelineService:
     def advance_at_once(
         self,
         plays: Sequence[Play],
-        known: Callable[[Collection[str]], Collection[str]] = lambda _ids: (),
+        known: Known,
         *,
         plans: bool = False,
     ) -> AdvancedAtOnce:
@@ -210,7 +214,7 @@ class TimelineService:
 
         Args:
             plays: in the order in which they were told.
-            known: told displays, names the queue rows whose videos are not to be read.
+            known: names the queue rows of displays whose videos are not to be read.
             plans: whether displays may be planned that need it.
         """
         asked = {play.display_id for play in plays}
@@ -232,10 +236,9 @@ class TimelineService:
                 for number, play in enumerate(plays)
             ]
         timelines = [
-            timeline
+            walk.snapshot(written.queued.get(walk.head.display_id, ()))
             for walk in walks
             if walk.head.display_id not in written.short
-            and (timeline := walk.snapshot(written.queued.get(walk.head.display_id, ())))
         ]
         return AdvancedAtOnce(answers, timelines, written.short)
 

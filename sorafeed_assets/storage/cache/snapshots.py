@@ -8,7 +8,12 @@ from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.storage.lineage_records import NOTHING
-from sorafeed_assets.storage.timelines.advance import PlayedTimeline
+from sorafeed_assets.storage.timelines.advance import (
+    CACHED_STATE,
+    CachedState,
+    PlayedTimeline,
+    QueuedRow,
+)
 
 _TOTALS: Final = text("""
 SELECT search_term, format, total_count FROM video_counts_by_search ORDER BY search_term, format
@@ -34,18 +39,12 @@ ORDER BY d.id, v.loop_iteration, v.timeline_position
 """)
 
 # The video data of rows that the caller knows is left out.
-_PLAYED: Final = text("""
-SELECT d.id AS display_id,
-    CASE WHEN d.last_state_change IS NULL THEN 'playing' ELSE d.playback_state END AS state,
-    d.active_build_id AS build, b.playlist_id, coalesce(b.content_hash, :nothing) AS version,
-    (SELECT l.data_version FROM lineage_records l
-     WHERE l.asset = 'timeline_cache' AND l.partition = d.id
-     ORDER BY l.id DESC LIMIT 1) AS recorded,
-    d.loop_iteration AS loop, d.timeline_position AS position,
-    CAST(CAST(pg_current_xact_id() AS text) AS bigint) AS written_by,
+_PLAYED: Final = text(f"""
+SELECT d.id AS display_id, d.active_build_id AS build, d.loop_iteration AS loop,
+    d.timeline_position AS position, {CACHED_STATE} AS cached,
     (SELECT json_agg(
-        json_build_array(v.id, v.video_id, v.block_id, v.loop_iteration, v.timeline_position,
-            v.status,
+        json_build_array(v.id, v.block_id, v.video_id, v.loop_iteration, v.timeline_position,
+            v.queue_slot, v.status,
             CASE WHEN v.id = ANY(CAST(:known AS uuid[])) THEN NULL ELSE v.video_data END)
         ORDER BY v.loop_iteration, v.timeline_position)
      FROM timeline_videos v
@@ -155,7 +154,14 @@ def read_played(
         "nothing": NOTHING,
     }
     return [
-        PlayedTimeline._make([*row[:-1], row.videos or ()])
+        PlayedTimeline(
+            row.display_id,
+            row.build,
+            row.loop,
+            row.position,
+            CachedState(*row.cached),
+            [QueuedRow(*line) for line in row.videos or ()],
+        )
         for row in connection.execute(_PLAYED, values).all()
     ]
 

@@ -1,13 +1,13 @@
 """Connections to Postgres: engines whose every session has time-outs and UTC."""
 
-import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from select import POLLIN, poll
 
 import orjson
 from psycopg import Connection as PsycopgConnection
 from psycopg.types.json import set_json_loads
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 
 from sorafeed_assets.domain.errors import SetupError
@@ -46,9 +46,10 @@ def _refuse_ended(connection: PsycopgConnection[object], _record: object, _proxy
     An idle connection has something to read only then; a query to find out would cost every
     transaction a round trip.
     """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
+    if not connection.closed:
+        socket = poll()
+        socket.register(connection.fileno(), POLLIN)
+    if connection.closed or socket.poll(0):
         raise InvalidatePoolError("PostgreSQL has ended the connection")
 
 
@@ -59,7 +60,7 @@ def _read_json_fast(connection: PsycopgConnection[object], _record: object) -> N
 def ping(engine: Engine) -> None:
     """Check that the server answers; raises the driver's error if it does not."""
     with engine.connect() as connection:
-        connection.scalar(text("SELECT 1"))
+        connection.scalar(select(1))
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from sorafeed_assets.storage.timelines.writes import QUEUE_ROWS, NewRow, to_reco
 # With SKIP LOCKED the blocks whose plays will be counted are locked too, so that no write waits.
 _HEADS: Final = """
 WITH locked AS MATERIALIZED (
-    SELECT id, timeline_position, loop_iteration, active_build_id,
-        CASE WHEN last_state_change IS NULL THEN 'playing' ELSE playback_state END AS state
+    SELECT id, timeline_position, loop_iteration, active_build_id, playback_state,
+        last_state_change
     FROM displays
     WHERE id = ANY(CAST(:display_ids AS text[]))
     ORDER BY id
@@ -41,7 +41,8 @@ SELECT d.id, d.timeline_position, d.loop_iteration, h.id AS playlist_id, ahead.p
     (
         SELECT json_agg(
             json_build_array(t.id, t.block_id, t.video_id, t.loop_iteration, t.timeline_position,
-                t.queue_slot, t.status, {video})
+                t.queue_slot, t.status,
+                CASE WHEN t.id = ANY(CAST(:known AS uuid[])) THEN NULL ELSE t.video_data END)
             ORDER BY t.loop_iteration, t.timeline_position)
         FROM timeline_videos AS t
         WHERE t.display_id = d.id
@@ -90,8 +91,10 @@ _FREE_BLOCKS: Final = """
     FROM counted AS c JOIN playlist_blocks AS b ON b.id = c.block_id
 """
 
-# What a snapshot has besides the queue. The transaction's id orders it among others.
-_CACHED: Final = """json_build_array(d.state, b.playlist_id, coalesce(b.content_hash, :nothing),
+# A `CachedState` of display ``d`` and its build ``b``.
+CACHED_STATE: Final = """json_build_array(
+        CASE WHEN d.last_state_change IS NULL THEN 'playing' ELSE d.playback_state END,
+        b.playlist_id, coalesce(b.content_hash, :nothing),
         (SELECT l.data_version FROM lineage_records AS l
          WHERE l.asset = 'timeline_cache' AND l.partition = d.id
          ORDER BY l.id DESC LIMIT 1),
@@ -101,17 +104,14 @@ _LOAD: Final = text(
     _HEADS.format(
         skip_locked="",
         blocks="SELECT CAST(NULL AS text) AS display_id, true AS is_free",
-        video="NULL",
-        cached="NULL",
+        cached=CACHED_STATE,
     )
 )
-# The video of a row that the caller knows is left out.
 _LOAD_FREE: Final = text(
     _HEADS.format(
         skip_locked="SKIP LOCKED",
         blocks=_FREE_BLOCKS,
-        video="CASE WHEN t.id = ANY(CAST(:known AS uuid[])) THEN NULL ELSE t.video_data END",
-        cached=_CACHED,
+        cached=CACHED_STATE,
     )
 )
 
@@ -215,21 +215,14 @@ class CachedState(NamedTuple):
 
 
 class PlayedTimeline(NamedTuple):
-    """A display's snapshot in parts, with the version that orders it among others.
-
-    A row of ``videos`` is (id, post, block, loop, position, status, video).
-    """
+    """A display's snapshot in parts."""
 
     display_id: str
-    state: str
     build: int | None
-    playlist_id: UUID | str | None
-    version: str
-    recorded: str | None
     loop: int
     position: int
-    written_by: int
-    videos: Sequence[tuple[str, str, str, int, int, str, Any]]
+    cached: CachedState
+    videos: Sequence[QueuedRow]
 
 
 class PlannedRow(NamedTuple):
@@ -258,7 +251,7 @@ class Head:
     is_free: bool
     ahead: tuple[PlannedRow, ...]
     queue: tuple[QueuedRow, ...]
-    cached: CachedState | None = None
+    cached: CachedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +290,14 @@ class Move:
     head_block_id: str | None
 
 
-def load_heads(connection: Connection, display_ids: Collection[str], most: int) -> dict[str, Head]:
+def load_heads(
+    connection: Connection, display_ids: Collection[str], most: int, known: Collection[str] = ()
+) -> dict[str, Head]:
     """Displays with the next ``most`` picks of their plans, whose rows are locked for a change.
 
-    Unknown ones are missing.
+    Unknown displays are missing, and the videos of the queue rows ``known`` are not read.
     """
-    return _heads(connection.execute(_LOAD, {"display_ids": list(display_ids), "most": most}))
+    return _heads(connection.execute(_LOAD, _values(display_ids, most, known)))
 
 
 def load_free_heads(
@@ -312,22 +307,22 @@ def load_free_heads(
     most: int,
     known: Collection[str] = (),
 ) -> dict[str, Head]:
-    """`load_heads` without ever waiting: displays that another transaction changes are missing.
-
-    The heads have all that snapshots need, but for the videos of the queue rows ``known``.
-    """
-    values = {
-        "display_ids": list(display_ids),
-        "entries": list(entries),
-        "most": most,
-        "known": f"{{{','.join(known)}}}",
-        "nothing": NOTHING,
-    }
+    """`load_heads` without ever waiting: displays that another transaction changes are missing."""
+    values = {**_values(display_ids, most, known), "entries": list(entries)}
     heads = _heads(connection.execute(_LOAD_FREE, values))
     return {
         name: head
         for name, head in heads.items()
         if head.is_free and (head.playlist_id is not None or not head.queue)
+    }
+
+
+def _values(display_ids: Collection[str], most: int, known: Collection[str]) -> dict[str, object]:
+    return {
+        "display_ids": list(display_ids),
+        "most": most,
+        "known": f"{{{','.join(known)}}}",
+        "nothing": NOTHING,
     }
 
 
@@ -342,7 +337,7 @@ def _heads(rows: Any) -> dict[str, Head]:
             row.is_free,
             tuple(PlannedRow(*line) for line in row.picks or ()),
             tuple(QueuedRow(*line) for line in row.queue or ()),
-            CachedState(*row.cached) if row.cached else None,
+            CachedState(*row.cached),
         )
         for row in rows.all()
     }
