@@ -20,7 +20,9 @@ from sorafeed_assets_tests.cli.running import wait_until
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 WAITING = "SELECT FROM lineage_records WHERE recorded_at IS NULL"
-_UNSETTLED = "SELECT FROM display_changes UNION ALL SELECT FROM catalog_changes"
+_UNSETTLED = """
+SELECT FROM display_changes UNION ALL SELECT FROM catalog_changes UNION ALL SELECT FROM count_jobs
+"""
 # The first repair records each day without posts; before that is done, the test would wait.
 _MENDED = """
 SELECT FROM lineage_records WHERE asset = 'video_counts_daily' AND partition = '2026-01-01'
@@ -67,7 +69,7 @@ def assert_recorded_once(settings: Settings, instance: dg.DagsterInstance) -> No
 
 
 def is_quiet(engine: Engine) -> bool:
-    """Whether nothing is left to be applied, settled, repaired or recorded."""
+    """Whether nothing is left to be applied, counted, settled, repaired or recorded."""
     return bool(run(engine, _MENDED)) and not run(engine, _UNSETTLED) and not run(engine, WAITING)
 
 

@@ -46,6 +46,11 @@ WHERE term IN (
 RETURNING term
 """)
 
+_RENEW: Final = text("""
+UPDATE count_jobs SET run_after = now() + make_interval(secs => :lease)
+WHERE term = ANY(CAST(:terms AS text[])) AND attempts > 0 AND problem IS NULL
+""")
+
 _FAILED: Final = text("""
 UPDATE count_jobs
 SET problem = :problem, run_after = CASE WHEN attempts >= :max THEN now()
@@ -73,6 +78,11 @@ def add_jobs(connection: Connection, terms: Collection[str], priority: int) -> N
 def claim_jobs(connection: Connection, lease_seconds: float) -> list[str]:
     """Claim the most urgent due jobs; a job that outlasts the lease is due again."""
     return sorted(connection.scalars(_CLAIM, {"max": MAX_ATTEMPTS, "lease": lease_seconds}))
+
+
+def renew_jobs(connection: Connection, terms: Collection[str], lease_seconds: float) -> None:
+    """Extend the lease of claimed jobs."""
+    connection.execute(_RENEW, {"terms": sorted(terms), "lease": lease_seconds})
 
 
 def fail_jobs(connection: Connection, terms: Collection[str], problem: str) -> None:

@@ -1,5 +1,7 @@
 """Count jobs: the most urgent first, three attempts, and a restart on request."""
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -9,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.domain.catalog.search import parse_query
-from sorafeed_assets.services.counts.jobs import failed_counts, run_count_jobs
+from sorafeed_assets.services.counts.jobs import LEASE_SECONDS, failed_counts, run_count_jobs
 from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.reads import term_totals, uncounted_terms
 from sorafeed_assets.services.counts.terms import track_term, watch_term
@@ -17,6 +19,7 @@ from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, add_jobs, claim_jobs
+from sorafeed_assets_tests.cli.running import wait_until
 from sorafeed_assets_tests.wall import add_posts
 
 _BREAK: Final = "ALTER TABLE catalog_days RENAME TO hidden_days"
@@ -42,7 +45,7 @@ def _ask(engine: Engine, terms: list[str], priority: Priority) -> None:
 
 def _claim(engine: Engine) -> list[str]:
     with engine.begin() as connection:
-        return claim_jobs(connection, 900)
+        return claim_jobs(connection, LEASE_SECONDS)
 
 
 def _attempts(engine: Engine) -> list[int]:
@@ -168,3 +171,24 @@ def test_a_failure_while_posts_are_read_is_recorded(engine: Engine, redis: Redis
     with engine.connect() as connection:
         problem = connection.scalars(text("SELECT problem FROM count_jobs")).one()
     assert "sora_posts" in problem
+
+
+def test_a_count_that_takes_long_keeps_its_claim(engine: Engine, redis: Redis) -> None:
+    add_posts(engine, "cat", 3)
+    watch_term(engine, "cat")
+    _ask(engine, ["cat"], Priority.LOOKED_AT)
+    with ThreadPoolExecutor() as pool:
+        with engine.begin() as connection:
+            # Counting waits for this table.
+            connection.execute(text("LOCK TABLE catalog_days IN ROW EXCLUSIVE MODE"))
+            counted = pool.submit(_count, engine, redis)
+            wait_until(lambda: _attempts(engine) == [1], "a claim")
+            claimed_until = _due_at(engine)
+            wait_until(lambda: _due_at(engine) > claimed_until, "a renewed lease")
+        assert counted.result() == 1
+
+
+def _due_at(engine: Engine) -> datetime:
+    with engine.connect() as connection:
+        due: datetime = connection.execute(text("SELECT run_after FROM count_jobs")).scalar_one()
+    return due
