@@ -1,11 +1,9 @@
-"""All displays at once: rebuilt in one run, advanced by many writers, counts read from Redis."""
+"""All displays at once: rebuilt in one run, one of them edited, counts read from Redis."""
 
 import random
-import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -29,21 +27,14 @@ from sorafeed_assets.services.cache.write import (
     check_timeline_cache,
     write_count_cache,
 )
-from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
-from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.benchmarks import displays as sql
 from sorafeed_assets.storage.cache.redis import count_key, create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 
 _FEW: Final = 10
 _EDITS: Final = 60
-_WRITERS: Final = 8
-_ADVANCES: Final = 100
-# Advances a second of 1,000 displays that play videos of ten seconds.
-_PACE: Final = 100
 _READS: Final = 5_000
 _COUNT_QUERIES: Final = 30
 _GIGABYTE: Final = 1e9
@@ -51,15 +42,13 @@ _GIGABYTE: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class FleetCosts:
-    """Seconds for all displays, for one advance, for one read; GB of the rebuilding process."""
+    """Seconds for all displays, for one edit, for one read; GB of the rebuilding process."""
 
     displays: int
     edit: Sequence[float]
     edit_among_few: Sequence[float]
     rebuild: Sequence[float]
     memory: Sequence[float]
-    advance: Sequence[float]
-    paced_advance: Sequence[float]
     read: Sequence[float]
     count_query: Sequence[float]
 
@@ -98,10 +87,9 @@ def measure_fleet(bench: Bench, posts: int) -> FleetCosts:
     displays = make_displays(engine, bench.scale.displays)
     rebuilt, memory = _measure_rebuild(bench, engine, displays, terms)
     edits = _measure_edits(bench, engine, displays, terms)
-    advance, paced = _measure_advance(bench, engine, displays)
     reads, queries = _measure_reads(bench, engine, terms)
     clear_displays(engine)
-    return FleetCosts(len(displays), edits, few, rebuilt, memory, advance, paced, reads, queries)
+    return FleetCosts(len(displays), edits, few, rebuilt, memory, reads, queries)
 
 
 def _measure_edits(
@@ -144,45 +132,6 @@ def _measure_rebuild(
     return rebuilt, memory
 
 
-def _measure_advance(
-    bench: Bench, engine: Engine, displays: Sequence[str]
-) -> tuple[list[float], list[float]]:
-    """Measure writers that never pause, then the pace of displays that play."""
-    settings = bench.settings
-    timelines = TimelineService(
-        engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
-    )
-    commands = Commands(engine, bench.redis, timelines, ttl=settings.cache_ttl_seconds)
-    with engine.connect() as connection:
-        heads = sql.heads(connection)
-
-    def writer(number: int, every: float) -> list[float]:
-        mine = [display for display in displays[number::_WRITERS] if display in heads]
-        taken: list[float] = []
-        due = time.perf_counter() + every * number / _WRITERS
-        for turn in range(bench.scale.times(_ADVANCES) + 1 if mine else 0):
-            time.sleep(max(0.0, due - time.perf_counter()) if every else 0.0)
-            due += every
-            display = mine[turn % len(mine)]
-            started = time.perf_counter()
-            answer = commands.mark_played(display, heads[display])
-            taken.append(time.perf_counter() - started)
-            if answer.head_timeline_video_id is not None:
-                heads[display] = answer.head_timeline_video_id
-        return taken[1:]  # the first one opens the connection
-
-    measured = []
-    for every in (0.0, _WRITERS / _PACE):
-        with ThreadPoolExecutor(_WRITERS) as pool:
-            of_writers = pool.map(writer, range(_WRITERS), repeat(every))
-            measured.append([one for many in of_writers for one in many])
-        bench.progress("Advancing", len(measured), 2)
-    problems = check_queues(engine, displays, window=bench.settings.window)
-    if problems:
-        raise WrongResultError(f"queues after advancing: {problems}")
-    return measured[0], measured[1]
-
-
 def _measure_reads(
     bench: Bench, engine: Engine, terms: Sequence[str]
 ) -> tuple[list[float], list[float]]:
@@ -222,20 +171,6 @@ def fleet_rows(costs: FleetCosts) -> list[Row]:
         ),
         row(f"{name} rebuilt, published, cached", "s", costs.rebuild, Target(ours_under=10)),
         row(f"{name} rebuilt: peak memory", "GB", costs.memory, Target(ours_under=1)),
-        row(
-            f"advance, {_WRITERS} writers that never pause, 99th percentile",
-            "ms",
-            [1000 * s for s in costs.advance],
-            Target(ours_under=20),
-            ours_is=percentile_99,
-        ),
-        row(
-            f"advance, {_WRITERS} writers at {_PACE} a second together, 99th percentile",
-            "ms",
-            [1000 * s for s in costs.paced_advance],
-            Target(ours_under=20),
-            ours_is=percentile_99,
-        ),
         row(
             "cached count, 99th percentile, against the count query",
             "ms",

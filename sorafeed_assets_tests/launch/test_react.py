@@ -16,6 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 from sorafeed_assets.launch import react as react_module
 from sorafeed_assets.launch.dagster_home import environment
 from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.counts.totals import totals_are_behind
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.prefetching import PlanEnds
 from sorafeed_assets.settings import Settings
@@ -59,6 +60,32 @@ def test_what_plain_sql_writes_is_played_cached_and_recorded(
         wait_until(lambda: not redis.exists(timeline_key("AAAAA1")), "the snapshot's end")
         wait_until(lambda: not instance.get_dynamic_partitions("displays"), "the partition's end")
     assert_recorded_once(addressed, instance)
+
+
+def test_totals_left_behind_are_refreshed_after_each_repair(
+    engine: Engine,
+    addressed: Settings,
+    instance: dg.DagsterInstance,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_wall(engine)
+    key, repairs = count_key("cat video", "mixed"), []
+
+    def mend(*_: object) -> set[str]:
+        with Redis.from_url(redis_url, decode_responses=True) as redis:
+            wait_until(lambda: redis.get(key) == "12", "a count")
+        # Some passes over posts later, a process ends before it refreshes the totals.
+        time.sleep(0.5)
+        run(engine, "UPDATE video_counts_daily SET count = count - 1 WHERE format = 'mixed'")
+        repairs.append(totals_are_behind(engine))
+        return set()
+
+    monkeypatch.setattr(react_module, "mend", mend)
+    with reacting(addressed, instance):
+        wait_until(lambda: repairs, "a repair")
+        wait_until(lambda: not totals_are_behind(engine), "current totals")
+    assert repairs == [True]
 
 
 def test_a_watched_term_is_counted_and_all_that_follows_recorded(

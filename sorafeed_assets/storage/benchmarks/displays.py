@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from typing import Any, Final
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -28,11 +27,6 @@ FROM displays AS d, posts AS p, generate_series(1, :plays) AS n
 WHERE d.id = ANY(:displays)
 """)
 _VACUUM_PLAYS: Final = text("VACUUM (ANALYZE) video_history")
-
-_HEADS: Final = text("""
-SELECT id, current_timeline_video_id AS head FROM displays
-WHERE current_timeline_video_id IS NOT NULL
-""")
 
 _PLAYED: Final = text("""
 SELECT CAST(timeline_video_id AS text) FROM video_history
@@ -69,11 +63,6 @@ def record_plays(connection: Connection, displays: Collection[str], plays: int) 
 def vacuum_plays(connection: Connection) -> None:
     """Do what autovacuum does within a minute; takes a connection in autocommit."""
     connection.execute(_VACUUM_PLAYS)
-
-
-def heads(connection: Connection) -> dict[str, UUID]:
-    """Display → the queue row at its head."""
-    return {row.id: row.head for row in connection.execute(_HEADS)}
 
 
 def played_entries(connection: Connection, displays: Collection[str]) -> list[str]:
