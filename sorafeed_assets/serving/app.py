@@ -82,7 +82,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),
         ],
         middleware=[
-            Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=settings.proxies),
+            *_proxy_middleware(settings.proxies),
             Middleware(RequestMiddleware),
             Middleware(CompressionMiddleware),
             Middleware(BodyLimitMiddleware),
@@ -94,6 +94,12 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
         },
         lifespan=lifespan,
     )
+
+
+def _proxy_middleware(proxies: list[str]) -> list[Middleware]:
+    if not proxies:
+        return []
+    return [Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=proxies)]
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

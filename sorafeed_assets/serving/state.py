@@ -50,6 +50,8 @@ _READ_SECONDS: Final = 5
 _CHANGE_SECONDS: Final = 60
 _CHANNEL_DEAD_SECONDS: Final = 3.0
 _REWRITE_AGAIN_SECONDS: Final = 1.0
+# A play of a locked display is in a batch again after these pauses, before it waits for the lock.
+_LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 _MOST_PLAYS: Final = 64
 MOST_EXPORTS: Final = 4
 CHANNEL: Final = "channel"
@@ -117,6 +119,7 @@ class ServerState:
             lambda recorded: self.change(lambda: self.commands.cache_plays(recorded)),
             lambda play: self.change(lambda: self.commands.mark_played_alone(play)),
             most=MOST_PLANNED,
+            pauses=_LOCKED_PAUSES,
         )
         self.plays: Plays = BatchedChanges(
             lambda plays: self.change(lambda: self.commands.record_plays(plays)),

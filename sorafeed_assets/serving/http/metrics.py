@@ -1,5 +1,6 @@
 """The Prometheus metrics of one process."""
 
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,6 +26,8 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        # A look-up of labels takes a lock, and costs as much as counting.
+        self._children = cache(self._children_of)
         self.reactions = Histogram(
             "sorafeed_reaction_seconds",
             "From the commit of a change to the queue, to its event, to the next video started.",
@@ -82,6 +85,15 @@ class Metrics:
             counter.inc()
 
         event.listen(engine, "before_cursor_execute", count)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        requests, times = self._children(route, status)
+        requests.inc()
+        times.observe(seconds)
+
+    def _children_of(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self.requests.labels(route, str(status)), self.seconds.labels(route)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

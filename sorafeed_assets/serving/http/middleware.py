@@ -103,8 +103,7 @@ class RequestMiddleware:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "none")
             server: ServerState = scope["app"].state.server
-            server.metrics.requests.labels(route, str(status)).inc()
-            server.metrics.seconds.labels(route).observe(seconds)
+            server.metrics.answered(route, status, seconds)
             _log.info(
                 "request",
                 request_id=request_id,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 _MOST_AT_ONCE: Final = 200
@@ -9,7 +10,23 @@ _MOST_AT_ONCE: Final = 200
 _Value = TypeVar("_Value")
 _Item = TypeVar("_Item")
 _Stored = TypeVar("_Stored")
-_Asked = tuple[_Item, asyncio.Future[_Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[_Item, _Value]):
+    """A change, where its caller waits, and how often it was not stored with others."""
+
+    item: _Item
+    made: asyncio.Future[_Value]
+    attempts: int = 0
+
+    def fail(self, error: Exception) -> None:
+        if not self.made.done():
+            self.made.set_exception(error)
+
+    def answer(self, value: _Value) -> None:
+        if not self.made.done():
+            self.made.set_result(value)
 
 
 class BatchedReads(Generic[_Value]):
@@ -73,6 +90,8 @@ class BatchedChanges(Generic[_Item, _Stored, _Value]):
             all callers of the batch.
         otherwise: makes a change that was not stored with others; no other change waits for it.
         most: how many changes are stored at once.
+        pauses: seconds before a change that was not stored is in a batch again, for each attempt;
+            after the last it is made ``otherwise``.
     """
 
     def __init__(
@@ -82,65 +101,69 @@ class BatchedChanges(Generic[_Item, _Stored, _Value]):
         otherwise: Callable[[_Item], Awaitable[_Value]],
         *,
         most: int = _MOST_AT_ONCE,
+        pauses: Sequence[float] = (),
     ) -> None:
         self._store = store
         self._finish = finish
         self._otherwise = otherwise
         self._most = most
+        self._pauses = pauses
         self._asked: list[_Asked[_Item, _Value]] = []
         self._storing: asyncio.Task[None] | None = None
         self._going_on: set[asyncio.Task[None]] = set()
 
     async def make(self, item: _Item) -> _Value:
         """Make a change, with others that come at the same time."""
-        made: asyncio.Future[_Value] = asyncio.get_running_loop().create_future()
-        self._asked.append((item, made))
+        asked: _Asked[_Item, _Value] = _Asked(item, asyncio.get_running_loop().create_future())
+        self._ask(asked)
+        return await asked.made
+
+    def _ask(self, asked: _Asked[_Item, _Value]) -> None:
+        self._asked.append(asked)
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_all())
-        return await made
 
     async def _store_all(self) -> None:
         try:
             while self._asked:
-                asked = self._asked[: self._most]
+                batch = self._asked[: self._most]
                 del self._asked[: self._most]
                 try:
-                    stored = await self._store([item for item, _ in asked])
+                    stored = await self._store([asked.item for asked in batch])
                 except Exception as error:  # noqa: BLE001  # raised in the callers
-                    _fail(asked, error)
+                    for asked in batch:
+                        asked.fail(error)
                 else:
-                    self._go_on(self._finish_all(asked, stored))
+                    self._go_on(self._finish_all(batch, stored))
         finally:
             self._storing = None
 
-    async def _finish_all(self, asked: "list[_Asked[_Item, _Value]]", stored: _Stored) -> None:
+    async def _finish_all(self, batch: Sequence[_Asked[_Item, _Value]], stored: _Stored) -> None:
         try:
             values = await self._finish(stored)
         except Exception as error:  # noqa: BLE001  # raised in the callers
-            _fail(asked, error)
+            for asked in batch:
+                asked.fail(error)
             return
-        for (item, made), value in zip(asked, values, strict=True):
-            if value is None:
-                self._go_on(self._make_otherwise(item, made))
-            elif not made.done():
-                made.set_result(value)
+        for asked, value in zip(batch, values, strict=True):
+            if value is not None:
+                asked.answer(value)
+            elif asked.attempts < len(self._pauses):
+                self._go_on(self._ask_again(asked))
+            else:
+                self._go_on(self._make_otherwise(asked))
 
-    async def _make_otherwise(self, item: _Item, made: "asyncio.Future[_Value]") -> None:
+    async def _ask_again(self, asked: _Asked[_Item, _Value]) -> None:
+        await asyncio.sleep(self._pauses[asked.attempts])
+        self._ask(replace(asked, attempts=asked.attempts + 1))
+
+    async def _make_otherwise(self, asked: _Asked[_Item, _Value]) -> None:
         try:
-            value = await self._otherwise(item)
+            asked.answer(await self._otherwise(asked.item))
         except Exception as error:  # noqa: BLE001  # raised in the caller
-            _fail([(item, made)], error)
-        else:
-            if not made.done():
-                made.set_result(value)
+            asked.fail(error)
 
     def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._going_on.add(task)
         task.add_done_callback(self._going_on.discard)
-
-
-def _fail(asked: "Sequence[_Asked[_Item, _Value]]", error: Exception) -> None:
-    for _, made in asked:
-        if not made.done():
-            made.set_exception(error)

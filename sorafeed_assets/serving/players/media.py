@@ -1,6 +1,7 @@
 """Media addresses of posts: their own, or a generated clip for posts of the demo."""
 
 import hashlib
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,16 +10,16 @@ from sorafeed_assets.domain.catalog.search import SizeClass, size_class
 CLIPS_EACH: Final = 6
 # Reserved by RFC 2606, so only posts of the demo catalogue have it.
 _DEMO_HOST: Final = ".example.invalid"
+# An expression, because `urlsplit` takes a tenth of the time of an answer to a player.
+_HOST: Final = re.compile(r"https?://(?:[^/?#@\s]*@)?([^/?#@:\s]+)", re.ASCII | re.IGNORECASE)
 
 
 def media_url(post_id: str, url: str | None, width: int | None, height: int | None) -> str | None:
     """The address to play a video from; None when it is not http(s)."""
-    if url is None:
+    found = None if url is None else _HOST.match(url)
+    if found is None:
         return None
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return None
-    if parts.hostname.endswith(_DEMO_HOST):
+    if found[1].lower().endswith(_DEMO_HOST):
         return clip_url(post_id, width, height)
     return url
 

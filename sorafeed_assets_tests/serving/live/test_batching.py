@@ -1,6 +1,7 @@
 """Concurrent changes are made in batches, and each caller gets its own answer."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,6 +13,7 @@ class Doubling:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.alone: list[int] = []
         self.gate = asyncio.Event()
         self.last_gate = asyncio.Event()
         self.last_gate.set()
@@ -29,13 +31,15 @@ class Doubling:
             raise ValueError("unlucky")
         return [None if number == 7 else 2 * number for number in numbers]
 
-    def changes(self, most: int = 10) -> BatchedChanges[int, list[int], int]:
-        return BatchedChanges(self.store, self.finish, self.otherwise, most=most)
+    def changes(
+        self, most: int = 10, pauses: Sequence[float] = ()
+    ) -> BatchedChanges[int, list[int], int]:
+        return BatchedChanges(self.store, self.finish, self.otherwise, most=most, pauses=pauses)
 
     async def otherwise(self, number: int) -> int:
-        self.batches.append([number])
-        if self.batches.count([number]) > 1:
+        if number in self.alone:
             raise ValueError("once only")
+        self.alone.append(number)
         return 100 * number
 
 
@@ -78,10 +82,26 @@ def test_what_is_not_made_together_is_made_otherwise() -> None:
         changes = doubling.changes()
         made = await asyncio.gather(*map(changes.make, (6, 7, 8)))
         assert made == [12, 700, 16]
-        assert doubling.batches == [[6, 7, 8], [7]]
-        doubling.batches.append([7])
+        assert doubling.batches == [[6, 7, 8]]
+        assert doubling.alone == [7]
         with pytest.raises(ValueError, match="once only"):
             await changes.make(7)
+
+    asyncio.run(work())
+
+
+def test_what_is_not_stored_is_in_later_batches_before_it_is_made_otherwise() -> None:
+    async def work() -> None:
+        doubling = Doubling()
+        doubling.gate.set()
+        changes = doubling.changes(pauses=(0.01, 0.05))
+        seven = asyncio.create_task(changes.make(7))
+        await asyncio.sleep(0.03)
+        # No other change waits for its pause.
+        assert await changes.make(8) == 16
+        assert await seven == 700
+        assert doubling.batches == [[7], [7], [8], [7]]
+        assert doubling.alone == [7]
 
     asyncio.run(work())
 
