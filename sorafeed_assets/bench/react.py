@@ -11,17 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 
 import dagster as dg
-from sqlalchemy import Engine
 
-from sorafeed_assets.bench.catalogue import Bench, new_posts, rewind
-from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
+from sorafeed_assets.bench.catalogue import Bench
+from sorafeed_assets.bench.displays import new_playlists, playlist_of
 from sorafeed_assets.bench.http_servers import our_server
 from sorafeed_assets.bench.measuring import (
     Row,
@@ -32,7 +30,21 @@ from sorafeed_assets.bench.measuring import (
     row,
     seconds,
 )
-from sorafeed_assets.bench.react_process import Player, our_react
+from sorafeed_assets.bench.react_process import our_react
+from sorafeed_assets.bench.react_wall import (
+    BETWEEN_SECONDS,
+    LOOK_SECONDS,
+    PATIENCE,
+    SEED,
+    Seen,
+    Wall,
+    edit,
+    end_wall,
+    is_quiet,
+    make_wall,
+    react_settings,
+    wait,
+)
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import run_over_days
 from sorafeed_assets.defs.counts.automation import JOB_NAME as COUNTS_JOB
@@ -48,8 +60,6 @@ from sorafeed_assets.services.cache.write import check_timeline_cache
 from sorafeed_assets.services.counts.pools import sample_pools
 from sorafeed_assets.services.counts.reads import sample_recount
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
-from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
-from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.benchmarks import react as sql
 from sorafeed_assets.storage.cache.redis import count_key, timeline_key
 from sorafeed_assets.storage.catalog.bulk import copy_new
@@ -64,22 +74,7 @@ _OTHERS: Final = 1_000
 _DELETES: Final = 20
 _BURSTS: Final = 3
 _STOCK_ROUNDS: Final = 2
-_LOOK_SECONDS: Final = 0.003
-_BETWEEN_SECONDS: Final = 0.05
-_PATIENCE: Final = 120.0
-_SEED: Final = 11_000
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass(slots=True)
-class Seen:
-    """Seconds from each commit until its effect was seen, in order."""
-
-    queue: list[float] = field(default_factory=list)
-    redis: list[float] = field(default_factory=list)
-    event: list[float] = field(default_factory=list)
-    count: list[float] = field(default_factory=list)
-    pool: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -97,137 +92,61 @@ class ReactCosts:
     stock_bursts: list[float] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Wall:
-    """Displays that play, one of which shows the newest posts of a term."""
-
-    bench: Bench
-    engine: Engine
-    settings: Settings
-    displays: list[str]
-    terms: list[str]
-    watching: str
-    term: str
-    posts: Iterator[Post]
-
-    def watched_post(self, post: Post, number: int) -> Post:
-        """The post, changed so that the watching display picks it first."""
-        at = datetime.now(UTC) + timedelta(seconds=number)
-        return post._replace(text=f"{post.text} {self.term}", posted_at=at, width=640, height=352)
-
-
 def measure_react(bench: Bench, posts: int, dagster_url: str, folder: Path) -> ReactCosts:
     """Run the benchmark on one catalogue; logs and Dagster's home are in ``folder``."""
     engine = bench.catalogue(posts)
-    settings = Settings.model_validate(
-        {
-            **bench.settings.model_dump(),
-            "data_dir": folder,
-            "database_url": engine.url.render_as_string(hide_password=False),
-            "dagster_url": dagster_url,
-            "redis_url": bench.redis_url,
-        }
-    )
+    settings = react_settings(bench, engine, dagster_url, folder)
     bench.redis.flushdb()
-    wall = _make_wall(bench, engine, settings)
+    count = bench.scale.new_posts
+    posts_needed = count * (bench.scale.times(_BURSTS) + _STOCK_ROUNDS) + 2 * _OTHERS
+    wall = make_wall(bench, engine, settings, bench.scale.displays, posts_needed)
     costs = ReactCosts(len(wall.displays))
     try:
         with open_instance(settings) as instance:
             _measure_stock(wall, instance, costs)
         with our_react(settings, engine, folder / "react.log"):
             with our_server(settings, folder / "api.log") as url:
-                _wait(lambda: _is_quiet(engine), "what waits to be settled")
+                wait(lambda: is_quiet(engine), "what waits to be settled")
                 _measure_edits(wall, url, costs)
             _measure_posts(wall, costs)
-            _wait(lambda: _is_quiet(engine), "what waits to be settled")
+            wait(lambda: is_quiet(engine), "what waits to be settled")
             _check(wall)
     finally:
-        for token in list_tokens(engine):
-            if token.name == "bench" and token.revoked_at is None:
-                revoke_token(engine, token.id)
-        clear_displays(engine)
-        rewind(engine)
+        end_wall(engine)
     return costs
 
 
-def _make_wall(bench: Bench, engine: Engine, settings: Settings) -> _Wall:
-    displays = make_displays(engine, bench.scale.displays + 1)
-    terms = [t for t in bench_terms(bench.scale.terms, bench.scale.seed) if " -" not in t]
-    *others, watching = displays
-    rng = random.Random(bench.scale.seed)  # noqa: S311  # playlists, not secrets
-    playlists = {display: playlist_of(terms, rng) for display in others}
-    term = terms[0]
-    newest = (BlockDraft(term, 5, FetchMode.NEWEST, Format.MIXED),)
-    new_playlists(engine, {**playlists, watching: newest})
-    count = bench.scale.new_posts
-    posts = iter(
-        new_posts(count * (bench.scale.times(_BURSTS) + _STOCK_ROUNDS) + 2 * _OTHERS, _SEED)
-    )
-    connections = Connections(settings)
-    settler = connections.settler
-    for error in settler.settle(displays).failed.values():
-        raise error
-    settler.write_counts()
-    connections.close()
-    bench.progress("Making displays", 1, 1)
-    return _Wall(bench, engine, settings, others, terms, watching, term, posts)
-
-
-def _measure_edits(wall: _Wall, url: str, costs: ReactCosts) -> None:
+def _measure_edits(wall: Wall, url: str, costs: ReactCosts) -> None:
     """Playlists of known terms, then of new ones, each on another display."""
     tracked = set(bench_terms(wall.bench.scale.terms, wall.bench.scale.seed))
-    rng = random.Random(_SEED)  # noqa: S311  # playlists, not secrets
+    rng = random.Random(SEED)  # noqa: S311  # playlists, not secrets
     times = wall.bench.scale.times(_EDITS)
     for number in range(times):
         display = wall.displays[number % len(wall.displays)]
-        _edit(wall, url, display, playlist_of(wall.terms, rng), costs.edits)
+        edit(wall, url, display, playlist_of(wall.terms, rng), costs.edits)
         wall.bench.progress("Editing playlists by SQL", number + 1, times)
     times = wall.bench.scale.times(_NEW_TERM_EDITS)
     for number in range(times):
         display = wall.displays[number % len(wall.displays)]
-        fresh = [t for t in bench_terms(120, _SEED + number) if t not in tracked and " -" not in t]
+        fresh = [t for t in bench_terms(120, SEED + number) if t not in tracked and " -" not in t]
         tracked |= set(fresh[:_NEW_TERMS])
         blocks = tuple(
             BlockDraft(term, 4, rng.choice(list(FetchMode)), Format.MIXED)
             for term in fresh[:_NEW_TERMS]
         )
-        started = _edit(wall, url, display, blocks, costs.new_terms)
+        started = edit(wall, url, display, blocks, costs.new_terms)
         keys = [count_key(term, Format.MIXED) for term in fresh[:_NEW_TERMS]]
-        _wait(lambda: wall.bench.redis.exists(*keys) == len(keys), "counts")  # noqa: B023  # called at once
+        wait(lambda: wall.bench.redis.exists(*keys) == len(keys), "counts")  # noqa: B023  # called at once
         costs.new_terms.count.append(time.perf_counter() - started)
         wall.bench.progress("Editing playlists with new terms", number + 1, times)
 
 
-def _edit(wall: _Wall, url: str, display: str, blocks: Sequence[BlockDraft], seen: Seen) -> float:
-    """Give a display another playlist by SQL; returns when it was committed."""
-    _, token = create_token(wall.engine, Role.DISPLAY, "bench", display_id=display)
-    with wall.engine.connect() as connection, Player(url, display, token) as player:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        before = sql.queued_playlist(connection, display)
-        player.forget()
-        new_playlists(wall.engine, {display: blocks})
-        started = time.perf_counter()
-        _wait(lambda: sql.queued_playlist(connection, display) != before, "a queue")
-        seen.queue.append(time.perf_counter() - started)
-        _wait(lambda: _cached_playlist(wall, display) != str(before), "a snapshot")
-        seen.redis.append(time.perf_counter() - started)
-        _wait(lambda: player.heard_at is not None, "an event")
-        seen.event.append((player.heard_at or 0.0) - started)
-    time.sleep(_BETWEEN_SECONDS)
-    return started
-
-
-def _cached_playlist(wall: _Wall, display: str) -> str:
-    found = wall.bench.redis.get(timeline_key(display))
-    return str(json.loads(str(found))["playlist_id"])
-
-
-def _cached_videos(wall: _Wall) -> set[str]:
+def _cached_videos(wall: Wall) -> set[str]:
     found = wall.bench.redis.get(timeline_key(wall.watching))
     return {video["video_id"] for video in json.loads(str(found))["videos"]}
 
 
-def _measure_posts(wall: _Wall, costs: ReactCosts) -> None:
+def _measure_posts(wall: Wall, costs: ReactCosts) -> None:
     """Measure posts among others at a day's pace, deleted posts, and bursts."""
     times = wall.bench.scale.times(_POSTS)
     added: list[str] = []
@@ -236,7 +155,7 @@ def _measure_posts(wall: _Wall, costs: ReactCosts) -> None:
             post = wall.watched_post(next(wall.posts), number)
             _see_post(wall, [post], post.id, costs.posts)
             added.append(post.id)
-            time.sleep(_BETWEEN_SECONDS)
+            time.sleep(BETWEEN_SECONDS)
             wall.bench.progress("Inserting posts", number + 1, times)
     deletes = min(wall.bench.scale.times(_DELETES), len(added))
     for number, post_id in enumerate(reversed(added[-deletes:])):
@@ -247,12 +166,12 @@ def _measure_posts(wall: _Wall, costs: ReactCosts) -> None:
         posts = [next(wall.posts) for _ in range(wall.bench.scale.new_posts)]
         posts[-1] = wall.watched_post(posts[-1], times + number)
         _see_post(wall, posts, posts[-1].id, costs.bursts)
-        _wait(lambda: _is_quiet(wall.engine), "the end of a burst")
+        wait(lambda: is_quiet(wall.engine), "the end of a burst")
         wall.bench.progress("Inserting bursts of posts", number + 1, bursts)
 
 
 @contextmanager
-def _others_coming(wall: _Wall) -> Iterator[None]:
+def _others_coming(wall: Wall) -> Iterator[None]:
     """Insert posts that do not match the watched term, at a day's pace."""
     stop = Event()
     others = [post for post in islice(wall.posts, _OTHERS) if wall.term not in post.text.lower()]
@@ -272,13 +191,13 @@ def _others_coming(wall: _Wall) -> Iterator[None]:
         thread.join()
 
 
-def _insert(wall: _Wall, posts: Sequence[Post]) -> float:
+def _insert(wall: Wall, posts: Sequence[Post]) -> float:
     with wall.engine.begin() as connection:
         copy_new(connection, sora_posts, Post._fields, posts)
     return time.perf_counter()
 
 
-def _see_post(wall: _Wall, posts: Sequence[Post], post_id: str, seen: Seen) -> None:
+def _see_post(wall: Wall, posts: Sequence[Post], post_id: str, seen: Seen) -> None:
     """Insert posts, and poll every stage for one of them."""
     key = count_key(wall.term, Format.MIXED)
     matching = sum(wall.term in post.text.lower() for post in posts)
@@ -294,7 +213,7 @@ def _see_post(wall: _Wall, posts: Sequence[Post], post_id: str, seen: Seen) -> N
         _see(looks, _insert(wall, posts), seen)
 
 
-def _see_deletion(wall: _Wall, post_id: str, seen: Seen) -> None:
+def _see_deletion(wall: Wall, post_id: str, seen: Seen) -> None:
     with wall.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         looks: dict[str, Callable[[], bool]] = {
@@ -311,19 +230,19 @@ def _see(looks: dict[str, Callable[[], bool]], started: float, seen: Seen) -> No
         for name in [name for name, is_seen in looks.items() if is_seen()]:
             getattr(seen, name).append(time.perf_counter() - started)
             del looks[name]
-        if time.perf_counter() > started + _PATIENCE:
+        if time.perf_counter() > started + PATIENCE:
             raise WrongResultError(f"a change did not arrive in {', '.join(looks)}")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
-def _measure_stock(wall: _Wall, instance: dg.DagsterInstance, costs: ReactCosts) -> None:
+def _measure_stock(wall: Wall, instance: dg.DagsterInstance, costs: ReactCosts) -> None:
     """Measure the sensors' ticks and runs, without `react`."""
     connections = Connections(wall.settings)
     definitions = build_definitions(wall.settings, connections)
     follow_displays(connections, instance)
     stock = _Stock(instance, definitions, connections)
     stock.tick("unsettled")  # records what still waits
-    rng = random.Random(_SEED)  # noqa: S311  # playlists, not secrets
+    rng = random.Random(SEED)  # noqa: S311  # playlists, not secrets
     for number in range(_STOCK_ROUNDS):
         display = wall.displays[-1 - number % len(wall.displays)]
         with wall.engine.connect() as connection:
@@ -377,20 +296,7 @@ class _Stock:
             raise WrongResultError(f"a run of {job} failed")
 
 
-def _is_quiet(engine: Engine) -> bool:
-    with engine.connect() as connection:
-        return not sql.waiting(connection)
-
-
-def _wait(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.perf_counter() + _PATIENCE
-    while not is_so():
-        if time.perf_counter() > deadline:
-            raise WrongResultError(f"waited in vain for {what}")
-        time.sleep(_LOOK_SECONDS)
-
-
-def _check(wall: _Wall) -> None:
+def _check(wall: Wall) -> None:
     """Raise unless counts, pools, queues, plans and snapshots are correct."""
     engine, settings = wall.engine, wall.settings
     displays = [*wall.displays, wall.watching]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,8 @@ from sorafeed_assets.extras import require
 
 # Lines differ by markers too, so that they are distinct without colour.
 _MARKERS: Final = "osD^vPX*"
+
+Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -40,8 +43,17 @@ def write_json(file: Path, rows: Sequence[Row]) -> None:
     file.write_text(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False))
 
 
-def plot(file: Path, title: str, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
-    """(posts, seconds) of each kind of work, as a PNG with logarithmic axes.
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Seconds of each kind of work against a size, which the x axis names."""
+
+    title: str
+    series: Series
+    axis: str = "posts"
+
+
+def draw(file: Path, plot: Plot) -> None:
+    """Write a plot as a PNG with logarithmic axes.
 
     Raises:
         SetupError: the extra [bench] is not installed.
@@ -51,12 +63,12 @@ def plot(file: Path, title: str, series: Mapping[str, Sequence[tuple[int, float]
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    for number, (name, points) in enumerate(series.items()):
+    for number, (name, points) in enumerate(plot.series.items()):
         sizes, costs = zip(*sorted(points), strict=True)
         marker = _MARKERS[number % len(_MARKERS)]
         style = "--" if name.startswith("current way") else "-"
         axes.plot(sizes, costs, marker=marker, linestyle=style, label=name)
-    axes.set(title=title, xscale="log", yscale="log", xlabel="posts", ylabel="seconds")
+    axes.set(title=plot.title, xscale="log", yscale="log", xlabel=plot.axis, ylabel="seconds")
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(fontsize="small")
     file.parent.mkdir(parents=True, exist_ok=True)

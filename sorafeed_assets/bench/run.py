@@ -1,6 +1,6 @@
 """The benchmarks by name, the sizes at which they run, and their rows and plots."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from sorafeed_assets.bench.ingest import ingest_rows, measure_ingest
 from sorafeed_assets.bench.lineage import lineage_rows, measure_lineage
 from sorafeed_assets.bench.measuring import Progress, Row
 from sorafeed_assets.bench.react import measure_react, react_rows
+from sorafeed_assets.bench.react_sizes import measure_sizes, sizes_plots, sizes_rows
 from sorafeed_assets.bench.timelines import (
     measure_played,
     measure_timelines,
@@ -28,8 +29,6 @@ from sorafeed_assets.settings import Settings
 
 _SMALLER = (100, 10, 1)
 _LEAST_POSTS = 2_600
-
-Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
 class Benchmark(StrEnum):
@@ -47,10 +46,10 @@ class Benchmark(StrEnum):
 
 @dataclass(slots=True)
 class Results:
-    """Rows of the table, and the series of each plot by title."""
+    """Rows of the table, and the plots by the name of their file."""
 
     rows: list[Row] = field(default_factory=list)
-    plots: dict[str, Series] = field(default_factory=dict)
+    plots: dict[str, report.Plot] = field(default_factory=dict)
 
 
 def run(
@@ -73,8 +72,8 @@ def run(
                 progress(f"Benchmark {one}", 0, 1)
                 measure(bench, results)
                 progress(f"Benchmark {one}", 1, 1)
-    for title, series in results.plots.items():
-        report.plot(folder / f"{title.split()[0].lower()}.png", title, series)
+    for name, plot in results.plots.items():
+        report.draw(folder / f"{name}.png", plot)
     return results
 
 
@@ -87,7 +86,7 @@ def _counts(bench: Bench, results: Results) -> None:
     costs = [measure_counts(bench, posts) for posts in _sizes(bench.scale)]
     more_terms = measure_more_terms(bench, bench.scale.posts)
     results.rows += counts_rows(costs[-1], costs[-2], more_terms)
-    results.plots[f"Counts of {bench.scale.terms} terms in 3 formats"] = {
+    series = {
         "current way: all counts": [(c.posts, c.current_total) for c in costs],
         "full recount": [(c.posts, median(c.recount)) for c in costs],
         "only streaming the text": [(c.posts, median(c.stream)) for c in costs],
@@ -95,18 +94,21 @@ def _counts(bench: Bench, results: Results) -> None:
             (c.posts, median(c.hourly)) for c in costs
         ],
     }
+    title = f"Counts of {bench.scale.terms} terms in 3 formats"
+    results.plots["counts"] = report.Plot(title, series)
 
 
 def _timelines(bench: Bench, results: Results) -> None:
     costs = [measure_timelines(bench, posts) for posts in _sizes(bench.scale)]
     results.rows += timelines_rows(costs[-1])
     results.rows += played_rows(measure_played(bench, bench.scale.posts))
-    results.plots["Timelines of 12 blocks and 52 videos"] = {
+    series = {
         "current way: new terms": [(c.posts, median(c.cold_current)) for c in costs],
         "current way: known terms": [(c.posts, median(c.warm_current)) for c in costs],
         "new terms": [(c.posts, median(c.cold)) for c in costs],
         "pools warm": [(c.posts, median(c.warm)) for c in costs],
     }
+    results.plots["timelines"] = report.Plot("Timelines of 12 blocks and 52 videos", series)
 
 
 def _fleet(bench: Bench, results: Results) -> None:
@@ -133,8 +135,11 @@ def _api(bench: Bench, results: Results) -> None:
 
 def _react(bench: Bench, results: Results) -> None:
     folder = bench.folder / "react"
-    costs = measure_react(bench, bench.scale.posts, _dagster_url(bench), folder)
-    results.rows += react_rows(costs)
+    url = _dagster_url(bench)
+    results.rows += react_rows(measure_react(bench, bench.scale.posts, url, folder))
+    sizes = measure_sizes(bench, bench.scale.posts, url, folder)
+    results.rows += sizes_rows(sizes)
+    results.plots |= sizes_plots(sizes)
 
 
 _WITH_PROCESSES: Final = (Benchmark.API, Benchmark.REACT)

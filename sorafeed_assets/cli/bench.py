@@ -39,7 +39,7 @@ def bench(
     with data_folder.owned(folder), Bars() as bars:
         results = run_benchmark(which, folder, settings, scale, bars)
     console.print(markdown(results.rows), markup=False, highlight=False, soft_wrap=True)
-    for title in results.plots:
-        console.print(f"\nplotted: {folder / title.split()[0].lower()}.png", soft_wrap=True)
+    for name in results.plots:
+        console.print(f"\nplotted: {folder / name}.png", soft_wrap=True)
     if json_file is not None:
         write_json(json_file, results.rows)

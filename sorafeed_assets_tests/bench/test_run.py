@@ -57,9 +57,11 @@ def test_a_small_run_of_everything(tmp_path: Path) -> None:
 def test_a_small_run_of_reactions(tmp_path: Path) -> None:
     results = run(Benchmark.REACT, tmp_path, Settings(), SCALE, silent)
     names = [row.name for row in results.rows]
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 16
     assert all(row.ours > 0 for row in results.rows)
-    assert sum(row.baseline is not None for row in results.rows) == 3
+    assert sum(row.baseline is not None for row in results.rows) == 5
+    for name in ("react-displays", "react-plays"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 1_000
 
 
 def test_a_catalogue_is_used_again_as_it_was_built(tmp_path: Path) -> None:
