@@ -44,7 +44,6 @@ POOLED: Final = {
     FetchMode.RANDOM: "video_candidates_random_idx",
 }
 QUEUE: Final = {
-    "timeline_videos_display_id_status_idx",
     "timeline_videos_display_id_queue_slot_key",
     "timeline_videos_display_id_loop_iteration_timeline_position_key",
 }
