@@ -29,6 +29,8 @@ from sorafeed_assets.bench.measuring import (
 )
 from sorafeed_assets.bench.playing import Players
 from sorafeed_assets.bench.plays import PlayCosts, measure_plays, plays_rows
+from sorafeed_assets.bench.react_process import our_react
+from sorafeed_assets.bench.react_wall import react_settings
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.services.cache.write import write_admin_snapshot, write_count_cache
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
@@ -106,7 +108,9 @@ def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
             bench.progress("Calling the API", 2, 3)
             loads = _page_loads(f"{cached}/admin?token={admin}")
             bench.progress("Calling the API", 3, 3)
-            plays = measure_plays(bench, engine, Players(cached, admin, displays))
+            settings = react_settings(bench, engine, folder)
+            react = our_react(settings, engine, folder / "react.log")
+            plays = measure_plays(bench, engine, Players(cached, admin, displays), react)
     finally:
         for token in list_tokens(engine):
             if token.name == "bench" and token.revoked_at is None:

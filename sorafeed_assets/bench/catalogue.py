@@ -66,6 +66,10 @@ class Bench:
         """A client of the bench's Redis."""
         return create_redis_client(self.redis_url)
 
+    def dagster_url(self) -> str:
+        """The address of Dagster's database, which is created if it is missing."""
+        return self.postgres.create_database("dagster").replace("://", "+psycopg2://", 1)
+
     def catalogue(self, posts: int) -> Engine:
         """A database with ``posts`` posts, the scale's terms tracked, and all of them counted."""
         engine = self._engines.get(posts)

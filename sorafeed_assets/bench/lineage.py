@@ -76,7 +76,7 @@ def record_one_by_one() -> None:
     record_displays()
 
 
-def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
+def measure_lineage(bench: Bench, posts: int) -> LineageCosts:
     """Rebuild all displays with other playlists, by each way in turn."""
     engine = bench.catalogue(posts)
     displays = make_displays(engine, bench.scale.displays)
@@ -85,7 +85,7 @@ def measure_lineage(bench: Bench, posts: int, dagster_url: str) -> LineageCosts:
         {
             **bench.settings.model_dump(),
             "database_url": engine.url.render_as_string(hide_password=False),
-            "dagster_url": dagster_url,
+            "dagster_url": bench.dagster_url(),
             "redis_url": bench.redis_url,
         }
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Final
@@ -17,6 +18,7 @@ from sorafeed_assets.bench.playing import (
     play_in_batches,
     play_without_pause,
 )
+from sorafeed_assets.bench.react_wall import is_quiet, wait
 from sorafeed_assets.services.cache.write import check_timeline_cache
 from sorafeed_assets.services.timelines.checks import check_queues
 from sorafeed_assets.storage.benchmarks.displays import played_entries
@@ -39,8 +41,13 @@ class PlayCosts:
     per_play_alone: Sequence[float]
 
 
-def measure_plays(bench: Bench, engine: Engine, players: Players) -> PlayCosts:
-    """Run on one server, in turn with one player that reports one play after another."""
+def measure_plays(
+    bench: Bench, engine: Engine, players: Players, react: AbstractContextManager[object]
+) -> PlayCosts:
+    """Run on one server, in turn with one player that reports one play after another.
+
+    ``react`` plans the next loops ahead meanwhile, as in production.
+    """
     few = replace(players, displays=players.displays[:_PLAYERS])
     seconds = _SECONDS * bench.scale.effort
     measured: list[Played] = []
@@ -51,10 +58,12 @@ def measure_plays(bench: Bench, engine: Engine, players: Players) -> PlayCosts:
         bench.progress("Playing", len(measured), 4)
         return measured[-1]
 
-    alone = measure(play_in_batches, players, 1, 1, seconds)
-    busy = measure(play_without_pause, few, seconds)
-    paced = measure(play_at_pace, players, _PACE, seconds)
-    batched = measure(play_in_batches, players, _BATCH, _BATCH_CLIENTS, seconds)
+    with react:
+        wait(lambda: is_quiet(engine), "what waits to be settled")
+        alone = measure(play_in_batches, players, 1, 1, seconds)
+        busy = measure(play_without_pause, few, seconds)
+        paced = measure(play_at_pace, players, _PACE, seconds)
+        batched = measure(play_in_batches, players, _BATCH, _BATCH_CLIENTS, seconds)
     check_plays(bench, engine, players, [entry for each in measured for entry in each.entries])
     return PlayCosts(
         [busy.per_play],

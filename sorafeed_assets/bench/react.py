@@ -92,10 +92,10 @@ class ReactCosts:
     stock_bursts: list[float] = field(default_factory=list)
 
 
-def measure_react(bench: Bench, posts: int, dagster_url: str, folder: Path) -> ReactCosts:
+def measure_react(bench: Bench, posts: int, folder: Path) -> ReactCosts:
     """Run the benchmark on one catalogue; logs and Dagster's home are in ``folder``."""
     engine = bench.catalogue(posts)
-    settings = react_settings(bench, engine, dagster_url, folder)
+    settings = react_settings(bench, engine, folder)
     bench.redis.flushdb()
     count = bench.scale.new_posts
     posts_needed = count * (bench.scale.times(_BURSTS) + _STOCK_ROUNDS) + 2 * _OTHERS

@@ -41,12 +41,12 @@ class SizeCosts:
     by_plays: Sequence[tuple[int, Seen]]
 
 
-def measure_sizes(bench: Bench, posts: int, dagster_url: str, folder: Path) -> SizeCosts:
+def measure_sizes(bench: Bench, posts: int, folder: Path) -> SizeCosts:
     """Run the benchmark on one catalogue; every size has displays of its own."""
     engine = bench.catalogue(posts)
 
     def edits(displays: int, plays: int) -> Seen:
-        return _measure(bench, engine, dagster_url, folder, displays, plays)
+        return _measure(bench, engine, folder, displays, plays)
 
     largest = bench.scale.displays
     sizes = sorted({max(_EDITED, largest // n) for n in _SMALLER})
@@ -57,11 +57,9 @@ def measure_sizes(bench: Bench, posts: int, dagster_url: str, folder: Path) -> S
     return SizeCosts(by_displays, by_plays)
 
 
-def _measure(
-    bench: Bench, engine: Engine, dagster_url: str, folder: Path, displays: int, plays: int
-) -> Seen:
+def _measure(bench: Bench, engine: Engine, folder: Path, displays: int, plays: int) -> Seen:
     """Edit the playlists of some displays by SQL, each with this many plays behind it."""
-    settings = react_settings(bench, engine, dagster_url, folder)
+    settings = react_settings(bench, engine, folder)
     bench.redis.flushdb()
     wall = make_wall(bench, engine, settings, displays, 0)
     edited = wall.displays[:_EDITED]

@@ -83,14 +83,14 @@ def make_wall(bench: Bench, engine: Engine, settings: Settings, displays: int, p
     )
 
 
-def react_settings(bench: Bench, engine: Engine, dagster_url: str, folder: Path) -> Settings:
+def react_settings(bench: Bench, engine: Engine, folder: Path) -> Settings:
     """Settings of `react` and of an API on a catalogue; Dagster's home is in ``folder``."""
     return Settings.model_validate(
         {
             **bench.settings.model_dump(),
             "data_dir": folder,
             "database_url": engine.url.render_as_string(hide_password=False),
-            "dagster_url": dagster_url,
+            "dagster_url": bench.dagster_url(),
             "redis_url": bench.redis_url,
         }
     )

@@ -117,12 +117,7 @@ def _fleet(bench: Bench, results: Results) -> None:
 
 
 def _lineage(bench: Bench, results: Results) -> None:
-    url = _dagster_url(bench)
-    results.rows += lineage_rows(measure_lineage(bench, bench.scale.posts, url))
-
-
-def _dagster_url(bench: Bench) -> str:
-    return bench.postgres.create_database("dagster").replace("://", "+psycopg2://", 1)
+    results.rows += lineage_rows(measure_lineage(bench, bench.scale.posts))
 
 
 def _ingest(bench: Bench, results: Results) -> None:
@@ -130,14 +125,14 @@ def _ingest(bench: Bench, results: Results) -> None:
 
 
 def _api(bench: Bench, results: Results) -> None:
-    results.rows += api_rows(measure_api(bench, bench.scale.posts, bench.folder / "api"))
+    folder = bench.folder / "api"
+    results.rows += api_rows(measure_api(bench, bench.scale.posts, folder))
 
 
 def _react(bench: Bench, results: Results) -> None:
     folder = bench.folder / "react"
-    url = _dagster_url(bench)
-    results.rows += react_rows(measure_react(bench, bench.scale.posts, url, folder))
-    sizes = measure_sizes(bench, bench.scale.posts, url, folder)
+    results.rows += react_rows(measure_react(bench, bench.scale.posts, folder))
+    sizes = measure_sizes(bench, bench.scale.posts, folder)
     results.rows += sizes_rows(sizes)
     results.plots |= sizes_plots(sizes)
 

@@ -9,6 +9,8 @@ from sorafeed_assets.bench.catalogue import Scale, open_bench
 from sorafeed_assets.bench.http_servers import our_server
 from sorafeed_assets.bench.measuring import WrongResultError
 from sorafeed_assets.bench.playing import Players
+from sorafeed_assets.bench.react_process import our_react
+from sorafeed_assets.bench.react_wall import react_settings
 from sorafeed_assets.services.tokens import Role, create_token
 from sorafeed_assets.settings import Settings
 
@@ -22,7 +24,9 @@ def test_plays_are_measured_and_checked(tmp_path: Path) -> None:
         settings = api.serving(bench, engine, 0.0)
         with our_server(settings, tmp_path / "log") as url:
             players = Players(url, token, displays)
-            rows = plays.plays_rows(plays.measure_plays(bench, engine, players))
+            own = react_settings(bench, engine, tmp_path)
+            react = our_react(own, engine, tmp_path / "react.log")
+            rows = plays.plays_rows(plays.measure_plays(bench, engine, players, react))
             assert [row.unit for row in rows] == ["ms"] * 4
             assert all(row.ours > 0 for row in rows)
             assert [row.baseline is not None for row in rows] == [True, False, False, True]

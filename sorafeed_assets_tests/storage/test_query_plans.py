@@ -1,5 +1,6 @@
 """Query plans on 200,000 posts: frequent queries use their indexes, and scan no whole table."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,15 +12,17 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, event, text
 
 from sorafeed_assets.domain.catalog.search import Format, parse_query
+from sorafeed_assets.domain.counts.counting import SHAPES
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage import lists as wall
 from sorafeed_assets.storage.cache.snapshots import timeline_snapshots
 from sorafeed_assets.storage.catalog import stream as post_stream
-from sorafeed_assets.storage.catalog.estimates import count_term_by_day
+from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pools, stale_matches
 from sorafeed_assets.storage.catalog.pages import read_among, read_page
+from sorafeed_assets.storage.catalog.stream import stream_matches
 from sorafeed_assets.storage.display_json import Field
 from sorafeed_assets.storage.playlists.changes import note_plans_with, note_users_of
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -266,11 +269,30 @@ def test_the_catalogue_is_as_described(catalogue: Engine) -> None:
 
 @pytest.mark.parametrize(("term", "matching"), [(RARE, 20), (MEDIUM, 2_000)])
 def test_a_term_is_counted_by_its_trigrams(catalogue: Engine, term: str, matching: int) -> None:
-    counted: list[Any] = []
     query = parse_query(f"{term} -unheard")
-    [plan] = plans_of(catalogue, lambda c: counted.extend(count_term_by_day(c, query)))
+    matches = text(f"SELECT id FROM sora_posts WHERE {MATCHES}")
+    values = match_parameters(query)
+    [plan] = plans_of(catalogue, lambda c: c.execute(matches, values))
     assert plan.indexes == {SEARCH}
-    assert sum(sum(shapes) for _, *shapes in counted) == matching
+    with catalogue.connect() as connection:
+        chunks = list(stream_matches(connection, query))
+        expected = Counter(
+            (row.day, row.size_class)
+            for row in connection.execute(
+                text(
+                    "SELECT catalog_day(indexed_at) AS day, size_class FROM sora_posts"
+                    f" WHERE {MATCHES}"
+                ),
+                values,
+            )
+        )
+    found: Counter[tuple[date, str]] = Counter()
+    for chunk in chunks:
+        days, numbers = chunk.days()
+        for number, shape in zip(numbers.tolist(), chunk.shapes.tolist(), strict=True):
+            found[days[number], SHAPES[shape].value] += 1
+    assert found == expected
+    assert found.total() == matching
 
 
 @pytest.mark.parametrize("mode", FetchMode)

@@ -1,7 +1,7 @@
 """One refresh of counts and pools, inside one transaction."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Engine
 from sorafeed_assets.domain.catalog.automaton import Rows
 from sorafeed_assets.domain.catalog.search import SearchQuery
 from sorafeed_assets.domain.counts.counting import SHAPES, TermMatcher, counts_by_format, join_texts
-from sorafeed_assets.domain.counts.pools import POOLS, PoolGatherer, PoolName
+from sorafeed_assets.domain.counts.pools import PoolGatherer, PoolName
 from sorafeed_assets.services.counts.lineage import counts_changes, pools_change, posts_changes
 from sorafeed_assets.storage.catalog import estimates, outbox
-from sorafeed_assets.storage.catalog.stream import Chunk, read_ahead, stream_day
+from sorafeed_assets.storage.catalog.stream import Chunk, read_ahead, stream_day, stream_matches
 from sorafeed_assets.storage.counts import daily as counts
 from sorafeed_assets.storage.counts import pools
 from sorafeed_assets.storage.lineage_records import write_changes
@@ -252,14 +252,14 @@ class CountsRun:
         others = sorted(set(known) - scratch)
         by_query = bool(new and others) and self._queries_are_cheaper(new)
         rows: list[tuple[str, str, date, int]] = []
+        everything = [term.query.term for term in terms]
+        gatherer = PoolGatherer(everything, self._size)
         if by_query:
-            rows.extend(self._count_by_query(new))
+            rows.extend(self._count_by_query(new, gatherer, everything))
         queries = [t.query for t in terms if t.is_counted or not by_query]
         passes = [(day, queries) for day in sorted(scratch, reverse=True)]
         if new and not by_query:
             passes += [(day, new) for day in reversed(others)]
-        everything = [term.query.term for term in terms]
-        gatherer = PoolGatherer(everything, self._size)
         rows.extend(self._pass(passes, gatherer, everything, scratch, pending))
         counts.stage(self._connection, rows)
         self._rows_written += counts.replace(self._connection, scratch, everything)
@@ -285,20 +285,34 @@ class CountsRun:
         limit = _PASS_FACTOR * estimates.cost_of_reading_all(self._connection)
         cost = 0.0
         for query in queries:
-            cost += estimates.cost_of_counting(self._connection, query)
+            cost += estimates.cost_of_matching(self._connection, query)
             if cost > limit:
                 return False
         return True
 
     def _count_by_query(
-        self, queries: Sequence[SearchQuery]
+        self, queries: Sequence[SearchQuery], gatherer: PoolGatherer, terms: Sequence[str]
     ) -> Iterator[tuple[str, str, date, int]]:
+        """Read the posts of each query, which are counted and offered to its pools."""
         for number, query in enumerate(queries):
-            for day, *shapes in estimates.count_term_by_day(self._connection, query):
-                yield from _count_rows([query], day, np.array([shapes]))
-            self._refills |= {
-                pools.PoolKey(query.term, shape.value, pool) for shape in SHAPES for pool in POOLS
-            }
+            tally: dict[date, Any] = defaultdict(lambda: np.zeros(len(SHAPES), dtype=np.int64))
+            for chunk in stream_matches(self._connection, query):
+                days, of_rows = chunk.days()
+                rows = np.arange(len(chunk))
+                for day, by_shape in zip(
+                    days, _tally(days, of_rows, rows, chunk.shapes), strict=True
+                ):
+                    tally[day] += by_shape
+                gatherer.add(
+                    np.full(len(chunk), terms.index(query.term), dtype=np.int64),
+                    rows,
+                    shapes=chunk.shapes,
+                    posted_at=chunk.posted_at,
+                    hashes=chunk.hashes,
+                    ids=chunk.post_id,
+                )
+            for day, by_shape in sorted(tally.items()):
+                yield from _count_rows([query], day, by_shape[None, :])
             self._on_progress(number + 1, len(queries))
 
     def _pass(
@@ -385,9 +399,9 @@ def _column(values: Sequence[int]) -> Rows:
     return np.array(values, dtype=np.int64)
 
 
-def _tally(queries: Sequence[SearchQuery], found: Rows, rows: Rows, shapes: Rows) -> Rows:
-    """The number of (query, row) pairs for each query and shape."""
-    counted = np.bincount(found * len(SHAPES) + shapes[rows], minlength=len(queries) * len(SHAPES))
+def _tally(kinds: Sequence[object], found: Rows, rows: Rows, shapes: Rows) -> Rows:
+    """The number of (kind, row) pairs for each kind, a query or a day, and shape."""
+    counted = np.bincount(found * len(SHAPES) + shapes[rows], minlength=len(kinds) * len(SHAPES))
     return counted.reshape(-1, len(SHAPES)).astype(np.int64)
 
 

@@ -2,10 +2,19 @@
 
 from typing import Any, Final
 
+from psycopg import sql
+
 from sorafeed_assets.domain.catalog.search import SearchQuery, like_pattern
 
 # Takes the parameters of `match_parameters`; can use the search index.
 MATCHES: Final = "text ILIKE :phrase AND NOT text ILIKE ANY(CAST(:exclusions AS text[]))"
+
+
+def matches_sql(query: SearchQuery) -> sql.Composed:
+    """`MATCHES` with its values, for statements that take no parameters, such as COPY."""
+    values = match_parameters(query)
+    written = MATCHES.replace(":phrase", "{phrase}").replace(":exclusions", "{exclusions}")
+    return sql.SQL(written).format(**{name: sql.Literal(values[name]) for name in values})
 
 
 def match_parameters(query: SearchQuery) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from sorafeed_assets.domain.catalog.automaton import Rows
+from sorafeed_assets.domain.catalog.search import SearchQuery
+from sorafeed_assets.storage.catalog.match_rule import matches_sql
 from sorafeed_assets.storage.postgres.copy import driver_of
 
 _Item = TypeVar("_Item")
@@ -37,6 +39,21 @@ COPY (
 """)
 
 
+# In place of the text: the catalog day, always of the same length.
+_MATCHING: Final = sql.SQL("""
+COPY (
+    SELECT id_hash,
+           posted_at,
+           CASE size_class WHEN 'wide' THEN 0 WHEN 'tall' THEN 1 ELSE 2 END::int2,
+           id,
+           to_char(catalog_day(indexed_at), 'YYYY-MM-DD')
+    FROM sora_posts
+    WHERE {matches}
+) TO STDOUT (FORMAT binary)
+""")
+_DAY_BYTES: Final = len("2000-01-01")
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some posts: their lower-cased texts in ``data``, and an array for each column.
@@ -58,6 +75,13 @@ class Chunk:
     def post_id(self, row: int) -> str:
         """The id of one row's post."""
         return self.data[int(self.id_starts[row]) : int(self.starts[row]) - 4].decode()
+
+    def days(self) -> tuple[list[date], Rows]:
+        """The catalog days in chunks of `stream_matches`, and the number of each row's day."""
+        cells = np.frombuffer(self.data, dtype=np.uint8)
+        written = np.ascontiguousarray(cells[self.starts[:, None] + np.arange(_DAY_BYTES)])
+        days, numbers = np.unique(written.view(f"S{_DAY_BYTES}")[:, 0], return_inverse=True)
+        return [date.fromisoformat(day.decode()) for day in days.tolist()], numbers
 
 
 def day_bounds(day: date) -> tuple[datetime, datetime]:
@@ -86,7 +110,15 @@ def read_ahead(items: Generator[_Item, None, None]) -> Generator[_Item, None, No
 def stream_day(connection: Connection, day: date) -> Generator[Chunk, None, None]:
     """The posts of one catalog day, in no order."""
     first, end = day_bounds(day)
-    statement = _DAY.format(first=sql.Literal(first), end=sql.Literal(end))
+    yield from _stream(connection, _DAY.format(first=sql.Literal(first), end=sql.Literal(end)))
+
+
+def stream_matches(connection: Connection, query: SearchQuery) -> Generator[Chunk, None, None]:
+    """The posts that match, in no order, by the search index; with days in place of texts."""
+    yield from _stream(connection, _MATCHING.format(matches=matches_sql(query)))
+
+
+def _stream(connection: Connection, statement: sql.Composed) -> Generator[Chunk, None, None]:
     rows: list[bytes] = []
     size, is_first = 0, True
     with driver_of(connection).cursor() as cursor, cursor.copy(statement) as copy:
