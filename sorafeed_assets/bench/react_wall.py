@@ -131,7 +131,7 @@ def cached_playlist(wall: Wall, display: str) -> str:
 
 
 def is_quiet(engine: Engine) -> bool:
-    """Whether no change waits to be settled, applied or counted."""
+    """Whether no change waits to be settled, applied, counted or recorded."""
     with engine.connect() as connection:
         return not sql.waiting(connection)
 

@@ -21,6 +21,7 @@ _DELETE: Final = text("DELETE FROM sora_posts WHERE id = :post")
 _WAITING: Final = text("""
 SELECT (SELECT count(*) FROM catalog_changes) + (SELECT count(*) FROM display_changes)
     + (SELECT count(*) FROM count_jobs)
+    + (SELECT count(*) FROM lineage_records WHERE recorded_at IS NULL)
 """)
 
 
@@ -52,5 +53,5 @@ def delete_post(connection: Connection, post: str) -> None:
 
 
 def waiting(connection: Connection) -> int:
-    """How many changes of posts, changes of displays, and count jobs wait."""
+    """How many changes of posts, changes of displays, count jobs and records wait."""
     return int(connection.scalar(_WAITING) or 0)
