@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up setup test lint clean
+.PHONY: up setup test lint rules clean
 
 up: setup
 	@$(BIN)/sorafeed up
@@ -27,6 +27,13 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+rules:
+	@command -v promtool >/dev/null \
+	  || { echo "promtool is missing; Debian's package prometheus has it"; exit 1; }
+	@cd deploy/prometheus && promtool check config --syntax-only prometheus.yml
+	@cd deploy/prometheus && promtool check rules sorafeed.rules.yml
+	@cd deploy/prometheus && promtool test rules sorafeed.test.yml
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

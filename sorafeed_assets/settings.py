@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     dagster_ui_url: HttpUrl | None = Field(
         None, description="Address of the Dagster UI, for the admin page's links"
     )
+    alert_webhook: HttpUrl | None = Field(
+        None, description="Address that failed runs and failed checks are sent to, as JSON by POST"
+    )
 
     @cached_property
     def low_queue(self) -> int:
@@ -117,4 +120,5 @@ def _problem(place: tuple[int | str, ...], message: str, value: object) -> str:
         return message
     name = f"SORAFEED_{'_'.join(map(str, place)).upper()}"
     # An address may contain a password.
-    return f"{name}: {message}" + ("" if name.endswith("_URL") else f" (got {value!r})")
+    is_address = name.endswith(("_URL", "_WEBHOOK"))
+    return f"{name}: {message}" + ("" if is_address else f" (got {value!r})")

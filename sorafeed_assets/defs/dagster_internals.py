@@ -7,6 +7,7 @@ instance in PostgreSQL.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from threading import Lock
 from typing import Any, Final, Self
@@ -208,6 +209,17 @@ def _is_planned(entry: EventLogEntry) -> bool:
 def last_event_id(instance: dg.DagsterInstance) -> int | None:
     """The id of the newest event."""
     return instance.event_log_storage.get_maximum_record_id()
+
+
+def events_after(
+    instance: dg.DagsterInstance, kind: dg.DagsterEventType, after: int | datetime, most: int
+) -> list[dg.EventLogRecord]:
+    """Events of all runs in the order of their ids, after an event's id or after a time."""
+    if isinstance(after, datetime):
+        wanted = dg.EventRecordsFilter(kind, after_timestamp=after.timestamp())
+    else:
+        wanted = dg.EventRecordsFilter(kind, after_cursor=after)
+    return list(instance.event_log_storage.get_event_records(wanted, most, ascending=True))
 
 
 def store_events(

@@ -38,11 +38,10 @@ from sorafeed_assets.services.unsettled import uncached_displays
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.catalog.outbox import waiting_kinds
 from sorafeed_assets.storage.counts.jobs import CHANNEL as JOBS_CHANNEL
-from sorafeed_assets.storage.lineage_records import end_lease, renew_lease
+from sorafeed_assets.storage.lineage_records import REACT_LEASE, end_lease, renew_lease
 from sorafeed_assets.storage.playlists.changes import CHANNEL
 from sorafeed_assets.storage.reactions import drop_old
 
-_LEASE: Final = "react"
 _LEASE_LIFE: Final = timedelta(seconds=0.75)
 _RENEW_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 1.0
@@ -163,7 +162,7 @@ class React:
             thread.join(timeout=10.0)
         try:
             with self._connections.engine.begin() as connection:
-                end_lease(connection, _LEASE, self._holder)
+                end_lease(connection, REACT_LEASE, self._holder)
         except SQLAlchemyError as error:
             _log.warning("the lease expires by itself: %s", error)
         self._connections.close()
@@ -185,7 +184,7 @@ class React:
     def _renew(self) -> None:
         try:
             with self._engine.begin() as connection:
-                leads = renew_lease(connection, _LEASE, self._holder, _LEASE_LIFE)
+                leads = renew_lease(connection, REACT_LEASE, self._holder, _LEASE_LIFE)
         except BaseException:
             self._leads.clear()
             raise

@@ -48,6 +48,7 @@ from sorafeed_assets.storage.postgres.retry import is_conflict, is_lost, is_time
 _THREADS: Final = 12
 _READ_SECONDS: Final = 5
 _CHANGE_SECONDS: Final = 60
+_DAGSTER_SECONDS: Final = 2
 _CHANNEL_DEAD_SECONDS: Final = 3.0
 _REWRITE_AGAIN_SECONDS: Final = 1.0
 # A play of a locked display is in a batch again after these pauses, before it waits for the lock.
@@ -84,6 +85,7 @@ class ServerState:
         self.engine = self._engine("read", _READ_SECONDS)
         self.change_engine = self._engine("change", _CHANGE_SECONDS)
         self.job_engine = self._engine("job", settings.statement_timeout_seconds)
+        self.dagster_engine = self._dagster_engine()
         self.redis = create_redis_client(str(settings.redis_url))
         self.async_redis = create_read_client(str(settings.redis_url))
         self.snapshots = snapshot_reads(self.async_redis)
@@ -160,6 +162,15 @@ class ServerState:
         )
         self.metrics.count_queries(engine, use)
         return engine
+
+    def _dagster_engine(self) -> Engine | None:
+        """An engine on Dagster's database, for the metrics only; None without its address."""
+        url = self.settings.dagster_url
+        if url is None:
+            return None
+        self.metrics.stored.has_dagster = True
+        brief = self.settings.model_copy(update={"statement_timeout_seconds": _DAGSTER_SECONDS})
+        return create_database_engine(str(url), brief, pool_size=1)
 
     async def expire_responses(self) -> None:
         """Drop the expired answers."""
@@ -281,8 +292,9 @@ class ServerState:
             with contextlib.suppress(OSError):
                 await client.aclose()
         self.redis.close()
-        for engine in (self.engine, self.change_engine, self.job_engine):
-            engine.dispose()
+        for engine in (self.engine, self.change_engine, self.job_engine, self.dagster_engine):
+            if engine is not None:
+                engine.dispose()
 
 
 def unavailable_for(error: SQLAlchemyError) -> UnavailableError | None:

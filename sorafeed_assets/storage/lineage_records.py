@@ -20,6 +20,8 @@ WHOLE: Final = ""
 """The partition of an asset that has none."""
 NOTHING: Final = "none"
 """The data version of a partition that holds nothing."""
+REACT_LEASE: Final = "react"
+"""The lease of the `sorafeed react` that leads."""
 
 
 @dataclass(frozen=True, slots=True)

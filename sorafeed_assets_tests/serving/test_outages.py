@@ -30,6 +30,7 @@ from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets.storage.timelines.playback import set_playback_state
 from sorafeed_assets_tests.catalogue import run
+from sorafeed_assets_tests.metrics import Sample, samples_of
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_posts, hold_snapshots
 
@@ -149,6 +150,24 @@ def test_pages_hear_of_a_change_that_redis_hangs_at(servers: Servers, api: Api) 
             assert next(line for line in lines if "data: [" in line) == 'data: ["display:AWAY01"]'
         finally:
             os.kill(servers.redis.pid, signal.SIGCONT)
+
+
+def test_figures_that_cannot_be_read_are_left_out(servers: Servers, api: Api) -> None:
+    def samples() -> dict[Sample, float]:
+        response = api.http.get("/metrics")
+        return samples_of(response.text) if response.is_success else {}
+
+    low = ("sorafeed_displays", (("queue", "low"),))
+    servers.redis.stop()
+    wait_until(lambda: samples()["sorafeed_channel_up", ()] == 0)
+    assert samples()["sorafeed_database_up", ()] == 1
+    assert samples()[low] == 0
+    servers.postgres.stop()
+    wait_until(lambda: samples().get(("sorafeed_database_up", ())) == 0)
+    assert low not in samples()
+    assert ("sorafeed_react_leads", ()) not in samples()
+    servers.start_postgres()
+    wait_until(lambda: low in samples())
 
 
 def test_without_postgres_a_channel_that_comes_back_keeps_tokens_valid(

@@ -2,9 +2,16 @@
 
 import dagster as dg
 
+from sorafeed_assets.defs.lineage.alerts import build_alerts
 from sorafeed_assets.defs.lineage.checks import build_lineage_checks
 from sorafeed_assets.defs.lineage.failures import failed_runs
 from sorafeed_assets.defs.recording import recorded_assets
+from sorafeed_assets.settings import Settings
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """The sensors that send failures to a webhook, if one is configured."""
+    return dg.Definitions(sensors=build_alerts(settings))
 
 
 def build_over(definitions: dg.Definitions) -> dg.Definitions:

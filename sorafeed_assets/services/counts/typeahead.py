@@ -35,6 +35,11 @@ class Preview:
     exactness: Exactness
     is_tracked: bool
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the count is kept, and was not made for this request."""
+        return self.is_tracked and self.exactness is Exactness.EXACT
+
 
 def preview_count(
     engine: Engine,

@@ -1,5 +1,7 @@
 """The queries."""
 
+import time
+
 import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
@@ -104,6 +106,7 @@ class Query:
         context.principal.must_read()
         context.tags.add(COUNTS_TAG)
         server = context.server
+        started = time.perf_counter()
         found = await server.run(
             lambda: preview_count(
                 server.change_engine if context.may_store else server.engine,
@@ -113,6 +116,8 @@ class Query:
                 on_tracked=server.commands.tell_of_terms,
             )
         )
+        if found.is_known:
+            server.metrics.known_counts.observe(time.perf_counter() - started)
         return Count(
             search=found.term,
             format=found.format,

@@ -1,19 +1,25 @@
 """Liveness, readiness and metrics of one process."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sorafeed_assets.domain.errors import UnavailableError
-from sorafeed_assets.services.counts.jobs import failed_counts
-from sorafeed_assets.services.timelines.queues import queue_status
+from sorafeed_assets.services.watching import Figures, read_figures, recently_failed_runs
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.connection import lost_connections
 from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.postgres.engine import ping
+
+# Prometheus gives a scrape 10 s.
+_SCRAPE_SECONDS: Final = 3.0
+
+_log: Final = structlog.get_logger(__name__)
 
 
 async def healthz(_request: Request) -> Response:
@@ -74,14 +80,33 @@ async def metrics(request: Request) -> Response:
     figures.cache_misses.set(server.responses.misses)
     figures.pages.set(len(server.hub))
     figures.trusted.set(server.listener.is_connected)
-    try:
-        window = server.settings.window
-        queues = await server.run(lambda: queue_status(server.engine, window))
-        failed = await server.run(lambda: failed_counts(server.engine))
-    except UnavailableError:
-        figures.displays.clear()
-    else:
-        figures.jobs_failed.set(len(failed))
-        for name in ("complete", "low", "dry"):
-            figures.displays.labels(name).set(getattr(queues, name))
+    figures.stored.figures, figures.stored.failed_runs = await asyncio.gather(
+        _stored(server), _failed_runs(server)
+    )
     return Response(figures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _stored(server: ServerState) -> Figures | None:
+    """The figures of the database; None when it does not answer in time."""
+    window = server.settings.window
+    try:
+        return await asyncio.wait_for(
+            server.run(lambda: read_figures(server.engine, window)), _SCRAPE_SECONDS
+        )
+    except (UnavailableError, TimeoutError):
+        return None
+
+
+async def _failed_runs(server: ServerState) -> int | None:
+    """The failed runs; None when Dagster's database is unknown, or does not answer in time."""
+    engine = server.dagster_engine
+    if engine is None:
+        return None
+    try:
+        return await asyncio.wait_for(
+            server.run(lambda: recently_failed_runs(engine)), _SCRAPE_SECONDS
+        )
+    except (UnavailableError, TimeoutError, SQLAlchemyError) as error:
+        # Also a database in which Dagster has not made its tables yet.
+        _log.warning("failed runs are unknown", problem=str(error).partition("\n")[0])
+        return None

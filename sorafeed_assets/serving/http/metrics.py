@@ -6,6 +6,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import Engine, event
 
+from sorafeed_assets.serving.http.gauges import StoredGauges
+
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # A player starts the changed queue when the video on screen has ended.
 _REACTIONS: Final = (*(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0), *(5.0, 10.0, 30.0, 60.0))
@@ -56,10 +58,12 @@ class Metrics:
         self.cache_misses = self._gauge("sorafeed_answers_computed", "Answers computed.")
         self.pages = self._gauge("sorafeed_connected_pages", "Pages on the event stream.")
         self.trusted = self._gauge("sorafeed_channel_up", "1 while changes are received.")
-        self.displays = Gauge(
-            "sorafeed_displays", "Displays by the state of their queue.", ["queue"],
+        self.known_counts = Histogram(
+            "sorafeed_known_count_seconds",
+            "Time to read a count that is kept; answers from memory are not included.",
+            buckets=_BUCKETS,
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.work_succeeded = Gauge(
             "sorafeed_background_last_success_timestamp_seconds",
             "When background work last succeeded.",
@@ -72,7 +76,8 @@ class Metrics:
             ["work"],
             registry=self.registry,
         )
-        self.jobs_failed = self._gauge("sorafeed_counts_given_up", "Counts given up after retries.")
+        self.stored = StoredGauges()
+        self.registry.register(self.stored)
 
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(name, help_text, registry=self.registry)

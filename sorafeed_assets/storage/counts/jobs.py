@@ -10,7 +10,8 @@ CHANNEL: Final = "sorafeed_count_jobs"
 MAX_ATTEMPTS: Final = 3
 
 # A running job is not due before its lease ends, because its last attempt may succeed.
-_GIVEN_UP: Final = "(j.attempts >= :max AND j.run_after <= now())"
+GIVEN_UP: Final = "(j.attempts >= :max AND j.run_after <= now())"
+"""Whether the attempts of a job ``j`` have all failed, of ``:max``."""
 
 PROBLEM: Final = """
 coalesce(j.problem, CASE WHEN j.attempts > 0 AND j.run_after <= now() THEN 'was interrupted' END)
@@ -24,10 +25,10 @@ SELECT t.term, :priority FROM search_terms t
 WHERE t.term = ANY(CAST(:terms AS text[])) AND t.counted_at IS NULL
 ON CONFLICT (term) DO UPDATE
 SET priority = greatest(j.priority, excluded.priority),
-    attempts = CASE WHEN {_GIVEN_UP} THEN 0 ELSE j.attempts END,
-    run_after = CASE WHEN {_GIVEN_UP} THEN now() ELSE j.run_after END,
-    problem = CASE WHEN {_GIVEN_UP} THEN NULL ELSE j.problem END
-WHERE j.priority < excluded.priority OR {_GIVEN_UP}
+    attempts = CASE WHEN {GIVEN_UP} THEN 0 ELSE j.attempts END,
+    run_after = CASE WHEN {GIVEN_UP} THEN now() ELSE j.run_after END,
+    problem = CASE WHEN {GIVEN_UP} THEN NULL ELSE j.problem END
+WHERE j.priority < excluded.priority OR {GIVEN_UP}
 """)
 
 _NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
@@ -64,7 +65,7 @@ WHERE t.term = j.term AND t.counted_at IS NOT NULL
 """)
 
 _PROBLEMS: Final = text(f"""
-SELECT j.term, {PROBLEM} AS problem FROM count_jobs j WHERE {_GIVEN_UP} ORDER BY j.term
+SELECT j.term, {PROBLEM} AS problem FROM count_jobs j WHERE {GIVEN_UP} ORDER BY j.term
 """)
 
 

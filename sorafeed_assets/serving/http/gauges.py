@@ -1,0 +1,79 @@
+"""The gauges that a scrape reads from PostgreSQL.
+
+A figure that could not be read is left out: its last value might no longer be true.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from sorafeed_assets.services.watching import Figures
+
+_QUEUES: Final = ("complete", "low", "dry")
+
+
+class StoredGauges(Collector):
+    """The figures of the last scrape.
+
+    Attributes:
+        figures: of this system's database; None when it did not answer.
+        failed_runs: of Dagster's database; None when it did not answer.
+        has_dagster: whether the address of Dagster's database is known.
+    """
+
+    def __init__(self) -> None:
+        self.figures: Figures | None = None
+        self.failed_runs: int | None = None
+        self.has_dagster = False
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges whose figures are known."""
+        figures, failed_runs = self.figures, self.failed_runs
+        yield _gauge(
+            "sorafeed_database_up", "1 while PostgreSQL answers in time.", figures is not None
+        )
+        if figures is not None:
+            yield from _stored(figures)
+        if self.has_dagster:
+            yield _gauge(
+                "sorafeed_dagster_up",
+                "1 while Dagster's database answers in time.",
+                failed_runs is not None,
+            )
+        if failed_runs is not None:
+            yield _gauge(
+                "sorafeed_dagster_failed_runs", "Runs that failed in the last hour.", failed_runs
+            )
+
+
+def _stored(figures: Figures) -> Iterator[Metric]:
+    stored = figures.stored
+    rows = GaugeMetricFamily(
+        "sorafeed_waiting_rows", "Rows that wait, counted up to 100,000.", labels=["table"]
+    )
+    seconds = GaugeMetricFamily(
+        "sorafeed_waiting_seconds", "Age of the oldest row that waits; 0 without.", labels=["table"]
+    )
+    for table, waiting in stored.waiting.items():
+        rows.add_metric([table], waiting.rows)
+        seconds.add_metric([table], waiting.seconds)
+    yield rows
+    yield seconds
+    displays = GaugeMetricFamily(
+        "sorafeed_displays", "Displays by the state of their queue.", labels=["queue"]
+    )
+    for name in _QUEUES:
+        displays.add_metric([name], getattr(figures.queues, name))
+    yield displays
+    yield _gauge("sorafeed_counts_given_up", "Counts given up after retries.", stored.given_up)
+    yield _gauge(
+        "sorafeed_plan_problems", "Displays that could not be planned.", stored.plan_problems
+    )
+    yield _gauge("sorafeed_react_leads", "1 while a react holds the lease.", stored.react_leads)
+
+
+def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_text, value=value)

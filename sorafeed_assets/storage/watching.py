@@ -1,0 +1,72 @@
+"""What waits in the stored state, for monitoring: one statement over every outbox and job.
+
+Not here: what single displays or terms wait for; see the module of each table.
+"""
+
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from sorafeed_assets.storage.counts.jobs import GIVEN_UP, MAX_ATTEMPTS
+from sorafeed_assets.storage.lineage_records import REACT_LEASE
+
+MOST_ROWS: Final = 100_000
+"""Rows beyond this are not counted, so that a large backlog does not slow monitoring down."""
+
+# By primary key, so that the bound holds; ids and times are assigned in nearly the same order.
+_WAITING: Final = f"""
+WITH waiting (name, entries, since) AS (
+    SELECT 'catalog_changes', count(*), min(changed_at)
+    FROM (SELECT changed_at FROM catalog_changes ORDER BY id LIMIT :most) AS c
+    UNION ALL
+    SELECT 'display_changes', count(*), min(changed_at)
+    FROM (SELECT changed_at FROM display_changes ORDER BY id LIMIT :most) AS d
+    UNION ALL
+    SELECT 'lineage_records', count(*), min(created_at)
+    FROM (SELECT created_at FROM lineage_records WHERE recorded_at IS NULL
+          ORDER BY asset, id LIMIT :most) AS l
+    UNION ALL
+    SELECT 'search_terms', count(*), min(created_at) FROM search_terms WHERE counted_at IS NULL
+    UNION ALL
+    SELECT 'count_jobs', count(*), min(j.created_at) FROM count_jobs AS j WHERE NOT {GIVEN_UP}
+)
+SELECT name, entries,
+    CAST(coalesce(greatest(extract(epoch FROM clock_timestamp() - since), 0), 0)
+        AS double precision) AS seconds,
+    (SELECT count(*) FROM count_jobs AS j WHERE {GIVEN_UP}) AS given_up,
+    (SELECT count(*) FROM displays WHERE plan_problem IS NOT NULL) AS plan_problems,
+    EXISTS (SELECT FROM leases
+            WHERE leases.name = :lease AND expires_at > clock_timestamp()) AS react_leads
+FROM waiting
+"""
+
+
+class Waiting(NamedTuple):
+    """How many rows of a table wait, at most `MOST_ROWS`, and the age of the oldest in seconds."""
+
+    rows: int
+    seconds: float
+
+
+class StoredFigures(NamedTuple):
+    """The state of the stored work.
+
+    Attributes:
+        waiting: table → what waits in it.
+        given_up: count jobs whose attempts have all failed.
+        plan_problems: displays whose playlist could not be planned.
+        react_leads: whether a `react` holds the lease.
+    """
+
+    waiting: dict[str, Waiting]
+    given_up: int
+    plan_problems: int
+    react_leads: bool
+
+
+def read_figures(connection: Connection) -> StoredFigures:
+    """Read all figures at one moment."""
+    values = {"most": MOST_ROWS, "max": MAX_ATTEMPTS, "lease": REACT_LEASE}
+    rows = connection.execute(text(_WAITING), values).all()
+    waiting = {row.name: Waiting(row.entries, row.seconds) for row in rows}
+    return StoredFigures(waiting, rows[0].given_up, rows[0].plan_problems, rows[0].react_leads)
