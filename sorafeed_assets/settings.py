@@ -66,6 +66,13 @@ class Settings(BaseSettings):
         None, description="Address of the Dagster UI, for the admin page's links"
     )
 
+    legacy_catalog_url: PostgresDsn | None = Field(
+        None, description="PostgreSQL of the old system's catalogue; it is only read"
+    )
+    legacy_queues: Path | None = Field(
+        None, description="SQLite file of the old system's displays and queues; it is only read"
+    )
+
     @cached_property
     def low_queue(self) -> int:
         """A queue of fewer entries is low."""
