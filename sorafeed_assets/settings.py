@@ -98,6 +98,12 @@ class Settings(BaseSettings):
             raise ValueError("is in the future")
         return day
 
+    @field_validator("legacy_queues")
+    @classmethod
+    def _is_absolute(cls, file: Path | None) -> Path | None:
+        # Other processes, which get it from here, run in other folders.
+        return None if file is None else file.expanduser().absolute()
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, proxies: str) -> str:

@@ -320,6 +320,8 @@ def old_catalog(url: str) -> Iterator[OldCatalog]:
             make_conninfo(plain, options=options, application_name="sorafeed", connect_timeout=5)
         )
     with connection:
+        # Behind a pooler the next transaction may run in another session.
+        connection.prepare_threshold = None
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with old_errors(where):

@@ -1,13 +1,16 @@
 """Writing posts and creators of the old catalogue into ours, and how far that has come."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, text
 
+from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.storage.legacy.columns import CREATORS, POSTS
 from sorafeed_assets.storage.postgres.copy import driver_of
 
@@ -135,7 +138,7 @@ def _stage(
     connection: Connection, table: str, columns: Sequence[str], blocks: Iterable[bytes]
 ) -> None:
     names = _names(table, columns)
-    with driver_of(connection).cursor() as cursor:
+    with _our_errors(), driver_of(connection).cursor() as cursor:
         cursor.execute(_DROP.format(**names))
         cursor.execute(_STAGE.format(**names))
         with cursor.copy(_COPY.format(**names)) as copy:
@@ -144,7 +147,20 @@ def _stage(
 
 
 def _write(connection: Connection, statement: sql.SQL, table: str, columns: Sequence[str]) -> int:
-    return driver_of(connection).execute(statement.format(**_names(table, columns))).rowcount
+    with _our_errors():
+        return driver_of(connection).execute(statement.format(**_names(table, columns))).rowcount
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Turn the driver's errors, which SQLAlchemy does not see here, into one of ours."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise UnavailableError(
+            f"PostgreSQL does not answer as it should: {str(error).strip()}; what was copied before"
+            " is stored; check SORAFEED_DATABASE_URL, and start again"
+        ) from error
 
 
 def _names(table: str, columns: Sequence[str]) -> dict[str, sql.Composable]:
