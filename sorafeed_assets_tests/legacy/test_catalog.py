@@ -168,7 +168,7 @@ def test_odd_values_follow_the_rules(engine: Engine, old: OldCatalog, old_url: s
     assert (rows["minus"].width, rows["minus"].height) == (None, 352)
     assert rows["no_text"].text is None
     assert rows["odd_text"].text == posts[6].text
-    assert rows["undated"].indexed_at == rows["endless"].indexed_at == posted
+    assert rows["undated"].indexed_at == rows["endless"].indexed_at == epoch
     noted = _noted(engine)
     assert import_catalog(engine, old, _quiet).posts == 0
     assert _noted(engine) == noted

@@ -80,7 +80,7 @@ def test_a_zone_that_is_not_utc(engine: Engine, old_url: str) -> None:
             )
         )
     assert "its sessions are in the zone Europe/Berlin" in _refusal(old_url)
-    with old_catalog(f"{old_url}?options=-c%20TimeZone=UTC") as old:
+    with old_catalog(f"{old_url}?options=-c%20TimeZone%3DUTC") as old:
         assert import_catalog(engine, old, lambda *_: None).posts == 0
 
 

@@ -273,7 +273,7 @@ def test_faults_of_the_old_system_are_shown(
         "blocks[1].search_term: has only exclusions",
         "blocks: is empty; a playlist needs at least one block",
         "skipped: playlists: 1 playlists belong to no display",
-        "skipped: blocks: 2 blocks belong to no playlist",
+        "skipped: blocks: 1 blocks belong to no playlist",
         "skipped: plays: 1 plays have no display, no video or no time",
         "queue: display HALL01: 416 rows wait in its old queue, where 52 belong; one position",
         "queue: display HALL03: 1 rows wait in its old queue, where 0 belong",

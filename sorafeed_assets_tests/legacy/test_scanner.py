@@ -14,7 +14,7 @@ from sorafeed_assets_tests.legacy.old_side import ADD_POST, TABLES, OldPost, sca
 def scanner(database_url: str, engine: Engine) -> Iterator[psycopg.Connection]:
     """A scanner's connection: all that it is given is an address."""
     with psycopg.connect(
-        f"{database_url}?options=-c%20search_path=scanner%20-c%20TimeZone=Asia/Tokyo"
+        f"{database_url}?options=-c%20search_path%3Dscanner%20-c%20TimeZone%3DAsia/Tokyo"
     ) as connection:
         # At each start it creates what is missing.
         connection.execute(TABLES)

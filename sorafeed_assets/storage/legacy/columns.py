@@ -2,7 +2,7 @@
 
 A post's time of 0, or outside 1970 to 2099, is unknown, and becomes 1970-01-01: such posts are the
 last of the newest, as they are there. A size of 0 or below is unknown: null. `indexed_at` is UTC;
-where it is missing or outside these years, the post's own time stands in.
+where it is missing or outside these years, it is 1970-01-01 too.
 """
 
 from typing import Final
@@ -46,7 +46,7 @@ SELECT p.id, p.creator_id, p.text, {_POSTED_AT} AS posted_at, p.permalink, p.vid
     CASE WHEN p.width > 0 THEN p.width END AS width,
     CASE WHEN p.height > 0 THEN p.height END AS height,
     p.generation_id, p.task_id,
-    CASE WHEN {IS_DATED} THEN p.indexed_at AT TIME ZONE 'UTC' ELSE {_POSTED_AT} END AS indexed_at
+    CASE WHEN {IS_DATED} THEN p.indexed_at AT TIME ZONE 'UTC' ELSE to_timestamp(0) END AS indexed_at
 FROM sora_posts AS p
 WHERE p.id <> ''
 """

@@ -4,6 +4,7 @@ Nothing here writes, and every transaction is READ ONLY. Not here: what is writt
 (`storage.legacy.posts`) and when it is read (`services.legacy`).
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from typing import Final, NamedTuple
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import make_url
 
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
 from sorafeed_assets.storage.legacy import columns
@@ -157,8 +157,9 @@ class OldCatalog:
         if self._zone.upper() not in _UTC_ZONES:
             problems.append(
                 f"its sessions are in the zone {self._zone}, and its times have no zone; they are"
-                " read as UTC. If the scanner's sessions are in UTC, add ?options=-c%20TimeZone=UTC"
-                f" to {_SETTING}; if not, its times have to be converted there"
+                " read as UTC. If the scanner's sessions are in UTC, add"
+                f" ?options=-c%20TimeZone%3DUTC to {_SETTING}; if not, its times have to be"
+                " converted there"
             )
         warnings = []
         if not problems and not self._one(_IS_INDEXED):
@@ -310,7 +311,8 @@ def old_catalog(url: str) -> Iterator[OldCatalog]:
     Raises:
         UnavailableError: it cannot be reached, or refuses the user.
     """
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    # SQLAlchemy would write blanks of the options as "+", which libpq takes literally.
+    plain = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
     known = conninfo_to_dict(plain)
     host, port = known.get("host") or "localhost", known.get("port") or 5432
     where = f"{host}:{port}/{known.get('dbname') or ''}"
