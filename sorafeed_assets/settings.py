@@ -69,6 +69,13 @@ class Settings(BaseSettings):
         None, description="Address that failed runs and failed checks are sent to, as JSON by POST"
     )
 
+    legacy_catalog_url: PostgresDsn | None = Field(
+        None, description="PostgreSQL of the old system's catalogue; it is only read"
+    )
+    legacy_queues: Path | None = Field(
+        None, description="SQLite file of the old system's displays and queues; it is only read"
+    )
+
     @cached_property
     def low_queue(self) -> int:
         """A queue of fewer entries is low."""
@@ -93,6 +100,12 @@ class Settings(BaseSettings):
         if day > datetime.now(UTC).date():
             raise ValueError("is in the future")
         return day
+
+    @field_validator("legacy_queues")
+    @classmethod
+    def _is_absolute(cls, file: Path | None) -> Path | None:
+        # Other processes, which get it from here, run in other folders.
+        return None if file is None else file.expanduser().absolute()
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -4,6 +4,8 @@ import typer
 
 from sorafeed_assets.cli import catalog, displays, serving, system
 from sorafeed_assets.cli.bench import bench
+from sorafeed_assets.cli.demo import demo
+from sorafeed_assets.cli.legacy import legacy
 
 app = typer.Typer(
     name="sorafeed",
@@ -23,4 +25,6 @@ app.add_typer(catalog.counts, name="counts")
 app.add_typer(displays.displays, name="displays")
 app.add_typer(displays.playlists, name="playlists")
 app.add_typer(displays.timeline, name="timeline")
+app.add_typer(demo, name="demo")
+app.add_typer(legacy, name="legacy")
 app.add_typer(serving.tokens, name="tokens")

@@ -146,6 +146,8 @@ def serve(
         "react": [str(programs / "sorafeed"), "react"],
         "api": [sys.executable, "-m", "sorafeed_assets.serving", str(api_port), clips.__name__],
     }
+    if settings.legacy_catalog_url is not None or settings.legacy_queues is not None:
+        commands["legacy"] = [str(programs / "sorafeed"), "legacy", "follow"]
     ports = {"dagster code server": code_port, "dagster web server": port, "api": api_port}
     interface = f"http://127.0.0.1:{port}"
     variables = {**environment(settings), "SORAFEED_DAGSTER_UI_URL": interface}

@@ -9,7 +9,7 @@ from sorafeed_assets_tests.wall import add_posts
 
 _INDEXES = text(
     "SELECT indexdef FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass"
-    " WHERE tablename = 'sora_posts' AND indisvalid ORDER BY 1"
+    " WHERE schemaname = 'public' AND tablename = 'sora_posts' AND indisvalid ORDER BY 1"
 )
 
 

@@ -38,6 +38,7 @@ def test_migrations_equal_the_tables(postgres: EmbeddedPostgres, database_url: s
             schema_objects.FUNCTIONS,
             schema_objects.TRIGGERS,
             schema_objects.COUNTS_VIEW,
+            schema_objects.SCANNER,
         ):
             cursor.execute(script)
     engine.dispose()

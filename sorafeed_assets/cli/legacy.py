@@ -1,0 +1,181 @@
+"""`sorafeed legacy`: the old system beside this one."""
+
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy import Engine
+
+from sorafeed_assets.cli.common import Bars, DataDir, console, database, redis_of, settings_of
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.domain.legacy.queues import Problem
+from sorafeed_assets.launch.legacy import Follow
+from sorafeed_assets.launch.react import log_plainly
+from sorafeed_assets.services.legacy.catalog import import_catalog
+from sorafeed_assets.services.legacy.check import Finding, check_catalog, check_queues
+from sorafeed_assets.services.legacy.queues import import_queues, settle_imported
+from sorafeed_assets.services.legacy.reconcile import parts, reconcile
+from sorafeed_assets.services.legacy.status import (
+    CatalogStatus,
+    LegacyStatus,
+    QueuesStatus,
+    legacy_status,
+)
+from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.legacy.old_catalog import old_catalog
+from sorafeed_assets.storage.legacy.old_queues import old_queues
+
+legacy = typer.Typer(help="The old system: follow it, and compare.", no_args_is_help=True)
+
+
+def _sides(settings: Settings) -> tuple[str | None, Path | None]:
+    """The address of the old catalogue and the file of the old queues.
+
+    Raises:
+        SetupError: neither is set.
+    """
+    if settings.legacy_catalog_url is None and settings.legacy_queues is None:
+        raise SetupError(
+            "no old system is named; set SORAFEED_LEGACY_CATALOG_URL to its PostgreSQL and"
+            " SORAFEED_LEGACY_QUEUES to its SQLite file, or one of them"
+        )
+    url = settings.legacy_catalog_url
+    return None if url is None else str(url), settings.legacy_queues
+
+
+@legacy.command("check")
+def check(data_dir: DataDir = None) -> None:
+    """Look at the old system, and say what can be imported; nothing is written."""
+    url, path = _sides(settings_of(data_dir))
+    findings: list[Finding] = [] if url is None else check_catalog(url)
+    findings += [] if path is None else check_queues(path)
+    for finding in findings:
+        mark = "[bold red]problem[/]" if finding.is_problem else "found"
+        console.print(f"{finding.side}: {mark}: {escape(finding.text)}", soft_wrap=True)
+    if any(finding.is_problem for finding in findings):
+        raise typer.Exit(1)
+
+
+@legacy.command("import")
+def import_all(data_dir: DataDir = None) -> None:
+    """Import everything once, compare it, and end; after an interruption it continues."""
+    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
+        url, path = _sides(settings)
+        if url is not None:
+            _import_catalog(engine, url)
+        problems: Sequence[Problem] = []
+        if path is not None:
+            problems = _import_queues(engine, Settler.of(engine, redis, settings), path)
+    for problem in problems:
+        _print_problem(problem)
+    if any(problem.kind in {"refused", "conflict"} for problem in problems):
+        raise typer.Exit(1)
+
+
+def _import_catalog(engine: Engine, url: str) -> None:
+    with old_catalog(url) as old, Bars() as bars:
+        copied = import_catalog(engine, old, bars)
+        compared = parts(engine, old)
+        repaired = 0
+        for number, part in enumerate(compared):
+            repaired += reconcile(engine, old, part).repaired
+            bars("Comparing", number + 1, len(compared))
+    console.print(
+        f"{copied.posts:,} posts and {copied.creators:,} creators copied;"
+        f" {len(compared)} parts compared, {repaired:,} rows repaired"
+    )
+
+
+def _import_queues(engine: Engine, settler: Settler, path: Path) -> Sequence[Problem]:
+    with old_queues(path) as file:
+        done = import_queues(engine, file, path, with_posts=True)
+    settle_imported(engine, settler, done.changed)
+    for what, found in done.found.items():
+        console.print(f"{what}: {found:,} found, {done.written[what]:,} written")
+    console.print(f"{done.written['posts']:,} posts taken that only the old queues had")
+    return done.problems
+
+
+def _print_problem(problem: Problem) -> None:
+    text = f"{problem.kind}: {problem.place}: {problem.problem}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@legacy.command("follow")
+def follow(data_dir: DataDir = None) -> None:
+    """Follow the old system until Ctrl-C: posts every second, queues when they are written."""
+    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
+        _sides(settings)
+        log_plainly()
+        following = Follow(settings, engine, redis)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: following.stop())
+        following.run()
+
+
+@legacy.command("status")
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show how far behind each side is, and what differs."""
+    with database(data_dir) as (engine, settings):
+        found = legacy_status(engine, *_sides(settings))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        _print_status(found)
+
+
+def _print_status(found: LegacyStatus) -> None:
+    table = Table("what", "figure", show_header=False)
+    if found.catalog is not None:
+        _add_catalog(table, found.catalog)
+    if found.queues is not None:
+        _add_queues(table, found.queues)
+    console.print(table)
+    if found.catalog is not None:
+        for part in found.catalog.differing:
+            console.print(
+                f"{part.part}: {part.old_rows:,} rows there, {part.our_rows:,} here;"
+                f" {part.missing:,} missing and {part.changed:,} changed ones copied again,"
+                f" {part.only_here:,} only here"
+            )
+    if found.queues is not None:
+        for problem in found.queues.problems:
+            _print_problem(problem)
+
+
+def _add_catalog(table: Table, catalog: CatalogStatus) -> None:
+    if catalog.problem is not None:
+        table.add_row("old catalogue", f"[red]{escape(catalog.problem)}[/]")
+    table.add_row("first copy", "complete" if catalog.is_copied else "not complete")
+    for what, at in (
+        ("copied to", catalog.copied_to),
+        ("newest there", catalog.newest),
+        ("last read", catalog.looked_at),
+    ):
+        table.add_row(what, "never" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC")
+    table.add_row("posts waiting", "unknown" if catalog.waiting is None else f"{catalog.waiting:,}")
+    table.add_row(
+        "comparisons",
+        f"{catalog.compared} parts, {catalog.repaired:,} rows repaired,"
+        f" {catalog.only_here:,} only here",
+    )
+
+
+def _add_queues(table: Table, queues: QueuesStatus) -> None:
+    if queues.problem is not None:
+        table.add_row("old queues", f"[red]{escape(queues.problem)}[/]")
+    at = queues.imported_at
+    table.add_row("queues imported", "never" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC")
+    table.add_row("written since", "no" if queues.is_current else "yes")
+    for what, count in queues.found.items():
+        table.add_row(f"{what} there", f"{count:,}")
+    table.add_row("problems", f"{len(queues.problems)}")

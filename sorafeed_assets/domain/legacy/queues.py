@@ -1,0 +1,283 @@
+"""Displays, playlists and plays of the old system as ours, and what of them is refused.
+
+A display's code is upper-cased; two displays of one code are both refused. A playlist is taken as a
+whole or refused as a whole. Its blocks keep their order, numbered from 0.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sorafeed_assets.domain.digest import content_digest
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.legacy.values import clean_text, id_of, is_true, moment, whole
+from sorafeed_assets.domain.playlists.playlist import (
+    MAX_NAME_LENGTH,
+    Block,
+    check_display_code,
+    draft_block,
+    playlist_version,
+)
+
+MAX_BLOCKS: Final = 500
+_AGAIN: Final = "correct it in the old system, and import again"
+
+OldRow = Mapping[str, object]
+
+
+class Problem(NamedTuple):
+    """What an import shows: a refusal, a conflict, or the state of an old queue."""
+
+    kind: str
+    place: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class OldDisplay:
+    """A display."""
+
+    id: str
+    name: str
+    created_at: datetime | None
+    is_muted: bool
+
+    @property
+    def digest(self) -> str:
+        """Of what both systems let a person change."""
+        return content_digest([self.name])
+
+
+@dataclass(frozen=True, slots=True)
+class OldBlock:
+    """A block, and what was counted about it."""
+
+    block: Block
+    times_played: int
+    last_played_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OldPlaylist:
+    """A playlist with its blocks in order."""
+
+    id: UUID
+    display_id: str
+    name: str
+    created_at: datetime | None
+    is_active: bool
+    loop_count: int
+    blocks: tuple[OldBlock, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of what both systems let a person change."""
+        return playlist_digest(self.display_id, self.name, [each.block for each in self.blocks])
+
+
+class OldPlay(NamedTuple):
+    """A video that was shown, in the columns of `video_history`."""
+
+    id: UUID
+    display_id: str
+    video_id: str
+    block_id: UUID | None
+    loop_iteration: int
+    played_at: datetime
+
+
+@dataclass(slots=True)
+class OldWall:
+    """Everything of an old file that can be taken, by id, and the problems of the rest."""
+
+    displays: dict[str, OldDisplay] = field(default_factory=dict)
+    playlists: dict[UUID, OldPlaylist] = field(default_factory=dict)
+    plays: list[OldPlay] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def active(self) -> dict[str, str]:
+        """Display → the id of its active playlist, or an empty text.
+
+        Of several active ones the newest by (created_at, id) is.
+        """
+        active = dict.fromkeys(self.displays, "")
+        ordered = sorted(
+            (each for each in self.playlists.values() if each.is_active),
+            key=lambda each: (each.created_at is not None, each.created_at, each.id),
+        )
+        active.update({each.display_id: str(each.id) for each in ordered})
+        return active
+
+
+def playlist_digest(display_id: str, name: str, blocks: Sequence[Block]) -> str:
+    """Of what both systems let a person change about a playlist."""
+    return content_digest([display_id, name, playlist_version(blocks)])
+
+
+def read_wall(
+    displays: Iterable[OldRow],
+    playlists: Iterable[OldRow],
+    blocks: Iterable[OldRow],
+    plays: Iterable[OldRow],
+) -> OldWall:
+    """Convert the rows of an old file."""
+    wall = OldWall()
+    _read_displays(wall, displays)
+    _read_playlists(wall, playlists, blocks)
+    _read_plays(wall, plays)
+    return wall
+
+
+def _read_displays(wall: OldWall, rows: Iterable[OldRow]) -> None:
+    by_code: dict[str, list[OldRow]] = {}
+    for row in rows:
+        by_code.setdefault(_code(row["id"]), []).append(row)
+    for code, same in by_code.items():
+        written = ", ".join(repr(clean_text(row["id"])) for row in same)
+        try:
+            _check_code(code, written, len(same))
+        except InvalidInputError as error:
+            wall.problems.append(Problem("refused", f"display {written}", f"{error}; {_AGAIN}"))
+            continue
+        row = same[0]
+        name = clean_text(row["name"]).strip()[:MAX_NAME_LENGTH].strip() or code
+        wall.displays[code] = OldDisplay(
+            code, name, moment(row["created_at"]), is_true(row.get("is_muted", 1))
+        )
+
+
+def _read_playlists(wall: OldWall, rows: Iterable[OldRow], blocks: Iterable[OldRow]) -> None:
+    of_playlist: dict[UUID, list[OldRow]] = {}
+    for block in blocks:
+        of_playlist.setdefault(id_of("playlist", block["playlist_id"]), []).append(block)
+    orphans = 0
+    for row in rows:
+        playlist_id = id_of("playlist", row["id"])
+        code = _code(row["display_id"])
+        its_blocks = of_playlist.pop(playlist_id, [])
+        if code not in wall.displays:
+            orphans += 1
+            continue
+        try:
+            wall.playlists[playlist_id] = _playlist(playlist_id, code, row, its_blocks)
+        except InvalidInputError as error:
+            name = clean_text(row["name"])
+            place = f"playlist {name!r} ({playlist_id}) of display {code}"
+            wall.problems.append(Problem("refused", place, f"{error}; {_AGAIN}"))
+    for what, count in (
+        ("playlists belong to no display that was taken", orphans),
+        ("blocks belong to no playlist", sum(map(len, of_playlist.values()))),
+    ):
+        if count:
+            wall.problems.append(Problem("skipped", what.split(maxsplit=1)[0], f"{count} {what}"))
+
+
+def _playlist(playlist_id: UUID, code: str, row: OldRow, blocks: Sequence[OldRow]) -> OldPlaylist:
+    if not blocks:
+        raise InvalidInputError("blocks", "is empty; a playlist needs at least one block")
+    if len(blocks) > MAX_BLOCKS:
+        raise InvalidInputError("blocks", f"are {len(blocks)}; at most {MAX_BLOCKS} are allowed")
+    ordered = sorted(
+        blocks, key=lambda each: (whole(each["block_order"], 0), clean_text(each["id"]))
+    )
+    return OldPlaylist(
+        playlist_id,
+        code,
+        clean_text(row["name"]).strip()[:MAX_NAME_LENGTH].strip() or "unnamed",
+        moment(row["created_at"]),
+        is_true(row["is_active"]),
+        whole(row["loop_count"], 0),
+        tuple(_block(order, each) for order, each in enumerate(ordered)),
+    )
+
+
+def _block(order: int, row: OldRow) -> OldBlock:
+    count = row["video_count"]
+    draft = draft_block(
+        order,
+        clean_text(row["search_term"]),
+        count if isinstance(count, int) else clean_text(count),
+        clean_text(row["fetch_mode"]).strip().lower() or "random",
+        clean_text(row["format"]).strip().lower() or "mixed",
+    )
+    return OldBlock(
+        Block(
+            id_of("block", row["id"]),
+            draft.search_term,
+            draft.video_count,
+            draft.fetch_mode,
+            draft.format,
+            order,
+        ),
+        whole(row["times_played"], 0),
+        moment(row["last_played_at"]),
+    )
+
+
+def _read_plays(wall: OldWall, rows: Iterable[OldRow]) -> None:
+    skipped = 0
+    for row in rows:
+        code, video_id = _code(row["display_id"]), clean_text(row["video_id"])
+        played_at = moment(row["played_at"])
+        if not _is_code(code) or not video_id or played_at is None or row["id"] is None:
+            skipped += 1
+            continue
+        block = row["block_id"]
+        wall.plays.append(
+            OldPlay(
+                id_of("play", row["id"]),
+                code,
+                video_id,
+                None if block is None else id_of("block", block),
+                whole(row["loop_iteration"], 0),
+                played_at,
+            )
+        )
+    if skipped:
+        text = f"{skipped} plays have no display, no video or no time"
+        wall.problems.append(Problem("skipped", "plays", text))
+
+
+def queue_problems(wall: OldWall, queues: Mapping[str, Sequence[int]]) -> Iterator[Problem]:
+    """The old queues that hold more than they should; none of them is copied.
+
+    ``queues`` has, by display as the file writes it, the positions of the rows that wait.
+    """
+    belong: Counter[str] = Counter()
+    active = wall.active()
+    for playlist in wall.playlists.values():
+        if active[playlist.display_id] == str(playlist.id):
+            belong[playlist.display_id] = sum(each.block.video_count for each in playlist.blocks)
+    for display, positions in sorted(queues.items()):
+        code = _code(display)
+        if len(positions) > belong[code]:
+            most = max(Counter(positions).values())
+            yield Problem(
+                "queue",
+                f"display {code}",
+                f"{len(positions)} rows wait in its old queue, where {belong[code]} belong;"
+                f" one position is there {most} times. The queue is planned anew here",
+            )
+
+
+def _code(value: object) -> str:
+    return clean_text(value).strip().upper()
+
+
+def _check_code(code: str, written: str, displays: int) -> None:
+    check_display_code(code, "its code")
+    if displays > 1:
+        raise InvalidInputError(
+            "its code", f"belongs to {displays} displays ({written}); rename all but one"
+        )
+
+
+def _is_code(code: str) -> bool:
+    try:
+        check_display_code(code)
+    except InvalidInputError:
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""`sorafeed legacy follow`: the old system is followed until it is stopped.
+
+New posts are copied every second, the queues are imported when their file was written, and one part
+of the catalogue at a time is compared, each once a day. Several may run: each pass begins at a
+stored cursor that it locks.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+from redis import Redis
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.services.legacy.catalog import check_readable
+from sorafeed_assets.services.legacy.follow import (
+    compare_due,
+    copy_new_posts,
+    import_changed_queues,
+)
+from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.legacy.old_catalog import old_catalog
+from sorafeed_assets.storage.postgres.retry import is_conflict, is_lost
+
+_POSTS_SECONDS: Final = 1.0
+_QUEUES_SECONDS: Final = 5.0
+_COMPARE_SECONDS: Final = 10.0
+_LONGEST_PAUSE: Final = 30.0
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Follow:
+    """Follows the sides of the old system that the settings name."""
+
+    def __init__(self, settings: Settings, engine: Engine, redis: Redis) -> None:
+        self._engine = engine
+        self._settler = Settler.of(engine, redis, settings)
+        self._url = (
+            None if settings.legacy_catalog_url is None else str(settings.legacy_catalog_url)
+        )
+        self._path = settings.legacy_queues
+        self._stop = Event()
+        self._failure: BaseException | None = None
+
+    def stop(self) -> None:
+        """End `run` soon."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Follow until `stop` is called; an error that may pass is logged and retried.
+
+        Raises:
+            Exception: any other error ends all of it.
+        """
+        works: list[Callable[[], None]] = []
+        if self._url is not None:
+            works += [partial(self._copy, self._url), partial(self._compare, self._url)]
+        if self._path is not None:
+            works.append(partial(self._import, self._path))
+        threads = [Thread(target=self._repeat, args=(work,), daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        self._stop.wait()
+        for thread in threads:
+            thread.join(timeout=30.0)
+        if self._failure is not None:
+            raise self._failure
+
+    def _repeat(self, work: Callable[[], None]) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                work()
+            except (SorafeedError, SQLAlchemyError) as error:
+                if isinstance(error, SQLAlchemyError) and not _may_pass(error):
+                    self._fail(error)
+                failures = 1 if time.monotonic() - began > _LONGEST_PAUSE else failures + 1
+                _log.warning("%s; trying again", error)
+            except BaseException as error:
+                self._fail(error)
+                raise
+            self._stop.wait(min(2.0**failures, _LONGEST_PAUSE))
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._stop.set()
+
+    def _copy(self, url: str) -> None:
+        with old_catalog(url) as old:
+            check_readable(old)
+            while not self._stop.is_set():
+                copied = copy_new_posts(self._engine, old)
+                if copied.posts or copied.creators:
+                    _log.info("copied %s posts, %s creators", copied.posts, copied.creators)
+                self._stop.wait(_POSTS_SECONDS)
+
+    def _compare(self, url: str) -> None:
+        """Compare one part after the other, each once a day."""
+        with old_catalog(url) as old:
+            check_readable(old)
+            while not self._stop.is_set():
+                found = compare_due(self._engine, old)
+                if found is None:
+                    self._stop.wait(_COMPARE_SECONDS)
+                elif found.repaired:
+                    _log.warning(
+                        "%s: %s rows were missing and %s differed; copied again",
+                        found.part,
+                        found.missing,
+                        found.changed,
+                    )
+
+    def _import(self, path: Path) -> None:
+        while not self._stop.is_set():
+            # Posts of queues are taken by `import`, when the catalogue is copied.
+            done = import_changed_queues(self._engine, self._settler, path, with_posts=False)
+            if done is not None and any(done.written.values()):
+                counts = (f"{count} {what}" for what, count in done.written.items() if count)
+                _log.info("imported %s", ", ".join(counts))
+            self._stop.wait(_QUEUES_SECONDS)
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    return is_lost(error) or is_conflict(error)

@@ -1,0 +1,77 @@
+"""What can be read of the old system, before anything is imported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.domain.legacy.queues import Problem, queue_problems, read_wall
+from sorafeed_assets.storage.legacy.old_catalog import OldCatalog, old_catalog
+from sorafeed_assets.storage.legacy.old_queues import old_queues
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a check: what was found, or what is wrong and what to do."""
+
+    side: str
+    text: str
+    is_problem: bool = False
+
+
+def check_catalog(url: str) -> list[Finding]:
+    """Look at the old catalogue."""
+    try:
+        with old_catalog(url) as old:
+            return _catalog(old)
+    except SorafeedError as error:
+        return [Finding("catalogue", str(error), is_problem=True)]
+
+
+def check_queues(path: Path) -> list[Finding]:
+    """Look at the old queues; the file is read as an import reads it."""
+    try:
+        with old_queues(path) as file:
+            wall = read_wall(
+                file.rows("displays"),
+                file.rows("playlists"),
+                file.rows("playlist_blocks"),
+                file.plays(),
+            )
+            problems: list[Problem] = [*wall.problems, *queue_problems(wall, file.queued())]
+    except SorafeedError as error:
+        return [Finding("queues", str(error), is_problem=True)]
+    found = (
+        f"{path}: {len(wall.displays)} displays, {len(wall.playlists)} playlists and"
+        f" {len(wall.plays):,} plays can be imported"
+    )
+    return [
+        Finding("queues", found),
+        *(
+            Finding("queues", f"{each.place}: {each.problem}", each.kind == "refused")
+            for each in problems
+        ),
+    ]
+
+
+def _catalog(old: OldCatalog) -> list[Finding]:
+    server = old.inspect()
+    where = (
+        f"{server.where}: PostgreSQL {server.version // 10_000}, encoding {server.encoding},"
+        f" zone {server.zone}, read by {server.user}"
+    )
+    findings = [Finding("catalogue", where)]
+    findings += [Finding("catalogue", text, is_problem=True) for text in server.problems]
+    findings += [Finding("catalogue", text) for text in server.warnings]
+    if not server.problems:
+        bounds = old.bounds()
+        posts, creators = old.estimate("sora_posts"), old.estimate("creators")
+        findings.append(
+            Finding(
+                "catalogue",
+                "no post has a usable indexed_at"
+                if bounds is None
+                else f"about {posts:,} posts and {creators:,} creators can be copied, indexed from"
+                f" {bounds[0]:%Y-%m-%d %H:%M} to {bounds[1]:%Y-%m-%d %H:%M} UTC",
+            )
+        )
+    return findings

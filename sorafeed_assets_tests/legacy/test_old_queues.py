@@ -1,0 +1,161 @@
+"""The old file is read as it was at one moment; one that cannot be read is refused."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from sorafeed_assets.domain.errors import SetupError, UnavailableError
+from sorafeed_assets.storage.legacy import old_queues as reading
+from sorafeed_assets.storage.legacy.old_queues import change_counter, old_queues
+from sorafeed_assets_tests.legacy.old_file import OldFile
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> OldFile:
+    file = OldFile(tmp_path / "old queues.sqlite")
+    file.add_display("HALL01")
+    return file
+
+
+def _refusal(path: Path) -> str:
+    with pytest.raises(SetupError) as refused, old_queues(path):
+        pass
+    assert str(path) in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    assert "No such file" in _refusal(tmp_path / "none.sqlite")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    assert "cannot be read: Is a directory" in _refusal(tmp_path)
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    assert "is empty; set SORAFEED_LEGACY_QUEUES" in _refusal(tmp_path / "x")
+
+
+def test_a_file_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("display,playlist\n" * 20)
+    assert "is not an SQLite file" in _refusal(tmp_path / "x")
+
+
+def test_another_schema(tmp_path: Path, file: OldFile) -> None:
+    file.run("ALTER TABLE playlists RENAME COLUMN is_active TO active")
+    assert "playlists has no column is_active" in _refusal(file.path)
+    file.run("DROP TABLE video_history")
+    file.run("ALTER TABLE playlists RENAME COLUMN active TO is_active")
+    assert "has no table video_history" in _refusal(file.path)
+
+
+def test_a_torn_file(file: OldFile) -> None:
+    with closing(file.open()) as connection:
+        connection.execute("BEGIN")
+        for number in range(2_000):
+            connection.execute(
+                "INSERT INTO video_history (id, video_id) VALUES (?, ?)", [str(number), "v" * 200]
+            )
+        connection.execute("COMMIT")
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[: len(whole) // 2])
+    assert "is torn: " in _refusal(file.path)
+    # Half a write: pages in the middle are of another file.
+    file.path.write_bytes(whole[:8_192] + b"\x07" * 8_192 + whole[16_384:])
+    assert "restore it from a backup" in _refusal(file.path)
+
+
+def test_a_locked_file(file: OldFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_SECONDS", 0.2)
+    with closing(file.open()) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with (
+            pytest.raises(UnavailableError, match="stays locked by another program"),
+            old_queues(file.path),
+        ):
+            pass
+        holder.execute("ROLLBACK")
+    with old_queues(file.path) as opened:
+        assert len(opened.rows("displays")) == 1
+
+
+def test_an_interrupted_write_is_named(file: OldFile) -> None:
+    # A hot journal: what a web app that was killed while it wrote leaves behind.
+    with closing(sqlite3.connect(file.path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN")
+        for number in range(3_000):
+            connection.execute(
+                "INSERT INTO video_history (id, video_id) VALUES (?, ?)", [str(number), "v" * 99]
+            )
+        torn, journal = file.path.read_bytes(), Path(f"{file.path}-journal").read_bytes()
+        connection.execute("ROLLBACK")
+    killed = file.path.with_name("killed.sqlite")
+    killed.write_bytes(torn)
+    Path(f"{killed}-journal").write_bytes(journal)
+    before = killed.read_bytes()
+    assert "start the web app once" in _refusal(killed)
+    assert killed.read_bytes() == before
+
+
+def test_the_file_is_not_written(file: OldFile) -> None:
+    before = (file.path.read_bytes(), file.path.stat().st_mtime_ns, change_counter(file.path))
+    with old_queues(file.path) as opened:
+        opened.rows("displays")
+    after = (file.path.read_bytes(), file.path.stat().st_mtime_ns, change_counter(file.path))
+    assert before == after
+    assert {path.name for path in file.path.parent.iterdir()} == {file.path.name}
+
+
+@pytest.fixture
+def writer(file: OldFile) -> Iterator[list[BaseException]]:
+    """The web app writing all the time, always whole pairs of rows; yields its errors."""
+    stop, errors = Event(), list[BaseException]()
+    for number in range(300):
+        file.add("timeline_videos", id=f"old{number}", video_data="x" * 8_000)
+
+    def write() -> None:
+        try:
+            with closing(file.open()) as connection:
+                number = 0
+                while not stop.is_set():
+                    number += 1
+                    connection.execute("BEGIN IMMEDIATE")
+                    for half in "ab":
+                        connection.execute(
+                            "INSERT INTO video_history (id, display_id, video_id, played_at)"
+                            " VALUES (?, 'HALL01', 'v', '2025-10-24 10:00:00')",
+                            [f"{number}{half}"],
+                        )
+                    connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            errors.append(error)
+
+    thread = Thread(target=write)
+    thread.start()
+    yield errors
+    stop.set()
+    thread.join()
+
+
+def test_a_file_is_read_while_it_is_written(file: OldFile, writer: list[BaseException]) -> None:
+    plays: list[int] = []
+    for _ in range(5):
+        with old_queues(file.path) as opened:
+            plays.append(len(opened.plays()))
+    assert all(count % 2 == 0 for count in plays)
+    assert plays == sorted(plays)
+    assert writer == []
+
+
+def test_plays_are_read_since_a_day(file: OldFile) -> None:
+    for number, at in enumerate(("2025-10-23 23:59:59", "2025-10-24T00:00:00Z", "2025-10-25 1:00")):
+        file.add_play("HALL01", f"v{number}", at)
+    with old_queues(file.path) as opened:
+        assert [row["video_id"] for row in opened.plays("2025-10-24")] == ["v1", "v2"]
+        assert len(opened.plays()) == 3
