@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from sorafeed_assets.bench.catalogue import Bench
-from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
+from sorafeed_assets.bench.displays import make_displays, new_playlists, playlist_of
 from sorafeed_assets.bench.fleet import rebuild_all
 from sorafeed_assets.bench.http_servers import our_server, postgraphile
 from sorafeed_assets.bench.load import Call, answer_of, at_pace, closed_loop
@@ -30,10 +30,10 @@ from sorafeed_assets.bench.measuring import (
 from sorafeed_assets.bench.playing import Players
 from sorafeed_assets.bench.plays import PlayCosts, measure_plays, plays_rows
 from sorafeed_assets.bench.react_process import our_react
-from sorafeed_assets.bench.react_wall import react_settings
+from sorafeed_assets.bench.react_wall import end_wall, react_settings
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.services.cache.write import write_admin_snapshot, write_count_cache
-from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
+from sorafeed_assets.services.tokens import Role, create_token
 from sorafeed_assets.settings import Settings
 
 _PLAYER_CALLS: Final = 500  # a second
@@ -112,10 +112,7 @@ def measure_api(bench: Bench, posts: int, folder: Path) -> ApiCosts:
             react = our_react(settings, engine, folder / "react.log")
             plays = measure_plays(bench, engine, Players(cached, admin, displays), react)
     finally:
-        for token in list_tokens(engine):
-            if token.name == "bench" and token.revoked_at is None:
-                revoke_token(engine, token.id)
-        clear_displays(engine)
+        end_wall(engine)
     return ApiCosts(
         displays=len(displays),
         page=page,

@@ -80,19 +80,14 @@ class Follow:
             began = time.monotonic()
             try:
                 work()
-            except (SorafeedError, SQLAlchemyError) as error:
-                if isinstance(error, SQLAlchemyError) and not _may_pass(error):
-                    self._fail(error)
+            except BaseException as error:
+                if not _may_pass(error):
+                    self._failure = error
+                    self._stop.set()
+                    raise
                 failures = 1 if time.monotonic() - began > _LONGEST_PAUSE else failures + 1
                 _log.warning("%s; trying again", error)
-            except BaseException as error:
-                self._fail(error)
-                raise
             self._stop.wait(min(2.0**failures, _LONGEST_PAUSE))
-
-    def _fail(self, error: BaseException) -> None:
-        self._failure = error
-        self._stop.set()
 
     def _copy(self, url: str) -> None:
         with old_catalog(url) as old:
@@ -129,5 +124,7 @@ class Follow:
             self._stop.wait(_QUEUES_SECONDS)
 
 
-def _may_pass(error: SQLAlchemyError) -> bool:
-    return is_lost(error) or is_conflict(error)
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, SQLAlchemyError):
+        return is_lost(error) or is_conflict(error)
+    return isinstance(error, SorafeedError)

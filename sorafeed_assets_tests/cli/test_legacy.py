@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
@@ -23,19 +22,15 @@ from sorafeed_assets_tests.cli.running import (
     wait_until,
 )
 from sorafeed_assets_tests.legacy.old_file import OldFile
-from sorafeed_assets_tests.legacy.old_side import TABLES, OldPost, add_old_posts, scan
+from sorafeed_assets_tests.legacy.old_side import OldPost, add_old_posts, old_database, scan
 
 _OLD = "old_of_commands"
 
 
 @pytest.fixture
 def old_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    url = postgres.create_database(_OLD)
-    with psycopg.connect(url) as connection:
-        connection.execute(TABLES)
-    yield url
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_OLD)))
+    with old_database(postgres, _OLD) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,34 +3,20 @@
 from collections.abc import Iterator
 from itertools import count
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.storage.legacy.old_catalog import OldCatalog, old_catalog
-from sorafeed_assets_tests.legacy.old_side import TABLES
+from sorafeed_assets_tests.legacy.old_side import old_database
 
 _numbers = count()
 
 
 @pytest.fixture
 def old_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """The address of an old catalogue, in a locale of the C library as the old server's is."""
-    name = f"old_{next(_numbers)}"
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL(
-                "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc"
-                " LOCALE 'C.UTF-8'"
-            ).format(sql.Identifier(name))
-        )
-    url = postgres.url(name)
-    with psycopg.connect(url) as connection:
-        connection.execute(TABLES)
-    yield url
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    """The address of an old catalogue."""
+    with old_database(postgres, f"old_{next(_numbers)}") as url:
+        yield url
 
 
 @pytest.fixture

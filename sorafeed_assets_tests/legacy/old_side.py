@@ -1,11 +1,15 @@
 """An old side: a database with the old tables, and what its scanner writes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
+from psycopg import sql
+
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
 
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -60,6 +64,25 @@ class OldPost:
     posted_at: int = 1_772_366_400
     size: tuple[int | None, int | None] = (640, 352)
     followers: int = 5
+
+
+@contextmanager
+def old_database(postgres: EmbeddedPostgres, name: str) -> Iterator[str]:
+    """A database with these tables, in a locale of the C library as the old server's is."""
+    database = sql.Identifier(name)
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL(
+                "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc"
+                " LOCALE 'C.UTF-8'"
+            ).format(database)
+        )
+    url = postgres.url(name)
+    with psycopg.connect(url) as connection:
+        connection.execute(TABLES)
+    yield url
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
 
 
 def scan(connection: psycopg.Connection, posts: Iterable[OldPost]) -> None:

@@ -259,7 +259,7 @@ def queue_problems(wall: OldWall, queues: Mapping[str, Sequence[int]]) -> Iterat
                 "queue",
                 f"display {code}",
                 f"{len(positions)} rows wait in its old queue, where {belong[code]} belong;"
-                f" one position is there {most} times. The queue is planned anew here",
+                f" one position is there {most} times. It is not copied",
             )
 
 
