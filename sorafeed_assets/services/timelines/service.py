@@ -225,7 +225,9 @@ class TimelineService:
             after, walks = walk_all(heads, plays, self._window, plans=plans)
             written = write_walks(connection, walks)
             if written.short:
-                after |= self._planned_on(connection, written.short, after)
+                last = [walk for walk in walks if walk.head.display_id in written.short]
+                planned = self._planned_on(connection, last)
+                after |= {n: planned[walk] for n, walk in after.items() if walk in planned}
             answered = answer_all(connection, plays, after, written.plays)
             missing = asked - heads.keys()
             exist = {*heads, *(existing_displays(connection, missing) if missing else ())}
@@ -242,17 +244,12 @@ class TimelineService:
         ]
         return AdvancedAtOnce(answers, timelines, written.short)
 
-    def _planned_on(
-        self, connection: Connection, short: Collection[str], told: Mapping[int, Walk]
-    ) -> dict[int, Walk]:
-        """Plan displays further whose queue is too short; where they stand then."""
-        self._plan_on(connection, sorted(short))
-        heads = load_heads(connection, short, self._window)
-        return {
-            number: Walk(heads[walk.head.display_id], self._window)
-            for number, walk in told.items()
-            if walk.head.display_id in short
-        }
+    def _planned_on(self, connection: Connection, short: Sequence[Walk]) -> dict[Walk, Walk]:
+        """Plan displays further whose queue is too short after a walk; where they stand then."""
+        codes = sorted(walk.head.display_id for walk in short)
+        self._plan_on(connection, codes)
+        heads = load_heads(connection, codes, self._window)
+        return {walk: Walk(heads[walk.head.display_id], self._window) for walk in short}
 
     def _plan_on(self, connection: Connection, display_ids: Sequence[str]) -> None:
         """Plan further; if that fails the plays stay recorded, and a queue is just shorter."""

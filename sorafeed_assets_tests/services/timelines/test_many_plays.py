@@ -272,6 +272,16 @@ def test_plays_that_need_a_plan_are_planned_together(
     assert not any(check_timeline_cache(engine, redis, wall).values())
 
 
+def test_plays_before_one_that_needs_a_plan_are_answered_with_their_own_place(
+    engine: Engine, commands: Commands, wall: list[str]
+) -> None:
+    _play_on(commands, engine, wall[0], 30 - WINDOW - 2)
+    plays = [Play(wall[0], row.id) for row in queue_of(engine, wall[0])[:3]]
+    answers = commands.record_plays(plays, plans=True).answers
+    places = [answer.position for answer in answers if isinstance(answer, Advance)]
+    assert places == [30 - WINDOW - 1, 30 - WINDOW, 30 - WINDOW + 1]
+
+
 def test_a_display_that_cannot_be_planned_keeps_no_other_from_it(
     engine: Engine, commands: Commands, wall: list[str]
 ) -> None:

@@ -57,11 +57,11 @@ def test_a_playlist_whose_display_is_being_planned_is_stored_and_says_so(
         # Its new term cannot be tracked.
         hold_asset(connection, "search_terms")
         body = _create(api, "Night")
+        assert api.http.get(NEXT).json()["videos"] == before
     assert "errors" not in body, body
     made = body["data"]["createPlaylist"]  # type: ignore[index]  # JSON
     assert "is stored" in made["problem"]
     assert "busy" in made["problem"]
-    assert api.http.get(NEXT).json()["videos"] == before
     # `react` settles it, like a change by SQL.
     with create_redis_client(str(settings.redis_url)) as redis:
         Settler.of(engine, redis, settings).settle_changed()
