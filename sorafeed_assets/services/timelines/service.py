@@ -1,7 +1,7 @@
 """The timeline service: the only writer of the queues."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
