@@ -35,6 +35,9 @@ def up(
         int | None,
         typer.Option(min=1, max=65_535, help="Port of the API and the admin page (3080)."),
     ] = None,
+    api_processes: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes of the API share its port.")
+    ] = 1,
 ) -> None:
     """Start the servers, load the demo, materialize everything, and serve the UI and the API.
 
@@ -54,7 +57,7 @@ def up(
                 secret = _migrate(addressed)
                 interface = f"http://127.0.0.1:{ui_port}"
                 if ui_port is not None:
-                    programs.start_api(web_port, interface)
+                    programs.start_api(web_port, interface, api_processes)
                 is_shared = settings.dagster_url is not None
                 code = programs.prepare(posts, displays, is_shared=is_shared)
                 if code not in (0, _UNCLEAN):

@@ -121,10 +121,15 @@ class Up:
         child.start()
         return child.wait()
 
-    def start_api(self, port: int, interface: str) -> None:
-        """Start the API, which serves what is stored while everything else starts."""
+    def start_api(self, port: int, interface: str, processes: int = 1) -> None:
+        """Start the API, which serves what is stored while everything else starts.
+
+        Several ``processes`` share the port: the system divides the connections among them.
+        """
         command = [sys.executable, "-m", "sorafeed_assets.serving", str(port), _CLIPS]
-        self._start("api", command, port, {"SORAFEED_DAGSTER_UI_URL": interface})
+        for number in range(1, processes + 1):
+            name = "api" if number == 1 else f"api {number}"
+            self._start(name, command, port, {"SORAFEED_DAGSTER_UI_URL": interface})
 
     def start_others(self, port: int) -> None:
         """Start `react`, Dagster's three programs, and following where there is an old system."""

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -> None:
     port, api_port, said = free_port(), free_port(), tmp_path / "said"
     ports = ("--port", str(port), "--api-port", str(api_port))
-    arguments = ("up", "--posts", "400", "--displays", "2", *ports)
+    arguments = ("up", "--posts", "400", "--displays", "2", "--api-processes", "2", *ports)
     address = f"http://127.0.0.1:{port}"
 
     up = start(said, *arguments, "--data-dir", str(folder))
@@ -127,7 +127,7 @@ def _opens_the_admin_page(link: str) -> None:
 def _each_comes_back(folder: Path, ui: str, api_port: int) -> None:
     """Kill every process of `up`, servers too: each is started again, and all is well then."""
     names = [state.name for state in processes(folder)]
-    assert {"PostgreSQL", "Valkey", "api", "react"} <= set(names)
+    assert {"PostgreSQL", "Valkey", "api", "api 2", "react"} <= set(names)
     for name in names:
 
         def state(name: str = name) -> ProcessState:
