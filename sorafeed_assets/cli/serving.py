@@ -1,17 +1,25 @@
 """`sorafeed serve`."""
 
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
 
-from sorafeed_assets.cli.common import DataDir, engine_of, errors, settings_of
+from sorafeed_assets.cli.common import DataDir, engine_of, errors, say, settings_of
 from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch import data_folder
+from sorafeed_assets.launch.api_processes import ApiProcesses
 from sorafeed_assets.launch.servers import servers
+from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
+from sorafeed_assets.serving.notify import tell_ready
 from sorafeed_assets.serving.server import Listening, log_as_json
 from sorafeed_assets.serving.server import serve as serve_api
+from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
 
 
@@ -26,9 +34,15 @@ def serve(
     tls_key: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Its key.")
     ] = None,
+    api_processes: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes share the port.")
+    ] = 1,
     data_dir: DataDir = None,
 ) -> None:
-    """Serve the API, the admin page and the players on the data folder or a running `up`."""
+    """Serve the API, the admin page and the players on the data folder or a running `up`.
+
+    Several processes are restarted one after another on SIGHUP, without a refused connection.
+    """
     if (tls_certificate is None) != (tls_key is None):
         raise SetupError("--tls-certificate and --tls-key go together")
     port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
@@ -39,9 +53,32 @@ def serve(
             migrate(engine)
         finally:
             engine.dispose()
-        log_as_json()
-        serve_api(
-            settings,
-            Listening(port, host, tls_certificate, tls_key, clips.routes()),
-            on_ready=lambda: errors.print(f"API: {scheme}://{host}:{port}/admin", highlight=False),
-        )
+
+        def say_ready() -> None:
+            errors.print(f"API: {scheme}://{host}:{port}/admin", highlight=False)
+            tell_ready()
+
+        if api_processes == 1:
+            log_as_json()
+            listening = Listening(port, host, tls_certificate, tls_key, clips.routes())
+            serve_api(settings, listening, say_ready)
+            return
+        arguments = [str(port), clips.__name__, "--host", host]
+        if tls_certificate is not None:
+            arguments += ["--tls-certificate", str(tls_certificate), "--tls-key", str(tls_key)]
+        _serve_by_several(settings, arguments, api_processes, say_ready)
+
+
+def _serve_by_several(
+    settings: Settings, arguments: list[str], processes: int, on_ready: Callable[[], None]
+) -> None:
+    stop, reload = Event(), Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: reload.set())
+    folder = data_folder.prepare(settings.data_dir)
+    supervisor = Supervisor(folder, "serve", say)
+    with ApiProcesses(arguments, settings.as_environment(), folder, supervisor) as api:
+        api.start(processes)
+        on_ready()
+        api.watch(stop, reload)

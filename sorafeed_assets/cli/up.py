@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, settings_of
+from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
 from sorafeed_assets.launch.processes import end_descendants
 from sorafeed_assets.launch.servers import embedded, owned_folder, publish
 from sorafeed_assets.launch.supervision import Supervisor
@@ -48,7 +48,7 @@ def up(
         with stop_on_signals() as stop, owned_folder(settings) as folder:
             ui_port = None if once else choose_port(port)
             web_port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
-            supervisor = Supervisor(folder, _say)
+            supervisor = Supervisor(folder, "up", say)
             with (
                 embedded(settings, folder, supervisor) as addressed,
                 Up(addressed, supervisor, stop) as programs,
@@ -88,10 +88,6 @@ def _migrate(settings: Settings) -> str:
         return create_token(engine, Role.ADMIN, _DEMO)[1]
     finally:
         engine.dispose()
-
-
-def _say(line: str) -> None:
-    errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _say_ready(interface: str, admin: str) -> None:

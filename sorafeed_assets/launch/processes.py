@@ -39,7 +39,8 @@ class Child:
         self._speaks = speaks
         slug = name.replace(" ", "-").lower()
         self.log = folder / "logs" / f"{slug}.log"
-        self._record = folder / _RECORDS / f"{slug}.json"
+        self._records = folder / _RECORDS
+        self._slug = slug
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -56,9 +57,13 @@ class Child:
                 stderr=written,
                 start_new_session=True,
             )
-        self._record.parent.mkdir(exist_ok=True)
+        self._records.mkdir(exist_ok=True)
         created = psutil.Process(self._process.pid).create_time()
-        self._record.write_text(json.dumps({"pid": self._process.pid, "created": created}))
+        record = {"pid": self._process.pid, "created": created}
+        self._record(self._process.pid).write_text(json.dumps(record))
+
+    def _record(self, pid: int) -> Path:
+        return self._records / f"{self._slug}-{pid}.json"
 
     @property
     def pid(self) -> int | None:
@@ -89,7 +94,7 @@ class Child:
             return
         _end_session(process.pid)
         process.wait()
-        self._record.unlink(missing_ok=True)
+        self._record(process.pid).unlink(missing_ok=True)
 
 
 def end_left_overs(folder: Path) -> None:

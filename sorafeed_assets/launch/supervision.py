@@ -6,16 +6,20 @@ parent, and neither program does that without a daemon and a configuration of it
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
+import psutil
+
 from sorafeed_assets.domain.errors import SetupError
 
-_FILE: Final = "processes.json"
+_FILES: Final = "processes-*.json"
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 15.0
 # A program that ran this long has not kept failing.
@@ -48,7 +52,7 @@ class Program(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One process of a running `sorafeed up`.
+    """One process that a running command watches.
 
     Attributes:
         name: the program.
@@ -79,6 +83,7 @@ class Supervisor:
 
     Args:
         folder: the data folder, where `processes` finds what runs.
+        owner: the command that watches ("up").
         say: prints one line.
         clock: monotonic seconds.
     """
@@ -86,17 +91,27 @@ class Supervisor:
     def __init__(
         self,
         folder: Path,
+        owner: str,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._file = folder / _FILE
-        self._say = say
+        self._file = folder / _FILES.replace("*", owner)
+        self.say = say
         self._clock = clock
         self._watched: list[_Watched] = []
 
     def watch(self, program: Program) -> None:
         """Watch a program that was started."""
         self._watched.append(_Watched(program, self._clock(), datetime.now(UTC)))
+        self._publish()
+
+    def replace(self, old: Program, new: Program) -> None:
+        """Watch ``new``, which was started, instead of ``old``."""
+        for watched in self._watched:
+            if watched.program is old:
+                watched.program, watched.due = new, None
+                watched.started, watched.since = self._clock(), datetime.now(UTC)
+                watched.restarts += 1
         self._publish()
 
     def look(self) -> None:
@@ -136,7 +151,7 @@ class Supervisor:
             )
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (watched.failures - 1))
         watched.due = now + pause
-        self._say(f"{program.name} {what}; it is started again in {pause:g} s")
+        self.say(f"{program.name} {what}; it is started again in {pause:g} s")
         self._publish()
 
     def _publish(self) -> None:
@@ -150,7 +165,8 @@ class Supervisor:
             for watched in self._watched
         ]
         part = self._file.with_suffix(".part")
-        part.write_text(json.dumps([asdict(state) for state in states], indent=1))
+        stored = {"owner": os.getpid(), "processes": [asdict(state) for state in states]}
+        part.write_text(json.dumps(stored, indent=1))
         part.replace(self._file)
 
     def end(self) -> None:
@@ -160,12 +176,15 @@ class Supervisor:
 
 
 def processes(folder: Path) -> tuple[ProcessState, ...]:
-    """The processes of the folder's running `up`; empty without one."""
-    try:
-        found = json.loads((folder / _FILE).read_text())
-    except FileNotFoundError:
-        return ()
-    return tuple(ProcessState(**each) for each in found)
+    """The processes that the running commands of a data folder watch."""
+    found: list[ProcessState] = []
+    for file in sorted(folder.glob(_FILES)):
+        with suppress(FileNotFoundError):
+            stored = json.loads(file.read_text())
+            # An owner that was killed leaves its file.
+            if psutil.pid_exists(stored["owner"]):
+                found += [ProcessState(**each) for each in stored["processes"]]
+    return tuple(found)
 
 
 def last_lines(log: Path, most: int = _LAST_LINES) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -47,7 +48,7 @@ def clock() -> _Time:
 @pytest.fixture
 def supervisor(tmp_path: Path, said: list[str], clock: _Time) -> Iterator[Supervisor]:
     """A supervisor of nothing yet."""
-    supervisor = Supervisor(tmp_path, said.append, clock)
+    supervisor = Supervisor(tmp_path, "up", said.append, clock)
     yield supervisor
     supervisor.end()
     assert processes(tmp_path) == ()
@@ -167,9 +168,15 @@ def test_embedded_servers_come_back_at_their_address(
         postgres.stop()
 
 
-def test_the_file_of_processes_is_complete_json(
+def test_what_runs_is_told_as_long_as_its_owner_runs(
     supervisor: Supervisor, sleeps: Child, tmp_path: Path
 ) -> None:
     supervisor.watch(sleeps)
-    (stored,) = json.loads((tmp_path / "processes.json").read_text())
-    assert set(stored) == {"name", "pid", "since", "restarts"}
+    stored = json.loads((tmp_path / "processes-up.json").read_text())
+    assert stored["owner"] == os.getpid()
+    assert [each["pid"] for each in stored["processes"]] == [sleeps.pid]
+    # What a killed owner left is not shown.
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    (tmp_path / "processes-up.json").write_text(json.dumps({**stored, "owner": ended.pid}))
+    assert processes(tmp_path) == ()
