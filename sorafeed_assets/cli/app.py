@@ -5,6 +5,7 @@ import typer
 from sorafeed_assets.cli import catalog, displays, serving, system
 from sorafeed_assets.cli.bench import bench
 from sorafeed_assets.cli.demo import demo
+from sorafeed_assets.cli.flags import flags
 from sorafeed_assets.cli.legacy import legacy
 
 app = typer.Typer(
@@ -26,5 +27,6 @@ app.add_typer(displays.displays, name="displays")
 app.add_typer(displays.playlists, name="playlists")
 app.add_typer(displays.timeline, name="timeline")
 app.add_typer(demo, name="demo")
+app.add_typer(flags, name="flags")
 app.add_typer(legacy, name="legacy")
 app.add_typer(serving.tokens, name="tokens")

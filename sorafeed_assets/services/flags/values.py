@@ -130,6 +130,28 @@ class FlagValues:
         split = self.split(flag)
         return 0.0 if split is None else split.percent
 
+    def summary(self, flag: str) -> str:
+        """How the values of a flag are spread, in words."""
+        definition = self.definition(flag)
+        if definition is None:
+            return f"{self.base(flag)}, the default of the code"
+        if definition["state"] != "ENABLED":
+            return f"{self.base(flag)}, the default of the code; the definition is disabled"
+        split = self.split(flag)
+        if split is None:
+            return f"{self.base(flag)}; for some displays by a definition written by hand"
+        parts = [split.base]
+        if split.value is not None:
+            kept = ", whose displays stay in when it shrinks" if split.keep else ""
+            parts = [f"{split.value} for a share of {split.percent:g} %{kept}"]
+            parts.append(f"{split.base} for the others")
+        parts += [
+            f"{value} by name for {', '.join(codes)}"
+            for value in self.known[flag].values
+            if (codes := sorted(code for code, chosen in split.chosen.items() if chosen == value))
+        ]
+        return "; ".join(parts)
+
     def why(self, flag: str, display_id: str) -> Reason:
         """A display's value of a flag, and the reason.
 
