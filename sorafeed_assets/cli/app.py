@@ -4,6 +4,7 @@ import typer
 
 from sorafeed_assets.cli import catalog, displays, serving, system
 from sorafeed_assets.cli.bench import bench
+from sorafeed_assets.cli.cutover import cutover
 from sorafeed_assets.cli.demo import demo
 from sorafeed_assets.cli.flags import flags
 from sorafeed_assets.cli.legacy import legacy
@@ -22,6 +23,7 @@ app.command("serve")(serving.serve)
 app.command("react")(system.react)
 app.command("seed")(catalog.seed)
 app.command("bench")(bench)
+app.command("cutover")(cutover)
 app.add_typer(catalog.counts, name="counts")
 app.add_typer(displays.displays, name="displays")
 app.add_typer(displays.playlists, name="playlists")

@@ -85,7 +85,7 @@ def _markup_of(cards: Sequence[views.Card]) -> Markup:
 
 
 def _overview_body(cards: Sequence[views.Card], **values: object) -> bytes:
-    return _render(
+    return render(
         "overview.html",
         cards=_markup_of(cards),
         shown=len(cards),
