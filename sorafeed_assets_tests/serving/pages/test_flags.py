@@ -99,7 +99,7 @@ def test_a_display_on_old_is_refused_to_players_and_its_page_says_so(
             in admin.http.get(f"/admin/displays/{display}").text
         )
         assert "Driven by the old system" in admin.http.get("/admin/cards?ids=HALL01").text
-    assert [str(row.id) for row in queue_of(engine, display)][0] == first["entry"]
+    assert str(queue_of(engine, display)[0].id) == first["entry"]
     _drive(engine, "new")
     wait_until(lambda: admin.http.get(f"{address}/next").status_code == 200)
     assert admin.http.post(f"{address}/played", json=body).status_code == 200
