@@ -72,7 +72,10 @@ class Flags:
 
     def at(self, connection: Connection) -> FlagValues:
         """The values as a transaction sees them: one short query, more after a change."""
-        version = flags_version(connection)
+        return self.of_version(connection, flags_version(connection))
+
+    def of_version(self, connection: Connection, version: int) -> FlagValues:
+        """The values of a version that the transaction has just read."""
         for values in (self._held, self._seen):
             if values.version == version:
                 return values
