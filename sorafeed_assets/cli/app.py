@@ -62,6 +62,12 @@ COMMANDS: Final = {
     "timeline": Late("displays", "timeline", "What a display plays."),
     "demo": Late("demo", "demo", "Things to try on."),
     "legacy": Late("legacy", "legacy", "The old system: follow it, and compare."),
+    "flags": Late("flags", "flags", "Flags: values that decide for displays."),
+    "cutover": Late(
+        "cutover",
+        "cutover",
+        "Switch displays to this system; nothing is switched while something speaks against it.",
+    ),
     "tokens": Late("tokens", "tokens", "Tokens for the API."),
 }
 
