@@ -72,14 +72,23 @@ def reconcile(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
 def _compare(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
     with engine.connect() as connection:
         theirs, here = old.digest(part), our_digest(connection, part)
+        digest = f"{theirs.rows}-{theirs.total}"
         if theirs == here:
-            return Comparison(part.name, theirs.rows, here.rows)
+            return Comparison(part.name, theirs.rows, here.rows, old_digest=digest)
         wanted, stored = old.row_digests(part), our_row_digests(connection, part)
     missing = [row_id for row_id in wanted if row_id not in stored]
     changed = [row_id for row_id in wanted if stored.get(row_id, wanted[row_id]) != wanted[row_id]]
     _copy_again(engine, old, part, missing + changed)
     only_here = len(stored.keys() - wanted.keys())
-    return Comparison(part.name, len(wanted), len(stored), len(missing), len(changed), only_here)
+    return Comparison(
+        part.name,
+        len(wanted),
+        len(stored),
+        len(missing),
+        len(changed),
+        only_here,
+        old_digest=digest,
+    )
 
 
 def _copy_again(engine: Engine, old: OldCatalog, part: Part, ids: Sequence[str]) -> None:
