@@ -76,6 +76,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin/cards", pages.cards),
             Route("/admin/enter", pages.enter, methods=["POST"]),
             Route("/admin/leave", pages.leave, methods=["POST"]),
+            Route("/admin/shadow", pages.shadow),
             Route("/admin/displays/{code}", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
             Route("/player/{code}", pages.player),

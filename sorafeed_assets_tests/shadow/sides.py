@@ -40,7 +40,7 @@ class Sides:
     def old(self, statement: str) -> None:
         """A statement on the old catalogue."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     def write(self, statement: str, **values: object) -> None:
         """A statement on ours."""

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from sorafeed_assets.services.legacy.catalog import POSTS, copy_undated
+from sorafeed_assets.services.legacy.lineage import write_versions
 from sorafeed_assets.storage.legacy import posts as ours
 from sorafeed_assets.storage.legacy.comparisons import (
     Comparison,
@@ -66,6 +67,7 @@ def reconcile(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
         found = _compare(engine, old, part)
     with engine.begin() as connection:
         store_comparison(connection, found)
+        write_versions(connection, [found])
     return found
 
 

@@ -1,6 +1,6 @@
 """What comparing found: the gate, outcomes by day and display, what is unexplained, the costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -93,12 +93,14 @@ def shadow_report(engine: Engine, days: int) -> ShadowReport:
         times = stored.times(connection, since)
     by_day: dict[date, dict[Outcome, int]] = {}
     by_kind: dict[str, dict[Outcome, int]] = {}
+    judged: dict[date, dict[str, Outcomes]] = {}
     for (day, kind), outcomes in found.items():
+        judged.setdefault(day, {})[kind] = outcomes
         _add(by_day.setdefault(day, {}), outcomes)
         _add(by_kind.setdefault(kind, {}), outcomes)
     return ShadowReport(
         wanted,
-        judge_gate(by_day, today, days),
+        judge_gate(judged, today, days, (stored.COUNT, stored.TIMELINE)),
         by_day,
         by_kind,
         by_display,
@@ -145,3 +147,16 @@ def _add(total: dict[Outcome, int], more: Outcomes) -> None:
 
 def _plain(outcomes: Outcomes) -> dict[str, int]:
     return {outcome.value: outcomes.get(outcome, 0) for outcome in Outcome}
+
+
+def unexplained_differences(
+    engine: Engine, days: int, kinds: Collection[str]
+) -> tuple[int, list[str]]:
+    """How many comparisons of some kinds the last days have, and the unexplained ones in words."""
+    report = shadow_report(engine, days)
+    compared = sum(sum(report.by_kind.get(kind, {}).values()) for kind in kinds)
+    return compared, [
+        f"{' '.join(filter(None, (each.subject, each.part)))}: {each.detail}"
+        for each in report.unexplained
+        if each.kind in kinds
+    ]

@@ -19,12 +19,13 @@ from uuid import uuid4
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.errors import BusyError
+from sorafeed_assets.domain.errors import BusyError, SetupError
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, not_compared
 from sorafeed_assets.services.shadow import walls
 from sorafeed_assets.services.shadow.budget import Budget, StoppedError
 from sorafeed_assets.services.shadow.counts import compare_count, terms
 from sorafeed_assets.services.shadow.timelines import compare_timeline, safe_moment
+from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.legacy.old_catalog import old_catalog
 from sorafeed_assets.storage.lineage_records import (
     WHOLE,
@@ -74,6 +75,28 @@ class Shadow:
     share: float
     statement_seconds: int
     keep_days: int
+
+
+def shadow_of(engine: Engine, settings: Settings) -> Shadow:
+    """What the settings name.
+
+    Raises:
+        SetupError: no old catalogue is named.
+    """
+    if settings.legacy_catalog_url is None:
+        raise SetupError(
+            "no old catalogue is named; set SORAFEED_LEGACY_CATALOG_URL to its PostgreSQL, and"
+            " SORAFEED_LEGACY_QUEUES to its SQLite file to compare displays too"
+        )
+    return Shadow(
+        engine,
+        str(settings.legacy_catalog_url),
+        settings.legacy_queues,
+        settings.candidates_per_pool,
+        settings.shadow_database_share,
+        settings.shadow_statement_seconds,
+        settings.shadow_keep_days,
+    )
 
 
 @dataclass(slots=True)
@@ -169,32 +192,38 @@ def _displays(
         if any((kind, display, "") not in done for kind in kinds)
     ]
     for number, display in enumerate(waiting):
-        yield from (
-            found for found in _display(shadow, there, way, display) if found.key not in done
-        )
+        due = {kind for kind in kinds if (kind, display, "") not in done}
+        yield from _display(shadow, there, way, display, due)
         on_progress("Comparing displays", number + 1, len(waiting))
 
 
 def _display(
-    shadow: Shadow, there: walls.OldDisplays, way: OldWay, display_id: str
+    shadow: Shadow, there: walls.OldDisplays, way: OldWay, display_id: str, due: Collection[str]
 ) -> Iterator[Compared]:
     engine = shadow.engine
-    yield walls.compare_queue(there, display_id)
-    yield walls.compare_plays(engine, there, display_id)
+    if stored.QUEUE in due:
+        yield walls.compare_queue(there, display_id)
+    if stored.PLAYS in due:
+        yield walls.compare_plays(engine, there, display_id)
     playlist = walls.same_playlist(engine, there, display_id)
+    if playlist is None:
+        return
     if isinstance(playlist, Finding):
-        yield Compared(stored.TIMELINE, display_id, playlist)
+        if stored.TIMELINE in due:
+            yield Compared(stored.TIMELINE, display_id, playlist)
         return
-    until = safe_moment(engine)
-    if until is None:
-        finding = not_compared("the catalogue is not copied yet")
-        yield Compared(stored.TIMELINE, display_id, finding)
-        return
-    way.until = until
-    yield compare_timeline(engine, way, display_id, playlist, shadow.pool_size)
-    with engine.connect() as connection:
-        seconds = stored.count_seconds(connection)
-    yield walls.compare_page(engine, display_id, playlist, seconds)
+    if stored.TIMELINE in due:
+        until = safe_moment(engine)
+        if until is None:
+            finding = not_compared("the catalogue is not copied yet")
+            yield Compared(stored.TIMELINE, display_id, finding)
+        else:
+            way.until = until
+            yield compare_timeline(engine, way, display_id, playlist, shadow.pool_size)
+    if stored.PAGE in due:
+        with engine.connect() as connection:
+            seconds = stored.count_seconds(connection)
+        yield walls.compare_page(engine, display_id, playlist, seconds)
 
 
 def _store(engine: Engine, found: Compared) -> None:

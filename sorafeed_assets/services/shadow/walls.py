@@ -112,15 +112,18 @@ def _queues(file: OldQueues) -> dict[str, list[QueuedRow]]:
     return queues
 
 
-def same_playlist(engine: Engine, there: OldDisplays, display_id: str) -> Playlist | Finding:
-    """The playlist that a display plays on both sides, or why its plans are not compared."""
+def same_playlist(engine: Engine, there: OldDisplays, display_id: str) -> Playlist | Finding | None:
+    """The playlist that a display plays on both sides, or why its plans are not compared.
+
+    None when it has no playlist on either side.
+    """
     with engine.connect() as connection:
         if display_id not in display_names(connection):
             return not_compared("the display is not imported")
         ours = load_active_playlists(connection, [display_id]).get(display_id)
     old = there.active(display_id)
     if ours is None and old is None:
-        return Finding(Outcome.SAME, detail="no playlist on either side")
+        return None
     reason = activation_reason(
         None if old is None else str(old.id),
         None if ours is None else str(ours.id),

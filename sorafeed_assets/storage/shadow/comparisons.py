@@ -52,9 +52,9 @@ SELECT kind, subject, part, detail, compared_at FROM shadow_comparisons
 WHERE compared_at >= :since AND outcome = 'unexplained' ORDER BY compared_at DESC, id DESC
 LIMIT :most
 """)
-_COUNT_UNEXPLAINED: Final = text("""
-SELECT count(*) FROM shadow_comparisons
-WHERE outcome = 'unexplained' AND compared_at >= :since
+_OUTCOMES: Final = text("""
+SELECT outcome, count(*) AS comparisons FROM shadow_comparisons
+WHERE compared_at >= :since GROUP BY outcome
 """)
 _TIMES: Final = text("""
 SELECT kind, old_seconds, our_seconds, old_statements, our_statements FROM shadow_comparisons
@@ -182,9 +182,10 @@ def unexplained(connection: Connection, since: datetime, most: int) -> list[Unex
     return [Unexplained(*row) for row in rows]
 
 
-def count_unexplained(connection: Connection, since: datetime) -> int:
-    """How many differences since a time no rule explains."""
-    return int(connection.scalar(_COUNT_UNEXPLAINED, {"since": since}) or 0)
+def outcomes(connection: Connection, since: datetime) -> dict[Outcome, int]:
+    """Outcome → how many comparisons."""
+    rows = connection.execute(_OUTCOMES, {"since": since})
+    return {Outcome(row.outcome): row.comparisons for row in rows}
 
 
 def times(connection: Connection, since: datetime) -> list[Times]:
