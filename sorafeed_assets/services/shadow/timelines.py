@@ -6,31 +6,21 @@ way is run twice, because it picks at random.
 """
 
 import random
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from sorafeed_assets.domain.catalog.search import Format, matches, size_class
 from sorafeed_assets.domain.errors import SorafeedError, TimedOutError
 from sorafeed_assets.domain.playlists.playlist import Block, FetchMode, Playlist
-from sorafeed_assets.domain.shadow.audits import audit_old
 from sorafeed_assets.domain.shadow.costs import Cost
-from sorafeed_assets.domain.shadow.newest import NewestBlock, compare_newest
-from sorafeed_assets.domain.shadow.old_way import OldPick, OldRun, OldTimeline, Stage
-from sorafeed_assets.domain.shadow.outcome import Reason, Rule, conclude, not_compared
-from sorafeed_assets.domain.shadow.posts import (
-    Post,
-    Row,
-    exclusion_dropped,
-    why_counted_once,
-)
-from sorafeed_assets.domain.shadow.properties import Properties, RandomBlock, compare_random
-from sorafeed_assets.domain.timelines.plan import Candidates, LoopInputs, Pick, Start, Tier
+from sorafeed_assets.domain.shadow.old_way import OldRun, OldTimeline
+from sorafeed_assets.domain.shadow.outcome import Reason, conclude, not_compared
+from sorafeed_assets.domain.shadow.posts import Post
+from sorafeed_assets.domain.shadow.timelines import Sides, compare_blocks, figures_of
+from sorafeed_assets.domain.timelines.plan import Candidates, Start
 from sorafeed_assets.services.legacy.catalog import POSTS
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.planning import Planned, Task, plan_displays
@@ -69,17 +59,6 @@ class _Without:
         return (post for post in self.ids if post not in self.left_out)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """What both sides play, and the posts of it."""
-
-    ours: Sequence[Pick]
-    runs: Sequence[OldRun]
-    inputs: LoopInputs
-    played: Collection[str]
-    posts: Mapping[str, Post]
-
-
 def safe_moment(engine: Engine) -> datetime | None:
     """All posts indexed before it are here and in the pools; None before the first copy is."""
     with engine.connect() as connection:
@@ -115,9 +94,9 @@ def compare_timeline(
         except TimedOutError as error:
             return _missing(display_id, str(error))
     posts = {post: Post(post, there.get(post), here.get(post)) for post in ids}
-    sides = _Sides(ours, runs, planned.result.inputs[0], played, posts)
-    reasons = [reason for block in playlist.blocks for reason in _block(sides, block)]
-    figures = _figures(sides, playlist.blocks)
+    sides = Sides(ours, runs, planned.result.inputs[0], played, posts)
+    reasons = compare_blocks(sides, playlist.blocks)
+    figures = figures_of(sides, playlist.blocks)
     return Compared(
         stored.TIMELINE,
         display_id,
@@ -161,134 +140,3 @@ def _old_runs(
         runs.append(OldTimeline(old, played, chance).fill(blocks))
         cost = cost if len(runs) > 1 else old.cost
     return runs, cost
-
-
-def _block(sides: _Sides, block: Block) -> list[Reason]:
-    name = f"block {block.block_order + 1} ({block.search_term})"
-    if block.fetch_mode is FetchMode.NEWEST:
-        return _newest(sides, block, name)
-    return _random(sides, block, name)
-
-
-def _newest(sides: _Sides, block: Block, name: str) -> list[Reason]:
-    run = sides.runs[0]
-    old = _of(run.picks, block.id)
-    ours = [pick for pick in sides.ours if pick.block_id == block.id]
-    reasons = compare_newest(
-        NewestBlock(
-            block.query,
-            [pick.post_id for pick in ours if pick.tier is Tier.NEW],
-            [pick.post_id for pick in old if pick.stage is Stage.FIRST],
-            _used_before(sides.ours, block.id),
-            _used_before(run.picks, block.id),
-            frozenset(sides.played if block.id in run.after_clearing else ()),
-            sides.posts,
-            name,
-        )
-    )
-    dropped = [pick.post_id for pick in old if pick.stage is Stage.NO_EXCLUSIONS]
-    if dropped:
-        text = f"{name}: {len(dropped)} videos there have an excluded word"
-        reasons.append(Reason(Rule.EXCLUSIONS_DROPPED, text))
-    again = [pick.post_id for pick in ours if pick.tier is not Tier.NEW]
-    cleared = [p.post_id for p in old if p.stage in {Stage.CLEARED, Stage.REPEATED}]
-    if again != cleared:
-        text = f"{name}: {len(again)} videos come again here, {len(cleared)} there"
-        reasons.append(Reason(Rule.HISTORY_CLEARED, text))
-    return reasons
-
-
-def _random(sides: _Sides, block: Block, name: str) -> list[Reason]:
-    used_here = _used_before(sides.ours, block.id)
-    ours = [pick.post_id for pick in sides.ours if pick.block_id == block.id]
-    runs = [[pick.post_id for pick in _of(run.picks, block.id)] for run in sides.runs]
-    properties = [
-        _properties(sides, block, ids, _used_before(run.picks, block.id))
-        for ids, run in zip(runs, sides.runs, strict=True)
-    ]
-    explained = _unavailable(sides, block, runs, used_here)
-    mine = _properties(sides, block, ours, used_here)
-    reasons = compare_random(
-        RandomBlock(name, block.video_count, mine, properties, tuple(explained.items()))
-    )
-    dropped = [
-        post for ids in runs for post in ids if exclusion_dropped(block.query, sides.posts[post])
-    ]
-    if dropped:
-        text = f"{name}: {len(dropped)} videos there have an excluded word"
-        reasons.append(Reason(Rule.EXCLUSIONS_DROPPED, text))
-    return reasons
-
-
-def _unavailable(
-    sides: _Sides, block: Block, runs: Sequence[Sequence[str]], used_here: Collection[str]
-) -> dict[Rule, int]:
-    """Rule → how many picks of an old run we cannot make by it."""
-    explained: dict[Rule, int] = {}
-    for ids in runs:
-        found: dict[Rule, int] = {}
-        for post in set(ids):
-            rule = why_counted_once(block.query, sides.posts[post])
-            if rule is None and post in used_here:
-                rule = Rule.USED_EARLIER
-            if rule is None and exclusion_dropped(block.query, sides.posts[post]):
-                rule = Rule.EXCLUSIONS_DROPPED
-            if rule is not None:
-                found[rule] = found.get(rule, 0) + 1
-        explained |= {rule: max(n, explained.get(rule, 0)) for rule, n in found.items()}
-    return explained
-
-
-def _properties(
-    sides: _Sides, block: Block, ids: Sequence[str], used: Collection[str]
-) -> Properties:
-    seen = set(used)
-    new = repeats = replays = wrong = 0
-    for post in ids:
-        if post in seen:
-            repeats += 1
-        elif post in sides.played:
-            replays += 1
-        else:
-            new += 1
-        seen.add(post)
-        row = sides.posts[post].here
-        wrong += row is None or not _plays(block, row)
-    return Properties(len(ids), new, repeats, replays, wrong)
-
-
-def _plays(block: Block, row: Row) -> bool:
-    """Whether a block may play a post."""
-    shape = size_class(row.width, row.height)
-    return matches(block.query, row.text) and (
-        block.format is Format.MIXED or shape == block.format.value
-    )
-
-
-def _of(picks: Sequence[OldPick], block_id: UUID) -> list[OldPick]:
-    return [pick for pick in picks if pick.block_id == block_id]
-
-
-def _used_before(picks: Sequence[Pick] | Sequence[OldPick], block_id: UUID) -> set[str]:
-    """The posts of the blocks before this one."""
-    used: set[str] = set()
-    for pick in picks:
-        if pick.block_id == block_id:
-            break
-        used.add(pick.post_id)
-    return used
-
-
-def _figures(sides: _Sides, blocks: Sequence[Block]) -> dict[str, Any]:
-    """How many videos each side plays, and what the plan audit says about the old way."""
-    known = {
-        block: tuple(islice(found.ids, 10_000)) for block, found in sides.inputs.candidates.items()
-    }
-    return {
-        "here": len(sides.ours),
-        "there": [len(run.picks) for run in sides.runs],
-        "audit": [
-            audit_old(run.picks, blocks, known, sides.inputs.plays, sides.played)
-            for run in sides.runs
-        ],
-    }
