@@ -54,9 +54,7 @@ class Sides:
         with old_queues(self.file.path) as opened:
             done = import_queues(self.engine, opened, self.file.path, with_posts=True)
         settle_imported(self.engine, self.settler, done.changed)
-        refresh_days(self.engine, None, pool_size=500)
-        refresh_totals(self.engine)
-        refresh_candidates(self.engine, pool_size=500)
+        count_all(self.engine)
 
     def shadow(self, **changed: Any) -> Shadow:
         """What is compared."""
@@ -99,6 +97,13 @@ class Sides:
     def outcomes(self, kind: str) -> dict[str, Outcome]:
         """Their outcomes."""
         return {key: outcome for key, (outcome, _, _) in self.found(kind).items()}
+
+
+def count_all(engine: Engine) -> None:
+    """Count everything, and fill the pools."""
+    refresh_days(engine, None, pool_size=500)
+    refresh_totals(engine)
+    refresh_candidates(engine, pool_size=500)
 
 
 def posts(words: str, count: int, **values: Any) -> list[OldPost]:

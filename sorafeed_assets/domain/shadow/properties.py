@@ -1,7 +1,7 @@
 """Comparing the blocks of random videos by their properties, against two runs of the old way."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sorafeed_assets.domain.shadow.outcome import Reason, Rule
 
@@ -15,7 +15,9 @@ class Properties:
         new: how many of them were neither played before nor used in the loop.
         repeats: how many are in the loop a second time.
         replays: how many were played before.
-        wrong: how many match only in the other side's eyes: search, format or size.
+        wrong: how many do not match the search or the format here.
+        refused: rule → how many of the new ones the other side cannot pick by it.
+        open: how many of all videos the other side can play.
     """
 
     videos: int
@@ -23,6 +25,13 @@ class Properties:
     repeats: int
     replays: int
     wrong: int
+    refused: Mapping[Rule, int] = field(default_factory=dict)
+    open: int = 0
+
+    @property
+    def least(self) -> int:
+        """How many new videos the other side has at least."""
+        return self.new - sum(self.refused.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +41,14 @@ class RandomBlock:
     Attributes:
         name: the block in words.
         wanted: how many videos it asks for.
-        ours: our picks.
+        ours: our picks, which the plan audit has passed.
         runs: the old way's, run with different seeds; they span its noise.
-        explained: rule → how many of the old runs' new picks we cannot have by it, at most.
     """
 
     name: str
     wanted: int
     ours: Properties
     runs: Sequence[Properties]
-    explained: Sequence[tuple[Rule, int]] = ()
 
 
 def compare_random(block: RandomBlock) -> list[Reason]:
@@ -49,35 +56,19 @@ def compare_random(block: RandomBlock) -> list[Reason]:
     ours, runs = block.ours, block.runs
     reasons: list[Reason] = []
     if ours.wrong:
-        text = f"{block.name}: {ours.wrong} videos here do not match"
+        reasons.append(Reason(None, f"{block.name}: {ours.wrong} videos here do not match"))
+    fewest, most = min(run.new for run in runs), max(run.new for run in runs)
+    text = f"{block.name}: {ours.new} new videos here, {fewest} to {most} there"
+    if ours.new < min(run.least for run in runs):
         reasons.append(Reason(None, text))
-    fewest_new, most_new = min(run.new for run in runs), max(run.new for run in runs)
-    if ours.new < fewest_new:
-        reasons.append(_fewer(block, fewest_new))
-    elif ours.new > most_new:
-        text = f"{block.name}: {ours.new} new videos here, at most {most_new} there"
-        reasons.append(Reason(_why_fewer_there(runs), text))
-    videos = [run.videos for run in runs]
-    if ours.videos < min(videos) and ours.new >= fewest_new:
-        text = f"{block.name}: {ours.videos} videos here, at least {min(videos)} there"
-        reasons.append(Reason(block.explained[0][0] if block.explained else None, text))
-    if ours.repeats > max(run.repeats for run in runs) and ours.videos <= max(videos):
-        # With equally many new videos, a repeat here is a replay there, whose history is cleared.
-        rule = Rule.HISTORY_CLEARED if ours.new >= fewest_new else None
-        reasons.append(Reason(rule, f"{block.name}: {ours.repeats} repeats here, fewer there"))
+    elif ours.new < fewest:
+        rules = {rule for run in runs for rule in run.refused}
+        reasons += [Reason(rule, text) for rule in sorted(rules)]
+    elif ours.new > most:
+        comes_again = any(run.repeats or run.replays for run in runs)
+        rule = Rule.AVOIDABLE_REPEATS if comes_again else Rule.TRIES_FAILED
+        reasons.append(Reason(rule, text))
+    if ours.videos < block.wanted and any(run.open for run in runs):
+        text = f"{block.name}: {ours.videos} of {block.wanted} videos here, though some match"
+        reasons.append(Reason(None, text))
     return reasons
-
-
-def _fewer(block: RandomBlock, there: int) -> Reason:
-    text = f"{block.name}: {block.ours.new} new videos here, at least {there} there"
-    missing = there - block.ours.new
-    for rule, most in block.explained:
-        if most >= missing:
-            return Reason(rule, text)
-    return Reason(None, text)
-
-
-def _why_fewer_there(runs: Sequence[Properties]) -> Rule:
-    if any(run.repeats or run.replays for run in runs):
-        return Rule.AVOIDABLE_REPEATS
-    return Rule.TRIES_FAILED

@@ -82,60 +82,53 @@ def _newest(sides: Sides, block: Block, name: str) -> list[Reason]:
 def _random(sides: Sides, block: Block, name: str) -> list[Reason]:
     used_here = _used_before(sides.ours, block.id)
     ours = [pick.post_id for pick in sides.ours if pick.block_id == block.id]
-    runs = [[pick.post_id for pick in _of(run.picks, block.id)] for run in sides.runs]
-    properties = [
-        _properties(sides, block, ids, _used_before(run.picks, block.id))
-        for ids, run in zip(runs, sides.runs, strict=True)
+    runs = [
+        _properties(
+            sides,
+            block,
+            [pick.post_id for pick in _of(run.picks, block.id)],
+            _used_before(run.picks, block.id),
+            used_here,
+        )
+        for run in sides.runs
     ]
-    explained = _unavailable(sides, block, runs, used_here)
-    mine = _properties(sides, block, ours, used_here)
-    reasons = compare_random(
-        RandomBlock(name, block.video_count, mine, properties, tuple(explained.items()))
-    )
-    dropped = [
-        post for ids in runs for post in ids if exclusion_dropped(block.query, sides.posts[post])
-    ]
+    mine = _properties(sides, block, ours, used_here, ())
+    reasons = compare_random(RandomBlock(name, block.video_count, mine, runs))
+    dropped = sum(run.refused.get(Rule.EXCLUSIONS_DROPPED, 0) for run in runs)
     if dropped:
-        text = f"{name}: {len(dropped)} videos there have an excluded word"
+        text = f"{name}: {dropped} videos there have an excluded word"
         reasons.append(Reason(Rule.EXCLUSIONS_DROPPED, text))
     return reasons
 
 
-def _unavailable(
-    sides: Sides, block: Block, runs: Sequence[Sequence[str]], used_here: Collection[str]
-) -> dict[Rule, int]:
-    """Rule → how many picks of an old run we cannot make by it."""
-    explained: dict[Rule, int] = {}
-    for ids in runs:
-        found: dict[Rule, int] = {}
-        for post in set(ids):
-            rule = why_counted_once(block.query, sides.posts[post])
-            if rule is None and post in used_here:
-                rule = Rule.USED_EARLIER
-            if rule is None and exclusion_dropped(block.query, sides.posts[post]):
-                rule = Rule.EXCLUSIONS_DROPPED
-            if rule is not None:
-                found[rule] = found.get(rule, 0) + 1
-        explained |= {rule: max(n, explained.get(rule, 0)) for rule, n in found.items()}
-    return explained
-
-
 def _properties(
-    sides: Sides, block: Block, ids: Sequence[str], used: Collection[str]
+    sides: Sides,
+    block: Block,
+    ids: Sequence[str],
+    used: Collection[str],
+    used_by_other: Collection[str],
 ) -> Properties:
     seen = set(used)
-    new = repeats = replays = wrong = 0
-    for post in ids:
-        if post in seen:
+    new = repeats = replays = wrong = can_play = 0
+    refused: dict[Rule, int] = {}
+    for post_id in ids:
+        post = sides.posts[post_id]
+        rule = why_counted_once(block.query, post)
+        if rule is None and exclusion_dropped(block.query, post):
+            rule = Rule.EXCLUSIONS_DROPPED
+        can_play += rule is None
+        if post_id in seen:
             repeats += 1
-        elif post in sides.played:
+        elif post_id in sides.played:
             replays += 1
         else:
             new += 1
-        seen.add(post)
-        row = sides.posts[post].here
-        wrong += row is None or not _plays(block, row)
-    return Properties(len(ids), new, repeats, replays, wrong)
+            rule = Rule.USED_EARLIER if rule is None and post_id in used_by_other else rule
+            if rule is not None:
+                refused[rule] = refused.get(rule, 0) + 1
+        seen.add(post_id)
+        wrong += post.here is None or not _plays(block, post.here)
+    return Properties(len(ids), new, repeats, replays, wrong, refused, can_play)
 
 
 def _plays(block: Block, row: Row) -> bool:

@@ -31,7 +31,7 @@ def _only_here(words: str) -> Post:
         ("tea", "tea", False),
     ],
 )
-def test_wildcards(search: str, words: str, differs: bool) -> None:
+def test_wildcards(search: str, words: str, *, differs: bool) -> None:
     assert posts.wildcard(parse_query(search), post("p", words)) is differs
 
 
@@ -53,14 +53,14 @@ def test_posts_that_only_exist_here() -> None:
     ("size", "without"),
     [((640, 352), False), ((None, 352), True), ((640, 0), True), ((-1, 352), True)],
 )
-def test_posts_without_a_size(size: tuple[int | None, int | None], without: bool) -> None:
+def test_posts_without_a_size(size: tuple[int | None, int | None], *, without: bool) -> None:
     assert posts.sizeless(post("p", size=size)) is without
 
 
 @pytest.mark.parametrize(
     ("at", "unknown"), [(0, True), (-5, True), (1_772_366_400_000, True), (1_772_366_400, False)]
 )
-def test_times_that_are_unknown(at: int, unknown: bool) -> None:
+def test_times_that_are_unknown(at: int, *, unknown: bool) -> None:
     assert posts.unknown_time(post("p", at=at)) is unknown
 
 
