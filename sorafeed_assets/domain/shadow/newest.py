@@ -47,8 +47,8 @@ def compare_newest(block: NewestBlock) -> list[Reason]:
     both = [post for post in block.ours if post in set(block.old)]
     # Where one side has a post more, the last one of the other side has no place.
     displaced = {
-        *_displaced(block.ours, both, why_mine, sum(r is not None for r in why_theirs.values())),
-        *_displaced(block.old, both, why_theirs, sum(r is not None for r in why_mine.values())),
+        *_displaced(block, both, why_mine, sum(r is not None for r in why_theirs.values())),
+        *_displaced(block, both, why_theirs, sum(r is not None for r in why_mine.values())),
     }
     reasons = [
         Reason(rule, f"{block.name}: only {side} plays {post}")
@@ -85,11 +85,26 @@ def _same_time(block: NewestBlock, one: str, other: str) -> bool:
 
 
 def _displaced(
-    picks: Sequence[str], both: Sequence[str], why: Mapping[str, Rule | None], extra: int
+    block: NewestBlock, both: Sequence[str], why: Mapping[str, Rule | None], extra: int
 ) -> list[str]:
-    """The last unexplained picks, as many as the other side has explained ones more."""
-    last = max((picks.index(post) for post in both), default=-1)
-    return [post for post in picks[last + 1 :] if post in why and why[post] is None][:extra]
+    """The oldest unexplained picks, as many as the other side has explained ones more.
+
+    None of them is newer than a post that both sides play.
+    """
+    times = [_time(block, post) for post in both]
+    oldest = min((time for time in times if time is not None), default=None)
+    waiting = [
+        post
+        for post, rule in why.items()
+        if rule is None and (oldest is None or (_time(block, post) or 0) <= oldest)
+    ]
+    return waiting[len(waiting) - extra :] if extra < len(waiting) else waiting
+
+
+def _time(block: NewestBlock, post: str) -> int | None:
+    """When a post was posted, if both sides know."""
+    found = block.posts[post]
+    return None if found.there is None or unknown_time(found) else found.there.posted_at
 
 
 def _order(block: NewestBlock, both: Sequence[str]) -> list[Reason]:

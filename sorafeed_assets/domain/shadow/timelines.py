@@ -46,9 +46,19 @@ def compare_blocks(sides: Sides, blocks: Sequence[Block]) -> list[Reason]:
 
 def _block(sides: Sides, block: Block) -> list[Reason]:
     name = f"block {block.block_order + 1} ({block.search_term})"
-    if block.fetch_mode is FetchMode.NEWEST:
-        return _newest(sides, block, name)
-    return _random(sides, block, name)
+    compare = _newest if block.fetch_mode is FetchMode.NEWEST else _random
+    return [*_missing(sides, block, name), *compare(sides, block, name)]
+
+
+def _missing(sides: Sides, block: Block, name: str) -> list[Reason]:
+    """What the old way plays, and is not here as it is there: no rule excuses that."""
+    played = {pick.post_id for run in sides.runs for pick in _of(run.picks, block.id)}
+    found = [sides.posts[post] for post in sorted(played)]
+    return [
+        Reason(None, f"{name}: {post.id} {'is missing' if post.here is None else 'differs'} here")
+        for post in found
+        if post.there is not None and (post.here is None or post.here.text != post.there.text)
+    ]
 
 
 def _newest(sides: Sides, block: Block, name: str) -> list[Reason]:

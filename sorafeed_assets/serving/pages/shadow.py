@@ -96,10 +96,10 @@ def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
         [
             (
                 work,
-                *map(
-                    _milliseconds,
-                    (cost.before_median, cost.before_p95, cost.after_median, cost.after_p95),
-                ),
+                _milliseconds(cost.before_median),
+                _milliseconds(cost.before_p95),
+                _milliseconds(cost.after_median),
+                _milliseconds(cost.after_p95),
                 f"{cost.ratio:,.1f}",
             )
             for work, cost in report.costs.items()

@@ -1,5 +1,6 @@
 """The gate: open only when each day says something, and nothing is unexplained."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ NEEDED: Final = ("count", "timeline")
 GOOD: Final = {Outcome.SAME: 5, Outcome.EXPECTED: 3}
 
 
-def _days(*kinds: dict[str, Outcomes]) -> dict[date, dict[str, Outcomes]]:
+def _days(*kinds: Mapping[str, Outcomes]) -> dict[date, Mapping[str, Outcomes]]:
     """Days, the last of them today."""
     return {TODAY - timedelta(days=back): each for back, each in enumerate(reversed(kinds))}
 

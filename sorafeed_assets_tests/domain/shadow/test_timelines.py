@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import Block, FetchMode
+from sorafeed_assets.domain.shadow.old_way import Stage
 from sorafeed_assets.domain.shadow.outcome import Outcome, Rule, conclude
 from sorafeed_assets.domain.shadow.posts import Post
 from sorafeed_assets.domain.shadow.timelines import compare_blocks, figures_of
@@ -114,8 +115,9 @@ _POSTS = st.lists(
 ).map(
     lambda rows: catalogue(
         *(
-            replace(post(f"p{n}", words, at, size), **({"there": None} if where == "here" else {}))
+            replace(made, there=None) if where == "here" else made
             for n, (words, at, size, where) in enumerate(rows)
+            for made in [post(f"p{n}", words, at, size)]
         )
     )
 )
@@ -141,3 +143,28 @@ def test_from_one_catalogue_nothing_is_unexplained(
     sides = both_sides(found, blocks, known, SEEDS)
     finding = conclude(compare_blocks(sides, blocks))
     assert finding.outcome is not Outcome.UNEXPLAINED, finding
+
+
+_CLEAN = st.integers(4, 14).map(
+    lambda count: [post(f"p{n}", ["tea", "tea cat"][n % 2], 1_000 + n) for n in range(count)]
+)
+_NEWEST = st.lists(
+    st.tuples(st.sampled_from(["tea", "cat"]), st.integers(1, 3)), min_size=1, max_size=3
+).map(lambda lines: [block(n, *line) for n, line in enumerate(lines)])
+
+
+@given(posts=_CLEAN, blocks=_NEWEST, place=st.integers(0, 100), plays=_PLAYS)
+def test_a_post_that_we_lack_is_always_found(
+    posts: list[Post], blocks: list[Block], place: int, plays: dict[str, int]
+) -> None:
+    known = {each.id: plays[each.id] for each in posts if each.id in plays}
+    whole = both_sides(catalogue(*posts), blocks, known, SEEDS)
+    first = [pick.post_id for pick in whole.runs[0].picks if pick.stage is Stage.FIRST]
+    if not first:
+        return
+    lost = first[place % len(first)]
+    lacking = [replace(each, here=None) if each.id == lost else each for each in posts]
+    sides = both_sides(catalogue(*lacking), blocks, known, SEEDS)
+    finding = conclude(compare_blocks(sides, blocks))
+    assert finding.outcome is Outcome.UNEXPLAINED
+    assert lost in finding.detail
