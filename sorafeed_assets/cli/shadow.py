@@ -10,14 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from sorafeed_assets.cli.common import Bars, DataDir, console, database
-from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome
+from sorafeed_assets.launch.shadow import compare_until_stopped
 from sorafeed_assets.services.shadow.report import ShadowReport, shadow_report
 from sorafeed_assets.services.shadow.run import Pass, compare_due, shadow_of
 
 shadow = typer.Typer(help="Compare with the old system, from the same state.", no_args_is_help=True)
 
-_LOOK_SECONDS: Final = 60.0
 _OUTCOMES: Final = tuple(Outcome)
 
 
@@ -34,21 +33,18 @@ def run(
     that SORAFEED_SHADOW_DATABASE_SHARE allows.
     """
     stop = Event()
-    with database(data_dir) as (engine, settings):
+    with database(data_dir) as (engine, settings), Bars() as bars:
         found = shadow_of(engine, settings)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        while not stop.is_set():
-            try:
-                with Bars() as bars:
-                    _print_pass(compare_due(found, stop, bars))
-            except UnavailableError as error:
-                if once:
-                    raise
-                console.print(f"{error}; trying again", markup=False, soft_wrap=True)
-            if once:
-                return
-            stop.wait(_LOOK_SECONDS)
+        if once:
+            _print_pass(compare_due(found, stop, bars))
+        else:
+            compare_until_stopped(found, stop, bars, _print_pass, _print_problem)
+
+
+def _print_problem(problem: str) -> None:
+    console.print(f"{problem}; trying again", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_pass(done: Pass) -> None:

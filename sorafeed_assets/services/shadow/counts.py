@@ -5,12 +5,12 @@ whose changes are not counted yet. Where they differ, the posts of some differin
 one by one, and each has to be explained by a rule.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
 from sorafeed_assets.domain.errors import TimedOutError
@@ -31,11 +31,22 @@ _POSTS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Days:
-    """The days that both sides count: those before ``until``, but ``without`` some."""
+class _Here:
+    """Our side at one moment.
+
+    Attributes:
+        until: the days before it are counted on both sides.
+        without: days that are left out, as their changes are not counted yet.
+        by_day: day → the stored count, where it is not 0.
+        shown: the total that readers get.
+        cost: what reading it took.
+    """
 
     until: date
     without: tuple[date, ...]
+    by_day: Mapping[date, int]
+    shown: int
+    cost: Cost
 
 
 def terms(engine: Engine) -> list[str]:
@@ -45,77 +56,89 @@ def terms(engine: Engine) -> list[str]:
 
 
 def compare_count(engine: Engine, old: OldWay, term: str, format_: Format) -> Compared:
-    """Compare one count."""
+    """Compare one count. No transaction of ours is open while the old side is read."""
     query = parse_query(term)
+    here = _here(engine, term, format_)
+    if isinstance(here, Finding):
+        return Compared(stored.COUNT, term, here, format_.value)
+    old.cost = Cost(0.0, 0)
+    try:
+        there = old.count_on_days(query, format_, here.until, here.without)
+    except TimedOutError as error:
+        finding = not_compared(str(error), Rule.MADE_UP_COUNT)
+        return Compared(stored.COUNT, term, finding, format_.value, our_cost=here.cost)
+    old_cost = old.cost
+    total = sum(here.by_day.values())
+    figures = {
+        "there": there,
+        "here": total,
+        "shown": here.shown,
+        "until": here.until.isoformat(),
+    }
+    finding = conclude(())
+    if there != total:
+        finding = _explain(engine, old, query, format_, here, f"{there} there, {total} here")
+    return Compared(stored.COUNT, term, finding, format_.value, figures, old_cost, here.cost)
+
+
+def _here(engine: Engine, term: str, format_: Format) -> _Here | Finding:
+    """Our side, or why it cannot be compared."""
     with snapshot(engine) as connection:
         with state.metered(connection) as meter:
             shown = state.shown_total(connection, term, format_)
-        our_cost = meter.cost
-        days = _days(connection)
-        if days is None or shown is None:
-            why = "no day is copied yet" if days is None else "the term is not counted yet"
-            return _compared(term, format_, not_compared(why))
-        here = state.counts_by_day(connection, term, format_, days.until, days.without)
-        old.cost = Cost(0.0, 0)
-        try:
-            there = old.count_on_days(query, format_, days.until, days.without)
-        except TimedOutError as error:
-            finding = not_compared(str(error), Rule.MADE_UP_COUNT)
-            return _compared(term, format_, finding, our_cost=our_cost)
-        old_cost = old.cost
-        total = sum(here.values())
-        try:
-            reasons = [] if there == total else _differences(connection, old, query, format_, days)
-        except TimedOutError:
-            reasons = [Reason(None, f"{there} there, {total} here; which posts took too long")]
-    if there != total and not reasons:
-        reasons = [Reason(None, f"{there} there, {total} here")]
-    figures = {"there": there, "here": total, "shown": shown, "until": days.until.isoformat()}
-    return Compared(
-        stored.COUNT, term, conclude(reasons), format_.value, figures, old_cost, our_cost
-    )
+        cost = meter.cost
+        cursor = read_cursors(connection).get(POSTS)
+        if cursor is None or cursor.indexed_at is None or not cursor.is_complete:
+            return not_compared("the catalogue is not copied yet")
+        if shown is None:
+            return not_compared("the term is not counted yet")
+        until, without = cursor.indexed_at.date(), tuple(state.pending_days(connection))
+        by_day = state.counts_by_day(connection, term, format_, until, without)
+    return _Here(until, without, by_day, shown, cost)
 
 
-def _compared(
-    term: str, format_: Format, finding: Finding, our_cost: Cost | None = None
-) -> Compared:
-    return Compared(stored.COUNT, term, finding, format_.value, our_cost=our_cost)
-
-
-def _days(connection: Connection) -> _Days | None:
-    cursor = read_cursors(connection).get(POSTS)
-    if cursor is None or cursor.indexed_at is None or not cursor.is_complete:
-        return None
-    return _Days(cursor.indexed_at.date(), tuple(state.pending_days(connection)))
-
-
-def _differences(
-    connection: Connection, old: OldWay, query: SearchQuery, format_: Format, days: _Days
-) -> list[Reason]:
+def _explain(
+    engine: Engine, old: OldWay, query: SearchQuery, format_: Format, here: _Here, differs: str
+) -> Finding:
     """Why the counts differ, from the posts of the first days that do."""
-    here = state.counts_by_day(connection, query.term, format_, days.until, days.without)
-    there = old.count_by_day(query, format_, days.until, days.without)
-    differing = sorted(
-        day for day in here.keys() | there.keys() if here.get(day, 0) != there.get(day, 0)
-    )
-    reasons: list[Reason] = []
-    for day in differing[:_DAYS]:
-        reasons += _day(connection, old, query, format_, day, here.get(day, 0))
-    return reasons
+    try:
+        there = old.count_by_day(query, format_, here.until, here.without)
+        differing = sorted(
+            day
+            for day in here.by_day.keys() | there.keys()
+            if here.by_day.get(day, 0) != there.get(day, 0)
+        )
+        reasons = [
+            reason
+            for day in differing[:_DAYS]
+            for reason in _day(engine, old, query, format_, day, here.by_day.get(day, 0))
+        ]
+    except TimedOutError:
+        reasons = [Reason(None, f"{differs}; which posts could not be had in time")]
+    # A late post may have been copied and counted in between.
+    now = _here(engine, query.term, format_)
+    if isinstance(now, Finding) or any(
+        now.by_day.get(day) != count for day, count in here.by_day.items()
+    ):
+        return not_compared("the counts changed while they were compared")
+    return conclude(reasons or [Reason(None, differs)])
 
 
 def _day(
-    connection: Connection, old: OldWay, query: SearchQuery, format_: Format, day: date, count: int
+    engine: Engine, old: OldWay, query: SearchQuery, format_: Format, day: date, count: int
 ) -> Iterator[Reason]:
-    mine = set(state.ids_of_day(connection, query, format_, day, _POSTS))
     theirs = set(old.ids_of_day(query, format_, day, _POSTS))
+    with engine.connect() as connection:
+        mine = set(state.ids_of_day(connection, query, format_, day, _POSTS))
     if count != len(mine) and len(mine) < _POSTS:
         yield Reason(None, f"{day}: {count} counted here, where {len(mine)} posts match")
     if max(len(mine), len(theirs)) >= _POSTS:
         yield Reason(None, f"{day}: {len(theirs)} posts or more there, {len(mine)} here")
         return
     differing = mine ^ theirs
-    here, there = state.rows(connection, differing), old.rows(differing)
+    there = old.rows(differing)
+    with engine.connect() as connection:
+        here = state.rows(connection, differing)
     for post_id in sorted(differing):
         post = Post(post_id, there.get(post_id), here.get(post_id))
         side = "here" if post_id in mine else "there"

@@ -72,7 +72,7 @@ def safe_moment(engine: Engine) -> datetime | None:
 def compare_timeline(
     engine: Engine, old: OldWay, display_id: str, playlist: Playlist, pool_size: int
 ) -> Compared:
-    """Compare one loop of a display."""
+    """Compare one loop of a display. No transaction of ours is open while the old side is read."""
     with snapshot(engine) as connection:
         newer = state.indexed_since(connection, old.until, _MOST_NEWER)
         if len(newer) == _MOST_NEWER:
@@ -80,19 +80,22 @@ def compare_timeline(
         with state.metered(connection) as meter:
             planned = _plan(connection, display_id, playlist, pool_size, newer)
         our_cost = meter.cost
-        if isinstance(planned, SorafeedError):
-            finding = conclude([Reason(None, f"it cannot be planned here: {planned}")])
-            return Compared(stored.TIMELINE, display_id, finding)
         played = state.played(connection, display_id)
-        old.cost = Cost(0.0, 0)
-        try:
-            runs, cost = _old_runs(old, playlist.blocks, played)
-            ours = planned.result.schedule.loops[0].picks
-            ids = {pick.post_id for pick in ours}
-            ids |= {pick.post_id for run in runs for pick in run.picks}
-            here, there = state.rows(connection, ids), old.rows(ids)
-        except TimedOutError as error:
-            return _missing(display_id, str(error))
+    if isinstance(planned, SorafeedError):
+        finding = conclude([Reason(None, f"it cannot be planned here: {planned}")])
+        return Compared(stored.TIMELINE, display_id, finding)
+    loops = planned.result.schedule.loops
+    ours = loops[0].picks if loops else ()
+    old.cost = Cost(0.0, 0)
+    try:
+        runs, cost = _old_runs(old, playlist.blocks, played)
+        ids = {pick.post_id for pick in ours}
+        ids |= {pick.post_id for run in runs for pick in run.picks}
+        there = old.rows(ids)
+    except TimedOutError as error:
+        return _missing(display_id, str(error))
+    with engine.connect() as connection:
+        here = state.rows(connection, ids)
     posts = {post: Post(post, there.get(post), here.get(post)) for post in ids}
     sides = Sides(ours, runs, planned.result.inputs[0], played, posts)
     reasons = compare_blocks(sides, playlist.blocks)
