@@ -90,6 +90,13 @@ def _print_report(found: ShadowReport) -> None:
         console.print(table)
     if found.costs:
         _print_costs(found)
+    scores = found.scores
+    console.print(
+        f"the old system: plans of {scores.broken} of {scores.plans} displays break a rule;"
+        f" {scores.rows:,} rows wait where {scores.belong:,} belong;"
+        f" {scores.repeats_per_hundred:.1f} repeats in 100 plays",
+        soft_wrap=True,
+    )
     for each in found.unexplained:
         where = " ".join(filter(None, (each.kind, each.subject, each.part)))
         line = f"unexplained: {each.compared_at:%Y-%m-%d %H:%M} UTC: {where}: {each.detail}"

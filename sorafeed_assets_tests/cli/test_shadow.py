@@ -75,6 +75,8 @@ def test_the_demo_is_compared_and_reported(
     text_report = answer("shadow", "report", folder=folder)
     assert "gate: open: no unexplained difference in the last 1 days" in text_report
     assert "times faster" in text_report
+    assert found["old_system"]["rows"] == 416
+    assert "416 rows wait where" in text_report
     # Nothing is due again today.
     assert answer("shadow", "run", "--once", folder=folder) == ""
     week = json.loads(answer("shadow", "report", "--json", "--days", 7, folder=folder))

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.shadow.costs import BeforeAfter, before_after
 from sorafeed_assets.domain.shadow.gate import Gate, judge_gate
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome, Rule
+from sorafeed_assets.domain.shadow.scores import WallScores, score_wall
 from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.shadow import comparisons as stored
 from sorafeed_assets.storage.shadow.comparisons import Times, Unexplained
@@ -39,6 +40,7 @@ class ShadowReport:
         unexplained: the last unexplained differences.
         costs: work → before and after, in seconds.
         statements: work → the medians of statements, before and after.
+        scores: of the old system's plans, queues and plays.
     """
 
     days: Sequence[date]
@@ -50,6 +52,7 @@ class ShadowReport:
     unexplained: Sequence[Unexplained]
     costs: Mapping[str, BeforeAfter]
     statements: Mapping[str, tuple[int, int]]
+    scores: WallScores
 
     def as_json(self) -> dict[str, Any]:
         """The figures, for programs; times are seconds, moments ISO 8601."""
@@ -77,6 +80,10 @@ class ShadowReport:
                 }
                 for work, cost in self.costs.items()
             },
+            "old_system": {
+                **asdict(self.scores),
+                "repeats_per_hundred": round(self.scores.repeats_per_hundred, 1),
+            },
         }
 
 
@@ -91,6 +98,12 @@ def shadow_report(engine: Engine, days: int) -> ShadowReport:
         rules = stored.outcomes_by_rule(connection, since)
         unexplained = stored.unexplained(connection, since, _MOST)
         times = stored.times(connection, since)
+        scores = score_wall(
+            *(
+                stored.last_figures(connection, kind, since)
+                for kind in (stored.TIMELINE, stored.QUEUE, stored.PLAYS)
+            )
+        )
     by_day: dict[date, dict[Outcome, int]] = {}
     by_kind: dict[str, dict[Outcome, int]] = {}
     judged: dict[date, dict[str, Outcomes]] = {}
@@ -108,6 +121,7 @@ def shadow_report(engine: Engine, days: int) -> ShadowReport:
         unexplained,
         _costs(times),
         _statements(times),
+        scores,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome
+from sorafeed_assets.domain.shadow.scores import WallScores
 from sorafeed_assets.services.shadow.report import Outcomes, ShadowReport
 
 DAYS: Final = 14
@@ -69,6 +70,7 @@ class ShadowView:
     rules: Sequence[tuple[str, int, str]]
     unexplained: Sequence[tuple[str, str, str]]
     costs: Sequence[tuple[str, str, str, str, str, str]]
+    scores: WallScores
 
 
 def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
@@ -104,6 +106,7 @@ def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
             )
             for work, cost in report.costs.items()
         ],
+        report.scores,
     )
 
 

@@ -62,6 +62,10 @@ WHERE compared_at >= :since AND old_seconds IS NOT NULL AND our_seconds IS NOT N
   AND kind IN ('count', 'timeline', 'page')
 ORDER BY id DESC LIMIT 100000
 """)
+_FIGURES: Final = text("""
+SELECT DISTINCT ON (subject) figures FROM shadow_comparisons
+WHERE kind = :kind AND compared_at >= :since ORDER BY subject, compared_at DESC, id DESC
+""")
 _COUNT_SECONDS: Final = text("""
 SELECT DISTINCT ON (subject, part) subject, part, old_seconds FROM shadow_comparisons
 WHERE kind = 'count' AND compared_at >= date_trunc('day', now(), 'UTC')
@@ -191,6 +195,11 @@ def outcomes(connection: Connection, since: datetime) -> dict[Outcome, int]:
 def times(connection: Connection, since: datetime) -> list[Times]:
     """What both sides took for counts, timelines and pages; the last 100,000."""
     return [Times(*row) for row in connection.execute(_TIMES, {"since": since})]
+
+
+def last_figures(connection: Connection, kind: str, since: datetime) -> list[Mapping[str, Any]]:
+    """The figures of each display's last comparison of a kind."""
+    return list(connection.scalars(_FIGURES, {"kind": kind, "since": since}))
 
 
 def count_seconds(connection: Connection) -> dict[tuple[str, str], float]:
