@@ -75,6 +75,18 @@ class Settings(BaseSettings):
     legacy_queues: Path | None = Field(
         None, description="SQLite file of the old system's displays and queues; it is only read"
     )
+    shadow_database_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Share of the time that comparing may use the old PostgreSQL"
+    )
+    shadow_statement_seconds: Annotated[int, Field(ge=1, le=300)] = Field(
+        5, description="How long a statement of comparing may run on the old PostgreSQL, in seconds"
+    )
+    shadow_gate_days: Annotated[int, Field(ge=1, le=30)] = Field(
+        7, description="Days without an unexplained difference that the gate asks for"
+    )
+    shadow_keep_days: Annotated[int, Field(ge=30, le=3_650)] = Field(
+        90, description="For how many days comparisons are kept"
+    )
 
     @cached_property
     def low_queue(self) -> int:

@@ -62,6 +62,7 @@ COMMANDS: Final = {
     "timeline": Late("displays", "timeline", "What a display plays."),
     "demo": Late("demo", "demo", "Things to try on."),
     "legacy": Late("legacy", "legacy", "The old system: follow it, and compare."),
+    "shadow": Late("shadow", "shadow", "Compare with the old system, from the same state."),
     "flags": Late("flags", "flags", "Flags: values that decide for displays."),
     "cutover": Late(
         "cutover",

@@ -65,5 +65,9 @@ class BusyError(UnavailableError):
     """The database is busy; the requested work was not begun, or was rolled back."""
 
 
+class TimedOutError(UnavailableError):
+    """A statement took longer than it was given, or waited too long for a lock."""
+
+
 class SetupError(SorafeedError):
     """The environment is unsuitable: a port, a folder, a version, a setting."""

@@ -1,17 +1,24 @@
 """`sorafeed legacy follow`: the old system is followed until it is stopped.
 
 New posts are copied every second, the queues are imported when their file was written, and one part
-of the catalogue at a time is compared, each once a day. Several may run: each pass begins at a
-stored cursor that it locks.
+of the catalogue at a time is compared, each once a day.
+
+Several may run. One leads: it holds a lease, and reads the old side; another one takes over some
+seconds after its end. Two that lead for a moment do no harm: each pass begins at a stored cursor
+that it locks.
 """
 
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
+from uuid import uuid4
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -27,12 +34,16 @@ from sorafeed_assets.services.legacy.follow import (
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.legacy.old_catalog import old_catalog
+from sorafeed_assets.storage.lineage_records import end_lease, renew_lease
 from sorafeed_assets.storage.postgres.retry import is_conflict, is_lost
 
 _POSTS_SECONDS: Final = 1.0
 _QUEUES_SECONDS: Final = 5.0
 _COMPARE_SECONDS: Final = 10.0
 _LONGEST_PAUSE: Final = 30.0
+LEASE: Final = "legacy"
+_LEASE_LIFE: Final = timedelta(seconds=10)
+_RENEW_SECONDS: Final = 2.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -48,6 +59,8 @@ class Follow:
         )
         self._path = settings.legacy_queues
         self._stop = Event()
+        self._leads = Event()
+        self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid4()}"
         self._failure: BaseException | None = None
 
     def stop(self) -> None:
@@ -60,7 +73,7 @@ class Follow:
         Raises:
             Exception: any other error ends all of it.
         """
-        works: list[Callable[[], None]] = []
+        works: list[Callable[[], None]] = [self._keep_lease]
         if self._url is not None:
             works += [partial(self._copy, self._url), partial(self._compare, self._url)]
         if self._path is not None:
@@ -73,6 +86,11 @@ class Follow:
             thread.join(timeout=30.0)
         if self._failure is not None:
             raise self._failure
+        try:
+            with self._engine.begin() as connection:
+                end_lease(connection, LEASE, self._holder)
+        except SQLAlchemyError as error:
+            _log.warning("the lease expires by itself: %s", error)
 
     def _repeat(self, work: Callable[[], None]) -> None:
         failures = 0
@@ -89,10 +107,31 @@ class Follow:
                 _log.warning("%s; trying again", error)
             self._stop.wait(min(2.0**failures, _LONGEST_PAUSE))
 
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process reads the old side."""
+        return self._leads.is_set() and not self._stop.is_set()
+
+    def _keep_lease(self) -> None:
+        try:
+            while not self._stop.is_set():
+                with self._engine.begin() as connection:
+                    leads = renew_lease(connection, LEASE, self._holder, _LEASE_LIFE)
+                if leads and not self._leads.is_set():
+                    _log.info("this process leads now")
+                    self._leads.set()
+                elif not leads:
+                    self._leads.clear()
+                self._stop.wait(_RENEW_SECONDS)
+        finally:
+            self._leads.clear()
+
     def _copy(self, url: str) -> None:
+        if not self.is_leading:
+            return
         with old_catalog(url) as old:
             check_readable(old)
-            while not self._stop.is_set():
+            while self.is_leading:
                 copied = copy_new_posts(self._engine, old)
                 if copied.posts or copied.creators:
                     _log.info("copied %s posts, %s creators", copied.posts, copied.creators)
@@ -100,9 +139,11 @@ class Follow:
 
     def _compare(self, url: str) -> None:
         """Compare one part after the other, each once a day."""
+        if not self.is_leading:
+            return
         with old_catalog(url) as old:
             check_readable(old)
-            while not self._stop.is_set():
+            while self.is_leading:
                 found = compare_due(self._engine, old)
                 if found is None:
                     self._stop.wait(_COMPARE_SECONDS)
@@ -115,7 +156,7 @@ class Follow:
                     )
 
     def _import(self, path: Path) -> None:
-        while not self._stop.is_set():
+        while self.is_leading:
             # Posts of queues are taken by `import`, when the catalogue is copied.
             done = import_changed_queues(self._engine, self._settler, path, with_posts=False)
             if done is not None and any(done.written.values()):

@@ -28,6 +28,14 @@ from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.timelines.queues import built_versions
 
 POSTS: Final = "sora_posts"
+COMPARED: Final = frozenset(
+    {
+        *(POSTS, counts.DAILY, counts.POOLS, counts.TOTALS, counts.TERMS),
+        *("playlists", "active_playlists", "display_timelines"),
+        *(cache.COUNTS, cache.TIMELINES, cache.ADMIN),
+    }
+)
+"""The assets whose versions are read from what they hold; others have only their records."""
 
 
 @dataclass(frozen=True, slots=True)

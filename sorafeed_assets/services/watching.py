@@ -1,14 +1,17 @@
 """The figures that `/metrics` reports of the stored state, and of Dagster's runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Engine
 
+from sorafeed_assets.domain.shadow.outcome import Outcome
 from sorafeed_assets.services.timelines.queues import QueueStatus, queue_status
 from sorafeed_assets.storage import watching as stored
 from sorafeed_assets.storage.dagster_runs import count_failed_runs
+from sorafeed_assets.storage.shadow import comparisons
 
 FAILED_WITHIN: Final = timedelta(hours=1)
 """For how long a failed run is counted."""
@@ -16,17 +19,21 @@ FAILED_WITHIN: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is stored, and the queues of all displays."""
+    """What is stored, the queues of all displays, and what comparing with the old system found."""
 
     stored: stored.StoredFigures
     queues: QueueStatus
+    shadow: Mapping[Outcome, int]
 
 
-def read_figures(engine: Engine, window: int) -> Figures:
-    """Read the figures of this system's database."""
+def read_figures(engine: Engine, window: int, shadow_days: int) -> Figures:
+    """Read the figures of this system's database; the comparisons of the last ``shadow_days``."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = today - timedelta(days=shadow_days - 1)
     with engine.connect() as connection:
         figures = stored.read_figures(connection)
-    return Figures(figures, queue_status(engine, window))
+        shadow = comparisons.outcomes(connection, since)
+    return Figures(figures, queue_status(engine, window), shadow)
 
 
 def recently_failed_runs(dagster: Engine) -> int:

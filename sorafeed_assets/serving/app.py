@@ -81,6 +81,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin/flags", flags.show),
             Route("/admin/flags", flags.change, methods=["POST"]),
             Route("/admin/leave", pages.leave, methods=["POST"]),
+            Route("/admin/shadow", pages.shadow),
             Route("/admin/displays/{code}", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
             Route("/player/{code}", pages.player),

@@ -28,6 +28,7 @@ from sorafeed_assets_tests.cli.running import (
     start,
     wait_until,
 )
+from sorafeed_assets_tests.legacy.old_file import OldFile
 
 CSV = 'search_term,video_count,fetch_mode,format\ncommercial,3,newest,wide\n"movie trailer",2,,\n'
 
@@ -64,10 +65,15 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     up.wait()
     left = processes_of(folder)
     assert any("dagster" in command_line(process) for process in left)
-    again = start(said, "up", *ports, "--data-dir", str(folder))
+    assert not any("legacy follow" in command_line(process) for process in left)
+    file = OldFile(tmp_path / "old.sqlite")
+    variables = {"SORAFEED_LEGACY_QUEUES": str(file.path)}
+    again = start(said, "up", *ports, "--data-dir", str(folder), **variables)
     wait_until(lambda: address in said.read_text() or again.poll() is not None, "a second start")
     assert again.poll() is None, said.read_text()
     wait_until(lambda: not any(map(is_alive, left)), "the end of what was left")
+    # An old system that the settings name is followed.
+    assert any("legacy follow" in command_line(process) for process in processes_of(folder))
     # The link that was printed before is no longer valid; the new one is.
     assert httpx.get(link).status_code == 401
     _opens_the_admin_page(_admin_link(said, api_port))

@@ -172,6 +172,37 @@ def test_work_is_retried_and_the_heavy_part_goes_one_at_a_time(
     assert {name for name, step in steps.items() if step.pool} == heavy
 
 
+def test_an_old_system_adds_its_assets_and_only_them(nodes: dict[str, dg.AssetSpec]) -> None:
+    catalog = {"legacy_catalog_url": "postgresql://reader@127.0.0.1:1/old"}
+    both = {**catalog, "legacy_queues": "/nowhere/old.sqlite"}
+    counts = {"shadow_counts": {"legacy_posts", "video_counts_by_search"}, "legacy_posts": set()}
+    timelines = {"shadow_timelines": {"legacy_posts", "shadow_counts", "display_timelines"}}
+    for given, added in ((catalog, counts), (both, {**counts, **timelines})):
+        built = build_definitions(Settings.model_validate(given))
+        specs = {spec.key.to_user_string(): spec for spec in built.resolve_all_asset_specs()}
+        parents = {
+            name: {dep.asset_key.to_user_string() for dep in spec.deps}
+            for name, spec in specs.items()
+        }
+        assert parents == {
+            **{name: above for name, (_, _, above) in GRAPH.items()},
+            "sora_posts": {"legacy_posts"},
+            **added,
+        }
+        for name in added:
+            assert specs[name].group_name == name.partition("_")[0]
+            schema = specs[name].metadata["dagster/column_schema"]
+            assert isinstance(schema, dg.TableSchema)
+            assert all(column.description for column in schema.columns), name
+        repository = built.get_repository_def()
+        schedules = {s.name: s.cron_schedule for s in repository.schedule_defs}
+        assert schedules["hourly_shadow"] == "15 * * * *"
+        steps = {step.name for step in built.resolve_job_def("compare_with_old").all_node_defs}
+        assert {name for name in added if name.startswith("shadow")} <= steps
+        assert "shadow_counts_gate_is_open" in steps
+    assert not any(name.startswith(("shadow", "legacy")) for name in nodes)
+
+
 def test_table_assets_load_as_frames() -> None:
     tables = {name for name, (group, _, _) in GRAPH.items() if group != "cache"}
     assert set(frame_names()) == tables

@@ -321,3 +321,32 @@ def test_ids_that_are_no_uuids_become_some(engine: Engine, settler: Settler, fil
     assert _rows(engine, "SELECT count(*) FROM playlist_blocks") == [(1,)]
     _import(engine, settler, file)
     assert _state(engine) == before
+
+
+def test_what_was_deleted_there_stays_and_is_listed(
+    engine: Engine, settler: Settler, file: OldFile
+) -> None:
+    add_posts(engine, "tea", 5)
+    for code in ("HALL01", "HALL02"):
+        file.add_display(code)
+        file.add_playlist(code, f"day of {code}", [("tea", 2)])
+    file.add_playlist("HALL01", "huge", [("tea", 2)], active=False)
+    _import(engine, settler, file)
+    file.run("DELETE FROM playlists WHERE display_id = 'HALL02'")
+    file.run("DELETE FROM displays WHERE id = 'HALL02'")
+    # One that is refused now was not deleted.
+    file.run("UPDATE playlist_blocks SET video_count = 501 WHERE playlist_id = ?", id_of("huge"))
+    problems = _import(engine, settler, file).problems
+    deleted = [problem.place for problem in problems if problem.kind == "deleted"]
+    assert deleted == [
+        "display HALL02",
+        f"playlist 'day of HALL02' ({id_of('day of HALL02')}) of display HALL02",
+    ]
+    assert [problem.kind for problem in problems].count("refused") == 1
+    assert _rows(engine, "SELECT count(*) FROM playlists") == [(3,)]
+    with engine.connect() as connection:
+        assert set(read_problems(connection)) == set(problems)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM displays WHERE id = 'HALL02'"))
+    kinds = [problem.kind for problem in _import(engine, settler, file).problems]
+    assert "deleted" not in kinds

@@ -1,6 +1,6 @@
 """`sora_posts`: observed per catalog day; its data version changes when the day's posts do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -11,8 +11,10 @@ from sorafeed_assets.services.counts.reads import record_posts
 from sorafeed_assets.storage.postgres.tables import sora_posts
 
 
-def build_sora_posts(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
-    """The observable asset over the partitions ``days``."""
+def build_sora_posts(
+    days: dg.DailyPartitionsDefinition, upstream: Sequence[str] = ()
+) -> dg.AssetsDefinition:
+    """The observable asset over the partitions ``days``; ``upstream`` are assets it is from."""
 
     @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]  # Dagster left it so
         name="observe_sora_posts",
@@ -23,6 +25,7 @@ def build_sora_posts(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
                     "The posts that an outside scanner writes, by the UTC date of `indexed_at`."
                     " A day's data version is the number of changes its posts have seen."
                 ),
+                deps=list(upstream),
                 group_name="catalog",
                 owners=OWNERS,
                 kinds={"postgres"},

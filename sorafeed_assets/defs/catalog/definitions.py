@@ -8,7 +8,7 @@ from sorafeed_assets.settings import Settings
 
 
 def build(settings: Settings) -> dg.Definitions:
-    """What the group adds to the graph."""
-    return dg.Definitions(
-        assets=[build_sora_posts(catalog_day_partitions(settings.catalog_first_day))]
-    )
+    """What the group adds to the graph; posts come from the old catalogue where one is named."""
+    days = catalog_day_partitions(settings.catalog_first_day)
+    upstream = [] if settings.legacy_catalog_url is None else ["legacy_posts"]
+    return dg.Definitions(assets=[build_sora_posts(days, upstream)])

@@ -108,7 +108,12 @@ def import_queues(
         ours.store_imports(connection, decided.digests)
         played = ours.add_plays(connection, wall.plays)
         posts = _add_posts(connection, file) if with_posts else 0
-        problems = [*wall.problems, *decided.conflicts, *queue_problems(wall, file.queued())]
+        problems = [
+            *wall.problems,
+            *decided.conflicts,
+            *_deleted(connection, wall),
+            *queue_problems(wall, file.queued()),
+        ]
         ours.store_problems(connection, problems)
         here = ours.display_names(connection)
         found = {
@@ -254,6 +259,25 @@ def _decide_one(
             decided.conflicts.append(Problem("conflict", place, text))
         case Merge.KEEP_OURS:
             pass
+
+
+def _deleted(connection: Connection, wall: OldWall) -> Iterator[Problem]:
+    """What was imported once, is here, and is no longer there."""
+    here = {
+        "display": {name: f"display {name}" for name in ours.display_names(connection)},
+        "playlist": {
+            str(each.id): f"playlist {each.name!r} ({each.id}) of display {each.display_id}"
+            for each in load_playlists(connection)
+        },
+    }
+    there = {"display": set(wall.displays), "playlist": set(map(str, wall.playlists))}
+    refused = " ".join(problem.place for problem in wall.problems)
+    for kind, row_id in sorted(ours.read_imports(connection)):
+        place = here.get(kind, {}).get(row_id)
+        if place is None or row_id in there[kind] or row_id in refused:
+            continue
+        text = "was deleted there and stays here; delete it here too, unless it is needed"
+        yield Problem("deleted", place, text)
 
 
 def _take(connection: Connection, wall: OldWall, taken: Sequence[_Key]) -> None:

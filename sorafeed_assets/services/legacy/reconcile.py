@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from sorafeed_assets.services.legacy.catalog import POSTS, copy_undated
+from sorafeed_assets.services.legacy.lineage import write_versions
 from sorafeed_assets.storage.legacy import posts as ours
 from sorafeed_assets.storage.legacy.comparisons import (
     Comparison,
@@ -66,20 +67,30 @@ def reconcile(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
         found = _compare(engine, old, part)
     with engine.begin() as connection:
         store_comparison(connection, found)
+        write_versions(connection, [found])
     return found
 
 
 def _compare(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
     with engine.connect() as connection:
         theirs, here = old.digest(part), our_digest(connection, part)
+        digest = f"{theirs.rows}-{theirs.total}"
         if theirs == here:
-            return Comparison(part.name, theirs.rows, here.rows)
+            return Comparison(part.name, theirs.rows, here.rows, old_digest=digest)
         wanted, stored = old.row_digests(part), our_row_digests(connection, part)
     missing = [row_id for row_id in wanted if row_id not in stored]
     changed = [row_id for row_id in wanted if stored.get(row_id, wanted[row_id]) != wanted[row_id]]
     _copy_again(engine, old, part, missing + changed)
     only_here = len(stored.keys() - wanted.keys())
-    return Comparison(part.name, len(wanted), len(stored), len(missing), len(changed), only_here)
+    return Comparison(
+        part.name,
+        len(wanted),
+        len(stored),
+        len(missing),
+        len(changed),
+        only_here,
+        old_digest=digest,
+    )
 
 
 def _copy_again(engine: Engine, old: OldCatalog, part: Part, ids: Sequence[str]) -> None:

@@ -3,13 +3,14 @@
 A figure that could not be read is left out: its last value might no longer be true.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from sorafeed_assets.domain.shadow.outcome import Outcome
 from sorafeed_assets.services.watching import Figures
 
 _QUEUES: Final = ("complete", "low", "dry")
@@ -37,6 +38,7 @@ class StoredGauges(Collector):
         )
         if figures is not None:
             yield from _stored(figures)
+            yield from _shadow(figures.shadow)
         if self.has_dagster:
             yield _gauge(
                 "sorafeed_dagster_up",
@@ -73,6 +75,20 @@ def _stored(figures: Figures) -> Iterator[Metric]:
         "sorafeed_plan_problems", "Displays that could not be planned.", stored.plan_problems
     )
     yield _gauge("sorafeed_react_leads", "1 while a react holds the lease.", stored.react_leads)
+
+
+def _shadow(outcomes: Mapping[Outcome, int]) -> Iterator[Metric]:
+    """Yield the comparisons with an old system, where there is one."""
+    if not outcomes:
+        return
+    comparisons = GaugeMetricFamily(
+        "sorafeed_shadow_comparisons",
+        "Comparisons with the old system in the days of the gate, by outcome.",
+        labels=["outcome"],
+    )
+    for outcome in Outcome:
+        comparisons.add_metric([outcome.value], outcomes.get(outcome, 0))
+    yield comparisons
 
 
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:

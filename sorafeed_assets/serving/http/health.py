@@ -88,10 +88,10 @@ async def metrics(request: Request) -> Response:
 
 async def _stored(server: ServerState) -> Figures | None:
     """The figures of the database; None when it does not answer in time."""
-    window = server.settings.window
+    window, days = server.settings.window, server.settings.shadow_gate_days
     try:
         return await asyncio.wait_for(
-            server.run(lambda: read_figures(server.engine, window)), _SCRAPE_SECONDS
+            server.run(lambda: read_figures(server.engine, window, days)), _SCRAPE_SECONDS
         )
     except (UnavailableError, TimeoutError):
         return None

@@ -16,10 +16,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
-from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, UnavailableError
+from sorafeed_assets.domain.errors import (
+    DisplayNotFoundError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.counts.jobs import failed_counts
+from sorafeed_assets.services.shadow.report import shadow_gate, shadow_report
 from sorafeed_assets.services.timelines.driving import driver_of
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
 from sorafeed_assets.services.tokens import Role, find_token
@@ -31,6 +37,7 @@ from sorafeed_assets.serving.access.access import (
 )
 from sorafeed_assets.serving.http.errors import UnauthenticatedError
 from sorafeed_assets.serving.pages import views
+from sorafeed_assets.serving.pages.shadow import DAYS, shadow_view
 from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
 from sorafeed_assets.storage.reactions import percentiles
@@ -149,6 +156,7 @@ def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> 
         failed_counts=failed,
         reactions=views.shown_reactions(reactions),
         links=views.dagster_links(server.settings),
+        has_shadow=server.settings.legacy_catalog_url is not None,
         is_admin=is_admin,
         notice=None,
     )
@@ -165,6 +173,7 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
         failed_counts={},
         reactions=[],
         links=views.dagster_links(server.settings),
+        has_shadow=False,
         is_admin=False,
         notice=f"{problem} The page shows the last snapshot.",
     )
@@ -258,6 +267,28 @@ def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str
         "max_count": MAX_VIDEO_COUNT,
         "max_search": MAX_QUERY_LENGTH,
     }
+
+
+async def shadow(request: Request) -> Response:
+    """The page about comparing with the old system."""
+    server, principal = asked(request)
+    if principal is None:
+        return sign_in("/admin/shadow")
+    principal.must_read()
+    body = await server.run(lambda: _render_shadow(server))
+    return HTMLResponse(body, headers={"link": "</static/admin.css>; rel=preload; as=style"})
+
+
+def _render_shadow(server: ServerState) -> bytes:
+    report = shadow_report(server.engine, DAYS)
+    settings = server.settings
+    if not report.by_day and settings.legacy_catalog_url is None:
+        raise NotFoundError(
+            "nothing is compared with an old system; set SORAFEED_LEGACY_CATALOG_URL first"
+        )
+    gate = shadow_gate(server.engine, settings.shadow_gate_days)
+    view = shadow_view(report, (gate.is_open, gate.reason))
+    return render("shadow.html", view=view, links=views.dagster_links(settings))
 
 
 async def player(request: Request) -> Response:

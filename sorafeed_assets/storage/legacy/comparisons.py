@@ -16,14 +16,15 @@ FROM sora_posts AS r WHERE r.indexed_at >= :since AND r.indexed_at < :until
 _CREATORS: Final = "FROM creators AS r"
 _STORE: Final = text("""
 INSERT INTO legacy_comparisons
-    (part, old_rows, our_rows, missing, changed, only_here, compared_at)
-VALUES (:part, :old_rows, :our_rows, :missing, :changed, :only_here, now())
-ON CONFLICT (part) DO UPDATE SET (old_rows, our_rows, missing, changed, only_here, compared_at)
+    (part, old_rows, our_rows, missing, changed, only_here, compared_at, old_digest)
+VALUES (:part, :old_rows, :our_rows, :missing, :changed, :only_here, now(), :old_digest)
+ON CONFLICT (part) DO UPDATE SET (old_rows, our_rows, missing, changed, only_here, compared_at,
+        old_digest)
     = ROW(excluded.old_rows, excluded.our_rows, excluded.missing, excluded.changed,
-          excluded.only_here, excluded.compared_at)
+          excluded.only_here, excluded.compared_at, excluded.old_digest)
 """)
 _READ: Final = text("""
-SELECT part, old_rows, our_rows, missing, changed, only_here, compared_at
+SELECT part, old_rows, our_rows, missing, changed, only_here, compared_at, old_digest
 FROM legacy_comparisons ORDER BY part
 """)
 
@@ -39,6 +40,7 @@ class Comparison:
     changed: int = 0
     only_here: int = 0
     compared_at: datetime | None = None
+    old_digest: str | None = None
 
     @property
     def repaired(self) -> int:
@@ -73,6 +75,7 @@ def store_comparison(connection: Connection, comparison: Comparison) -> None:
             "missing": comparison.missing,
             "changed": comparison.changed,
             "only_here": comparison.only_here,
+            "old_digest": comparison.old_digest,
         },
     )
 

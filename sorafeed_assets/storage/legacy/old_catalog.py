@@ -15,22 +15,19 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from sorafeed_assets.domain.errors import SetupError, UnavailableError
+from sorafeed_assets.domain.errors import SetupError, TimedOutError, UnavailableError
 from sorafeed_assets.storage.legacy import columns
 
 _SETTING: Final = "SORAFEED_LEGACY_CATALOG_URL"
 # Its own work goes first: a statement of ours that takes this long is given up.
-_OPTIONS: Final = " ".join(
-    f"-c {name}={value}"
-    for name, value in {
-        "default_transaction_read_only": "on",
-        "statement_timeout": "300s",
-        "lock_timeout": "5s",
-        "idle_in_transaction_session_timeout": "300s",
-        "DateStyle": "ISO",
-        "client_encoding": "UTF8",
-    }.items()
-)
+_SESSION: Final = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "300s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "300s",
+    "DateStyle": "ISO",
+    "client_encoding": "UTF8",
+}
 _UTC_ZONES: Final = frozenset(
     {"UTC", "ETC/UTC", "GMT", "ETC/GMT", "ZULU", "UCT", "ETC/UCT", "UNIVERSAL"}
 )
@@ -216,19 +213,19 @@ class OldCatalog:
 
     def count_since(self, at: datetime) -> int:
         """How many posts were indexed at or after ``at``."""
-        return int(str(self._one(_WAITING, {"at": _naive(at)})))
+        return int(str(self._one(_WAITING, {"at": naive(at)})))
 
     def copy_chunk(
         self, after: tuple[datetime, str], until: datetime, most: int
     ) -> Iterator[bytes]:
         """COPY the next posts after (indexed_at, id), in this order, as `columns.POSTS`."""
         at, last_id = after
-        values = {"at": _naive(at), "id": last_id, "until": _naive(until), "most": most}
+        values = {"at": naive(at), "id": last_id, "until": naive(until), "most": most}
         return self._copy(_CHUNK, values)
 
     def tail(self, since: datetime) -> list[str]:
         """The ids of the posts that were indexed at or after ``since``."""
-        return [str(post_id) for (post_id,) in self._rows(_TAIL, {"since": _naive(since)})]
+        return [str(post_id) for (post_id,) in self._rows(_TAIL, {"since": naive(since)})]
 
     def copy_posts(self, ids: Sequence[str]) -> Iterator[bytes]:
         """COPY posts by id."""
@@ -265,6 +262,14 @@ class OldCatalog:
         found = self._rows(f"SELECT r.id, {one} FROM ({rows}) AS r", values)
         return {str(row_id): str(digest) for row_id, digest in found}
 
+    def read(self, statement: str, values: Mapping[str, object]) -> list[tuple[object, ...]]:
+        """The rows of a statement of another room, in a transaction of its own.
+
+        Raises:
+            TimedOutError: it takes longer than the session's time-outs allow.
+        """
+        return self._rows(statement, values)
+
     def _one(self, statement: str, values: Mapping[str, object] | None = None) -> object:
         ((value,),) = self._rows(statement, values)
         return value
@@ -296,17 +301,19 @@ def _part_rows(part: Part) -> tuple[str, dict[str, object]]:
         return columns.OLD_CREATORS, {}
     if part.since is None or part.until is None:
         return _UNDATED, {}
-    return _DAY, {"since": _naive(part.since), "until": _naive(part.until)}
+    return _DAY, {"since": naive(part.since), "until": naive(part.until)}
 
 
-def _naive(at: datetime) -> str:
+def naive(at: datetime) -> str:
     """A time as the old columns have it: UTC without zone."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 @contextmanager
-def old_catalog(url: str) -> Iterator[OldCatalog]:
+def old_catalog(url: str, limits: Mapping[str, str] | None = None) -> Iterator[OldCatalog]:
     """Connect to the old catalogue for as long as the block lasts.
+
+    ``limits`` are settings of the session, such as ``statement_timeout``.
 
     Raises:
         UnavailableError: it cannot be reached, or refuses the user.
@@ -316,7 +323,10 @@ def old_catalog(url: str) -> Iterator[OldCatalog]:
     known = conninfo_to_dict(plain)
     host, port = known.get("host") or "localhost", known.get("port") or 5432
     where = f"{host}:{port}/{known.get('dbname') or ''}"
-    options = f"{known.get('options') or ''} {_OPTIONS}".strip()
+    session = " ".join(
+        f"-c {name}={value}" for name, value in {**_SESSION, **(limits or {})}.items()
+    )
+    options = f"{known.get('options') or ''} {session}".strip()
     with old_errors(where):
         connection = psycopg.connect(
             make_conninfo(plain, options=options, application_name="sorafeed", connect_timeout=5)
@@ -343,8 +353,8 @@ def old_errors(where: str) -> Iterator[None]:
             f"the old catalogue at {where} refuses: {_first_line(error)};"
             f" grant SELECT to the user of {_SETTING}"
         ) from error
-    except psycopg.errors.QueryCanceled as error:
-        raise UnavailableError(
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+        raise TimedOutError(
             f"the old catalogue at {where} took too long: {_first_line(error)};"
             " try again when it is less busy"
         ) from error

@@ -56,6 +56,9 @@ _QUEUED: Final = """
 SELECT display_id, timeline_position FROM timeline_videos
 WHERE status IN ('queued', 'playing') ORDER BY display_id
 """
+_QUEUE: Final = """
+SELECT * FROM timeline_videos WHERE status IN ('queued', 'playing')
+"""
 _VIDEOS: Final = """
 SELECT DISTINCT video_id FROM timeline_videos
 WHERE video_id IS NOT NULL AND video_data IS NOT NULL
@@ -96,6 +99,10 @@ class OldQueues:
         for display, position in self._connection.execute(_QUEUED):
             queues.setdefault(str(display), []).append(position)
         return queues
+
+    def queue_rows(self) -> list[Row]:
+        """The rows that wait in the queues."""
+        return _dicts(self._connection.execute(_QUEUE))
 
     def videos(self) -> list[str]:
         """The ids of the posts that queues have the data of."""

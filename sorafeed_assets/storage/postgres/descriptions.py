@@ -67,6 +67,14 @@ _OF_TABLE: Final = {
         "posted_at": "when it was posted: the order of the pool newest",
         "id_hash": "the hash of its id: the order of the pool random",
     },
+    "shadow_comparisons": {
+        "kind": "count, timeline, queue, plays or page",
+        "outcome": "same, expected, unexplained or not_compared",
+        "our_seconds": "what this side took",
+        "old_statements": "how many statements the old side took",
+        "our_statements": "how many statements this side took",
+        "compared_at": "when it was compared",
+    },
     "timeline_videos": {
         "id": "the queue entry's id",
         "build_id": "the build whose plan it is from",

@@ -541,6 +541,7 @@ legacy_comparisons = Table(
     Column("changed", BigInteger, nullable=False, comment="rows that differed here"),
     Column("only_here", BigInteger, nullable=False, comment="rows that only exist here"),
     Column("compared_at", _MOMENT, nullable=False, server_default=func.now()),
+    Column("old_digest", Text, comment="of the part's rows there"),
     comment="the last comparison of each part of the catalogue with the old system's",
 )
 
@@ -599,6 +600,33 @@ flag_assignments = Table(
     Column("display_id", Text, primary_key=True),
     Column("value", Text, nullable=False),
     comment="displays that keep the value of a share that has shrunk",
+)
+
+shadow_comparisons = Table(
+    "shadow_comparisons",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="a search term, or a display"),
+    Column("part", Text, nullable=False, server_default=text("''"), comment="of a count: format"),
+    Column("outcome", Text, nullable=False),
+    Column(
+        "rules", JSONB, nullable=False, comment="names of the old system's faults that explain it"
+    ),
+    Column("detail", Text, nullable=False, comment="the differences in words"),
+    Column("figures", JSONB, nullable=False, comment="counts and scores of both sides"),
+    Column("old_seconds", Double, comment="what the old side took; null if it was not measured"),
+    Column("our_seconds", Double),
+    Column("old_statements", Integer),
+    Column("our_statements", Integer),
+    Column("compared_at", _MOMENT, nullable=False, server_default=func.now()),
+    CheckConstraint("kind IN ('count', 'timeline', 'queue', 'plays', 'page')", name="kind"),
+    CheckConstraint(
+        "outcome IN ('same', 'expected', 'unexplained', 'not_compared')", name="outcome"
+    ),
+    Index(None, "compared_at"),
+    Index("shadow_comparisons_kind_idx", "kind", "subject", "part", "compared_at"),
+    comment="what comparing this system with the old one from the same state found",
 )
 
 # Built CONCURRENTLY by the migrations, so that the scanner and the players are not blocked.

@@ -14,12 +14,14 @@ import yaml
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import UnavailableError
+from sorafeed_assets.domain.shadow.outcome import Finding, Outcome
 from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.http.errors import INTERNAL, kind_of
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.shadow.comparisons import COUNT, Compared, store
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.metrics import Sample, samples_of
 from sorafeed_assets_tests.promql import Matcher, parse_query
@@ -74,6 +76,9 @@ def samples(
         admin = Api(url, token_of(engine, Role.ADMIN))
         add_posts(engine, "cat", 9)
         make_display(admin, "AAAAAA", newest("cat", 5))
+        with engine.begin() as connection:
+            compared = Compared(COUNT, "cat", Finding(Outcome.SAME), "mixed")
+            store(connection, [compared])
         admin.ask('mutation { watchTerm(search: "cat") { term } }')
         admin.refusal("{ nothing }")
         admin.refusal('{ count(search: "-x") { total } }')

@@ -72,7 +72,7 @@ def test_a_large_backlog_is_counted_to_a_bound(
 ) -> None:
     monkeypatch.setattr(watching, "MOST_ROWS", 5)
     add_posts(engine, "cat", 9)
-    figures = read_figures(engine, 5).stored
+    figures = read_figures(engine, 5, 7).stored
     assert figures.waiting["catalog_changes"].rows == 5
 
 

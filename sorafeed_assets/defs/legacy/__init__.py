@@ -1,0 +1,1 @@
+"""The old system in Dagster; there only while an old catalogue is named."""

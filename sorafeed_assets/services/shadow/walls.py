@@ -1,0 +1,234 @@
+"""Comparing displays: the active playlist, the plan, the old system's real queue and real plays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from sorafeed_assets.domain.legacy.queues import (
+    OldPlay,
+    OldPlaylist,
+    OldWall,
+    playlist_digest,
+    read_wall,
+)
+from sorafeed_assets.domain.legacy.values import clean_text, id_of, whole
+from sorafeed_assets.domain.playlists.playlist import Playlist
+from sorafeed_assets.domain.shadow.costs import Cost, page_seconds
+from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, conclude, not_compared
+from sorafeed_assets.domain.shadow.walls import (
+    PlaysScore,
+    QueuedRow,
+    activation_reason,
+    plays_reasons,
+    queue_reasons,
+    score_queue,
+)
+from sorafeed_assets.services.queries import Queries
+from sorafeed_assets.services.timelines.queues import timeline_views
+from sorafeed_assets.storage.counts.totals import read_totals
+from sorafeed_assets.storage.legacy.old_queues import OldQueues, old_queues
+from sorafeed_assets.storage.legacy.queues import display_names, read_file
+from sorafeed_assets.storage.playlists.rows import load_active_playlists
+from sorafeed_assets.storage.shadow import comparisons as stored
+from sorafeed_assets.storage.shadow import state
+from sorafeed_assets.storage.shadow.comparisons import Compared
+
+# An import is stored a little after the file was read.
+_LATER: Final = timedelta(minutes=5)
+_SCORED: Final = timedelta(days=1)
+_HISTORY: Final = 30
+_PLAYLISTS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OldDisplays:
+    """What the old file has of its displays.
+
+    Attributes:
+        wall: displays, playlists and plays that can be imported.
+        queues: display → the rows that wait.
+        plays: display → its plays.
+        imported_to: plays before this were imported; None when all were.
+        is_imported: whether the file was ever imported.
+    """
+
+    wall: OldWall
+    queues: Mapping[str, Sequence[QueuedRow]]
+    plays: Mapping[str, Sequence[OldPlay]]
+    imported_to: datetime | None
+    is_imported: bool
+
+    def active(self, display_id: str) -> OldPlaylist | None:
+        """The active playlist of a display there."""
+        chosen = self.wall.active().get(display_id)
+        return self.wall.playlists[UUID(chosen)] if chosen else None
+
+
+def read_displays(engine: Engine, path: Path) -> OldDisplays:
+    """Read the old file.
+
+    Raises:
+        SetupError: it cannot be read.
+        UnavailableError: it stays locked.
+    """
+    with old_queues(path) as file:
+        wall = read_wall(
+            file.rows("displays"),
+            file.rows("playlists"),
+            file.rows("playlist_blocks"),
+            file.plays(),
+        )
+        queues = _queues(file)
+        counter = file.change_counter
+    with engine.connect() as connection:
+        imported = read_file(connection, str(path.resolve()))
+    plays: dict[str, list[OldPlay]] = {}
+    for play in wall.plays:
+        plays.setdefault(play.display_id, []).append(play)
+    if imported is None:
+        return OldDisplays(wall, queues, plays, None, is_imported=False)
+    is_current = imported.change_counter == counter
+    until = None if is_current else imported.imported_at - _LATER
+    return OldDisplays(wall, queues, plays, until, is_imported=True)
+
+
+def _queues(file: OldQueues) -> dict[str, list[QueuedRow]]:
+    queues: dict[str, list[QueuedRow]] = {}
+    for row in file.queue_rows():
+        block = row.get("block_id")
+        queues.setdefault(clean_text(row["display_id"]).strip().upper(), []).append(
+            QueuedRow(
+                whole(row["timeline_position"], 0),
+                whole(row.get("loop_iteration"), 0),
+                clean_text(row["video_id"]),
+                None if block is None else id_of("block", block),
+            )
+        )
+    return queues
+
+
+def same_playlist(engine: Engine, there: OldDisplays, display_id: str) -> Playlist | Finding | None:
+    """The playlist that a display plays on both sides, or why its plans are not compared.
+
+    None when it has no playlist on either side.
+    """
+    with engine.connect() as connection:
+        if display_id not in display_names(connection):
+            return not_compared("the display is not imported")
+        ours = load_active_playlists(connection, [display_id]).get(display_id)
+    old = there.active(display_id)
+    if ours is None and old is None:
+        return None
+    reason = activation_reason(
+        None if old is None else str(old.id),
+        None if ours is None else str(ours.id),
+        changed=ours is not None and ours.id not in there.wall.playlists,
+    )
+    if reason is not None:
+        if reason.rule is not None:
+            return conclude([reason])
+        return not_compared(f"{reason.text}; make both the same, in either system")
+    if ours is None or old is None or _digest(ours) != old.digest:
+        return not_compared("its playlist was changed on one side; make both the same")
+    return ours
+
+
+def _digest(playlist: Playlist) -> str:
+    return playlist_digest(playlist.display_id, playlist.name, playlist.blocks)
+
+
+def compare_queue(there: OldDisplays, display_id: str) -> Compared:
+    """Score the old system's real queue of a display."""
+    old = there.active(display_id)
+    belong = 0 if old is None else sum(each.block.video_count for each in old.blocks)
+    score = score_queue(there.queues.get(display_id, ()), belong)
+    figures = {
+        "rows": score.rows,
+        "belong": score.belong,
+        "copies": score.copies,
+        "repeats": score.repeats,
+    }
+    return Compared(stored.QUEUE, display_id, conclude(queue_reasons(score)), figures=figures)
+
+
+def compare_plays(engine: Engine, there: OldDisplays, display_id: str) -> Compared:
+    """Compare the plays of a display, and score those of its last day."""
+    plays = there.plays.get(display_id, ())
+    if not there.is_imported:
+        return Compared(stored.PLAYS, display_id, not_compared("the queues are not imported yet"))
+    until = there.imported_to
+    imported = [play.id for play in plays if until is None or play.played_at < until]
+    with engine.connect() as connection:
+        missing, gone = state.compare_plays(
+            connection, display_id, imported, [play.id for play in plays]
+        )
+        matching = _matching(connection, there.active(display_id))
+    last = max((play.played_at for play in plays), default=None)
+    recent = [] if last is None else [p for p in plays if last - p.played_at < _SCORED]
+    score = PlaysScore(len(recent), len({play.video_id for play in recent}), matching)
+    figures = {
+        "plays": len(plays),
+        "scored": score.plays,
+        "videos": score.videos,
+        "repeats_per_hundred": round(score.repeats_per_hundred, 1),
+        "matching": matching,
+    }
+    finding = conclude(plays_reasons(score, missing, gone))
+    return Compared(stored.PLAYS, display_id, finding, figures=figures)
+
+
+def _matching(connection: Connection, playlist: OldPlaylist | None) -> int | None:
+    """How many posts match the largest search of a playlist; None if one is not counted."""
+    if playlist is None:
+        return None
+    totals = read_totals(connection)
+    found = [
+        totals.get((each.block.query.term, each.block.format.value)) for each in playlist.blocks
+    ]
+    known = [total for total in found if total is not None]
+    return max(known) if len(known) == len(found) and known else None
+
+
+def compare_page(
+    engine: Engine,
+    display_id: str,
+    playlist: Playlist,
+    seconds: Mapping[tuple[str, str], float],
+) -> Compared:
+    """Compare how long the admin page of a display takes; ``seconds`` are of the old counts."""
+    cost = _page_cost(engine, display_id)
+    wanted = [(block.query.term, block.format.value) for block in playlist.blocks]
+    missing = [key for key in wanted if key not in seconds]
+    if missing:
+        term, format_ = missing[0]
+        finding = not_compared(f"the old count of {term} ({format_}) is not known")
+        return Compared(stored.PAGE, display_id, finding, our_cost=cost)
+    # Counts are cached in the old process by their query.
+    different = list(dict.fromkeys(wanted))
+    before = page_seconds([seconds[key] for key in different])
+    return Compared(
+        stored.PAGE,
+        display_id,
+        Finding(Outcome.SAME),
+        old_cost=Cost(before, len(different)),
+        our_cost=cost,
+    )
+
+
+def _page_cost(engine: Engine, display_id: str) -> Cost:
+    """What reading everything of a display's admin page takes."""
+    with state.metered(engine) as meter:
+        queries = Queries(engine)
+        queries.displays([display_id])
+        timeline_views(engine, [display_id])
+        playlists = queries.playlists_of([display_id], _PLAYLISTS)[display_id].rows
+        active = [each.id for _, each in playlists if each.is_active]
+        blocks = [block for found in queries.blocks(active).values() for block in found]
+        queries.totals({block.term for block in blocks if block.term})
+        queries.plays(display_id, _HISTORY, None)
+    return meter.cost

@@ -1,0 +1,1 @@
+"""SQL of comparing with the old system: its own queries on its catalogue, and ours beside them."""

@@ -1,0 +1,102 @@
+"""The page about comparing with the old system: plots, the gate, and what is unexplained."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from pydantic import PostgresDsn
+from sqlalchemy import Engine
+
+from sorafeed_assets.domain.shadow.costs import Cost
+from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, Rule, not_compared
+from sorafeed_assets.launch.embedded import free_port
+from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.serving.server import Listening, serving
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.shadow.comparisons import COUNT, QUEUE, TIMELINE, Compared, store
+from sorafeed_assets_tests.metrics import samples_of
+from sorafeed_assets_tests.serving.client import Api, token_of
+
+_HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def admin(settings: Settings, engine: Engine) -> Iterator[Api]:
+    """An admin of an API that knows an old system."""
+    there = settings.model_copy(
+        update={
+            "legacy_catalog_url": PostgresDsn("postgresql://reader@127.0.0.1:1/old"),
+            "shadow_gate_days": 1,
+        }
+    )
+    with serving(there, Listening(free_port())) as url:
+        client = Api(url, token_of(engine, Role.ADMIN))
+        yield client
+        client.close()
+
+
+def _store(engine: Engine, *found: Compared) -> None:
+    with engine.begin() as connection:
+        store(connection, found)
+
+
+def _good(engine: Engine) -> None:
+    _store(
+        engine,
+        Compared(COUNT, "tea", Finding(Outcome.SAME), "mixed", {}, Cost(0.5, 1), Cost(0.001, 1)),
+        Compared(TIMELINE, "HALL01", Finding(Outcome.EXPECTED, (Rule.SIZELESS_POST,), "x")),
+        Compared(QUEUE, "HALL02", not_compared("locked")),
+    )
+
+
+def test_an_open_gate_and_its_plots(admin: Api, engine: Engine) -> None:
+    _good(engine)
+    overview = admin.http.get("/admin").text
+    assert '<a href="/admin/shadow">Old system</a>' in overview
+    page = admin.http.get("/admin/shadow")
+    assert page.status_code == 200
+    assert "The gate is <b>open</b>" in page.text
+    by_day, hall_1, hall_2 = re.findall(r'<svg class="plot".*?</svg>', page.text, re.DOTALL)
+    assert re.findall(r'rect class="(\w+)"', by_day) == ["same", "expected", "not_compared"]
+    assert re.findall(r'rect class="(\w+)"', hall_1) == ["expected"]
+    assert re.findall(r'rect class="(\w+)"', hall_2) == ["not_compared"]
+    assert "1 same</title>" in by_day
+    assert "a post without a size is counted there, but never played" in page.text
+    assert "<td>500.0 ms</td>" in page.text
+    assert "<td>500.0</td>" in page.text  # times faster
+    assert "style=" not in page.text
+
+
+def test_an_unexplained_difference_closes_it_and_is_no_markup(admin: Api, engine: Engine) -> None:
+    _good(engine)
+    _store(engine, Compared(COUNT, _HOSTILE, Finding(Outcome.UNEXPLAINED, (), _HOSTILE)))
+    page = admin.http.get("/admin/shadow").text
+    assert "The gate is <b>closed</b>: 1 unexplained differences" in page
+    assert page.count("&lt;script&gt;") == 2
+    assert _HOSTILE not in page
+    samples = samples_of(admin.http.get("/metrics").text)
+    name = "sorafeed_shadow_comparisons"
+    assert {labels[0][1]: n for (of, labels), n in samples.items() if of == name} == {
+        "same": 1,
+        "expected": 1,
+        "unexplained": 1,
+        "not_compared": 1,
+    }
+
+
+def test_it_is_for_those_who_are_signed_in(admin: Api, engine: Engine) -> None:
+    stranger = Api(admin.url, None)
+    assert stranger.http.get("/admin/shadow").status_code == 401
+    stranger.close()
+    player = Api(admin.url, token_of(engine, Role.DISPLAY, "HALL01"))
+    assert player.http.get("/admin/shadow").status_code == 403
+    player.close()
+
+
+def test_without_an_old_system_there_is_no_such_page(settings: Settings, engine: Engine) -> None:
+    with serving(settings, Listening(free_port())) as url:
+        client = Api(url, token_of(engine, Role.ADMIN))
+        assert client.http.get("/admin/shadow").status_code == 404
+        assert "/admin/shadow" not in client.http.get("/admin").text
+        assert "sorafeed_shadow" not in client.http.get("/metrics").text
+        client.close()
