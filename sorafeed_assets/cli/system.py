@@ -40,6 +40,7 @@ from sorafeed_assets.launch.up import (
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
+from sorafeed_assets.tracing import start_tracing
 
 _INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
 _DEMO: Final = "sorafeed up"
@@ -177,6 +178,7 @@ def react(data_dir: DataDir = None) -> None:
             engine.dispose()
         log_plainly()
         switch_threads_often()
+        start_tracing(settings, "sorafeed-react")
         process = React(settings, instance)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: process.stop())

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster import AssetExecutionContext
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from sorafeed_assets.defs.common import CODE_VERSION, DISPLAYS
 from sorafeed_assets.defs.dagster_internals import (
@@ -40,6 +42,8 @@ from sorafeed_assets.storage.lineage_records import (
     waiting_assets,
 )
 from sorafeed_assets.storage.lists import count_displays
+
+_tracer: Final = trace.get_tracer(__name__)
 
 _AT_ONCE: Final = 1_000
 # Up to so many partitions are looked up one by one, whatever the number of displays.
@@ -137,7 +141,11 @@ def record_asset(
     """
     recorded = 0
     while True:
-        with taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records:
+        with (
+            _tracer.start_as_current_span("record", attributes={"sorafeed.asset": asset.name}),
+            taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records,
+        ):
+            _link(records)
             wanted = {record.partition for record in records}
             keys = asset.existing(instance, wanted)
             if asset.partitions is DISPLAYS and keys != wanted:
@@ -155,6 +163,17 @@ def record_asset(
         recorded += len(records)
         if len(records) < _AT_ONCE:
             return recorded
+
+
+def _link(records: Sequence[LineageRecord]) -> None:
+    """Link the current span to those that made the records."""
+    span = trace.get_current_span()
+    span.set_attribute("sorafeed.records", len(records))
+    if span.is_recording():
+        parents = {str(record.metadata.get("traceparent", "")) for record in records}
+        for parent in sorted(parents - {""}):
+            context = TraceContextTextMapPropagator().extract({"traceparent": parent})
+            span.add_link(trace.get_current_span(context).get_span_context())
 
 
 def _events(

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.extras import require
 from sorafeed_assets.services import idempotency
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
 from sorafeed_assets.serving.http import health
@@ -43,6 +44,7 @@ _REACTIONS_EVERY: Final = 1.0
 _CHANNEL_EVERY: Final = 0.25
 _CHANNEL_SECONDS: Final = 3.0
 _WARM_AGAIN: Final = 1.0
+_NOT_TRACED: Final = "/healthz,/readyz,/metrics,/static/,/events"
 
 
 def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -82,6 +84,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),
         ],
         middleware=[
+            *_tracing_middleware(settings),
             *_proxy_middleware(settings.proxies),
             Middleware(RequestMiddleware),
             Middleware(CompressionMiddleware),
@@ -100,6 +103,20 @@ def _proxy_middleware(proxies: list[str]) -> list[Middleware]:
     if not proxies:
         return []
     return [Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=proxies)]
+
+
+def _tracing_middleware(settings: Settings) -> list[Middleware]:
+    """A span for each request, in the trace of its `traceparent`; event streams have none."""
+    if settings.otlp_endpoint is None:
+        return []
+    require("tracing")
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    return [
+        Middleware(
+            OpenTelemetryMiddleware, excluded_urls=_NOT_TRACED, exclude_spans=["receive", "send"]
+        )
+    ]
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -212,7 +213,8 @@ class ServerState:
 
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
         try:
-            return await self._loop.run_in_executor(threads, work)
+            # The thread's spans belong to the request's.
+            return await self._loop.run_in_executor(threads, copy_context().run, work)
         except SQLAlchemyError as error:
             unavailable = unavailable_for(error)
             if unavailable is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
+from opentelemetry import trace
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -102,6 +103,7 @@ class RequestMiddleware:
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "none")
+            _name_span(scope["method"], route, request_id)
             server: ServerState = scope["app"].state.server
             server.metrics.answered(route, status, seconds)
             _log.info(
@@ -112,6 +114,14 @@ class RequestMiddleware:
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
             )
+
+
+def _name_span(method: str, route: str, request_id: str) -> None:
+    """Name the span of a request after its route, which is not known when it begins."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.update_name(f"{method} {route}")
+        span.set_attributes({"http.route": route, "sorafeed.request_id": request_id})
 
 
 class BodyLimitMiddleware:
