@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 class LockSpace(IntEnum):
     """The kinds of locks; the keys of a space are ids of that kind."""
 
+    FLAG = 7_204_000
+    """The flags, one lock for all: held while a definition is changed, before the displays."""
     DISPLAY = 7_204_001
     """A display's playlists, build and queue."""
     SNAPSHOT = 7_204_002

@@ -307,6 +307,13 @@ timeline_builds = Table(
     Column("dry_blocks", JSONB, nullable=False, server_default=text("'[]'")),
     Column("content_hash", Text, nullable=False),
     _now(),
+    Column(
+        "planner",
+        Text,
+        nullable=False,
+        server_default=text("'in_order'"),
+        comment="the planner that made the plan",
+    ),
     UniqueConstraint("display_id", "id"),
 )
 
@@ -566,6 +573,32 @@ legacy_queues = Table(
     Column("figures", JSONB, nullable=False),
     Column("imported_at", _MOMENT, nullable=False, server_default=func.now()),
     comment="the last import of each file of queues",
+)
+
+flag_versions = Table(
+    "flag_versions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("flag", Text, nullable=False),
+    Column("version", Integer, nullable=False, comment="counts the definitions of the flag"),
+    Column("definition", JSONB, nullable=False, comment="in flagd's JSON"),
+    Column("changed_by", Text, nullable=False, comment="a token's name or a command"),
+    Column("reason", Text, nullable=False),
+    Column("displays", Integer, nullable=False, comment="how many displays had another value then"),
+    Column("changed_at", _MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    CheckConstraint("btrim(changed_by) <> '' AND btrim(reason) <> ''", name="texts_filled"),
+    UniqueConstraint("flag", "version"),
+    comment="every definition that a flag ever had; the last one is true now",
+)
+
+# No foreign key: a display that comes back has its value again.
+flag_assignments = Table(
+    "flag_assignments",
+    metadata,
+    Column("flag", Text, primary_key=True),
+    Column("display_id", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="displays that keep the value of a share that has shrunk",
 )
 
 # Built CONCURRENTLY by the migrations, so that the scanner and the players are not blocked.
