@@ -39,6 +39,16 @@ class PlaylistNotFoundError(NotFoundError):
         super().__init__(f"playlist {playlist_id} does not exist; it may have been deleted")
 
 
+class NotDrivenError(SorafeedError):
+    """A display is driven by the old system, so nothing may be played on it from here."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            f"display {code} is driven by the old system: play its queue there,"
+            f" or switch it with `sorafeed cutover {code}`"
+        )
+
+
 class PlanAuditError(SorafeedError):
     """A plan breaks a rule, so the display stays on its last good build."""
 

@@ -211,7 +211,7 @@ class Commands:
             _log.warning("recording %s plays one by one after an error: %s", len(plays), error)
             return AdvancedAtOnce([None] * len(plays))
 
-    def cache_plays(self, recorded: AdvancedAtOnce) -> Sequence[Advance | NotFoundError | None]:
+    def cache_plays(self, recorded: AdvancedAtOnce) -> Sequence[Advance | SorafeedError | None]:
         """Write the snapshots of recorded plays in one round trip; the answers to the plays."""
         prepared = self.settler.played.encode(recorded.timelines, recorded.planned)
         self.settler.write_prepared(prepared)

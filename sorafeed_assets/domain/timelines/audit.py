@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import Final, NoReturn
 
 from sorafeed_assets.domain.errors import PlanAuditError
-from sorafeed_assets.domain.playlists.playlist import Block
+from sorafeed_assets.domain.playlists.playlist import Block, FetchMode
 from sorafeed_assets.domain.timelines.plan import LoopInputs, LoopPlan, Schedule, Tier
+from sorafeed_assets.domain.timelines.planners.creator_gap import CREATOR_GAP
 from sorafeed_assets.domain.timelines.record import PlanInputs
 
 STAYS: Final = "; the display stays on its last good build; repopulate it"
@@ -28,6 +29,8 @@ def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
         _audit_places(plan, inputs.blocks)
         _audit_counts(plan, inputs.blocks)
         _audit_tiers(plan, source)
+        if inputs.planner == CREATOR_GAP.name:
+            _audit_creators(plan, source, inputs.blocks)
     for one, other in pairwise(schedule.loops):
         if other.loop != one.loop + 1:
             _refuse(other, f"does not follow loop {one.loop}")
@@ -103,3 +106,32 @@ def _audit_again(
             _refuse(plan, f"position {position} repeats a video that is not the furthest back")
     else:
         _refuse(plan, f"position {position} is kept, but its video was not playing")
+
+
+def _audit_creators(plan: LoopPlan, source: LoopInputs, blocks: Sequence[Block]) -> None:
+    """In a random block, new videos of one creator follow each other as seldom as possible."""
+    creators = [source.creators.get(pick.post_id) for pick in plan.picks]
+    for block in blocks:
+        places = [
+            pick.position
+            for pick in plan.picks[len(source.kept) :]
+            if pick.block_id == block.id and pick.tier is Tier.NEW
+        ]
+        if block.fetch_mode is not FetchMode.RANDOM or not places:
+            continue
+        shown = creators[places[0] - 1] if places[0] else None
+        counts = Counter(creators[place] for place in places if creators[place] is not None)
+        fewest = max(
+            (2 * n - len(places) - 1 + (name == shown) for name, n in counts.items()), default=0
+        )
+        followed = [
+            place
+            for place in places
+            if place and creators[place] is not None and creators[place] == creators[place - 1]
+        ]
+        if len(followed) > max(fewest, 0):
+            _refuse(
+                plan,
+                f"position {followed[0]} follows a video of the same creator,"
+                f" {creators[followed[0]]}, though block {block.id} has others",
+            )

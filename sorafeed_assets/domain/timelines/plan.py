@@ -1,11 +1,17 @@
-"""What plays next: how one loop of a display is planned, and the loops that follow it."""
+"""What plays next: the loops of a display, one after the other.
+
+How one loop is filled is a planner's, see `domain.timelines.planners`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final, Protocol
 from uuid import UUID
 
 from sorafeed_assets.domain.playlists.playlist import Block
+
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class Tier(StrEnum):
@@ -71,12 +77,16 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class LoopInputs:
-    """The inputs of a loop: only the candidates and plays that planning examined."""
+    """The inputs of a loop: only the candidates and plays that planning examined.
+
+    ``creators`` are those of its picks, for a planner that needs them.
+    """
 
     loop: int
     kept: tuple[Pick, ...]
     candidates: Mapping[UUID, Candidates]
     plays: Mapping[str, int]
+    creators: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,98 +123,36 @@ class ScheduleResult:
     looked_at: tuple[LoopInputs, ...]
 
 
-@dataclass(slots=True)
-class _Filling:
-    """A loop while it is filled; ``last`` has each post's last position."""
+class Planner(Protocol):
+    """The rules that fill a loop; a stored plan names the planner that made it."""
 
-    plays: Mapping[str, int]
-    picks: list[Pick]
-    last: dict[str, int]
-    dry: list[UUID] = field(default_factory=list)
-    wanting: set[UUID] = field(default_factory=set)
-    considered: dict[UUID, Candidates] = field(default_factory=dict)
+    @property
+    def name(self) -> str:
+        """What stored plans call it."""
 
-    def add(self, block: Block, block_position: int, post_id: str, tier: Tier) -> None:
-        self.last[post_id] = len(self.picks)
-        self.picks.append(Pick(len(self.picks), block.id, block_position, post_id, tier))
+    @property
+    def needs_creators(self) -> bool:
+        """Whether the caller must read the creators of the picks, and plan again with them."""
 
+    def plan_loop(
+        self,
+        blocks: Sequence[Block],
+        candidates: Mapping[UUID, Candidates],
+        plays: Mapping[str, int],
+        loop: int,
+        kept: Sequence[Pick] = (),
+        creators: Mapping[str, str] = _NONE,
+    ) -> PlanResult:
+        """Fill the blocks in order, after the picks that are ``kept``.
 
-def plan_loop(
-    blocks: Sequence[Block],
-    candidates: Mapping[UUID, Candidates],
-    plays: Mapping[str, int],
-    loop: int,
-    kept: Sequence[Pick] = (),
-) -> PlanResult:
-    """Fill the blocks in order, after the picks that are ``kept``.
-
-    Args:
-        blocks: in block order.
-        candidates: by block id.
-        plays: when each post was last played since dedup_since, as any ascending number.
-        loop: which pass through the playlist this is.
-        kept: the first picks of the loop. Blocks before that of the last one are finished.
-    """
-    order = {block.id: index for index, block in enumerate(blocks)}
-    counts = dict.fromkeys(order, 0)
-    current = 0
-    for pick in kept:
-        if pick.tier is not Tier.KEPT:
-            counts[pick.block_id] += 1
-            current = max(current, order[pick.block_id])
-    filling = _Filling(plays, list(kept), {pick.post_id: pick.position for pick in kept})
-    for index, block in enumerate(blocks):
-        have = counts[block.id]
-        if have >= block.video_count:
-            continue
-        if index < current:
-            filling.dry.append(block.id)
-        else:
-            _fill(filling, block, have, candidates[block.id])
-    seen = {post for source in filling.considered.values() for post in source.ids}
-    inputs = LoopInputs(
-        loop,
-        tuple(kept),
-        filling.considered,
-        {post: plays[post] for post in sorted(seen & plays.keys())},
-    )
-    plan = LoopPlan(loop, tuple(filling.picks), tuple(filling.dry))
-    return PlanResult(plan, frozenset(filling.wanting), inputs)
-
-
-def _fill(filling: _Filling, block: Block, have: int, source: Candidates) -> None:
-    plays, last, read = filling.plays, filling.last, list[str]()
-    filling.considered[block.id] = Candidates(read, source.complete)
-    for post in source.ids:
-        read.append(post)
-        if post not in last and post not in plays:
-            filling.add(block, have, post, Tier.NEW)
-            have += 1
-            if have == block.video_count:
-                return
-    if not source.complete:
-        filling.wanting.add(block.id)
-    elif not read:
-        filling.dry.append(block.id)
-    else:
-        _fill_again(filling, block, have, read)
-
-
-def _fill_again(filling: _Filling, block: Block, have: int, matches: Sequence[str]) -> None:
-    """Fill a block whose every match was played or is in the plan."""
-    missing = block.video_count - have
-    waiting = [post for post in matches if post not in filling.last]
-    # Stable: posts played at the same moment stay in play order.
-    waiting.sort(key=filling.plays.__getitem__)
-    for post in waiting[:missing]:
-        filling.add(block, have, post, Tier.REPLAY)
-        have += 1
-    if have == block.video_count:
-        return
-    # A used video goes to the end of the queue, so the order repeats.
-    line = sorted(matches, key=filling.last.__getitem__)
-    for turn in range(block.video_count - have):
-        filling.add(block, have + turn, line[turn % len(line)], Tier.REPEAT)
+        Args:
+            blocks: in block order.
+            candidates: by block id.
+            plays: when each post was last played since dedup_since, as any ascending number.
+            loop: which pass through the playlist this is.
+            kept: the first picks of the loop. Blocks before that of the last one are finished.
+            creators: the creators of posts, as far as they are known.
+        """
 
 
 def plan_schedule(
@@ -214,6 +162,8 @@ def plan_schedule(
     latest_play: int,
     start: Start,
     window: int,
+    planner: Planner,
+    creators: Mapping[str, str] = _NONE,
 ) -> ScheduleResult:
     """Plan the loop of ``start``, and the next ones until ``window`` picks lie ahead.
 
@@ -227,12 +177,14 @@ def plan_schedule(
         latest_play: when any post was last played since dedup_since, 0 for never.
         start: where planning begins.
         window: how many picks have to be ahead.
+        planner: what fills each loop.
+        creators: the creators of posts, for a planner that needs them.
     """
     looked_at: list[LoopInputs] = []
 
     def plan(loop: int, kept: tuple[Pick, ...]) -> PlanResult:
         sources = {block.id: candidates_for(block, loop) for block in blocks}
-        result = plan_loop(blocks, sources, played, loop, kept)
+        result = planner.plan_loop(blocks, sources, played, loop, kept, creators)
         looked_at.append(result.inputs)
         return result
 

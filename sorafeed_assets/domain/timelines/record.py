@@ -13,19 +13,22 @@ from sorafeed_assets.domain.timelines.plan import (
     LoopInputs,
     LoopPlan,
     Pick,
+    Planner,
     Schedule,
     Tier,
-    plan_loop,
 )
+from sorafeed_assets.domain.timelines.planners import planner_named
+from sorafeed_assets.domain.timelines.planners.in_order import IN_ORDER
 
 
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
-    """Everything that a stored schedule was made from."""
+    """Everything that a stored schedule was made from, and the planner that made it."""
 
     playlist_version: str
     blocks: tuple[Block, ...]
     loops: tuple[LoopInputs, ...]
+    planner: str = IN_ORDER.name
 
 
 def content_hash(schedule: Schedule, playlist_version: str) -> str:
@@ -33,13 +36,37 @@ def content_hash(schedule: Schedule, playlist_version: str) -> str:
     return content_digest([playlist_version, schedule_to_json(schedule)])
 
 
-def replan(inputs: PlanInputs) -> str:
-    """The content hash of a new plan from stored inputs; it differs only if the rules changed."""
-    plans = [
-        plan_loop(inputs.blocks, source.candidates, source.plays, source.loop, source.kept).plan
-        for source in inputs.loops
-    ]
-    return content_hash(Schedule(tuple(plans)), inputs.playlist_version)
+def replan(inputs: PlanInputs, planner: Planner | None = None) -> str:
+    """The content hash of a new plan from stored inputs, by the planner that made the first one.
+
+    It differs only if that planner's rules changed, which they never do.
+
+    Args:
+        inputs: what the plan was made from.
+        planner: the planner that it names, by default the one of this version.
+
+    Raises:
+        SorafeedError: this version does not have the planner.
+    """
+    schedule = plan_again(inputs, planner or planner_named(inputs.planner))
+    return content_hash(schedule, inputs.playlist_version)
+
+
+def plan_again(inputs: PlanInputs, planner: Planner) -> Schedule:
+    """A new plan from stored inputs."""
+    return Schedule(
+        tuple(
+            planner.plan_loop(
+                inputs.blocks,
+                source.candidates,
+                source.plays,
+                source.loop,
+                source.kept,
+                source.creators,
+            ).plan
+            for source in inputs.loops
+        )
+    )
 
 
 def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
@@ -98,14 +125,15 @@ def inputs_to_json(inputs: PlanInputs) -> dict[str, Any]:
                     for block_id, source in loop.candidates.items()
                 },
                 "plays": dict(loop.plays),
+                **({"creators": dict(loop.creators)} if loop.creators else {}),
             }
             for loop in inputs.loops
         ],
     }
 
 
-def inputs_from_json(stored: Mapping[str, Any]) -> PlanInputs:
-    """Parse the output of `inputs_to_json`."""
+def inputs_from_json(stored: Mapping[str, Any], planner: str = IN_ORDER.name) -> PlanInputs:
+    """Parse the output of `inputs_to_json`; the planner is stored beside it."""
     return PlanInputs(
         stored["playlist_version"],
         tuple(
@@ -128,9 +156,11 @@ def inputs_from_json(stored: Mapping[str, Any]) -> PlanInputs:
                     for block_id, source in loop["candidates"].items()
                 },
                 loop["plays"],
+                loop.get("creators", {}),
             )
             for loop in stored["loops"]
         ),
+        planner,
     )
 
 

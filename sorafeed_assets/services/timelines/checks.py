@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from sorafeed_assets.domain.errors import PlanAuditError
+from sorafeed_assets.domain.errors import PlanAuditError, SorafeedError
 from sorafeed_assets.domain.timelines.audit import audit_schedule
 from sorafeed_assets.domain.timelines.plan import Schedule, Tier
 from sorafeed_assets.domain.timelines.record import content_hash, replan
@@ -105,7 +105,11 @@ def check_replans(engine: Engine, display_ids: Sequence[str]) -> Problems:
     problems: Problems = {}
     for display_id, build in builds.items():
         has = f"build {build.id} has hash {build.content_hash}"
-        again = replan(build.inputs)
+        try:
+            again = replan(build.inputs)
+        except SorafeedError as error:
+            problems[display_id] = [f"build {build.id}: {error}"]
+            continue
         stored = content_hash(build.schedule, build.playlist_version)
         if again != build.content_hash:
             problems[display_id] = [f"{has}, planning again gives {again}"]

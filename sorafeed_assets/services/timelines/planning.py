@@ -11,6 +11,7 @@ from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.domain.playlists.playlist import Playlist, check_playlist, playlist_version
 from sorafeed_assets.domain.timelines.audit import audit_schedule
 from sorafeed_assets.domain.timelines.plan import (
+    Planner,
     ScheduleResult,
     Start,
     Tier,
@@ -19,6 +20,7 @@ from sorafeed_assets.domain.timelines.plan import (
 )
 from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash
 from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.creators import Creators
 from sorafeed_assets.services.timelines.plays import PlayHistory
 from sorafeed_assets.storage.catalog.matches import MatchQuery
 from sorafeed_assets.storage.timelines.reads import Build, DisplayRow, QueueRow
@@ -30,12 +32,13 @@ _AHEAD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A display to plan: its active playlist, where the plan starts, how far it reaches."""
+    """A display to plan: its active playlist, the plan's start and reach, and its planner."""
 
     display_id: str
     playlist: Playlist
     start: Start
     ahead: int
+    planner: Planner
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def plan_displays(
 ) -> dict[str, Planned | SorafeedError]:
     """Plan each task; returns an error for a display whose playlist cannot be planned."""
     planned: dict[str, Planned | SorafeedError] = {}
+    creators = Creators(connection)
     valid: list[Task] = []
     queries: list[MatchQuery] = []
     for task in tasks:
@@ -88,9 +92,9 @@ def plan_displays(
         except SorafeedError as error:
             planned[task.display_id] = error
     book.prepare(connection, queries)
-    for task, result in _results(connection, book, history, valid):
+    for task, result in _results(connection, book, history, creators, valid):
         version = playlist_version(task.playlist.blocks)
-        inputs = PlanInputs(version, task.playlist.blocks, result.inputs)
+        inputs = PlanInputs(version, task.playlist.blocks, result.inputs, task.planner.name)
         try:
             audit_schedule(result.schedule, inputs)
         except SorafeedError as error:
@@ -105,6 +109,7 @@ def _results(
     connection: Connection,
     book: CandidateBook,
     history: PlayHistory,
+    creators: Creators,
     tasks: Sequence[Task],
 ) -> list[tuple[Task, ScheduleResult]]:
     """Plan until no plan wants more candidates and every pick is still a match."""
@@ -114,7 +119,7 @@ def _results(
         wanting: set[MatchQuery] = set()
         again: list[Task] = []
         ready: list[tuple[Task, ScheduleResult, set[tuple[MatchQuery, str]]]] = []
-        for task, result in _plan_known(book, history, pending):
+        for task, result in _plan_known(book, history, creators, pending):
             if result.wanting:
                 again.append(task)
                 wanting |= {
@@ -134,34 +139,43 @@ def _results(
 
 
 def _plan_known(
-    book: CandidateBook, history: PlayHistory, tasks: Sequence[Task]
+    book: CandidateBook, history: PlayHistory, creators: Creators, tasks: Sequence[Task]
 ) -> list[tuple[Task, ScheduleResult]]:
-    """Plan each task with the plays of every post that its plan examines."""
+    """Plan each task with the plays of every post that its plan examines, and with creators."""
     planned: dict[str, ScheduleResult] = {}
     pending = list(tasks)
     while pending:
         looked_at: list[tuple[Task, set[str]]] = []
         wanted: dict[str, set[str]] = {}
+        unnamed: set[str] = set()
+        again: list[Task] = []
         for task in pending:
             display_id = task.display_id
-            result = planned[display_id] = _plan(book, history, task)
+            result = planned[display_id] = _plan(book, history, creators, task)
             unknown = history.unknown(display_id, _looked_at(result))
             if unknown:
                 looked_at.append((task, unknown))
                 ahead = history.unknown(display_id, _ahead(book, task, result))
                 wanted[display_id] = unknown | ahead
+            elif task.planner.needs_creators and (new := creators.unknown(_posts(result))):
+                unnamed |= new
+                again.append(task)
         if wanted:
             history.read(wanted)
-        # Posts without plays were already planned as not played.
+        if unnamed:
+            creators.read(unnamed)
+        # Posts without plays were already planned as not played, without a creator likewise.
         pending = [
             task
             for task, posts in looked_at
-            if not posts.isdisjoint(history.plays(task.display_id))
-        ]
+            if task.planner.needs_creators or not posts.isdisjoint(history.plays(task.display_id))
+        ] + again
     return [(task, planned[task.display_id]) for task in tasks]
 
 
-def _plan(book: CandidateBook, history: PlayHistory, task: Task) -> ScheduleResult:
+def _plan(
+    book: CandidateBook, history: PlayHistory, creators: Creators, task: Task
+) -> ScheduleResult:
     return plan_schedule(
         task.playlist.blocks,
         lambda block, loop: book.candidates(task.display_id, block, loop),
@@ -169,7 +183,13 @@ def _plan(book: CandidateBook, history: PlayHistory, task: Task) -> ScheduleResu
         history.latest(task.display_id),
         task.start,
         task.ahead,
+        task.planner,
+        creators.known,
     )
+
+
+def _posts(result: ScheduleResult) -> set[str]:
+    return {pick.post_id for plan in result.schedule.loops for pick in plan.picks}
 
 
 def _looked_at(result: ScheduleResult) -> set[str]:

@@ -10,8 +10,13 @@ from opentelemetry import trace
 from sqlalchemy import Connection
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
+from sorafeed_assets.domain.flags.known import PLANNER
 from sorafeed_assets.domain.playlists.playlist import Playlist
+from sorafeed_assets.domain.timelines.plan import Planner
+from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners, planner_named
+from sorafeed_assets.services.flags import FlagValues
 from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.driving import Driver, driver_of
 from sorafeed_assets.services.timelines.planning import (
     Planned,
     Task,
@@ -80,28 +85,30 @@ def rebuild(
     display_ids: Sequence[str],
     window: int,
     ahead: int = 0,
+    *,
+    flags: FlagValues,
+    planners: Planners = PLANNERS,
 ) -> Outcomes:
-    """Plan displays, and write differences from the stored state.
+    """Plan displays by their planners, and write differences from the stored state.
 
-    A plan reaches ``window`` picks ahead, or ``ahead``, or as many loops as the stored
-    stored. The caller holds the displays' locks.
+    A plan reaches ``window`` picks ahead, or ``ahead``, or as many loops as the stored one. A
+    display that the old system drives is left as it is. The caller holds the displays' locks, and
+    has read the ``flags`` since.
 
     Raises:
         OvertakenError: roll back, and try again with a new book.
     """
     snapshot = _read_snapshot(connection, display_ids)
-    tasks = _tasks(snapshot, display_ids, max(window, ahead))
+    tasks, outcomes = _decide(snapshot, display_ids, max(window, ahead), flags, planners)
     history = PlayHistory(connection, _going_on(snapshot, tasks))
     planned = plan_displays(connection, book, history, tasks)
-    outcomes: Outcomes = {}
     targets: list[Target] = []
     idle: list[stored.DisplayRow] = []
     for display_id in display_ids:
-        display = snapshot.displays.get(display_id)
-        plan = planned.get(display_id)
-        if display is None:
-            outcomes[display_id] = DisplayNotFoundError(display_id)
-        elif plan is None:
+        if display_id in outcomes:
+            continue
+        display, plan = snapshot.displays[display_id], planned.get(display_id)
+        if plan is None:
             idle.append(display)
         elif isinstance(plan, Planned):
             targets.append(_target(display, plan, snapshot.builds.get(display_id)))
@@ -186,22 +193,59 @@ def _outcome(target: Target, published: Published) -> BuildOutcome:
     )
 
 
-def _tasks(snapshot: _Snapshot, display_ids: Sequence[str], ahead: int) -> list[Task]:
-    return [
-        Task(
-            display_id,
-            snapshot.playlists[display_id],
-            start_of(
-                snapshot.displays[display_id],
-                snapshot.playlists[display_id],
-                snapshot.builds.get(display_id),
-                snapshot.queues.get(display_id, []),
-            ),
-            max(ahead, _stored_ahead(snapshot, display_id)),
-        )
-        for display_id in display_ids
-        if display_id in snapshot.playlists and display_id in snapshot.displays
-    ]
+def _decide(
+    snapshot: _Snapshot,
+    display_ids: Sequence[str],
+    ahead: int,
+    flags: FlagValues,
+    planners: Planners,
+) -> tuple[list[Task], Outcomes]:
+    """The displays to plan, and the outcomes of those that are not planned or cleared."""
+    tasks: list[Task] = []
+    outcomes: Outcomes = {}
+    for display_id in display_ids:
+        display = snapshot.displays.get(display_id)
+        if display is None:
+            outcomes[display_id] = DisplayNotFoundError(display_id)
+            continue
+        try:
+            if driver_of(flags, display_id) is Driver.OLD:
+                outcomes[display_id] = _left_outcome(snapshot, display)
+            elif display_id in snapshot.playlists:
+                planner = planner_named(flags.value(PLANNER, display_id), planners)
+                tasks.append(_task(snapshot, display_id, ahead, planner))
+        except SorafeedError as error:
+            outcomes[display_id] = error
+    return tasks, outcomes
+
+
+def _left_outcome(snapshot: _Snapshot, display: stored.DisplayRow) -> BuildOutcome:
+    """The outcome of a display that is left as it is."""
+    build = snapshot.builds.get(display.id)
+    return BuildOutcome(
+        display.id,
+        None if build is None else build.id,
+        None if build is None else build.playlist_id,
+        None if build is None else build.playlist_version,
+        None if build is None else build.content_hash,
+        changed=False,
+        loop=display.loop_iteration,
+        position=display.timeline_position,
+        planned=0,
+        queued=len(snapshot.queues.get(display.id, ())),
+    )
+
+
+def _task(snapshot: _Snapshot, display_id: str, ahead: int, planner: Planner) -> Task:
+    playlist = snapshot.playlists[display_id]
+    start = start_of(
+        snapshot.displays[display_id],
+        playlist,
+        snapshot.builds.get(display_id),
+        snapshot.queues.get(display_id, []),
+    )
+    reach = max(ahead, _stored_ahead(snapshot, display_id))
+    return Task(display_id, playlist, start, reach, planner)
 
 
 def _stored_ahead(snapshot: _Snapshot, display_id: str) -> int:
@@ -235,6 +279,7 @@ def _target(display: stored.DisplayRow, plan: Planned, build: stored.Build | Non
         build is not None
         and same_playlist
         and build.playlist_version == inputs.playlist_version
+        and build.inputs.planner == inputs.planner
         and build.schedule.since(plan.result.loop) == schedule
     ):
         build_id, inputs, content_hash = build.id, build.inputs, build.content_hash

@@ -15,10 +15,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sorafeed_assets.domain.errors import (
     DisplayNotFoundError,
     InvalidInputError,
-    NotFoundError,
+    NotDrivenError,
     SorafeedError,
     UnavailableError,
 )
+from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners
+from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.timelines.advancing import (
     Advance,
     Play,
@@ -30,6 +32,7 @@ from sorafeed_assets.services.timelines.advancing import (
     write_walks,
 )
 from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.driving import Driver, driven_by, must_drive
 from sorafeed_assets.services.timelines.publishing import OvertakenError
 from sorafeed_assets.services.timelines.rebuild import Outcomes, rebuild
 from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
@@ -70,7 +73,7 @@ def _alone(_connection: Connection, _display_ids: Sequence[str]) -> Iterator[Non
 class AdvancedAtOnce(NamedTuple):
     """The answers to plays, and the snapshots of their displays but of those ``planned``."""
 
-    answers: Sequence[Advance | NotFoundError | None]
+    answers: Sequence[Advance | SorafeedError | None]
     timelines: Sequence[PlayedTimeline] = ()
     planned: Collection[str] = ()
 
@@ -82,12 +85,24 @@ class TimelineService:
         engine: the database.
         window: how many positions are queued ahead, at most 10.
         candidates_per_pool: how many candidates of a query are read first.
+        flags: which planner plans a display, and which system drives it; by default those stored.
+        planners: the planners by name.
     """
 
-    def __init__(self, engine: Engine, *, window: int = 5, candidates_per_pool: int = 500) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        window: int = 5,
+        candidates_per_pool: int = 500,
+        flags: Flags | None = None,
+        planners: Planners = PLANNERS,
+    ) -> None:
         self._engine = engine
         self._window = window
         self._pool_size = candidates_per_pool
+        self._flags = flags or Flags(engine)
+        self._planners = planners
 
     @retried
     def repopulate(
@@ -110,7 +125,7 @@ class TimelineService:
                     with self._engine.begin() as connection:
                         lock_displays(connection, chunk)
                         with around(connection, chunk):
-                            outcomes |= rebuild(connection, book, chunk, self._window, ahead)
+                            outcomes |= self._rebuild(connection, book, chunk, ahead)
                     break
                 except (OvertakenError, IntegrityError) as error:
                     if not _was_overtaken(error):
@@ -123,6 +138,23 @@ class TimelineService:
                         ) from error
         return outcomes
 
+    def _rebuild(
+        self,
+        connection: Connection,
+        book: CandidateBook,
+        display_ids: Sequence[str],
+        ahead: int = 0,
+    ) -> Outcomes:
+        return rebuild(
+            connection,
+            book,
+            display_ids,
+            self._window,
+            ahead,
+            flags=self._flags.at(connection),
+            planners=self._planners,
+        )
+
     @retried
     def begin(
         self,
@@ -134,9 +166,13 @@ class TimelineService:
 
         The video on screen continues when its playlist is edited. ``also`` is called before the
         commit, unless the display's snapshot is locked; what it returns is returned.
+
+        Raises:
+            NotDrivenError: the old system drives the display.
         """
         with self._engine.begin() as connection:
             lock(connection, LockSpace.DISPLAY, [display_id])
+            must_drive(self._flags.at(connection), display_id)
             free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
             begun = writes.begin_head(connection, display_id, timeline_video_id)
             return begun, also(connection, free) if begun and free else None
@@ -163,6 +199,7 @@ class TimelineService:
         Raises:
             InvalidInputError: ``at`` has no time zone.
             NotFoundError: the display, or the row in its queue, does not exist.
+            NotDrivenError: the old system drives the display.
         """
         if at is not None and at.tzinfo is None:
             raise InvalidInputError("at", f"is {at.isoformat()}; add its time zone")
@@ -181,6 +218,7 @@ class TimelineService:
             lock(connection, LockSpace.DISPLAY, [display_id])
             free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
             head = self._head(connection, display_id, known([display_id]))
+            must_drive(self._flags.at(connection), display_id)
             walk, written = Walk(head, self._window), Written()
             if head.playlist_id is not None and walk.has(play.timeline_video_id):
                 walk = walk.after(play)
@@ -224,6 +262,8 @@ class TimelineService:
         asked = {play.display_id for play in plays}
         with self._engine.begin() as connection:
             free = try_lock(connection, [LockSpace.DISPLAY, LockSpace.SNAPSHOT], asked)
+            driven = driven_by(self._flags.at(connection), [Driver.NEW], asked)
+            free = [name for name in free if name in driven]
             entries = [play.timeline_video_id for play in plays]
             heads = load_free_heads(connection, free, entries, 2 * self._window, known(free))
             after, walks = walk_all(heads, plays, self._window, plans=plans)
@@ -236,9 +276,11 @@ class TimelineService:
             missing = asked - heads.keys()
             exist = {*heads, *(existing_displays(connection, missing) if missing else ())}
             answers = [
-                answered.get(number)
-                if play.display_id in exist
-                else DisplayNotFoundError(play.display_id)
+                DisplayNotFoundError(play.display_id)
+                if play.display_id not in exist
+                else NotDrivenError(play.display_id)
+                if play.display_id not in driven
+                else answered.get(number)
                 for number, play in enumerate(plays)
             ]
         timelines = [
@@ -260,7 +302,7 @@ class TimelineService:
         try:
             with connection.begin_nested():
                 book = CandidateBook(self._pool_size)
-                outcomes = rebuild(connection, book, display_ids, self._window)
+                outcomes = self._rebuild(connection, book, display_ids)
                 writes.mark_playing(connection, display_ids)
         except (SorafeedError, SQLAlchemyError) as error:
             if len(display_ids) > 1:

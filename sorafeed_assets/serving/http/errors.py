@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from sorafeed_assets.domain.errors import (
     InvalidInputError,
+    NotDrivenError,
     NotFoundError,
     SorafeedError,
     UnavailableError,
@@ -60,6 +61,7 @@ _KINDS: Final[tuple[tuple[type[SorafeedError], ErrorKind], ...]] = (
     (UnauthenticatedError, ErrorKind("UNAUTHENTICATED", 401)),
     (ForbiddenError, ErrorKind("FORBIDDEN", 403)),
     (NotFoundError, ErrorKind("NOT_FOUND", 404)),
+    (NotDrivenError, ErrorKind("NOT_DRIVEN", 409)),
     (StillRunningError, ErrorKind("UNAVAILABLE", 409)),
     (OutcomeUnknownError, ErrorKind("OUTCOME_UNKNOWN", 409)),
     (TooManyCallsError, ErrorKind("TOO_MANY_CALLS", 429)),

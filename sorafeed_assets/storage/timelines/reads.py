@@ -27,7 +27,8 @@ FOR KEY SHARE
 """
 
 _BUILDS: Final = """
-SELECT b.id, b.display_id, b.playlist_id, b.playlist_version, b.content_hash, b.plan, b.inputs
+SELECT b.id, b.display_id, b.playlist_id, b.playlist_version, b.content_hash, b.plan, b.inputs,
+    b.planner
 FROM displays AS d
 JOIN timeline_builds AS b ON b.id = d.active_build_id
 WHERE d.id = ANY(CAST(:display_ids AS text[]))
@@ -112,7 +113,7 @@ def load_builds(connection: Connection, display_ids: Collection[str]) -> dict[st
             row.playlist_version,
             row.content_hash,
             schedule_from_json(row.plan),
-            inputs_from_json(row.inputs),
+            inputs_from_json(row.inputs, row.planner),
         )
         for row in rows
     }

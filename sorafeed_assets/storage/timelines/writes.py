@@ -16,12 +16,12 @@ _KEPT_BUILDS: Final = 5
 # As one document, because in an array the driver would escape each quote of the JSON.
 _INSERT_BUILDS: Final = """
 INSERT INTO timeline_builds (display_id, playlist_id, playlist_version, loop_iteration,
-    inputs, plan, dry_blocks, content_hash)
+    inputs, plan, dry_blocks, content_hash, planner)
 SELECT display_id, playlist_id, playlist_version, loop_iteration,
-    inputs, plan, dry_blocks, content_hash
+    inputs, plan, dry_blocks, content_hash, planner
 FROM jsonb_to_recordset(CAST(:builds AS jsonb)) AS new (display_id text, playlist_id uuid,
     playlist_version text, loop_iteration integer, inputs jsonb, plan jsonb, dry_blocks jsonb,
-    content_hash text)
+    content_hash text, planner text)
 RETURNING display_id, id
 """
 
@@ -195,6 +195,7 @@ def store_builds(connection: Connection, builds: Sequence[NewBuild]) -> dict[str
             "plan": schedule_to_json(build.schedule),
             "dry_blocks": build.schedule.loops[0].dry_blocks,
             "content_hash": build.content_hash,
+            "planner": build.inputs.planner,
         }
         for build in builds
     ]

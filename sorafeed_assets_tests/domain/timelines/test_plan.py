@@ -15,9 +15,9 @@ from sorafeed_assets.domain.timelines.plan import (
     Start,
     Tier,
     keep_played,
-    plan_loop,
     plan_schedule,
 )
+from sorafeed_assets.domain.timelines.planners.in_order import IN_ORDER
 from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash, inputs_to_json
 from sorafeed_assets_tests.domain.plans import (
     POSTS,
@@ -116,7 +116,7 @@ def test_reading_more_only_when_wanted_changes_nothing(
             )
             for b in blocks
         }
-        result = plan_loop(blocks, sources, played, 0)
+        result = IN_ORDER.plan_loop(blocks, sources, played, 0)
         if not result.wanting:
             break
         for wanting in blocks:
@@ -242,6 +242,7 @@ def test_plays_of_other_posts_make_no_difference(
         max(played.values(), default=0),
         start,
         5,
+        IN_ORDER,
     )
     assert again.schedule == result.schedule
     assert inputs_to_json(PlanInputs("version", tuple(blocks), again.inputs)) == inputs_to_json(

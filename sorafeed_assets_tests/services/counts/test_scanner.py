@@ -11,6 +11,7 @@ from sorafeed_assets.services.counts.pools import refresh_candidates
 from sorafeed_assets.services.counts.refresh import CountsRun
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
+from sorafeed_assets.services.flags import FlagValues
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.rebuild import rebuild
 from sorafeed_assets.storage.postgres.engine import snapshot
@@ -56,7 +57,7 @@ def test_while_timelines_are_published(engine: Engine) -> None:
     add_playlist(engine, add_display(engine, "AAAAAA"), [("cat", 5)])
     activate_pending(engine)
     with engine.begin() as connection:
-        assert "AAAAAA" in rebuild(connection, CandidateBook(5), ["AAAAAA"], 5)
+        assert "AAAAAA" in rebuild(connection, CandidateBook(5), ["AAAAAA"], 5, flags=FlagValues())
         _scan(engine)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, text
 
 from sorafeed_assets.domain.timelines.plan import Start
+from sorafeed_assets.domain.timelines.planners.creator_gap import CREATOR_GAP
+from sorafeed_assets.domain.timelines.planners.in_order import IN_ORDER
 from sorafeed_assets.domain.timelines.record import inputs_to_json
 from sorafeed_assets.services.counts.reads import refresh_days
 from sorafeed_assets.services.counts.terms import watch_term
@@ -23,6 +26,7 @@ from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, run
 
 POOL = 20
+PLANNED_BY = [IN_ORDER, CREATOR_GAP, CREATOR_GAP]
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -188,7 +192,8 @@ def _kept(
         plan = before[task.display_id]
         assert isinstance(plan, Planned)
         picks = plan.result.schedule.loops[0].picks[:kept]
-        going_on.append(Task(task.display_id, task.playlist, Start(loop, position, picks), ahead))
+        start = Start(loop, position, picks)
+        going_on.append(replace(task, start=start, ahead=ahead))
     return going_on
 
 
@@ -199,6 +204,7 @@ def test_plans_are_those_of_all_plays(
     monkeypatch.setattr(plays, "_RECENT", recent)
     monkeypatch.setattr(planning, "_AHEAD", ahead)
     monkeypatch.setattr(planning, "_AHEAD_TIMES", 1)
+    run(catalogue, "UPDATE sora_posts SET creator_id = 'c' || abs(id_hash) % 3")
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
@@ -227,7 +233,10 @@ def test_plans_are_those_of_all_plays(
                 )
         with catalogue.connect() as connection:
             playlists = load_active_playlists(connection, DISPLAYS)
-            tasks = [Task(code, playlists[code], Start(), 5) for code in DISPLAYS]
+            tasks = [
+                Task(code, playlists[code], Start(), 5, planner)
+                for code, planner in zip(DISPLAYS, PLANNED_BY, strict=True)
+            ]
             tasks = _kept(connection, tasks, list(starts), window)
             # The second display has a new playlist, so its earlier plays do not count.
             going_on = [DISPLAYS[0], DISPLAYS[2]]
