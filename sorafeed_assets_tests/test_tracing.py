@@ -15,7 +15,7 @@ from sorafeed_assets.launch.dagster_home import environment as dagster_environme
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.settings import Settings, load_settings
-from sorafeed_assets.tracing import start_tracing
+from sorafeed_assets.tracing import Process, start_tracing
 from sorafeed_assets_tests.cli.running import environment, start, wait_until
 from sorafeed_assets_tests.collector import Collector, SentSpan, collecting
 from sorafeed_assets_tests.dagster_instance import dagster_database
@@ -23,7 +23,8 @@ from sorafeed_assets_tests.serving.client import CREATE_PLAYLIST, Api, newest, t
 from sorafeed_assets_tests.serving.processes import served
 from sorafeed_assets_tests.wall import add_display, add_posts
 
-_API, _REACT = "sorafeed-api", "sorafeed-react"
+_API: Process = "sorafeed-api"
+_REACT: Process = "sorafeed-react"
 _TRACE, _SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 # One transaction of Redis: three values, and the change.
 _REDIS = "SET SET SET PUBLISH"
