@@ -6,6 +6,7 @@ from sorafeed_assets.cli import catalog, displays, serving, system
 from sorafeed_assets.cli.bench import bench
 from sorafeed_assets.cli.demo import demo
 from sorafeed_assets.cli.legacy import legacy
+from sorafeed_assets.cli.rollout import rollout
 
 app = typer.Typer(
     name="sorafeed",
@@ -27,4 +28,5 @@ app.add_typer(displays.playlists, name="playlists")
 app.add_typer(displays.timeline, name="timeline")
 app.add_typer(demo, name="demo")
 app.add_typer(legacy, name="legacy")
+app.add_typer(rollout, name="rollout")
 app.add_typer(serving.tokens, name="tokens")

@@ -15,7 +15,7 @@ from dagster import AssetExecutionContext
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from sorafeed_assets.defs.common import CODE_VERSION, DISPLAYS
+from sorafeed_assets.defs.common import CODE_VERSION, DISPLAYS, ROLLOUTS
 from sorafeed_assets.defs.dagster_internals import (
     LINEAGE_TAG,
     AssetEvent,
@@ -42,6 +42,7 @@ from sorafeed_assets.storage.lineage_records import (
     waiting_assets,
 )
 from sorafeed_assets.storage.lists import count_displays
+from sorafeed_assets.storage.rollouts.rows import rollout_names
 
 _tracer: Final = trace.get_tracer(__name__)
 
@@ -102,6 +103,15 @@ def follow_displays(connections: Connections, instance: dg.DagsterInstance) -> N
         instance.delete_dynamic_partition(name, gone)
 
 
+def follow_rollouts(connections: Connections, instance: dg.DagsterInstance) -> None:
+    """Add partitions, so that every rollout is one; a rollout is never deleted."""
+    name = str(ROLLOUTS.name)
+    with connections.engine.connect() as connection:
+        missing = rollout_names(connection) - set(instance.get_dynamic_partitions(name))
+    if missing:
+        instance.add_dynamic_partitions(name, sorted(missing))
+
+
 def record_waiting(
     connections: Connections,
     instance: dg.DagsterInstance,
@@ -151,6 +161,9 @@ def record_asset(
             if asset.partitions is DISPLAYS and keys != wanted:
                 # A display was added after the partitions were read.
                 follow_displays(connections, instance)
+                keys = asset.existing(instance, wanted)
+            elif asset.partitions is ROLLOUTS and keys != wanted:
+                follow_rollouts(connections, instance)
                 keys = asset.existing(instance, wanted)
             # A partition that Dagster does not have, such as a future day, gets no event.
             new = [record for record in records if record.partition in keys]

@@ -32,6 +32,7 @@ from sorafeed_assets.defs.recording import (
     recorded_assets,
 )
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.timelines.prefetching import PlanEnds
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import uncached_displays
@@ -151,6 +152,7 @@ class React:
                 ("prefetch", self._plan_ahead, _LOOK_SECONDS),
                 ("count", self._count, 0.0),
                 ("posts", self._apply_posts, _POSTS_SECONDS),
+                ("rollouts", self._evaluate_rollouts, _LOOK_SECONDS),
                 ("record", self._record, _LOOK_SECONDS),
                 ("mend", self._mend, _MEND_SECONDS),
             )
@@ -269,6 +271,21 @@ class React:
         if self._overview_is_old and now - self._overview_at >= _OVERVIEW_SECONDS:
             self._overview_at, self._overview_is_old = now, False
             self._connections.settler.cache_overview()
+
+    def _evaluate_rollouts(self) -> None:
+        """Evaluate each rollout every minute; an error of one does not keep the others waiting."""
+        if not self.is_leading:
+            return
+        rollouts = self._connections.rollouts
+        for name in rollouts.due():
+            try:
+                evaluation = rollouts.evaluate(name)
+            except SorafeedError as error:
+                _log.error("rollout %s is not evaluated: %s", name, error)
+                continue
+            if evaluation is not None and evaluation.after != evaluation.before:
+                state = evaluation.after
+                _log.warning("rollout %s is %s: %s", name, state.status, state.reason)
 
     def _record(self) -> None:
         if self.is_leading:

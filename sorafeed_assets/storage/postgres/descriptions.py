@@ -67,6 +67,7 @@ _OF_TABLE: Final = {
         "posted_at": "when it was posted: the order of the pool newest",
         "id_hash": "the hash of its id: the order of the pool random",
     },
+    "rollouts": {"created_at": "when it began"},
     "timeline_videos": {
         "id": "the queue entry's id",
         "build_id": "the build whose plan it is from",

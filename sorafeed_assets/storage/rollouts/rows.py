@@ -31,6 +31,8 @@ WHERE status IN ('running', 'paused', 'forced')
 ORDER BY name
 """)
 
+_NAMES: Final = text("SELECT name FROM rollouts")
+
 _ADD: Final = text("""
 INSERT INTO rollouts (name, flag, value, steps, signals, usual, status, step, percent, since,
     reason, created_at)
@@ -97,6 +99,11 @@ class RolloutChange(NamedTuple):
 def load_rollouts(connection: Connection, name: str | None = None) -> list[StoredRollout]:
     """All rollouts, the newest first; or the one of this name, if there is one."""
     return [_stored(row) for row in connection.execute(_LOAD, {"name": name})]
+
+
+def rollout_names(connection: Connection) -> set[str]:
+    """The name of every rollout."""
+    return set(connection.scalars(_NAMES))
 
 
 def lock_rollout(connection: Connection, name: str) -> StoredRollout | None:
