@@ -4,7 +4,9 @@ import typer
 
 from sorafeed_assets.cli import catalog, displays, serving, system
 from sorafeed_assets.cli.bench import bench
+from sorafeed_assets.cli.cutover import cutover
 from sorafeed_assets.cli.demo import demo
+from sorafeed_assets.cli.flags import flags
 from sorafeed_assets.cli.legacy import legacy
 from sorafeed_assets.cli.rollout import rollout
 
@@ -22,11 +24,13 @@ app.command("serve")(serving.serve)
 app.command("react")(system.react)
 app.command("seed")(catalog.seed)
 app.command("bench")(bench)
+app.command("cutover")(cutover)
 app.add_typer(catalog.counts, name="counts")
 app.add_typer(displays.displays, name="displays")
 app.add_typer(displays.playlists, name="playlists")
 app.add_typer(displays.timeline, name="timeline")
 app.add_typer(demo, name="demo")
+app.add_typer(flags, name="flags")
 app.add_typer(legacy, name="legacy")
 app.add_typer(rollout, name="rollout")
 app.add_typer(serving.tokens, name="tokens")

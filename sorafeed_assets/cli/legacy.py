@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,13 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from sorafeed_assets.cli.common import Bars, DataDir, console, database, redis_of, settings_of
-from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.domain.errors import InvalidInputError, SetupError
 from sorafeed_assets.domain.legacy.queues import Problem
 from sorafeed_assets.launch.legacy import Follow
 from sorafeed_assets.launch.react import log_plainly
 from sorafeed_assets.services.legacy.catalog import import_catalog
 from sorafeed_assets.services.legacy.check import Finding, check_catalog, check_queues
+from sorafeed_assets.services.legacy.export import export_plays
 from sorafeed_assets.services.legacy.queues import import_queues, settle_imported
 from sorafeed_assets.services.legacy.reconcile import parts, reconcile
 from sorafeed_assets.services.legacy.status import (
@@ -34,7 +36,7 @@ from sorafeed_assets.storage.legacy.old_queues import old_queues
 legacy = typer.Typer(help="The old system: follow it, and compare.", no_args_is_help=True)
 
 
-def _sides(settings: Settings) -> tuple[str | None, Path | None]:
+def sides(settings: Settings) -> tuple[str | None, Path | None]:
     """The address of the old catalogue and the file of the old queues.
 
     Raises:
@@ -52,7 +54,7 @@ def _sides(settings: Settings) -> tuple[str | None, Path | None]:
 @legacy.command("check")
 def check(data_dir: DataDir = None) -> None:
     """Look at the old system, and say what can be imported; nothing is written."""
-    url, path = _sides(settings_of(data_dir))
+    url, path = sides(settings_of(data_dir))
     findings: list[Finding] = [] if url is None else check_catalog(url)
     findings += [] if path is None else check_queues(path)
     for finding in findings:
@@ -66,7 +68,7 @@ def check(data_dir: DataDir = None) -> None:
 def import_all(data_dir: DataDir = None) -> None:
     """Import everything once, compare it, and end; after an interruption it continues."""
     with database(data_dir) as (engine, settings), redis_of(settings) as redis:
-        url, path = _sides(settings)
+        url, path = sides(settings)
         if url is not None:
             _import_catalog(engine, url)
         problems: Sequence[Problem] = []
@@ -111,12 +113,37 @@ def _print_problem(problem: Problem) -> None:
 def follow(data_dir: DataDir = None) -> None:
     """Follow the old system until Ctrl-C: posts every second, queues when they are written."""
     with database(data_dir) as (engine, settings), redis_of(settings) as redis:
-        _sides(settings)
+        sides(settings)
         log_plainly()
         following = Follow(settings, engine, redis)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: following.stop())
         following.run()
+
+
+@legacy.command("export-plays")
+def export(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="The new SQLite file.")],
+    since: Annotated[
+        str | None, typer.Option(help="Only plays since then: ISO 8601 with a time zone.")
+    ] = None,
+    display: Annotated[
+        list[str] | None, typer.Option(help="Only this display's; can be repeated.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the plays that this system showed to a new SQLite file of the old shape."""
+    try:
+        moment = None if since is None else datetime.fromisoformat(since)
+    except ValueError:
+        raise InvalidInputError(
+            "since", f"is {since!r}; write it as 2026-11-25T10:00:00+00:00"
+        ) from None
+    with database(data_dir) as (engine, settings):
+        codes = [code.upper() for code in display or ()]
+        old = settings.legacy_queues
+        written = export_plays(engine, file, since=moment, display_ids=codes, old=old)
+    console.print(f"{written:,} plays written to {file}", soft_wrap=True)
 
 
 @legacy.command("status")
@@ -126,7 +153,7 @@ def status(
 ) -> None:
     """Show how far behind each side is, and what differs."""
     with database(data_dir) as (engine, settings):
-        found = legacy_status(engine, *_sides(settings))
+        found = legacy_status(engine, *sides(settings))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:

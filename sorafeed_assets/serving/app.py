@@ -28,6 +28,7 @@ from sorafeed_assets.serving.http.middleware import (
     BodyLimitMiddleware,
     RequestMiddleware,
 )
+from sorafeed_assets.serving.pages import flags
 from sorafeed_assets.serving.pages import routes as pages
 from sorafeed_assets.serving.players import export, plays
 from sorafeed_assets.serving.players import routes as players
@@ -38,6 +39,8 @@ _CALLS_EVERY: Final = 5.0
 _SILENCE: Final = 60.0
 _JOBS_EVERY: Final = 1.0
 _TOKENS_EVERY: Final = 2.0
+# A process hears of a changed flag within a second.
+_FLAGS_EVERY: Final = 0.5
 _MEMORY_EVERY: Final = 5.0
 _KEYS_EVERY: Final = 600.0
 _REACTIONS_EVERY: Final = 1.0
@@ -77,6 +80,8 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin", pages.overview),
             Route("/admin/cards", pages.cards),
             Route("/admin/enter", pages.enter, methods=["POST"]),
+            Route("/admin/flags", flags.show),
+            Route("/admin/flags", flags.change, methods=["POST"]),
             Route("/admin/leave", pages.leave, methods=["POST"]),
             Route("/admin/displays/{code}", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
@@ -136,6 +141,7 @@ def start_background(server: ServerState) -> None:
     background.repeat("calls", partial(_note_calls, server), _CALLS_EVERY)
     background.repeat("jobs", partial(_count, server), _JOBS_EVERY)
     background.repeat("tokens", server.confirm_tokens, _TOKENS_EVERY)
+    background.repeat("flags", server.read_flags, _FLAGS_EVERY)
     background.repeat("memory", server.expire_responses, _MEMORY_EVERY)
     background.repeat("reactions", partial(_store_reactions, server), _REACTIONS_EVERY)
     background.repeat("keys", partial(_expire_keys, server), _KEYS_EVERY)
@@ -151,6 +157,7 @@ async def _warm(server: ServerState) -> None:
         async with asyncio.timeout(_CHANNEL_SECONDS):
             while not server.snapshots_are_current:
                 await asyncio.sleep(0.02)
+    await server.read_flags()
     await server.confirm_tokens()
     for is_admin in (True, False):
         await pages.overview_response(server, is_admin=is_admin)

@@ -27,6 +27,7 @@ from sorafeed_assets.domain.errors import (
     UnavailableError,
 )
 from sorafeed_assets.services.commands import MOST_PLANNED, Commands
+from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
@@ -92,6 +93,8 @@ class ServerState:
         self.snapshots = snapshot_reads(self.async_redis)
         self._channel_redis = create_channel_client(str(settings.redis_url))
         self.queries = Queries(self.engine)
+        # On the change engine, because the metrics count only reads that requests cause.
+        self.flags = Flags(self.change_engine)
         self.responses: ResponseCache[CachedResponse] = ResponseCache(
             settings.api_answer_seconds, size_of=lambda answer: len(answer.body)
         )
@@ -110,6 +113,7 @@ class ServerState:
                 self.change_engine,
                 window=settings.window,
                 candidates_per_pool=settings.candidates_per_pool,
+                flags=self.flags,
             ),
             ttl=settings.cache_ttl_seconds,
             pool_size=settings.candidates_per_pool,
@@ -176,6 +180,10 @@ class ServerState:
     async def expire_responses(self) -> None:
         """Drop the expired answers."""
         self.responses.expire()
+
+    async def read_flags(self) -> None:
+        """Read the flags again, if a definition was changed."""
+        await self.run(self.flags.at_once)
 
     async def confirm_tokens(self) -> None:
         """Extend the cached tokens if no stored token has changed: one query for all players."""

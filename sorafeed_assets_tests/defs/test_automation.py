@@ -209,7 +209,7 @@ def test_low_queues_are_filled(
 def test_the_next_loop_of_a_plan_that_ran_out_is_prepared(
     engine: Engine, wall: Dagster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise SorafeedError("no plan today")
 
     wall.tick_all()

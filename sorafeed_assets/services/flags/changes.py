@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.flags.definition import KEEP, Definition, check_definition
-from sorafeed_assets.domain.flags.known import KnownFlag, KnownFlags, known_flag
+from sorafeed_assets.domain.flags.known import KNOWN, KnownFlag, KnownFlags, known_flag
 from sorafeed_assets.services.flags.values import FlagValues
 from sorafeed_assets.storage.flags.versions import (
     StoredVersion,
@@ -37,10 +37,12 @@ class FlagChange:
     displays: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def load_values(connection: Connection, known: KnownFlags) -> FlagValues:
+def load_values(connection: Connection, known: KnownFlags = KNOWN) -> FlagValues:
     """The values of all flags, as the transaction sees them."""
     # The version first: definitions that are committed in between are then read again.
     version = flags_version(connection)
+    if not version:
+        return FlagValues(known=known)
     return FlagValues(version, load_versions(connection), load_assignments(connection), known)
 
 

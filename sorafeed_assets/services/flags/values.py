@@ -76,8 +76,10 @@ class FlagValues:
         self.known: Final = known
         self._stored = {each.flag: each for each in stored if each.flag in known}
         definitions = {key: each.definition for key, each in self._stored.items()}
-        self._provider = FlagsProvider(definitions, kept or {})
+        self._kept = kept or {}
+        self._provider = FlagsProvider(definitions, self._kept)
         self._found: dict[tuple[str, str], FlagResolutionDetails[str]] = {}
+        self._given: dict[tuple[str, str], str] = {}
 
     def value(self, flag: str, display_id: str) -> str:
         """The value of a flag for a display.
@@ -86,9 +88,19 @@ class FlagValues:
             UnknownFlagError: no flag has this key.
         """
         known = known_flag(flag, self.known)
+        given = self._given.get((flag, display_id))
+        if given is not None:
+            return given
         if flag not in self._stored:
             return known.default
         return self._resolve(known, display_id).value
+
+    def given(self, flag: str, display_ids: Collection[str], value: str) -> "FlagValues":
+        """These values, but with another one of a flag for some displays, to try it."""
+        known_flag(flag, self.known)
+        other = FlagValues(self.version, [*self._stored.values()], self._kept, self.known)
+        other._given = {**self._given, **{(flag, code): value for code in display_ids}}
+        return other
 
     def values(self, flag: str, display_ids: Collection[str]) -> dict[str, str]:
         """Display → its value of a flag."""
@@ -129,6 +141,28 @@ class FlagValues:
         """The size of the flag's share in percent; 0 without one, or if it was written by hand."""
         split = self.split(flag)
         return 0.0 if split is None else split.percent
+
+    def summary(self, flag: str) -> str:
+        """How the values of a flag are spread, in words."""
+        definition = self.definition(flag)
+        if definition is None:
+            return f"{self.base(flag)}, the default of the code"
+        if definition["state"] != "ENABLED":
+            return f"{self.base(flag)}, the default of the code; the definition is disabled"
+        split = self.split(flag)
+        if split is None:
+            return f"{self.base(flag)}; for some displays by a definition written by hand"
+        parts = [split.base]
+        if split.value is not None:
+            kept = ", whose displays stay in when it shrinks" if split.keep else ""
+            parts = [f"{split.value} for a share of {split.percent:g} %{kept}"]
+            parts.append(f"{split.base} for the others")
+        parts += [
+            f"{value} by name for {', '.join(codes)}"
+            for value in self.known[flag].values
+            if (codes := sorted(code for code, chosen in split.chosen.items() if chosen == value))
+        ]
+        return "; ".join(parts)
 
     def why(self, flag: str, display_id: str) -> Reason:
         """A display's value of a flag, and the reason.

@@ -8,13 +8,9 @@ this system drives it.
 from collections.abc import Collection
 from enum import StrEnum
 
-from sqlalchemy import Connection
-
 from sorafeed_assets.domain.errors import NotDrivenError
-from sorafeed_assets.domain.flags.known import DRIVER, KNOWN
+from sorafeed_assets.domain.flags.known import DRIVER
 from sorafeed_assets.services.flags import FlagValues
-from sorafeed_assets.services.flags.changes import load_values
-from sorafeed_assets.storage.flags.versions import flags_version
 
 
 class Driver(StrEnum):
@@ -45,10 +41,3 @@ def must_drive(values: FlagValues, display_id: str) -> None:
     """
     if driver_of(values, display_id) is not Driver.NEW:
         raise NotDrivenError(display_id)
-
-
-def left_alone(connection: Connection, display_ids: Collection[str]) -> set[str]:
-    """Those of the displays whose queues nothing here writes."""
-    if not display_ids or not flags_version(connection):
-        return set()
-    return driven_by(load_values(connection, KNOWN), [Driver.OLD], display_ids)

@@ -8,13 +8,16 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
+from sorafeed_assets.domain.flags.known import PLANNER
 from sorafeed_assets.domain.playlists.playlist import (
     Block,
     Playlist,
     check_playlist,
     playlist_version,
 )
+from sorafeed_assets.services.flags.changes import load_values
 from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.driving import Driver, driven_by, driver_of
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines.queues import (
     Depth,
@@ -22,6 +25,7 @@ from sorafeed_assets.storage.timelines.queues import (
     load_depths,
     load_differing,
     load_plan_problems,
+    load_planners,
 )
 from sorafeed_assets.storage.timelines.reads import (
     Build,
@@ -86,7 +90,7 @@ def low_displays(engine: Engine, *, low: int = _LOW) -> list[str]:
     is at most the window, which every plan reaches if it can.
     """
     with engine.connect() as connection:
-        depths = load_depths(connection, low)
+        depths = _depths(connection, low)
         lows = _lows(connection, depths, low)
     return [depth.display_id for depth in depths if depth.display_id in lows]
 
@@ -95,12 +99,22 @@ def queue_status(engine: Engine, window: int) -> QueueStatus:
     """The queues of all displays with an active playlist, counted."""
     low = min(_LOW, window)
     with engine.connect() as connection:
-        depths = load_depths(connection, low)
+        depths = _depths(connection, low)
         lows = _lows(connection, depths, low)
     rest = [depth for depth in depths if depth.display_id not in lows]
     dry = sum(depth.is_built and depth.ahead == 0 and depth.queued == 0 for depth in rest)
     short = len(lows) + sum(not depth.is_built for depth in rest)
     return QueueStatus(len(depths) - dry - short, short, dry)
+
+
+def _depths(connection: Connection, low: int) -> list[Depth]:
+    """The displays with an active playlist, but for those that the old system drives."""
+    flags = load_values(connection)
+    return [
+        depth
+        for depth in load_depths(connection, low)
+        if driver_of(flags, depth.display_id) is not Driver.OLD
+    ]
 
 
 def _lows(connection: Connection, depths: Sequence[Depth], low: int) -> set[str]:
@@ -148,22 +162,32 @@ def _has_match(connection: Connection, book: CandidateBook, block: Block) -> boo
 
 
 def stale_displays(engine: Engine, display_ids: Collection[str] | None = None) -> dict[str, str]:
-    """Those of some displays, or of all, whose build does not play their active playlist's version.
+    """Those of some displays, or of all, whose build is not of what it should be.
 
-    The value names the wanted version and the build that plays instead,
-    or "none" for a display that has a build but no active playlist any more.
+    It plays another playlist or version than the active one, or was made by another planner than
+    the flag `planner` says. The value names what is wanted and the build that plays instead,
+    or "none" for a display that has a build but no active playlist any more. Displays that the old
+    system drives are never stale.
     """
     with engine.connect() as connection:
         differing = load_differing(connection, display_ids)
         playlists = load_active_playlists(connection, differing)
         built = load_built_playlists(connection, differing)
-    stale = dict.fromkeys(built.keys() - playlists.keys(), "none")
+        flags = load_values(connection)
+        planners = load_planners(connection, display_ids) if flags.version else {}
+    stale = {
+        display_id: f"planner {wanted} in place of {planner}"
+        for display_id, planner in planners.items()
+        if (wanted := flags.value(PLANNER, display_id)) != planner
+    }
+    stale |= dict.fromkeys(built.keys() - playlists.keys(), "none")
     for display_id, playlist in playlists.items():
         wanted = playlist_version(playlist.blocks)
         *version, build = built.get(display_id, (None, None, None))
         if version != [playlist.id, wanted]:
             stale[display_id] = f"{wanted} in place of build {build}"
-    return dict(sorted(stale.items()))
+    left = driven_by(flags, [Driver.OLD], stale)
+    return {display_id: stale[display_id] for display_id in sorted(stale.keys() - left)}
 
 
 def plan_problems(engine: Engine) -> dict[str, str]:

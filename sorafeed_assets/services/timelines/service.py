@@ -19,6 +19,7 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
+from sorafeed_assets.domain.flags.known import DRIVER
 from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.timelines.advancing import (
@@ -136,6 +137,35 @@ class TimelineService:
                             "posts or playlists are deleted faster than they can be queued;"
                             " repopulate again"
                         ) from error
+        return outcomes
+
+    @retried
+    def try_plans(self, display_ids: Collection[str]) -> Outcomes:
+        """Plan displays as if this system drove them, and roll everything back.
+
+        Raises:
+            UnavailableError: posts or playlists are deleted meanwhile.
+        """
+        outcomes: Outcomes = {}
+        ordered = sorted(set(display_ids))
+        for start in range(0, len(ordered), _CHUNK):
+            chunk = ordered[start : start + _CHUNK]
+            with self._engine.connect() as connection:
+                lock_displays(connection, chunk)
+                flags = self._flags.at(connection).given(DRIVER, chunk, Driver.NEW)
+                try:
+                    outcomes |= rebuild(
+                        connection,
+                        CandidateBook(self._pool_size),
+                        chunk,
+                        self._window,
+                        flags=flags,
+                        planners=self._planners,
+                    )
+                except OvertakenError as error:
+                    raise UnavailableError(str(error)) from error
+                finally:
+                    connection.rollback()
         return outcomes
 
     def _rebuild(

@@ -20,6 +20,7 @@ from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputErro
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.counts.jobs import failed_counts
+from sorafeed_assets.services.timelines.driving import driver_of
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
 from sorafeed_assets.services.tokens import Role, find_token
 from sorafeed_assets.serving.access.access import (
@@ -68,7 +69,8 @@ def _moment(moment: datetime) -> str:
     return f"{moment:%d %b %Y, %H:%M} UTC"
 
 
-def _render(template: str, **values: object) -> bytes:
+def render(template: str, **values: object) -> bytes:
+    """Render a template as UTF-8."""
     return _templates().get_template(template).render(**values).encode("utf-8", "replace")
 
 
@@ -83,7 +85,7 @@ def _markup_of(cards: Sequence[views.Card]) -> Markup:
 
 
 def _overview_body(cards: Sequence[views.Card], **values: object) -> bytes:
-    return _render(
+    return render(
         "overview.html",
         cards=_markup_of(cards),
         shown=len(cards),
@@ -107,9 +109,9 @@ async def overview(request: Request) -> Response:
     entered = await _entered(request, ADMIN_COOKIE)
     if entered is not None:
         return entered
-    server, principal = _asked(request)
+    server, principal = asked(request)
     if principal is None:
-        return _sign_in()
+        return sign_in()
     principal.must_read()
     try:
         answer = await overview_response(server, is_admin=principal.token.role is Role.ADMIN)
@@ -170,7 +172,7 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
 
 async def cards(request: Request) -> Response:
     """The current cards of some displays."""
-    server, principal = _asked(request)
+    server, principal = asked(request)
     if principal is None:
         raise UnauthenticatedError("sign in again")
     principal.must_read()
@@ -185,25 +187,29 @@ def _read_cards(server: ServerState, codes: Collection[str] | None) -> list[view
     stale = stale_displays(server.engine, codes)
     found = server.queries.displays(codes)
     window = server.settings.window
-    return [views.card(each, window, is_stale=each.id in stale) for each in found.values()]
+    flags = server.flags.at_once()
+    return [
+        views.card(each, window, is_stale=each.id in stale, driver=driver_of(flags, each.id))
+        for each in found.values()
+    ]
 
 
 async def display(request: Request) -> Response:
     """The page of one display: what plays and why, its playlist, its history."""
-    server, principal = _asked(request)
+    server, principal = asked(request)
     if principal is None:
-        return _sign_in()
+        return sign_in()
     values = await _display_values(server, principal, request.path_params["code"])
-    return _page(_render("display.html", **values), "display")
+    return _page(render("display.html", **values), "display")
 
 
 async def parts(request: Request) -> Response:
     """The parts of a display's page that change while it is open."""
-    server, principal = _asked(request)
+    server, principal = asked(request)
     if principal is None:
         raise UnauthenticatedError("sign in again")
     values = await _display_values(server, principal, request.path_params["code"])
-    return HTMLResponse(_render("fresh.html", **values))
+    return HTMLResponse(render("fresh.html", **values))
 
 
 async def _display_values(
@@ -229,7 +235,8 @@ def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str
     seen = reads.seen([block.id for block in blocks])
     posts = reads.posts(views.video_ids(view, _AHEAD))
     is_stale = code in stale_displays(server.engine, [code])
-    shown = views.card(record, server.settings.window, is_stale=is_stale)
+    driver = driver_of(server.flags.at_once(), code)
+    shown = views.card(record, server.settings.window, is_stale=is_stale, driver=driver)
     return {
         "display": record,
         "card": shown,
@@ -259,17 +266,17 @@ async def player(request: Request) -> Response:
     entered = await _entered(request, player_cookie(code))
     if entered is not None:
         return entered
-    _, principal = _asked(request)
+    _, principal = asked(request)
     if principal is None:
-        return _sign_in(f"/player/{code}")
+        return sign_in(f"/player/{code}")
     principal.must_read(code)
     preloads = "</static/player.css>; rel=preload; as=style, </static/player.js>; rel=modulepreload"
-    return HTMLResponse(_render("player.html", code=code), headers={"link": preloads})
+    return HTMLResponse(render("player.html", code=code), headers={"link": preloads})
 
 
 async def enter(request: Request) -> Response:
     """Sign in: store a valid token in a cookie."""
-    if not _from_here(request):
+    if not from_here(request):
         raise InvalidInputError("origin", "is another site; sign in on this site's page")
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     secret = fields.get("token", [""])[0].strip()
@@ -284,14 +291,15 @@ async def enter(request: Request) -> Response:
 
 async def leave(request: Request) -> Response:
     """Sign out."""
-    if not _from_here(request):
+    if not from_here(request):
         raise InvalidInputError("origin", "is another site; sign out on this site's page")
     response = RedirectResponse("/admin", 303)
     response.delete_cookie(ADMIN_COOKIE)
     return response
 
 
-def _from_here(request: Request) -> bool:
+def from_here(request: Request) -> bool:
+    """Whether a form was sent from a page of this site."""
     site = request.headers.get("sec-fetch-site")
     return site in {None, "same-origin", "none"}
 
@@ -310,7 +318,7 @@ async def _keep(request: Request, secret: str, cookie: str, target: str) -> Resp
         token = checked(await server.run(lambda: find_token(server.engine, secret)))
     except UnauthenticatedError as error:
         server.unauthenticated_rates.take(request.client.host if request.client else "?")
-        return _sign_in(target, str(error))
+        return sign_in(target, str(error))
     response = RedirectResponse(target, 303)
     response.set_cookie(
         cookie,
@@ -324,9 +332,11 @@ async def _keep(request: Request, secret: str, cookie: str, target: str) -> Resp
     return response
 
 
-def _sign_in(target: str = "/admin", problem: str | None = None) -> Response:
-    return HTMLResponse(_render("sign_in.html", target=target, problem=problem), 401)
+def sign_in(target: str = "/admin", problem: str | None = None) -> Response:
+    """The page that asks for a token, and leads to ``target``."""
+    return HTMLResponse(render("sign_in.html", target=target, problem=problem), 401)
 
 
-def _asked(request: Request) -> tuple[ServerState, Principal | None]:
+def asked(request: Request) -> tuple[ServerState, Principal | None]:
+    """The server that is asked, and by whom."""
     return request.app.state.server, request.state.principal

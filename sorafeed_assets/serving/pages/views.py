@@ -10,6 +10,7 @@ from urllib.parse import quote
 from sorafeed_assets.domain.timelines.audit import STAYS
 from sorafeed_assets.domain.timelines.plan import Tier
 from sorafeed_assets.services.queries import BlockRecord, DisplayRecord, PostRecord
+from sorafeed_assets.services.timelines.driving import Driver
 from sorafeed_assets.services.timelines.queues import TimelineView, ViewedPick
 from sorafeed_assets.serving.players.media import media_url, page_url
 from sorafeed_assets.settings import Settings
@@ -32,7 +33,7 @@ _STAGES: Final = {"queue": "queued", "event": "sent to players", "started": "on 
 
 
 class Card(NamedTuple):
-    """A display's card; ``problems`` are sentences."""
+    """A display's card; ``problems`` are sentences, none while the old system drives it."""
 
     code: str
     name: str
@@ -46,6 +47,7 @@ class Card(NamedTuple):
     built_at: datetime | None
     has_called: bool
     problems: tuple[str, ...]
+    driver: Driver = Driver.NEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,11 @@ def shown_reactions(
     ]
 
 
-def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
+def card(
+    record: DisplayRecord, window: int, *, is_stale: bool, driver: Driver = Driver.NEW
+) -> Card:
     """Build a display's card; ``is_stale`` when its plan does not follow its playlist."""
+    problems = () if driver is Driver.OLD else tuple(_problems(record, is_stale=is_stale))
     return Card(
         code=record.id,
         name=record.name,
@@ -100,7 +105,8 @@ def card(record: DisplayRecord, window: int, *, is_stale: bool) -> Card:
         window=window,
         built_at=record.built_at,
         has_called=record.last_ping is not None,
-        problems=tuple(_problems(record, is_stale=is_stale)),
+        problems=problems,
+        driver=driver,
     )
 
 

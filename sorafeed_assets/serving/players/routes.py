@@ -20,6 +20,7 @@ from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputErro
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.cache.write import write_timeline_cache
 from sorafeed_assets.services.commands import PlaybackState
+from sorafeed_assets.services.timelines.driving import must_drive
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
 from sorafeed_assets.serving.players.media import media_url
@@ -65,9 +66,14 @@ _snapshots: Final = msgspec.json.Decoder(_Snapshot)
 
 
 async def next_videos(request: Request) -> Response:
-    """Answer what to play now and what to preload; 304 when the player has it already."""
+    """Answer what to play now and what to preload; 304 when the player has it already.
+
+    A display that the old system drives is refused. Its events go on, so that its player hears when
+    this system drives it again.
+    """
     server, code = display_of(request)
     count = _count(request.query_params.get("count"))
+    must_drive(server.flags.held, code)
     etag, body = await _read(server, code, count)
     server.calls[code] = datetime.now(UTC)
     headers = {"etag": etag, "cache-control": "private, no-cache"}

@@ -73,6 +73,13 @@ JOIN timeline_builds AS b ON b.id = d.active_build_id
 WHERE d.id = ANY(CAST(:ids AS text[]))
 """)
 
+_PLANNERS: Final = text("""
+SELECT d.id, b.planner
+FROM displays AS d
+JOIN timeline_builds AS b ON b.id = d.active_build_id
+WHERE CAST(:ids AS text[]) IS NULL OR d.id = ANY(CAST(:ids AS text[]))
+""")
+
 _PLACES: Final = text("""
 SELECT id, active_build_id, loop_iteration, timeline_position FROM displays
 WHERE active_build_id IS NOT NULL
@@ -148,6 +155,14 @@ def load_built_playlists(
     """By display: the playlist of its active build, that playlist's version, and the build."""
     rows = connection.execute(_BUILT_PLAYLISTS, {"ids": list(display_ids)})
     return {row.id: (row.playlist_id, row.playlist_version, row.build_id) for row in rows}
+
+
+def load_planners(
+    connection: Connection, display_ids: Collection[str] | None = None
+) -> dict[str, str]:
+    """Display → the planner that made its active build; of some displays or of all."""
+    asked = {"ids": None if display_ids is None else list(display_ids)}
+    return {row.id: row.planner for row in connection.execute(_PLANNERS, asked)}
 
 
 def load_plan_problems(

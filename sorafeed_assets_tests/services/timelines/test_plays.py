@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, text
 
-from sorafeed_assets.domain.timelines.plan import Start
+from sorafeed_assets.domain.timelines.plan import Planner, Start
 from sorafeed_assets.domain.timelines.planners.creator_gap import CREATOR_GAP
 from sorafeed_assets.domain.timelines.planners.in_order import IN_ORDER
 from sorafeed_assets.domain.timelines.record import inputs_to_json
@@ -26,7 +26,7 @@ from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, run
 
 POOL = 20
-PLANNED_BY = [IN_ORDER, CREATOR_GAP, CREATOR_GAP]
+PLANNED_BY: list[Planner] = [IN_ORDER, CREATOR_GAP, CREATOR_GAP]
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

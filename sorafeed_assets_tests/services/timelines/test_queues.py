@@ -58,7 +58,7 @@ def test_the_status_counts_each_display_once(displays: Engine) -> None:
 def play_without_planning(engine: Engine, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Play FULL's plan until ``left`` videos are queued, while further planning fails."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise SorafeedError("no plan today")
 
     service = TimelineService(engine)

@@ -57,6 +57,14 @@ async function read() {
       say("There is no display with this code.");
       return;
     }
+    if (response.status === 409) {
+      queue = [];
+      etag = current = null;
+      for (const screen of screens) screen.pause();
+      setAway(false);
+      say("The old system drives this display.");
+      return;
+    }
     if (response.status === 200) {
       const body = await response.json();
       etag = response.headers.get("etag");

@@ -1,0 +1,83 @@
+"""`sorafeed cutover`: switching displays from the old system to this one, and back."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sorafeed_assets.cli.common import DataDir, console, database, redis_of
+from sorafeed_assets.cli.flags import actor
+from sorafeed_assets.cli.legacy import sides
+from sorafeed_assets.services.legacy.cutover import Cutover, Switch
+from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.services.timelines.driving import Driver
+from sorafeed_assets.services.timelines.service import TimelineService
+
+
+def cutover(
+    display: Annotated[list[str] | None, typer.Argument(help="Displays by their codes.")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="A share of all displays, in percent, instead.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only show what would change, and why not.")
+    ] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="Let the old system drive these displays again.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Switch in spite of problems.")] = False,
+    why: Annotated[str, typer.Option("--why", help="The reason, for the history.")] = "cutover",
+    data_dir: DataDir = None,
+) -> None:
+    """Switch displays to this system; nothing is switched while something speaks against it."""
+    then = Driver.OLD if back else Driver.NEW
+    codes = [code.upper() for code in display or ()]
+    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
+        timelines = TimelineService(
+            engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
+        )
+        switch = Switch(engine, timelines, *sides(settings))
+        found = switch.check(codes, share, then)
+        _print(found)
+        if check:
+            raise typer.Exit(0 if found.is_ready else 1)
+        if not found.is_ready and not force:
+            console.print("nothing was switched; solve these problems, or use --force")
+            raise typer.Exit(1)
+        by = actor("sorafeed cutover")
+        change = switch.switch(codes, share, then, by=by, why=why)
+        Settler.of(engine, redis, settings).settle(change.displays)
+    number = len(change.displays)
+    console.print(f"{number:,} display{'' if number == 1 else 's'} switched")
+    if back and change.displays:
+        console.print(
+            "their plays since the switch: `sorafeed legacy export-plays FILE --since …"
+            f" {' '.join(f'--display {code}' for code in sorted(change.displays))}`",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _print(found: Cutover) -> None:
+    table = Table("display", "driver", "queue", "plays imported until (UTC)", "problems")
+    for each in found.displays:
+        until = each.played_until
+        table.add_row(
+            each.display_id,
+            each.now if each.now is each.then else f"{each.now} → {each.then}",
+            f"{each.queued} videos" if each.then is Driver.NEW else "",
+            "never" if until is None else f"{until:%Y-%m-%d %H:%M:%S}",
+            escape("; ".join(each.problems)) or "none",
+        )
+    console.print(table)
+    catalog, queues = found.status.catalog, found.status.queues
+    if catalog is not None and catalog.problem is None:
+        waiting = "unknown" if catalog.waiting is None else f"{catalog.waiting:,}"
+        console.print(f"posts waiting to be copied: {waiting}")
+    if queues is not None and queues.problem is None:
+        console.print(
+            f"old queues written since their import: {'no' if queues.is_current else 'yes'}"
+        )
+    for problem in found.problems:
+        console.print(f"problem: {problem}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,99 @@
+"""The page of the flags: what they are, why a display has a value, who changed them, and a form."""
+
+from typing import Final
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
+from sorafeed_assets.domain.playlists.playlist import check_display_code
+from sorafeed_assets.services.flags import FlagChange
+from sorafeed_assets.serving.pages.routes import asked, from_here, render, sign_in
+from sorafeed_assets.serving.state import ServerState
+
+_PAGE: Final = "/admin/flags"
+_HISTORY: Final = 50
+
+
+async def show(request: Request) -> Response:
+    """Every flag, the last changes, and the values of the display that the query names."""
+    server, principal = asked(request)
+    if principal is None:
+        return sign_in(_PAGE)
+    principal.must_change()
+    given = request.query_params.get("display", "").strip().upper()
+    code = check_display_code(given, "display") if given else None
+    return await _page(server, code=code)
+
+
+async def change(request: Request) -> Response:
+    """Change a flag as the form says; an error is shown on the page."""
+    server, principal = asked(request)
+    if principal is None:
+        return sign_in(_PAGE)
+    principal.must_change()
+    if not from_here(request):
+        raise InvalidInputError("origin", "is another site; change flags on this site's page")
+    body = parse_qs((await request.body()).decode("utf-8", "replace"))
+    fields = {name: values[0].strip() for name, values in body.items()}
+    by = f"{principal.token.name} (admin page)"
+    try:
+        await server.change(lambda: _change(server, fields, by))
+    except SorafeedError as error:
+        return await _page(server, problem=str(error), fields=fields, status=400)
+    return RedirectResponse(_PAGE, 303)
+
+
+def _change(server: ServerState, fields: dict[str, str], by: str) -> FlagChange:
+    flag, value, why = (fields.get(name, "") for name in ("flag", "value", "why"))
+    displays = fields.get("displays", "").replace(",", " ").upper().split()
+    with server.change_engine.begin() as connection:
+        if displays:
+            return server.flags.set_displays(connection, flag, displays, value, by=by, why=why)
+        if share := fields.get("share", ""):
+            return server.flags.set_share(
+                connection, flag, _percent(share), value=value, by=by, why=why
+            )
+        return server.flags.set_all(connection, flag, value, by=by, why=why)
+
+
+def _percent(given: str) -> float:
+    try:
+        return float(given)
+    except ValueError:
+        raise InvalidInputError("share", f"is {given!r}; it must be a number of percent") from None
+
+
+async def _page(
+    server: ServerState,
+    *,
+    code: str | None = None,
+    problem: str | None = None,
+    fields: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    values = await server.run(lambda: _read(server, code))
+    body = render("flags.html", code=code, problem=problem, fields=fields or {}, **values)
+    return HTMLResponse(body, status)
+
+
+def _read(server: ServerState, code: str | None) -> dict[str, object]:
+    with server.engine.connect() as connection:
+        values = server.flags.at(connection)
+        history = server.flags.history(connection, most=_HISTORY)
+    return {
+        "flags": [
+            (flag, values.summary(flag.key), values.definition_version(flag.key))
+            for flag in server.flags.known.values()
+        ],
+        "reasons": [values.why(key, code) for key in server.flags.known] if code else [],
+        "history": [(each, _json(each.before), _json(each.after)) for each in history],
+    }
+
+
+def _json(definition: object) -> str:
+    return (
+        "" if definition is None else orjson.dumps(definition, option=orjson.OPT_INDENT_2).decode()
+    )
