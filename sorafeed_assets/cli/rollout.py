@@ -1,6 +1,5 @@
 """`sorafeed rollout`: start, watch and handle rollouts."""
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sorafeed_assets.cli.common import DataDir, console, database, redis_of
+from sorafeed_assets.cli.flags import actor
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.rollouts.machine import Rollout, State, Step
 from sorafeed_assets.domain.rollouts.signals import Signal
@@ -73,7 +73,7 @@ def start(
     """Begin a rollout with its first step; `sorafeed react` evaluates it every minute."""
     plan = Rollout(name, flag, value, parse_steps(steps), frozenset(signal or Signal))
     with _rollouts(data_dir) as rollouts:
-        _print_state(name, rollouts.start(plan, by=_caller("start")))
+        _print_state(name, rollouts.start(plan, by=actor("sorafeed rollout start")))
 
 
 @rollout.command("list")
@@ -131,14 +131,14 @@ def show(
 def pause(name: Name, why: Why = "paused by hand", data_dir: DataDir = None) -> None:
     """Hold a rollout at its step; a failing verdict still rolls it back."""
     with _rollouts(data_dir) as rollouts:
-        _print_state(name, rollouts.pause(name, by=_caller("pause"), why=why))
+        _print_state(name, rollouts.pause(name, by=actor("sorafeed rollout pause"), why=why))
 
 
 @rollout.command("resume")
 def resume(name: Name, data_dir: DataDir = None) -> None:
     """Let a paused or forced rollout go on by itself."""
     with _rollouts(data_dir) as rollouts:
-        _print_state(name, rollouts.resume(name, by=_caller("resume")))
+        _print_state(name, rollouts.resume(name, by=actor("sorafeed rollout resume")))
 
 
 @rollout.command("force")
@@ -150,18 +150,14 @@ def force(
 ) -> None:
     """Set the share by hand; signals are shown, and decide nothing until `resume`."""
     with _rollouts(data_dir) as rollouts:
-        _print_state(name, rollouts.force(name, share, by=_caller("force"), why=why))
+        _print_state(name, rollouts.force(name, share, by=actor("sorafeed rollout force"), why=why))
 
 
 @rollout.command("stop")
 def stop(name: Name, why: Why = "stopped by hand", data_dir: DataDir = None) -> None:
     """End a rollout: its share goes back to 0, and its displays to their value before."""
     with _rollouts(data_dir) as rollouts:
-        _print_state(name, rollouts.stop(name, by=_caller("stop"), why=why))
-
-
-def _caller(command: str) -> str:
-    return f"sorafeed rollout {command} ({getpass.getuser()})"
+        _print_state(name, rollouts.stop(name, by=actor("sorafeed rollout stop"), why=why))
 
 
 def _print_state(name: str, state: State) -> None:

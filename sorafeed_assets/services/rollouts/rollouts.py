@@ -276,7 +276,7 @@ class Rollouts:
             raise InvalidInputError(
                 "flag",
                 f"{plan.flag} has a share or a definition written by hand already; first set one"
-                f" value for all: `sorafeed flags set {plan.flag} {flags.base(plan.flag)}`",
+                f" value for all: `sorafeed flags set {plan.flag} {flags.base(plan.flag)} --why …`",
             )
 
 

@@ -678,6 +678,15 @@ display_requests = Table(
     comment="the requests of each display's player, by minute; kept for a day",
 )
 
+figures = Table(
+    "figures",
+    metadata,
+    Column("minute", _MOMENT, primary_key=True),
+    Column("low_queues", Integer, nullable=False, comment="displays with fewer than 3 videos"),
+    Column("lineage_waiting", Integer, nullable=False, comment="records that wait for Dagster"),
+    comment="what cannot be read from other tables later, by minute; kept for a day",
+)
+
 # Built CONCURRENTLY by the migrations, so that the scanner and the players are not blocked.
 _posts = sora_posts.c
 concurrent_indexes = (

@@ -77,3 +77,13 @@ COMMENT ON TABLE display_requests IS
     'the requests of each display''s player, by minute; kept for a day';
 COMMENT ON COLUMN display_requests.errors IS 'those that failed at the server';
 CREATE INDEX display_requests_minute_idx ON display_requests (minute);
+
+CREATE TABLE figures (
+    minute timestamptz PRIMARY KEY,
+    low_queues integer NOT NULL,
+    lineage_waiting integer NOT NULL
+);
+COMMENT ON TABLE figures IS
+    'what cannot be read from other tables later, by minute; kept for a day';
+COMMENT ON COLUMN figures.low_queues IS 'displays with fewer than 3 videos';
+COMMENT ON COLUMN figures.lineage_waiting IS 'records that wait for Dagster';
