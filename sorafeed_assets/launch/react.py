@@ -36,6 +36,7 @@ from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.timelines.prefetching import PlanEnds
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import uncached_displays
+from sorafeed_assets.services.watching import sample_figures
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.catalog.outbox import waiting_kinds
 from sorafeed_assets.storage.counts.jobs import CHANNEL as JOBS_CHANNEL
@@ -57,6 +58,8 @@ _QUEUES_SECONDS: Final = 5.0
 # A play waits for at most this many displays, each of which takes some 20 ms.
 _PLANNED_AT_ONCE: Final = 8
 _MEND_SECONDS: Final = 60.0
+# A sample a minute; one that is there already is kept.
+_SAMPLE_SECONDS: Final = 20.0
 # A display that cannot be planned is not tried again for the same reason before this.
 _SAME_AGAIN_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
@@ -153,6 +156,7 @@ class React:
                 ("count", self._count, 0.0),
                 ("posts", self._apply_posts, _POSTS_SECONDS),
                 ("rollouts", self._evaluate_rollouts, _LOOK_SECONDS),
+                ("figures", self._sample_figures, _SAMPLE_SECONDS),
                 ("record", self._record, _LOOK_SECONDS),
                 ("mend", self._mend, _MEND_SECONDS),
             )
@@ -286,6 +290,10 @@ class React:
             if evaluation is not None and evaluation.after != evaluation.before:
                 state = evaluation.after
                 _log.warning("rollout %s is %s: %s", name, state.status, state.reason)
+
+    def _sample_figures(self) -> None:
+        if self.is_leading:
+            sample_figures(self._engine, low=self._connections.settings.low_queue)
 
     def _record(self) -> None:
         if self.is_leading:

@@ -6,9 +6,11 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from sorafeed_assets.services.timelines.queues import QueueStatus, queue_status
+from sorafeed_assets.services.timelines.queues import QueueStatus, low_displays, queue_status
 from sorafeed_assets.storage import watching as stored
 from sorafeed_assets.storage.dagster_runs import count_failed_runs
+from sorafeed_assets.storage.figures import store_sample
+from sorafeed_assets.storage.lineage_records import waiting_assets
 
 FAILED_WITHIN: Final = timedelta(hours=1)
 """For how long a failed run is counted."""
@@ -27,6 +29,14 @@ def read_figures(engine: Engine, window: int) -> Figures:
     with engine.connect() as connection:
         figures = stored.read_figures(connection)
     return Figures(figures, queue_status(engine, window))
+
+
+def sample_figures(engine: Engine, *, low: int) -> None:
+    """Store this minute's figures, if they are not stored yet."""
+    queues = len(low_displays(engine, low=low))
+    with engine.begin() as connection:
+        waiting = sum(records for records, _ in waiting_assets(connection).values())
+        store_sample(connection, low_queues=queues, lineage_waiting=waiting)
 
 
 def recently_failed_runs(dagster: Engine) -> int:

@@ -28,7 +28,7 @@ from sorafeed_assets.serving.http.middleware import (
     BodyLimitMiddleware,
     RequestMiddleware,
 )
-from sorafeed_assets.serving.pages import flags
+from sorafeed_assets.serving.pages import figures, flags, rollouts
 from sorafeed_assets.serving.pages import routes as pages
 from sorafeed_assets.serving.players import export, plays
 from sorafeed_assets.serving.players import routes as players
@@ -82,6 +82,9 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin/enter", pages.enter, methods=["POST"]),
             Route("/admin/flags", flags.show),
             Route("/admin/flags", flags.change, methods=["POST"]),
+            Route("/admin/figures", figures.show),
+            Route("/admin/rollouts", rollouts.show),
+            Route("/admin/rollouts", rollouts.act, methods=["POST"]),
             Route("/admin/leave", pages.leave, methods=["POST"]),
             Route("/admin/displays/{code}", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),

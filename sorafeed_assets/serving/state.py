@@ -29,6 +29,7 @@ from sorafeed_assets.domain.errors import (
 from sorafeed_assets.services.commands import MOST_PLANNED, Commands
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.queries import Queries
+from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
@@ -119,6 +120,7 @@ class ServerState:
             pool_size=settings.candidates_per_pool,
             on_change=self._changed_here,
         )
+        self.rollouts = Rollouts(self.change_engine, self.flags, self.commands.settler.settle)
         # Plays that have to wait for their display are made one by one, those that need a plan some
         # at a time: neither keeps the others waiting.
         planned: Plays = BatchedChanges(
