@@ -43,6 +43,7 @@ from sorafeed_assets.storage.counts.jobs import CHANNEL as JOBS_CHANNEL
 from sorafeed_assets.storage.lineage_records import REACT_LEASE, end_lease, renew_lease
 from sorafeed_assets.storage.playlists.changes import CHANNEL
 from sorafeed_assets.storage.reactions import drop_old
+from sorafeed_assets.storage.rollouts.players import drop_old_of_players
 
 _LEASE_LIFE: Final = timedelta(seconds=0.75)
 _RENEW_SECONDS: Final = 0.2
@@ -305,6 +306,7 @@ class React:
                 return
         with self._engine.begin() as connection:
             drop_old(connection)
+            drop_old_of_players(connection)
         mended = mend(self._connections, self._instance, self._assets)
         self._catch_ups_due += 1
         if mended:

@@ -44,6 +44,7 @@ _FLAGS_EVERY: Final = 0.5
 _MEMORY_EVERY: Final = 5.0
 _KEYS_EVERY: Final = 600.0
 _REACTIONS_EVERY: Final = 1.0
+_TROUBLES_EVERY: Final = 5.0
 _CHANNEL_EVERY: Final = 0.25
 _CHANNEL_SECONDS: Final = 3.0
 _WARM_AGAIN: Final = 1.0
@@ -147,6 +148,7 @@ def start_background(server: ServerState) -> None:
     background.repeat("flags", server.read_flags, _FLAGS_EVERY)
     background.repeat("memory", server.expire_responses, _MEMORY_EVERY)
     background.repeat("reactions", partial(_store_reactions, server), _REACTIONS_EVERY)
+    background.repeat("troubles", partial(_store_troubles, server), _TROUBLES_EVERY)
     background.repeat("keys", partial(_expire_keys, server), _KEYS_EVERY)
 
 
@@ -174,6 +176,10 @@ async def _note_calls(server: ServerState) -> None:
 
 async def _store_reactions(server: ServerState) -> None:
     await server.run_job(lambda: server.reactions.store(server.job_engine))
+
+
+async def _store_troubles(server: ServerState) -> None:
+    await server.run_job(lambda: server.troubles.store(server.job_engine))
 
 
 async def _expire_keys(server: ServerState) -> None:

@@ -43,6 +43,7 @@ from sorafeed_assets.serving.live.connection import create_channel_client, creat
 from sorafeed_assets.serving.live.reactions import Reactions
 from sorafeed_assets.serving.live.response_cache import ResponseCache
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
+from sorafeed_assets.serving.live.troubles import Troubles
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, playback_key, timeline_key
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -101,6 +102,7 @@ class ServerState:
         )
         self.hub = Hub()
         self.reactions = Reactions(self.metrics)
+        self.troubles = Troubles()
         self.tokens = TokenCache()
         self.stored_tokens = BatchedReads(self._find_tokens)
         rate = settings.api_calls_per_second

@@ -40,6 +40,7 @@ _OF_DISPLAY: Final = re.compile(r"/(?:api/displays|player)/([A-Z0-9]{6})(?:/|$)"
 # A player page reports plays of its display with the cookie of that display.
 _PLAYS: Final = "/api/plays"
 _OF_PLAYER: Final = re.compile(rb"display=([A-Z0-9]{6})")
+_OF_PLAYERS: Final = "/api/displays/{code}/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -106,6 +107,8 @@ class RequestMiddleware:
             _name_span(scope["method"], route, request_id)
             server: ServerState = scope["app"].state.server
             server.metrics.answered(route, status, seconds)
+            if status and route.startswith(_OF_PLAYERS):
+                server.troubles.answered(scope["path_params"]["code"], status)
             _log.info(
                 "request",
                 request_id=request_id,
