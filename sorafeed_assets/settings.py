@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     alert_webhook: HttpUrl | None = Field(
         None, description="Address that failed runs and failed checks are sent to, as JSON by POST"
     )
+    otlp_endpoint: HttpUrl | None = Field(
+        None, description="Address of an OpenTelemetry collector (OTLP by HTTP), for traces"
+    )
 
     legacy_catalog_url: PostgresDsn | None = Field(
         None, description="PostgreSQL of the old system's catalogue; it is only read"
@@ -150,5 +153,5 @@ def _problem(place: tuple[int | str, ...], message: str, value: object) -> str:
         return message
     name = f"SORAFEED_{'_'.join(map(str, place)).upper()}"
     # An address may contain a password.
-    is_address = name.endswith(("_URL", "_WEBHOOK"))
+    is_address = name.endswith(("_URL", "_WEBHOOK", "_ENDPOINT"))
     return f"{name}: {message}" + ("" if is_address else f" (got {value!r})")

@@ -64,6 +64,7 @@ COMMANDS: Final = {
     "legacy": Late("legacy", "legacy", "The old system: follow it, and compare."),
     "shadow": Late("shadow", "shadow", "Compare with the old system, from the same state."),
     "flags": Late("flags", "flags", "Flags: values that decide for displays."),
+    "rollout": Late("rollout", "rollout", "Give a flag's value to a growing share of displays."),
     "cutover": Late(
         "cutover",
         "cutover",

@@ -29,6 +29,7 @@ from sorafeed_assets.launch.react import React, log_plainly, switch_threads_ofte
 from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.launch.status import Status, read_status
 from sorafeed_assets.storage.postgres.migrate import migrate
+from sorafeed_assets.tracing import start_tracing
 
 UNCLEAN: Final = 3
 """The exit code of `prepare` when a run or a check failed."""
@@ -110,6 +111,7 @@ def react(data_dir: DataDir = None) -> None:
             engine.dispose()
         log_plainly()
         switch_threads_often()
+        start_tracing(settings, "sorafeed-react")
         process = React(settings, instance)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: process.stop())

@@ -33,6 +33,7 @@ HOURLY: Final = dg.FreshnessPolicy.time_window(
 _POSTGRES: Final = make_url("postgresql+psycopg://").get_dialect()()
 
 DISPLAYS: Final = dg.DynamicPartitionsDefinition(name="displays")
+ROLLOUTS: Final = dg.DynamicPartitionsDefinition(name="rollouts")
 
 
 class DisplaysConfig(dg.Config):

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster import AssetExecutionContext
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from sorafeed_assets.defs.common import CODE_VERSION, DISPLAYS
+from sorafeed_assets.defs.common import CODE_VERSION, DISPLAYS, ROLLOUTS
 from sorafeed_assets.defs.dagster_internals import (
     LINEAGE_TAG,
     AssetEvent,
@@ -40,6 +42,9 @@ from sorafeed_assets.storage.lineage_records import (
     waiting_assets,
 )
 from sorafeed_assets.storage.lists import count_displays
+from sorafeed_assets.storage.rollouts.rows import rollout_names
+
+_tracer: Final = trace.get_tracer(__name__)
 
 _AT_ONCE: Final = 1_000
 # Up to so many partitions are looked up one by one, whatever the number of displays.
@@ -98,6 +103,15 @@ def follow_displays(connections: Connections, instance: dg.DagsterInstance) -> N
         instance.delete_dynamic_partition(name, gone)
 
 
+def follow_rollouts(connections: Connections, instance: dg.DagsterInstance) -> None:
+    """Add partitions, so that every rollout is one; a rollout is never deleted."""
+    name = str(ROLLOUTS.name)
+    with connections.engine.connect() as connection:
+        missing = rollout_names(connection) - set(instance.get_dynamic_partitions(name))
+    if missing:
+        instance.add_dynamic_partitions(name, sorted(missing))
+
+
 def record_waiting(
     connections: Connections,
     instance: dg.DagsterInstance,
@@ -137,12 +151,19 @@ def record_asset(
     """
     recorded = 0
     while True:
-        with taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records:
+        with (
+            _tracer.start_as_current_span("record", attributes={"sorafeed.asset": asset.name}),
+            taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records,
+        ):
+            _link(records)
             wanted = {record.partition for record in records}
             keys = asset.existing(instance, wanted)
             if asset.partitions is DISPLAYS and keys != wanted:
                 # A display was added after the partitions were read.
                 follow_displays(connections, instance)
+                keys = asset.existing(instance, wanted)
+            elif asset.partitions is ROLLOUTS and keys != wanted:
+                follow_rollouts(connections, instance)
                 keys = asset.existing(instance, wanted)
             # A partition that Dagster does not have, such as a future day, gets no event.
             new = [record for record in records if record.partition in keys]
@@ -155,6 +176,17 @@ def record_asset(
         recorded += len(records)
         if len(records) < _AT_ONCE:
             return recorded
+
+
+def _link(records: Sequence[LineageRecord]) -> None:
+    """Link the current span to those that made the records."""
+    span = trace.get_current_span()
+    span.set_attribute("sorafeed.records", len(records))
+    if span.is_recording():
+        parents = {str(record.metadata.get("traceparent", "")) for record in records}
+        for parent in sorted(parents - {""}):
+            context = TraceContextTextMapPropagator().extract({"traceparent": parent})
+            span.add_link(trace.get_current_span(context).get_span_context())
 
 
 def _events(

@@ -7,6 +7,8 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.services.flags import Flags
+from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
@@ -44,6 +46,11 @@ class Connections:
         """The one way of a change."""
         return Settler.of(self.engine, self.redis, self.settings)
 
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        """The rollouts."""
+        return Rollouts(self.engine, Flags(self.engine), self.settler.settle)
+
     def progress(self, step: str) -> Callable[[int, int], None] | None:
         """Return a listener for one step's (done, total); None without `on_progress`."""
         listener = self.on_progress
@@ -55,6 +62,7 @@ class Connections:
         """Close every connection; a later use opens new ones."""
         engine, redis = self.__dict__.pop("engine", None), self.__dict__.pop("redis", None)
         self.__dict__.pop("settler", None)
+        self.__dict__.pop("rollouts", None)
         if engine is not None:
             engine.dispose()
         if redis is not None:

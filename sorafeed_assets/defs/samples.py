@@ -12,6 +12,7 @@ from sorafeed_assets.storage.samples import (
     largest_totals,
     preview_days,
     preview_displays,
+    preview_rollouts,
     preview_table,
 )
 
@@ -45,6 +46,9 @@ def samples_of(
     if asset == "admin_snapshot":
         shown = read_admin_snapshot(engine)["displays"][:5]
         return {"": {"preview": dg.MetadataValue.json(shown)}}
+    if asset == "rollouts":
+        compared = preview_rollouts(engine, partitions)
+        return {name: _preview(compared.get(name, _NOTHING)) for name in partitions}
     if asset in {"search_terms", "video_candidates"}:
         return {"": _preview(preview_table(engine, asset, _ROWS))}
     return {}

@@ -32,15 +32,18 @@ from sorafeed_assets.defs.recording import (
     recorded_assets,
 )
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.timelines.prefetching import PlanEnds
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import uncached_displays
+from sorafeed_assets.services.watching import sample_figures
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.catalog.outbox import waiting_kinds
 from sorafeed_assets.storage.counts.jobs import CHANNEL as JOBS_CHANNEL
 from sorafeed_assets.storage.lineage_records import REACT_LEASE, end_lease, renew_lease
 from sorafeed_assets.storage.playlists.changes import CHANNEL
 from sorafeed_assets.storage.reactions import drop_old
+from sorafeed_assets.storage.rollouts.players import drop_old_of_players
 
 _LEASE_LIFE: Final = timedelta(seconds=0.75)
 _RENEW_SECONDS: Final = 0.2
@@ -56,6 +59,8 @@ _QUEUES_SECONDS: Final = 5.0
 # A play waits for at most this many displays, each of which takes some 20 ms.
 _PLANNED_AT_ONCE: Final = 8
 _MEND_SECONDS: Final = 60.0
+# A sample a minute; one that is there already is kept.
+_SAMPLE_SECONDS: Final = 20.0
 # A display that cannot be planned is not tried again for the same reason before this.
 _SAME_AGAIN_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
@@ -151,6 +156,8 @@ class React:
                 ("prefetch", self._plan_ahead, _LOOK_SECONDS),
                 ("count", self._count, 0.0),
                 ("posts", self._apply_posts, _POSTS_SECONDS),
+                ("rollouts", self._evaluate_rollouts, _LOOK_SECONDS),
+                ("figures", self._sample_figures, _SAMPLE_SECONDS),
                 ("record", self._record, _LOOK_SECONDS),
                 ("mend", self._mend, _MEND_SECONDS),
             )
@@ -270,6 +277,25 @@ class React:
             self._overview_at, self._overview_is_old = now, False
             self._connections.settler.cache_overview()
 
+    def _evaluate_rollouts(self) -> None:
+        """Evaluate each rollout every minute; an error of one does not keep the others waiting."""
+        if not self.is_leading:
+            return
+        rollouts = self._connections.rollouts
+        for name in rollouts.due():
+            try:
+                evaluation = rollouts.evaluate(name)
+            except SorafeedError as error:
+                _log.error("rollout %s is not evaluated: %s", name, error)
+                continue
+            if evaluation is not None and evaluation.after != evaluation.before:
+                state = evaluation.after
+                _log.warning("rollout %s is %s: %s", name, state.status, state.reason)
+
+    def _sample_figures(self) -> None:
+        if self.is_leading:
+            sample_figures(self._engine, low=self._connections.settings.low_queue)
+
     def _record(self) -> None:
         if self.is_leading:
             record_waiting(self._connections, self._instance, self._assets, self._followed)
@@ -280,6 +306,7 @@ class React:
                 return
         with self._engine.begin() as connection:
             drop_old(connection)
+            drop_old_of_players(connection)
         mended = mend(self._connections, self._instance, self._assets)
         self._catch_ups_due += 1
         if mended:

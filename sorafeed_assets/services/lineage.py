@@ -13,6 +13,8 @@ from sorafeed_assets.services.cache import lineage as cache
 from sorafeed_assets.services.counts import lineage as counts
 from sorafeed_assets.services.counts.terms import terms_change
 from sorafeed_assets.services.playlists.editing import active_versions
+from sorafeed_assets.services.rollouts.rollouts import ASSET as ROLLOUTS
+from sorafeed_assets.services.rollouts.rollouts import rollout_versions
 from sorafeed_assets.services.settle import PER_DISPLAY
 from sorafeed_assets.storage.cache.redis import redis_errors
 from sorafeed_assets.storage.counts.daily import applied_revisions
@@ -126,6 +128,8 @@ def _database_versions(connection: Connection, only: Only | None) -> dict[str, d
         versions |= {"playlists": active, "active_playlists": active}
     if only is None or only.asset == "display_timelines":
         versions["display_timelines"] = built_versions(connection, partitions)
+    if only is None or only.asset == ROLLOUTS:
+        versions[ROLLOUTS] = rollout_versions(connection, partitions)
     return versions
 
 

@@ -19,6 +19,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Final
 
+from opentelemetry import trace
 from redis import Redis
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -69,6 +70,7 @@ _CHUNK: Final = 100
 _LESS_URGENT: Final = 25
 
 _log: Final = logging.getLogger(__name__)
+_tracer: Final = trace.get_tracer(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Settler:
             on_change=on_change,
         )
 
+    @_tracer.start_as_current_span("settle")
     def settle(self, display_ids: Collection[str], *tags: str) -> Settled:
         """Bring displays from what is stored to what players read.
 
@@ -172,10 +175,12 @@ class Settler:
                 begin_settling(connection, chunk)
                 activate(connection, chunk)
 
+    @_tracer.start_as_current_span("plan ahead")
     def plan_ahead(self, display_ids: Collection[str], ahead: int) -> Settled:
         """Settle displays, with plans that reach at least ``ahead`` picks."""
         return self._settle_quietly(display_ids, ahead)
 
+    @_tracer.start_as_current_span("settle")
     def _settle_quietly(self, display_ids: Collection[str], ahead: int = 0) -> Settled:
         """Settle displays; writes snapshots and notifies only of changes."""
         settled = self.publish(display_ids, ahead=ahead)
@@ -184,12 +189,14 @@ class Settler:
         self.snapshot([*settled.changed, *settled.gone], *tags)
         return settled
 
+    @_tracer.start_as_current_span("publish")
     def publish(self, display_ids: Collection[str], *, ahead: int = 0) -> Settled:
         """Do the database part of settling: activate, plan, publish, track terms, record.
 
         Each batch of displays is one transaction; a display that cannot be planned stays on its
         last good build, and all others are settled.
         """
+        trace.get_current_span().set_attribute("sorafeed.displays", len(display_ids))
         gone: set[str] = set()
         told: set[str] = set()
         reacted: dict[str, tuple[datetime, datetime]] = {}
@@ -238,6 +245,7 @@ class Settler:
         except SQLAlchemyError as error:
             _log.warning("reaction times are not stored: %s", error)
 
+    @_tracer.start_as_current_span("snapshot")
     def snapshot(self, display_ids: Collection[str], *tags: str) -> None:
         """Write the snapshots of displays and notify all servers.
 
@@ -257,6 +265,7 @@ class Settler:
         finally:
             self._on_change(told)
 
+    @_tracer.start_as_current_span("snapshot")
     def write_prepared(self, prepared: Prepared) -> None:
         """Write the snapshots of a committed transaction, and notify all servers."""
         displays = [*(each.display_id for each in prepared.snapshots), *prepared.unrecorded]

@@ -8,9 +8,11 @@ from typing import Final
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.shadow.outcome import Outcome
-from sorafeed_assets.services.timelines.queues import QueueStatus, queue_status
+from sorafeed_assets.services.timelines.queues import QueueStatus, low_displays, queue_status
 from sorafeed_assets.storage import watching as stored
 from sorafeed_assets.storage.dagster_runs import count_failed_runs
+from sorafeed_assets.storage.figures import store_sample
+from sorafeed_assets.storage.lineage_records import waiting_assets
 from sorafeed_assets.storage.shadow import comparisons
 
 FAILED_WITHIN: Final = timedelta(hours=1)
@@ -34,6 +36,14 @@ def read_figures(engine: Engine, window: int, shadow_days: int) -> Figures:
         figures = stored.read_figures(connection)
         shadow = comparisons.outcomes(connection, since)
     return Figures(figures, queue_status(engine, window), shadow)
+
+
+def sample_figures(engine: Engine, *, low: int) -> None:
+    """Store this minute's figures, if they are not stored yet."""
+    queues = len(low_displays(engine, low=low))
+    with engine.begin() as connection:
+        waiting = sum(records for records, _ in waiting_assets(connection).values())
+        store_sample(connection, low_queues=queues, lineage_waiting=waiting)
 
 
 def recently_failed_runs(dagster: Engine) -> int:

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.extras import require
 from sorafeed_assets.services import idempotency
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
 from sorafeed_assets.serving.http import health
@@ -27,7 +28,7 @@ from sorafeed_assets.serving.http.middleware import (
     BodyLimitMiddleware,
     RequestMiddleware,
 )
-from sorafeed_assets.serving.pages import flags
+from sorafeed_assets.serving.pages import figures, flags, rollouts
 from sorafeed_assets.serving.pages import routes as pages
 from sorafeed_assets.serving.players import export, plays
 from sorafeed_assets.serving.players import routes as players
@@ -43,9 +44,11 @@ _FLAGS_EVERY: Final = 0.5
 _MEMORY_EVERY: Final = 5.0
 _KEYS_EVERY: Final = 600.0
 _REACTIONS_EVERY: Final = 1.0
+_TROUBLES_EVERY: Final = 5.0
 _CHANNEL_EVERY: Final = 0.25
 _CHANNEL_SECONDS: Final = 3.0
 _WARM_AGAIN: Final = 1.0
+_NOT_TRACED: Final = "/healthz,/readyz,/metrics,/static/,/events"
 
 
 def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -80,6 +83,9 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin/enter", pages.enter, methods=["POST"]),
             Route("/admin/flags", flags.show),
             Route("/admin/flags", flags.change, methods=["POST"]),
+            Route("/admin/figures", figures.show),
+            Route("/admin/rollouts", rollouts.show),
+            Route("/admin/rollouts", rollouts.act, methods=["POST"]),
             Route("/admin/leave", pages.leave, methods=["POST"]),
             Route("/admin/shadow", pages.shadow),
             Route("/admin/displays/{code}", pages.display),
@@ -88,6 +94,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),
         ],
         middleware=[
+            *_tracing_middleware(settings),
             *_proxy_middleware(settings.proxies),
             Middleware(RequestMiddleware),
             Middleware(CompressionMiddleware),
@@ -106,6 +113,20 @@ def _proxy_middleware(proxies: list[str]) -> list[Middleware]:
     if not proxies:
         return []
     return [Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=proxies)]
+
+
+def _tracing_middleware(settings: Settings) -> list[Middleware]:
+    """A span for each request, in the trace of its `traceparent`; event streams have none."""
+    if settings.otlp_endpoint is None:
+        return []
+    require("tracing")
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    return [
+        Middleware(
+            OpenTelemetryMiddleware, excluded_urls=_NOT_TRACED, exclude_spans=["receive", "send"]
+        )
+    ]
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -128,6 +149,7 @@ def start_background(server: ServerState) -> None:
     background.repeat("flags", server.read_flags, _FLAGS_EVERY)
     background.repeat("memory", server.expire_responses, _MEMORY_EVERY)
     background.repeat("reactions", partial(_store_reactions, server), _REACTIONS_EVERY)
+    background.repeat("troubles", partial(_store_troubles, server), _TROUBLES_EVERY)
     background.repeat("keys", partial(_expire_keys, server), _KEYS_EVERY)
 
 
@@ -155,6 +177,10 @@ async def _note_calls(server: ServerState) -> None:
 
 async def _store_reactions(server: ServerState) -> None:
     await server.run_job(lambda: server.reactions.store(server.job_engine))
+
+
+async def _store_troubles(server: ServerState) -> None:
+    await server.run_job(lambda: server.troubles.store(server.job_engine))
 
 
 async def _expire_keys(server: ServerState) -> None:

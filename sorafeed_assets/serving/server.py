@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.serving.app import build_app
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.tracing import start_tracing
 
 _START_SECONDS: Final = 30.0
 # A player holds one connection for events and one for calls; Granian's own limit is 128.
@@ -69,6 +70,7 @@ def log_as_json() -> None:
 
 def serve(settings: Settings, listening: Listening, on_ready: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM. The server takes over the process."""
+    start_tracing(settings, "sorafeed-api")
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,6 +29,7 @@ from sorafeed_assets.domain.errors import (
 from sorafeed_assets.services.commands import MOST_PLANNED, Commands
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.queries import Queries
+from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
@@ -41,6 +43,7 @@ from sorafeed_assets.serving.live.connection import create_channel_client, creat
 from sorafeed_assets.serving.live.reactions import Reactions
 from sorafeed_assets.serving.live.response_cache import ResponseCache
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
+from sorafeed_assets.serving.live.troubles import Troubles
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, playback_key, timeline_key
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -99,6 +102,7 @@ class ServerState:
         )
         self.hub = Hub()
         self.reactions = Reactions(self.metrics)
+        self.troubles = Troubles()
         self.tokens = TokenCache()
         self.stored_tokens = BatchedReads(self._find_tokens)
         rate = settings.api_calls_per_second
@@ -118,6 +122,7 @@ class ServerState:
             pool_size=settings.candidates_per_pool,
             on_change=self._changed_here,
         )
+        self.rollouts = Rollouts(self.change_engine, self.flags, self.commands.settler.settle)
         # Plays that have to wait for their display are made one by one, those that need a plan some
         # at a time: neither keeps the others waiting.
         planned: Plays = BatchedChanges(
@@ -220,7 +225,8 @@ class ServerState:
 
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
         try:
-            return await self._loop.run_in_executor(threads, work)
+            # The thread's spans belong to the request's.
+            return await self._loop.run_in_executor(threads, copy_context().run, work)
         except SQLAlchemyError as error:
             unavailable = unavailable_for(error)
             if unavailable is None:

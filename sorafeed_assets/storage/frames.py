@@ -56,6 +56,10 @@ FRAMES: Final = {
         "SELECT * FROM timeline_videos WHERE display_id = :partition"
         " ORDER BY loop_iteration, timeline_position",
     ),
+    "rollouts": Frame(
+        "SELECT * FROM rollouts ORDER BY created_at, name",
+        "SELECT * FROM rollouts WHERE name = :partition",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import Connection, Engine, text
 
 from sorafeed_assets.storage.postgres.locks import LockSpace, lock
@@ -165,10 +166,13 @@ def hold_asset(connection: Connection, asset: str) -> None:
 def write_changes(connection: Connection, changes: Sequence[Change]) -> list[tuple[str, str]]:
     """Record the state of partitions; returns the (asset, partition) pairs that changed.
 
-    The caller holds the locks that serialize writers of these partitions.
+    The caller holds the locks that serialize writers of these partitions. While the process is
+    traced, the metadata name the span that made the change, as ``traceparent``.
     """
     if not changes:
         return []
+    trace: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(trace)
     records = orjson.dumps(
         [
             {
@@ -176,7 +180,7 @@ def write_changes(connection: Connection, changes: Sequence[Change]) -> list[tup
                 "partition": change.partition,
                 "data_version": change.data_version,
                 "made_from": dict(change.made_from),
-                "metadata": dict(change.metadata),
+                "metadata": {**change.metadata, **trace},
             }
             for change in changes
         ]

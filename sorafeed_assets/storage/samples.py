@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.storage.frames import FRAMES
+from sorafeed_assets.storage.rollouts.rows import load_rollouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,17 @@ def preview_days(engine: Engine, days: Collection[str], rows: int) -> Mapping[st
         for day, *values in result:
             found[day.isoformat()].append([_text(value) for value in values])
     return {day: Preview(("term", "format", "count"), of_day) for day, of_day in found.items()}
+
+
+def preview_rollouts(engine: Engine, names: Collection[str]) -> Mapping[str, Preview]:
+    """Rollout → the signals of its last evaluation; one that was not evaluated is missing."""
+    found: dict[str, Preview] = {}
+    with engine.connect() as connection:
+        for name in names:
+            for stored in load_rollouts(connection, name):
+                rows = [[c.signal, c.verdict, c.why] for c in stored.comparisons]
+                found[name] = Preview(("signal", "verdict", "why"), rows)
+    return found
 
 
 def largest_totals(engine: Engine, rows: int) -> Preview:

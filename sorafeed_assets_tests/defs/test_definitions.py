@@ -12,6 +12,7 @@ from sorafeed_assets.storage.frames import frame_names
 
 DAY = "day"
 DISPLAY = "display"
+ROLLOUT = "rollout"
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ GRAPH = {
     "display_timelines": ("timelines", DISPLAY, {"active_playlists", "video_candidates"}),
     "timeline_cache": ("cache", DISPLAY, {"display_timelines"}),
     "admin_snapshot": ("cache", None, {"video_counts_by_search", "display_timelines"}),
+    "rollouts": ("rollouts", ROLLOUT, {"display_timelines"}),
 }
 
 CHECKS = {
@@ -64,7 +66,10 @@ def _partition(spec: dg.AssetSpec) -> str | None:
     partitions = spec.partitions_def
     if partitions is None:
         return None
-    return DAY if isinstance(partitions, dg.DailyPartitionsDefinition) else DISPLAY
+    if isinstance(partitions, dg.DailyPartitionsDefinition):
+        return DAY
+    assert isinstance(partitions, dg.DynamicPartitionsDefinition)
+    return {"displays": DISPLAY, "rollouts": ROLLOUT}[str(partitions.name)]
 
 
 def test_the_graph(nodes: dict[str, dg.AssetSpec]) -> None:
@@ -112,7 +117,7 @@ def test_automation_is_on_by_default(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     sensors = {sensor.name: sensor.default_status for sensor in repository.sensor_defs}
     assert sensors == dict.fromkeys(
-        ["unsettled", "new_posts", "automation", "failed_runs"],
+        ["unsettled", "new_posts", "automation", "failed_runs", "late_rollouts"],
         dg.DefaultSensorStatus.RUNNING,
     )
     schedules = {s.name: (s.cron_schedule, s.default_status) for s in repository.schedule_defs}
@@ -137,7 +142,7 @@ def test_a_rebuild_is_a_run_of_the_assets(definitions: dg.Definitions) -> None:
 def test_every_check_runs_with_a_job(definitions: dg.Definitions) -> None:
     steps = {
         step.name
-        for name in ("rebuild_displays", "refresh_counts")
+        for name in ("rebuild_displays", "refresh_counts", "evaluate_rollouts")
         for step in definitions.resolve_job_def(name).all_node_defs
     }
     assert {check.replace(":", "_") for check in CHECKS} <= steps
@@ -156,7 +161,7 @@ def test_work_is_retried_and_the_heavy_part_goes_one_at_a_time(
     repository = definitions.get_repository_def()
     steps = {
         step.name: step
-        for name in ("__ASSET_JOB", "rebuild_displays")
+        for name in ("__ASSET_JOB", "rebuild_displays", "evaluate_rollouts")
         for step in repository.get_job(name).all_node_defs
         if isinstance(step, dg.OpDefinition)
     }

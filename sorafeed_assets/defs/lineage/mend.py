@@ -10,12 +10,14 @@ from typing import Final
 import dagster as dg
 
 from sorafeed_assets.defs.dagster_internals import latest_versions
-from sorafeed_assets.defs.recording import RecordedAsset, follow_displays
+from sorafeed_assets.defs.recording import RecordedAsset, follow_displays, follow_rollouts
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.cache.lineage import ADMIN, COUNTS, TIMELINES
 from sorafeed_assets.services.counts.lineage import DAILY, POSTS
 from sorafeed_assets.services.counts.mend import record_counts
 from sorafeed_assets.services.lineage import StoredLineage, read_stored
+from sorafeed_assets.services.rollouts.rollouts import ASSET as ROLLOUTS
+from sorafeed_assets.services.rollouts.rollouts import record_rollouts
 from sorafeed_assets.services.settle import PER_DISPLAY
 from sorafeed_assets.storage.lineage_records import (
     NOTHING,
@@ -36,6 +38,7 @@ def mend(
 ) -> set[str]:
     """Record what is stored but not recorded; returns the assets that lacked a record."""
     follow_displays(connections, instance)
+    follow_rollouts(connections, instance)
     _record_empty_days(connections, instance, assets)
     before = _heads(connections)
     stored = read_stored(connections.engine, connections.redis)
@@ -62,7 +65,10 @@ def mend(
         connections.settler.write_counts()
     if ADMIN in found:
         connections.settler.cache_overview()
-    if found - {*PER_DISPLAY, COUNTS, ADMIN}:
+    if ROLLOUTS in found:
+        with connections.engine.begin() as connection:
+            record_rollouts(connection)
+    if found - {*PER_DISPLAY, COUNTS, ADMIN, ROLLOUTS}:
         record_counts(connections.engine)
     return found | {asset.name for asset in assets if _repeat_lost(connections, instance, asset)}
 

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
+from opentelemetry import trace
 from sqlalchemy import Connection
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
@@ -28,6 +30,8 @@ from sorafeed_assets.storage.lineage_records import NOTHING, Change, head_versio
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines import reads as stored
 from sorafeed_assets.storage.timelines import writes
+
+_tracer: Final = trace.get_tracer(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def _read_snapshot(connection: Connection, display_ids: Sequence[str]) -> _Snaps
     )
 
 
+@_tracer.start_as_current_span("plan")
 def rebuild(
     connection: Connection,
     book: CandidateBook,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
+from opentelemetry import trace
 from psycopg.errors import ForeignKeyViolation
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -49,6 +50,7 @@ from sorafeed_assets.storage.timelines.advance import (
 )
 
 _log: Final = logging.getLogger(__name__)
+_tracer: Final = trace.get_tracer(__name__)
 
 # Displays of one transaction wait for each other, so their number is bounded.
 _CHUNK: Final = 100
@@ -235,6 +237,7 @@ class TimelineService:
         return self.advance_alone(play, lambda _ids: ())[0]
 
     @retried
+    @_tracer.start_as_current_span("advance")
     def advance_alone(self, play: Play, known: Known) -> tuple[Advance, PlayedTimeline | None]:
         """`advance`, with the snapshot of the display, but for the videos of the rows ``known``.
 
@@ -266,6 +269,7 @@ class TimelineService:
             raise DisplayNotFoundError(display_id)
         return heads[display_id]
 
+    @_tracer.start_as_current_span("advance")
     def advance_at_once(
         self,
         plays: Sequence[Play],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
+from opentelemetry import trace
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,6 +40,7 @@ _OF_DISPLAY: Final = re.compile(r"/(?:api/displays|player)/([A-Z0-9]{6})(?:/|$)"
 # A player page reports plays of its display with the cookie of that display.
 _PLAYS: Final = "/api/plays"
 _OF_PLAYER: Final = re.compile(rb"display=([A-Z0-9]{6})")
+_OF_PLAYERS: Final = "/api/displays/{code}/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -102,8 +104,11 @@ class RequestMiddleware:
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "none")
+            _name_span(scope["method"], route, request_id)
             server: ServerState = scope["app"].state.server
             server.metrics.answered(route, status, seconds)
+            if status and route.startswith(_OF_PLAYERS):
+                server.troubles.answered(scope["path_params"]["code"], status)
             _log.info(
                 "request",
                 request_id=request_id,
@@ -112,6 +117,14 @@ class RequestMiddleware:
                 status=status,
                 milliseconds=round(seconds * 1000, 2),
             )
+
+
+def _name_span(method: str, route: str, request_id: str) -> None:
+    """Name the span of a request after its route, which is not known when it begins."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.update_name(f"{method} {route}")
+        span.set_attributes({"http.route": route, "sorafeed.request_id": request_id})
 
 
 class BodyLimitMiddleware:

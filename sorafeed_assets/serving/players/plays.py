@@ -24,7 +24,9 @@ async def played(request: Request) -> Response:
     """
     server, code = display_of(request)
     body = await json_body(request)
-    answer = await server.plays.make(Play(code, entry_in(body), _skipped(body)))
+    play = Play(code, entry_in(body), _skipped(body))
+    answer = await server.plays.make(play)
+    server.troubles.played([play], [answer])
     if isinstance(answer, SorafeedError):
         raise answer
     return _json(_told(answer))
@@ -35,6 +37,7 @@ async def plays(request: Request) -> Response:
     server: ServerState = request.app.state.server
     told = _plays(request, await json_body(request))
     answers = await server.change(lambda: server.commands.mark_all_played(told))
+    server.troubles.played(told, answers)
     return _json(
         {"plays": [_answer(play, answer) for play, answer in zip(told, answers, strict=True)]}
     )

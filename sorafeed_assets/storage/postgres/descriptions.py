@@ -75,6 +75,7 @@ _OF_TABLE: Final = {
         "our_statements": "how many statements this side took",
         "compared_at": "when it was compared",
     },
+    "rollouts": {"created_at": "when it began"},
     "timeline_videos": {
         "id": "the queue entry's id",
         "build_id": "the build whose plan it is from",

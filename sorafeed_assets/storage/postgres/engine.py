@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.postgres.tracing import trace_statements
 
 
 def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) -> Engine:
@@ -37,6 +38,8 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
     )
     event.listen(engine, "connect", _read_json_fast)
     event.listen(engine, "checkout", _refuse_ended)
+    if settings.otlp_endpoint is not None:
+        trace_statements(engine)
     return engine
 
 

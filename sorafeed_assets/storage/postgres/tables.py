@@ -629,6 +629,92 @@ shadow_comparisons = Table(
     comment="what comparing this system with the old one from the same state found",
 )
 
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("name", Text, primary_key=True, comment="its name, for people"),
+    Column("flag", Text, nullable=False, comment="the flag"),
+    Column("value", Text, nullable=False, comment="what displays in the share get"),
+    Column("steps", JSONB, nullable=False, comment="shares in percent, and seconds"),
+    Column("signals", JSONB, nullable=False, comment="what is compared"),
+    Column(
+        "usual",
+        JSONB,
+        nullable=False,
+        comment="signal, display: the part that went wrong in the hour before",
+    ),
+    Column("status", Text, nullable=False, comment="what it does"),
+    Column("step", Integer, nullable=False, comment="its step, from 0"),
+    Column("percent", Double, nullable=False, comment="the share that its flag must have"),
+    Column("since", _MOMENT, nullable=False, comment="when the step began"),
+    Column("reason", Text, nullable=False, comment="why it came here"),
+    _now(),
+    Column("evaluated_at", _MOMENT, comment="when it was last evaluated"),
+    Column("verdict", Text, comment="of the last evaluation"),
+    Column("comparisons", JSONB, comment="each signal of the last evaluation"),
+    CheckConstraint(
+        "status IN ('running', 'paused', 'forced', 'completed', 'rolled_back', 'stopped')",
+        name="status",
+    ),
+    CheckConstraint("verdict IN ('pass', 'fail', 'inconclusive')", name="verdict"),
+    CheckConstraint("percent BETWEEN 0 AND 100 AND step >= 0", name="place"),
+    # A flag has one share, so it has one rollout at a time.
+    Index(
+        "rollouts_one_per_flag_idx",
+        "flag",
+        unique=True,
+        postgresql_where=text("status IN ('running', 'paused', 'forced')"),
+    ),
+    comment="what is rolled out to a growing share of displays, and how far",
+)
+
+rollout_changes = Table(
+    "rollout_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("rollout", ForeignKey("rollouts.name", ondelete="CASCADE"), nullable=False),
+    Column("changed_at", _MOMENT, nullable=False),
+    Column("changed_by", Text, nullable=False, comment="a token's name, a command, or the rollout"),
+    Column("status", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("percent", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("displays", Integer, nullable=False, comment="how many displays had another value then"),
+    Index("rollout_changes_rollout_idx", "rollout", "id"),
+    comment="every step of every rollout",
+)
+
+play_failures = Table(
+    "play_failures",
+    metadata,
+    Column("timeline_video_id", Uuid, primary_key=True, comment="of the play in video_history"),
+    Column("display_id", Text, nullable=False),
+    Column("failed_at", _MOMENT, nullable=False, server_default=func.now()),
+    Index("play_failures_display_id_idx", "display_id", "failed_at"),
+    Index("play_failures_failed_at_idx", "failed_at"),
+    comment="plays whose video the player could not show; kept for a month",
+)
+
+display_requests = Table(
+    "display_requests",
+    metadata,
+    Column("display_id", Text, primary_key=True),
+    Column("minute", _MOMENT, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False, comment="those that failed at the server"),
+    Index("display_requests_minute_idx", "minute"),
+    comment="the requests of each display's player, by minute; kept for a day",
+)
+
+figures = Table(
+    "figures",
+    metadata,
+    Column("minute", _MOMENT, primary_key=True),
+    Column("low_queues", Integer, nullable=False, comment="displays with fewer than 3 videos"),
+    Column("lineage_waiting", Integer, nullable=False, comment="records that wait for Dagster"),
+    comment="what cannot be read from other tables later, by minute; kept for a day",
+)
+
 # Built CONCURRENTLY by the migrations, so that the scanner and the players are not blocked.
 _posts = sora_posts.c
 concurrent_indexes = (

@@ -1,0 +1,1 @@
+"""Values of flags that are given to a growing share of displays."""

@@ -1,0 +1,1 @@
+"""Tests of `sorafeed_assets.defs.rollouts`."""
