@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import signal
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -22,13 +21,17 @@ from sorafeed_assets.cli.common import (
 )
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.demo.start import load_demo
-from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.dagster_home import end_interrupted_runs, environment, open_instance
+from sorafeed_assets.launch.dagster_home import (
+    end_interrupted_runs,
+    environment,
+    open_instance,
+    prepare_home,
+    run_in_place,
+)
 from sorafeed_assets.launch.materialize import Report, materialize_all
 from sorafeed_assets.launch.processes import end_descendants
 from sorafeed_assets.launch.react import React, log_plainly, switch_threads_often
-from sorafeed_assets.launch.servers import embedded, owned_folder, publish, servers
+from sorafeed_assets.launch.servers import embedded, joined, owned_folder, publish, servers
 from sorafeed_assets.launch.status import Status, read_status
 from sorafeed_assets.launch.up import (
     DEFAULT_API_PORT,
@@ -201,13 +204,15 @@ def status(
 
 
 def migrate_database(data_dir: DataDir = None) -> None:
-    """Bring the database to the current schema."""
+    """Bring the database and Dagster's own to their current schemas."""
     with servers(settings_of(data_dir)) as settings:
         engine = engine_of(settings)
         try:
             before, after = migrate(engine)
         finally:
             engine.dispose()
+        with open_instance(settings) as instance:
+            instance.upgrade()
     console.print(
         f"already at {after}"
         if before == after
@@ -217,9 +222,19 @@ def migrate_database(data_dir: DataDir = None) -> None:
 
 def print_environment(data_dir: DataDir = None) -> None:
     """Print shell lines with which `dagster dev -w workspace.yaml` joins the running instance."""
-    folder: Path = settings_of(data_dir).data_dir.resolve()
-    if data_folder.running(folder) is None:
-        raise SetupError(f"no instance runs in {folder}; start `sorafeed up` first")
-    with servers(settings_of(data_dir)) as settings:
-        for name, value in environment(settings).items():
-            typer.echo(f"export {name}={shlex.quote(value)}")
+    settings = joined(settings_of(data_dir))
+    prepare_home(settings)
+    for name, value in environment(settings).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def run_program(
+    context: typer.Context,
+    program: Annotated[str, typer.Argument(help="The program, for example dagster-daemon.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Run a program, such as one of Dagster's, with the variables of `sorafeed env`.
+
+    It takes the place of this command, so that signals and exit codes are its own.
+    """
+    run_in_place(joined(settings_of(data_dir)), program, context.args)

@@ -39,6 +39,24 @@ def servers(settings: Settings, *, joinable: bool = False) -> Iterator[Settings]
         yield addressed
 
 
+def joined(settings: Settings) -> Settings:
+    """The settings with every address set: as given, or those of the servers that run.
+
+    Raises:
+        SetupError: an address is missing, and no servers run in the data folder.
+    """
+    if _complete(settings):
+        return settings
+    folder = settings.data_dir.resolve()
+    runtime = data_folder.running(folder) if folder.exists() else None
+    if runtime is None:
+        raise SetupError(
+            f"no instance runs in {folder}; start `sorafeed up` first, or set"
+            " SORAFEED_DATABASE_URL, SORAFEED_DAGSTER_URL and SORAFEED_REDIS_URL"
+        )
+    return _addressed(settings, runtime)
+
+
 @contextmanager
 def owned_folder(settings: Settings) -> Iterator[Path]:
     """Own the data folder; ends the processes of an earlier owner that was killed.
