@@ -17,9 +17,9 @@ app.command("up")(system.up)
 app.command("status")(system.status)
 app.command("migrate")(system.migrate_database)
 app.command("env")(system.print_environment)
-app.command(
-    "exec", context_settings={"allow_extra_args": True, "allow_interspersed_args": False}
-)(system.run_program)
+app.command("exec", context_settings={"allow_extra_args": True, "allow_interspersed_args": False})(
+    system.run_program
+)
 app.command("serve")(serving.serve)
 app.command("react")(system.react)
 app.command("seed")(catalog.seed)

@@ -6,7 +6,7 @@ An image does so when it is built: the types are those of a process that counts.
 import numpy as np
 
 from sorafeed_assets.domain.catalog.search import SearchQuery
-from sorafeed_assets.domain.counts.counting import SHAPES, TermMatcher, join_texts
+from sorafeed_assets.domain.counts.counting import TermMatcher, join_texts
 from sorafeed_assets.domain.counts.pools import PoolGatherer
 
 
@@ -15,7 +15,12 @@ def compile_all() -> None:
     found, rows = TermMatcher([SearchQuery("cat", ())]).match(*join_texts(["a cat"]))
     column = np.zeros(1, dtype=np.int64)
     PoolGatherer(["cat"], 1).add(
-        found, rows, shapes=column % len(SHAPES), posted_at=column, hashes=column, ids="a".__getitem__
+        found,
+        rows,
+        shapes=column,
+        posted_at=column,
+        hashes=column,
+        ids="a".__getitem__,
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.launch.processes import end_left_overs

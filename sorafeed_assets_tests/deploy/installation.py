@@ -1,26 +1,30 @@
 """The project as it is installed from its wheel, without the checkout, and run by another user."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from sorafeed_assets_tests.cli.running import wait_until
 from sorafeed_assets_tests.deploy.files import DEPLOY, ROOT, image_environment
 
-_NOBODY = 65534
+_NOBODY: Final = 65534
 
 
-def ordinary_user() -> dict[str, Any]:
-    """The options of `subprocess` that run a program as an ordinary user."""
+def as_ordinary_user() -> list[str]:
+    """The prefix of a command that root runs as another user, in a user namespace.
+
+    There, files are written to only where their mode lets their owner.
+    """
     if os.geteuid() != 0:
-        return {}
-    return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+        return []
+    return ["unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}", "--"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Installation:
     """An environment with the wheel.
 
     Attributes:
-        folder: readable by all; has ``venv``, which nobody may write to.
+        folder: has ``venv``, which nobody may write to.
     """
 
     folder: Path
@@ -98,10 +102,7 @@ class Container:
     def prepare(self) -> None:
         """Make the folders that its user may write to."""
         for name in ("tmp", "data"):
-            made = self.folder / name
-            made.mkdir(parents=True, exist_ok=True)
-            if os.geteuid() == 0:
-                os.chown(made, _NOBODY, _NOBODY)
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def environment(self) -> dict[str, str]:
         """Exactly the variables of the image and the service."""
@@ -109,8 +110,9 @@ class Container:
         return {name: self._here(value) for name, value in given.items()}
 
     def command(self, command: Sequence[str]) -> list[str]:
-        """A command as the image's entry point starts it."""
-        return [str(DEPLOY / "entrypoint.sh"), *(self._here(part) for part in command)]
+        """A command as the image's entry point starts it, for an ordinary user."""
+        here = (self._here(part) for part in command)
+        return [*as_ordinary_user(), str(DEPLOY / "entrypoint.sh"), *here]
 
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -122,7 +124,6 @@ class Container:
             text=True,
             check=False,
             timeout=300,
-            **ordinary_user(),
         )
 
     @contextmanager
@@ -138,7 +139,6 @@ class Container:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                **ordinary_user(),
             )
         try:
             yield Running(process, log)
@@ -152,9 +152,10 @@ class Container:
                 raise
 
     def _here(self, text: str) -> str:
-        for name, here in self.addresses.items():
-            text = text.replace(name, here)
-        return text
+        # The longest of those that begin at one place, each only once.
+        names = sorted(self.addresses, key=len, reverse=True)
+        pattern = "|".join(map(re.escape, names))
+        return re.sub(pattern, lambda found: self.addresses[found[0]], text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class Running:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def wait_for(self, what: str, is_so: Any) -> None:
+    def wait_for(self, what: str, is_so: Callable[[], object]) -> None:
         """Wait until a condition holds; the program must not end before."""
 
         def holds() -> bool:

@@ -7,8 +7,6 @@ only those of the image and the service. PostgreSQL and Redis are given by addre
 
 import json
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
@@ -32,12 +30,8 @@ _numbers = count()
 
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    # Pytest's own folders may be entered by nobody else.
-    folder = Path(tempfile.mkdtemp(prefix="sorafeed-installed-"))
-    folder.chmod(0o755)
-    yield install(folder)
-    shutil.rmtree(folder)
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return install(tmp_path_factory.mktemp("installed"))
 
 
 class Host:
@@ -59,7 +53,6 @@ class Host:
         workspace.write_text(
             (DEPLOY / "workspace.yaml").read_text().replace("4000", str(self.ports["4000"]))
         )
-        # Longer ones first: one may be part of another.
         self._addresses = {
             "/etc/sorafeed/workspace.yaml": str(workspace),
             "/opt/sorafeed/bin:$PATH": f"{installation.programs}:/usr/bin:/bin",
@@ -210,9 +203,8 @@ def _files(folder: Path) -> set[str]:
 
 def _import_a_playlist(host: Host) -> None:
     host.run("api", ["sorafeed", "displays", "add", "The hall", "--code", "HALL01"])
-    show = host.folder / "show.csv"
-    show.write_text(_SHOW)
-    said = host.run("api", ["sorafeed", "playlists", "import", str(show), "--display", "HALL01"])
+    (host.container("api").folder / "data" / "show.csv").write_text(_SHOW)
+    said = host.run("api", ["sorafeed", "playlists", "import", "show.csv", "--display", "HALL01"])
     assert "active on HALL01" in " ".join(said.split())
 
 
