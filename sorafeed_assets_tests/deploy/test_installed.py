@@ -188,10 +188,7 @@ def test_the_services_of_compose_do_the_main_job(host: Host, posts: Engine) -> N
         run_id = run["run"]["runId"]
         daemon.wait_for("the run", lambda: _status(host, run_id) in {"SUCCESS", "FAILURE"})
         assert _status(host, run_id) == "SUCCESS"
-        alive = host.container("daemon")
-        shutil.copytree(daemon.log.parent / "data", alive.folder / "data", dirs_exist_ok=True)
-        checked = alive.run(_COMPOSE["daemon"]["healthcheck"]["test"][1:])
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+        host.run("daemon", _COMPOSE["daemon"]["healthcheck"]["test"][1:])
         # Nothing was compiled that the image does not bring.
         assert _files(host.folder / "react" / "tmp" / "compiled") == compiled
     assert {running.process.returncode for running in (api, react)} == {0}
