@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up setup test lint rules clean
+.PHONY: up setup test lint lint-deploy rules clean
 
 up: setup
 	@$(BIN)/sorafeed up
@@ -27,6 +27,17 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+lint-deploy: setup
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/shellcheck deploy/entrypoint.sh .ci/run
+	@$(BIN)/compose-lint deploy/compose.yaml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@$(BIN)/kubernetes-validate --strict --quiet \
+	  $(filter-out %/kustomization.yaml %/dagster-values.yaml, $(wildcard deploy/kubernetes/*.yaml))
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --quiet --offline .github
 
 rules:
 	@command -v promtool >/dev/null \

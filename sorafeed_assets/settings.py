@@ -1,21 +1,26 @@
 """The settings, and the only place that reads the environment."""
 
+import os
 from datetime import UTC, date, datetime
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, HttpUrl, PostgresDsn, RedisDsn, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sorafeed_assets.domain.errors import SetupError
 
+_SECRETS_DIR: Final = "SORAFEED_SECRETS_DIR"
+
 
 class Settings(BaseSettings):
-    """The settings, read from ``SORAFEED_<NAME>`` environment variables.
+    """The settings, read from ``SORAFEED_<NAME>`` environment variables, or from files.
 
-    Without URLs the embedded servers of ``data_dir`` are used.
+    A file of the folder that ``SORAFEED_SECRETS_DIR`` names has the name of a variable, in any
+    case, and its value; a variable that is set wins. Without URLs the embedded servers of
+    ``data_dir`` are used.
     """
 
     model_config = SettingsConfigDict(env_prefix="SORAFEED_", frozen=True, extra="ignore")
@@ -64,6 +69,11 @@ class Settings(BaseSettings):
     )
     dagster_ui_url: HttpUrl | None = Field(
         None, description="Address of the Dagster UI, for the admin page's links"
+    )
+    prepared_statements: bool = Field(
+        True,
+        description="Whether PostgreSQL keeps the plans of statements; `false` behind a pooler that"
+        " does not support it, such as PgBouncer before 1.21",
     )
     alert_webhook: HttpUrl | None = Field(
         None, description="Address that failed runs and failed checks are sent to, as JSON by POST"
@@ -136,16 +146,28 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment, with ``overrides`` on top.
+    """Read the environment and the folder of secrets, with ``overrides`` on top.
 
     Raises:
-        SetupError: naming every invalid variable.
+        SetupError: naming every invalid variable, or a folder of secrets that is missing.
     """
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic itself
+        return Settings(_secrets_dir=_secrets_dir(), **overrides)  # type: ignore[arg-type]  # checked by pydantic itself
     except ValidationError as error:
         problems = [_problem(item["loc"], item["msg"], item["input"]) for item in error.errors()]
         raise SetupError("invalid settings:\n  " + "\n  ".join(problems)) from None
+
+
+def _secrets_dir() -> Path | None:
+    given = os.environ.get(_SECRETS_DIR)
+    if not given:
+        return None
+    folder = Path(given)
+    if not folder.is_dir():
+        raise SetupError(
+            f"{_SECRETS_DIR}: {folder} is not a folder; mount the secrets there, or unset it"
+        )
+    return folder
 
 
 def _problem(place: tuple[int | str, ...], message: str, value: object) -> str:

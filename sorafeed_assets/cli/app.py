@@ -5,14 +5,20 @@ from typing import Final, NamedTuple
 
 import typer
 
+_REST: Final = {"allow_extra_args": True, "allow_interspersed_args": False}
+
 
 class Late(NamedTuple):
-    """A subcommand or a group of them: where it is, and its line in the help."""
+    """A subcommand or a group of them: where it is, and its line in the help.
+
+    One that ``takes_rest`` gets all arguments after its first as they are.
+    """
 
     module: str
     attribute: str
     help: str
     hidden: bool = False
+    takes_rest: bool = False
 
 
 COMMANDS: Final = {
@@ -32,11 +38,21 @@ COMMANDS: Final = {
         "status",
         "Show posts, counts, displays, timelines, checks, lineage, processes and the last runs.",
     ),
-    "migrate": Late("system", "migrate_database", "Bring the database to the current schema."),
-    "env": Late(
+    "migrate": Late(
         "system",
+        "migrate_database",
+        "Bring the database and Dagster's own to their current schemas.",
+    ),
+    "env": Late(
+        "programs",
         "print_environment",
         "Print shell lines with which `dagster dev -w workspace.yaml` joins the running instance.",
+    ),
+    "exec": Late(
+        "programs",
+        "run_program",
+        "Run a program, such as one of Dagster's, with the variables of `sorafeed env`.",
+        takes_rest=True,
     ),
     "serve": Late(
         "serving",
@@ -85,15 +101,19 @@ def build(*called: str) -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-    for name, (module, attribute, text, hidden) in COMMANDS.items():
+    for name, late in COMMANDS.items():
         if name not in called:
-            app.command(name, help=text, hidden=hidden)(_not_called)
+            app.command(name, help=late.help, hidden=late.hidden)(_not_called)
             continue
-        found = getattr(import_module(f"sorafeed_assets.cli.{module}"), attribute)
+        found = getattr(import_module(f"sorafeed_assets.cli.{late.module}"), late.attribute)
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name, help=text)
+            app.add_typer(found, name=name, help=late.help)
         else:
-            app.command(name, hidden=hidden)(found)
+            app.command(
+                name,
+                hidden=late.hidden,
+                context_settings=_REST if late.takes_rest else None,
+            )(found)
     return app
 
 

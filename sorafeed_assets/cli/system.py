@@ -1,9 +1,7 @@
-"""`sorafeed status`, `migrate`, `env` and `react`, and what `up` has prepared."""
+"""`sorafeed status`, `migrate` and `react`, and what `up` has prepared."""
 
 import json
-import shlex
 import signal
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -20,9 +18,6 @@ from sorafeed_assets.cli.common import (
 )
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.demo.start import load_demo
-from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.dagster_home import environment
 from sorafeed_assets.launch.dagster_instance import end_interrupted_runs, open_instance
 from sorafeed_assets.launch.materialize import Report, in_background, materialize_all
 from sorafeed_assets.launch.react import React, log_plainly, switch_threads_often
@@ -136,25 +131,17 @@ def status(
 
 
 def migrate_database(data_dir: DataDir = None) -> None:
-    """Bring the database to the current schema."""
+    """Bring the database and Dagster's own to their current schemas."""
     with servers(settings_of(data_dir)) as settings:
         engine = engine_of(settings)
         try:
             before, after = migrate(engine)
         finally:
             engine.dispose()
+        with open_instance(settings) as instance:
+            instance.upgrade()
     console.print(
         f"already at {after}"
         if before == after
         else f"migrated from {before or 'empty'} to {after}"
     )
-
-
-def print_environment(data_dir: DataDir = None) -> None:
-    """Print shell lines with which `dagster dev -w workspace.yaml` joins the running instance."""
-    folder: Path = settings_of(data_dir).data_dir.resolve()
-    if data_folder.running(folder) is None:
-        raise SetupError(f"no instance runs in {folder}; start `sorafeed up` first")
-    with servers(settings_of(data_dir)) as settings:
-        for name, value in environment(settings).items():
-            typer.echo(f"export {name}={shlex.quote(value)}")

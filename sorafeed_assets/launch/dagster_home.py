@@ -1,7 +1,11 @@
 """Dagster's home in the data folder."""
 
+import os
+import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import psycopg2_url
@@ -12,21 +16,29 @@ _EVENTS_AT_ONCE: Final = "1000"
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Create or update Dagster's home with the project's dagster.yaml; returns the folder."""
+    """Create or update Dagster's home, with dagster.yaml and workspace.yaml; returns the folder."""
     home = settings.data_dir.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    parts = (Path(__file__).with_name("storage.yaml"), _dagster_yaml())
-    (home / "dagster.yaml").write_text("\n".join(part.read_text() for part in parts))
+    parts = (Path(__file__).with_name("storage.yaml"), _project_file("dagster.yaml"))
+    _write(home / "dagster.yaml", "\n".join(part.read_text() for part in parts))
+    _write(home / "workspace.yaml", _project_file("workspace.yaml").read_text())
     return home
 
 
-def _dagster_yaml() -> Path:
-    """The project's dagster.yaml: at the top of a checkout, in the package of an installation."""
+def _write(file: Path, text: str) -> None:
+    """Replace a file at once, because other processes may share the folder and read it."""
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    part.write_text(text)
+    part.replace(file)
+
+
+def _project_file(name: str) -> Path:
+    """A file of the project: at the top of a checkout, in the package of an installation."""
     package = Path(__file__).parents[1]
     for folder in (package.parent, package):
-        if (folder / "dagster.yaml").exists():
-            return folder / "dagster.yaml"
-    raise SetupError("dagster.yaml is missing from the installation; install the package again")
+        if (folder / name).exists():
+            return folder / name
+    raise SetupError(f"{name} is missing from the installation; install the package again")
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -40,3 +52,21 @@ def environment(settings: Settings) -> dict[str, str]:
     if settings.dagster_url is not None:
         variables["SORAFEED_DAGSTER_URL"] = psycopg2_url(str(settings.dagster_url))
     return variables
+
+
+def run_in_place(settings: Settings, program: str, arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by a program that joins the instance: one of Dagster's, for example.
+
+    Programs of the same installation are found before others.
+
+    Raises:
+        SetupError: there is no such program.
+    """
+    prepare_home(settings)
+    ours = str(Path(sys.executable).parent)
+    path = os.pathsep.join(filter(None, (ours, os.environ.get("PATH"))))
+    found = shutil.which(program, path=path)
+    if found is None:
+        raise SetupError(f"there is no program {program} in {ours} or on the path")
+    variables = {**os.environ, **environment(settings), "PATH": path}
+    os.execve(found, [program, *arguments], variables)  # noqa: S606  # what the user asked for

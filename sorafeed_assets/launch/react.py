@@ -208,7 +208,11 @@ class React:
         """Wake settling and counting when a change is committed; a proxy may drop notifications."""
         url = make_url(str(self._connections.settings.database_url)).set(drivername="postgresql")
         with psycopg.connect(
-            url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5
+            url.render_as_string(hide_password=False),
+            autocommit=True,
+            connect_timeout=5,
+            # Behind a pooler, the next statement may run in another session.
+            prepare_threshold=None,
         ) as connection:
             woken = {CHANNEL: self._woken, JOBS_CHANNEL: self._jobs_came}
             for channel in woken:

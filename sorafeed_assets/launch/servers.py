@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.launch.processes import end_left_overs
@@ -38,6 +39,24 @@ def servers(settings: Settings, *, joinable: bool = False) -> Iterator[Settings]
         if joinable:
             publish(folder, addressed)
         yield addressed
+
+
+def joined(settings: Settings) -> Settings:
+    """The settings with every address set: as given, or those of the servers that run.
+
+    Raises:
+        SetupError: an address is missing, and no servers run in the data folder.
+    """
+    if _complete(settings):
+        return settings
+    folder = settings.data_dir.resolve()
+    runtime = data_folder.running(folder) if folder.exists() else None
+    if runtime is None:
+        raise SetupError(
+            f"no instance runs in {folder}; start `sorafeed up` first, or set"
+            " SORAFEED_DATABASE_URL, SORAFEED_DAGSTER_URL and SORAFEED_REDIS_URL"
+        )
+    return _addressed(settings, runtime)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from select import POLLIN, poll
+from typing import Final
 
 import orjson
 from psycopg import Connection as PsycopgConnection
@@ -14,9 +15,15 @@ from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.tracing import trace_statements
 
+# How often a statement runs in a session before its plan is kept; psycopg's default.
+_PREPARED_AFTER: Final = 5
+
 
 def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) -> Engine:
-    """An engine on psycopg 3 for ``url``; sessions have statement, lock and idle time-outs."""
+    """An engine on psycopg 3 for ``url``; sessions have statement, lock and idle time-outs.
+
+    A pooler between may drop these options: deploy/pgbouncer/pgbouncer.ini sets them again.
+    """
     options = {
         "statement_timeout": settings.statement_timeout_seconds * 1000,
         "lock_timeout": settings.lock_timeout_seconds * 1000,
@@ -33,6 +40,7 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
         connect_args={
             "connect_timeout": 5,
             "application_name": "sorafeed",
+            "prepare_threshold": _PREPARED_AFTER if settings.prepared_statements else None,
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )

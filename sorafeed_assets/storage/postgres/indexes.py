@@ -3,7 +3,6 @@
 Building an index once is about ten times as fast as updating it row by row.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -11,10 +10,10 @@ from typing import Final
 from sqlalchemy import Connection, Engine, Index, make_url, text
 from sqlalchemy.schema import CreateIndex, DropIndex
 
+from sorafeed_assets.storage.postgres.locks import alone
 from sorafeed_assets.storage.postgres.tables import concurrent_indexes, sora_posts
 
 _INDEXES_LOCK: Final = 0x50FA_1DE5
-_POLL_SECONDS: Final = 0.2
 
 _IS_EMPTY: Final = "SELECT NOT EXISTS (SELECT FROM sora_posts)"
 _IS_VALID: Final = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
@@ -64,7 +63,7 @@ def build_missing_indexes(
     built = 0
     with _building(engine) as connection:
         for number, index in enumerate(_INDEXES):
-            if not connection.scalar(text(_IS_VALID), {"name": index.name}):
+            if not _is_valid(connection, index):
                 connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}"))
                 connection.execute(text(_creation(index)))
                 built += 1
@@ -73,20 +72,26 @@ def build_missing_indexes(
     return built
 
 
+def missing_indexes(connection: Connection) -> list[str]:
+    """The names of the catalogue's indexes that are missing or were interrupted."""
+    return [str(index.name) for index in _INDEXES if not _is_valid(connection, index)]
+
+
+def _is_valid(connection: Connection, index: Index) -> bool:
+    return bool(connection.scalar(text(_IS_VALID), {"name": index.name}))
+
+
 @contextmanager
 def _building(engine: Engine) -> Iterator[Connection]:
     """A session of its own that may build indexes, one such session at a time."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone(engine, _INDEXES_LOCK), autocommit.connect() as connection:
         try:
             connection.execute(text("SET statement_timeout = 0"))
             connection.execute(text("SET maintenance_work_mem = '512MB'"))
-            # Polled, because an index build would wait for a session that waits in a statement.
-            locked = text("SELECT pg_try_advisory_lock(:key)")
-            while not connection.scalar(locked, {"key": _INDEXES_LOCK}):
-                time.sleep(_POLL_SECONDS)
             yield connection
         finally:
-            # Releases the lock, and keeps the session's settings out of the pool.
+            # Keeps the session's settings out of the pool.
             connection.invalidate()
 
 

@@ -4,11 +4,15 @@ They are held until the transaction ends. A transaction acquires the keys of one
 order, and spaces in the order of their numbers, so that two transactions never deadlock on them.
 """
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
+
+_POLL_SECONDS: Final = 0.2
 
 
 class LockSpace(IntEnum):
@@ -59,3 +63,20 @@ def try_lock(
     """Acquire the locks of ids in all of ``spaces`` without waiting; those that have all."""
     values = {"spaces": [int(space) for space in spaces], "ids": sorted(set(ids))}
     return list(connection.scalars(_TRY_LOCK, values))
+
+
+@contextmanager
+def alone(engine: Engine, key: int) -> Iterator[None]:
+    """Hold one lock of the database, in a transaction of its own, for as long as the block lasts.
+
+    Waiters poll, because an index that is built concurrently waits for every transaction that
+    has a snapshot. The holder's has none, so such a build does not wait for it either.
+    """
+    attempt = text(f"SELECT pg_try_advisory_xact_lock({key})")
+    with engine.connect() as connection:
+        while not connection.scalar(attempt):
+            connection.rollback()
+            time.sleep(_POLL_SECONDS)
+        # Its being the last statement also ends the portal of the one before, and its snapshot.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield

@@ -10,9 +10,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.storage.postgres.indexes import build_missing_indexes
+from sorafeed_assets.storage.postgres.indexes import build_missing_indexes, missing_indexes
+from sorafeed_assets.storage.postgres.locks import alone
 
-_MIGRATION_LOCK: Final = 0x50FA_FEED
+MIGRATION_LOCK: Final = 0x50FA_FEED
 _MIN_SERVER_VERSION: Final = 180000
 
 
@@ -26,6 +27,9 @@ def _config(connection: Connection) -> Config:
 def migrate(engine: Engine) -> tuple[str | None, str]:
     """Apply every pending migration; a second caller waits for the first.
 
+    A database that is current is only read, so that any number of processes may start at once,
+    also behind a pooler.
+
     Returns:
         The revision before and after.
 
@@ -33,26 +37,24 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
         SetupError: the server is too old, or the database's locale is not the one
             on which the match rule is based.
     """
-    with engine.connect() as lock, engine.connect() as connection:
+    with engine.connect() as connection:
+        _check_server(connection)
+        head = head_revision(connection)
+        if current_revision(connection) == head and not missing_indexes(connection):
+            return head, head
+    with alone(engine, MIGRATION_LOCK), engine.connect() as connection:
         try:
-            # A session lock outside any transaction: concurrent index builds wait for transactions.
-            lock = lock.execution_options(isolation_level="AUTOCOMMIT")
-            lock.execute(text("SET lock_timeout = 0"))
-            lock.execute(text("SET statement_timeout = 0"))
-            lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             connection.execute(text("SET statement_timeout = 0"))
-            _check_server(connection)
             connection.commit()
             before = current_revision(connection)
             connection.commit()
             command.upgrade(_config(connection), "head")
             connection.commit()
             build_missing_indexes(engine)
-            return before, head_revision(connection)
+            return before, head
         finally:
-            # Neither session has time-outs, so both are closed; that also releases the lock.
+            # The session has no time-out, so it is closed.
             connection.invalidate()
-            lock.invalidate()
 
 
 def current_revision(connection: Connection) -> str | None:

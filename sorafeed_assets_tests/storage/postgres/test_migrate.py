@@ -1,7 +1,12 @@
 """The migrations build exactly the tables, and recover from interruption."""
 
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import count
+from threading import Event
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -10,9 +15,10 @@ from sqlalchemy import Engine, text
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, postgres_program
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.postgres import schema_objects
+from sorafeed_assets.storage.postgres import locks, schema_objects
 from sorafeed_assets.storage.postgres.engine import create_database_engine
-from sorafeed_assets.storage.postgres.migrate import head_revision, migrate
+from sorafeed_assets.storage.postgres.indexes import missing_indexes
+from sorafeed_assets.storage.postgres.migrate import MIGRATION_LOCK, head_revision, migrate
 from sorafeed_assets.storage.postgres.tables import concurrent_indexes, metadata
 
 
@@ -51,14 +57,46 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
     assert migrate(engine) == (head, head)
 
 
-def test_an_interrupted_index_build_is_built_again(engine: Engine) -> None:
-    name = "sora_posts_search_idx"
+def _interrupt_an_index(engine: Engine) -> None:
+    """What a cancelled CREATE INDEX CONCURRENTLY leaves behind."""
     with engine.begin() as connection:
-        # What a cancelled CREATE INDEX CONCURRENTLY leaves behind.
         connection.execute(
             text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(:name)"),
-            {"name": name},
+            {"name": "sora_posts_search_idx"},
         )
+
+
+def test_one_that_has_waited_for_the_lock_builds_indexes(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupt_an_index(engine)
+    polls, has_polled = count(1), Event()
+
+    def sleep(seconds: float) -> None:
+        # Psycopg prepares a statement that it has executed five times, and that keeps a portal.
+        if next(polls) > 8:
+            has_polled.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(locks, "time", SimpleNamespace(sleep=sleep))
+    with ThreadPoolExecutor(1) as threads:
+        with locks.alone(engine, MIGRATION_LOCK):
+            migrating = threads.submit(migrate, engine)
+            assert has_polled.wait(120)
+            assert not migrating.done()
+        migrating.result(120)
+    with engine.connect() as connection:
+        assert missing_indexes(connection) == []
+
+
+def test_a_current_database_is_only_read(engine: Engine) -> None:
+    with locks.alone(engine, MIGRATION_LOCK):
+        before, after = migrate(engine)
+    assert before == after
+
+
+def test_an_interrupted_index_build_is_built_again(engine: Engine) -> None:
+    _interrupt_an_index(engine)
     migrate(engine)
     with engine.connect() as connection:
         invalid = connection.scalars(
@@ -100,6 +138,7 @@ def test_sessions_have_time_outs(engine: Engine) -> None:
 
 
 def test_sessions_have_time_outs_after_a_migration(engine: Engine) -> None:
+    _interrupt_an_index(engine)
     migrate(engine)
     with ExitStack() as stack:
         sessions = [stack.enter_context(engine.connect()) for _ in range(3)]

@@ -1,0 +1,247 @@
+"""The commands of deploy/compose.yaml, from an installed wheel, do the main job.
+
+No Docker is needed: what stands in for the image is an environment with nothing but the wheel and
+its dependencies, in a folder that may not be written to, for an ordinary user whose variables are
+only those of the image and the service. PostgreSQL and Redis are given by address, in files.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from sorafeed_assets.launch.servers import psycopg2_url
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets_tests.deploy.files import DEPLOY, SERVICES, read_yaml
+from sorafeed_assets_tests.deploy.installation import Container, Installation, Running, install
+from sorafeed_assets_tests.wall import add_posts
+
+_COMPOSE = read_yaml("compose.yaml")["services"]
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return install(tmp_path_factory.mktemp("installed"))
+
+
+class Host:
+    """Runs the services of compose.yaml, each in a container's place.
+
+    Args:
+        installation: the image.
+        addresses: the three addresses, by the names of their variables.
+    """
+
+    def __init__(self, installation: Installation, addresses: dict[str, str]) -> None:
+        self._installation = installation
+        self.folder = installation.folder / f"host-{next(_numbers)}"
+        self.ports = {name: free_port() for name in ("3000", "3080", "4000")}
+        secrets, workspace = self.folder / "secrets", self.folder / "workspace.yaml"
+        secrets.mkdir(parents=True)
+        for name, value in addresses.items():
+            (secrets / name).write_text(f"{value}\n")
+        workspace.write_text(
+            (DEPLOY / "workspace.yaml").read_text().replace("4000", str(self.ports["4000"]))
+        )
+        self._addresses = {
+            "/etc/sorafeed/workspace.yaml": str(workspace),
+            "/opt/sorafeed/bin:$PATH": f"{installation.programs}:/usr/bin:/bin",
+            "/opt/compiled": str(self.folder / "compiled"),
+            "/run/secrets": str(secrets),
+            "0.0.0.0": "127.0.0.1",  # noqa: S104  # in compose.yaml, for the container's network
+            **{port: str(here) for port, here in self.ports.items()},
+        }
+
+    def container(self, service: str) -> Container:
+        """The place of one service."""
+        folder = self.folder / service
+        made = Container(
+            self._installation,
+            folder,
+            {**_COMPOSE[service]["environment"], "SORAFEED_CODE_SERVER": "127.0.0.1"},
+            {
+                **self._addresses,
+                "/var/lib/sorafeed": str(folder / "data"),
+                "/tmp": str(folder / "tmp"),  # noqa: S108  # in the image
+            },
+        )
+        made.prepare()
+        return made
+
+    def compile(self) -> None:
+        """What the image does when it is built."""
+        builder = self.container("migrate")
+        module = "sorafeed_assets.domain.compile_all"
+        made = builder.run(["python", "-m", module])
+        assert made.returncode == 0, made.stderr
+        shutil.copytree(builder.folder / "tmp" / "compiled", self.folder / "compiled")
+
+    def run(self, service: str, command: Sequence[str]) -> str:
+        """The output of a command that must succeed."""
+        done = self.container(service).run(command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, stack: ExitStack, service: str) -> Running:
+        """Start a service until the stack is closed."""
+        container = self.container(service)
+        return stack.enter_context(container.running(service, _COMPOSE[service]["command"]))
+
+    def url(self, port: str, path: str) -> str:
+        """An address of a service, by its port in the container."""
+        return f"http://127.0.0.1:{self.ports[port]}{path}"
+
+    def answers(self, port: str, path: str) -> bool:
+        """Whether a service is healthy."""
+        try:
+            return httpx.get(self.url(port, path), timeout=10).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture
+def host(
+    installation: Installation, postgres: EmbeddedPostgres, redis_server: EmbeddedRedis
+) -> Host:
+    """A host with empty databases."""
+    number = next(_numbers)
+    return Host(
+        installation,
+        {
+            "SORAFEED_DATABASE_URL": postgres.create_database(f"installed_{number}"),
+            "SORAFEED_DAGSTER_URL": psycopg2_url(
+                postgres.create_database(f"installed_dagster_{number}")
+            ),
+            "SORAFEED_REDIS_URL": redis_server.url,
+        },
+    )
+
+
+@pytest.fixture
+def posts(host: Host) -> Iterator[Engine]:
+    """The database of the host, as a scanner sees it."""
+    address = (host.folder / "secrets" / "SORAFEED_DATABASE_URL").read_text().strip()
+    engine = create_database_engine(address, Settings())
+    yield engine
+    engine.dispose()
+
+
+_SHOW = "search_term,video_count,fetch_mode,format\ncat video,4,newest,wide\ndog,3,random,mixed\n"
+_LAUNCH = """
+mutation {
+  launchRun(executionParams: {
+    selector: {
+      repositoryLocationName: "sorafeed_assets",
+      repositoryName: "__repository__",
+      jobName: "check_displays"
+    },
+    mode: "default"
+  }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
+}
+"""
+_RUN = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+def test_the_services_of_compose_do_the_main_job(host: Host, posts: Engine) -> None:
+    host.compile()
+    compiled = _files(host.folder / "compiled")
+    assert len(compiled) >= 4
+    assert "migrated from empty" in host.run("migrate", _COMPOSE["migrate"]["command"])
+    with ExitStack() as stack:
+        code = host.start(stack, "code-server")
+        api, react = host.start(stack, "api"), host.start(stack, "react")
+        api.wait_for("the API", lambda: host.answers("3080", "/readyz"))
+        health = host.container("code-server")
+        code.wait_for(
+            "the code server",
+            lambda: health.run(_COMPOSE["code-server"]["healthcheck"]["test"][1:]).returncode == 0,
+        )
+        web, daemon = host.start(stack, "webserver"), host.start(stack, "daemon")
+
+        # The main job: posts come, a playlist is imported, and a player gets what plays next.
+        add_posts(posts, "cat video", 12)
+        add_posts(posts, "dog", 9)
+        _import_a_playlist(host)
+        token = host.run("api", ["sorafeed", "tokens", "create", "test", "--role", "admin"]).strip()
+        with httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=30) as client:
+            react.wait_for("the queue", lambda: len(_next(host, client)) == 5)
+            assert {post["text"].split()[1] for post in _next(host, client)} <= {"cat", "dog"}
+            answer = client.get(host.url("3080", "/metrics"))
+            assert answer.status_code == 200
+
+        # Dagster shows what is stored, and runs it.
+        status = json.loads(host.run("api", ["sorafeed", "status", "--json"]))
+        assert status["lineage"]["differ"] == 0
+        web.wait_for("the UI", lambda: host.answers("3000", "/server_info"))
+        run = _ask_dagster(host, _LAUNCH)["launchRun"]
+        assert run["__typename"] == "LaunchRunSuccess", run
+        run_id = run["run"]["runId"]
+        daemon.wait_for("the run", lambda: _status(host, run_id) in {"SUCCESS", "FAILURE"})
+        assert _status(host, run_id) == "SUCCESS"
+        host.run("daemon", _COMPOSE["daemon"]["healthcheck"]["test"][1:])
+        # Nothing was compiled that the image does not bring.
+        assert _files(host.folder / "react" / "tmp" / "compiled") == compiled
+    assert {running.process.returncode for running in (api, react)} == {0}
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def _import_a_playlist(host: Host) -> None:
+    host.run("api", ["sorafeed", "displays", "add", "The hall", "--code", "HALL01"])
+    (host.container("api").folder / "data" / "show.csv").write_text(_SHOW)
+    said = host.run("api", ["sorafeed", "playlists", "import", "show.csv", "--display", "HALL01"])
+    assert "active on HALL01" in " ".join(said.split())
+
+
+def _next(host: Host, client: httpx.Client) -> list[Any]:
+    answer = client.get(host.url("3080", "/api/displays/HALL01/next?count=5"))
+    assert answer.status_code == 200, answer.text
+    found: list[Any] = answer.json()["videos"]
+    return found
+
+
+def _ask_dagster(host: Host, query: str, **variables: str) -> Any:
+    answer = httpx.post(
+        host.url("3000", "/graphql"), json={"query": query, "variables": variables}, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+    assert "errors" not in answer.json(), answer.text
+    return answer.json()["data"]
+
+
+def _status(host: Host, run_id: str) -> str:
+    return str(_ask_dagster(host, _RUN, id=run_id)["runOrError"]["status"])
+
+
+def test_the_installation_cannot_be_written_to(host: Host, installation: Installation) -> None:
+    touch = ["touch", str(installation.package / "written")]
+    assert host.container("api").run(touch).returncode != 0
+    assert not (installation.package / "written").exists()
+
+
+def test_what_is_missing_is_said(host: Host) -> None:
+    (host.folder / "secrets" / "SORAFEED_REDIS_URL").unlink()
+    for service in ("daemon", "webserver"):
+        refused = host.container(service).run(_COMPOSE[service]["command"])
+        assert refused.returncode == 1
+        assert "set SORAFEED_DATABASE_URL" in " ".join(refused.stderr.split())
+    shutil.rmtree(host.folder / "secrets")
+    refused = host.container("api").run(_COMPOSE["api"]["command"])
+    assert "SORAFEED_SECRETS_DIR" in refused.stderr
+
+
+def test_the_services_are_those_of_the_image() -> None:
+    built = {name for name, service in _COMPOSE.items() if "build" in service}
+    assert built == set(SERVICES)
