@@ -175,7 +175,7 @@ def _media_type(accept: str | None) -> str | None:
 
 
 async def _request(request: HttpRequest) -> Request:
-    if request.method == "GET":
+    if request.method != "POST":
         parameters: dict[str, Any] = dict(request.query_params)
         for name in ("variables", "extensions"):
             if parameters.get(name):
