@@ -148,6 +148,8 @@ class ServerState:
         # Threads of their own, so that changes which wait for a lock do not delay reads.
         self._change_threads = ThreadPoolExecutor(_THREADS, "sorafeed-changes")
         self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")
+        # One thread, which the event loop interrupts after half a millisecond.
+        self._compute_thread = ThreadPoolExecutor(1, "sorafeed-compute")
         self._loop = asyncio.get_running_loop()
         self.exports = asyncio.Semaphore(MOST_EXPORTS)
         self._job_connections: set[Connection[object]] = set()
@@ -205,6 +207,10 @@ class ServerState:
             UnavailableError: PostgreSQL is busy or does not answer.
         """
         return await self._in(self._change_threads, work)
+
+    async def compute(self, work: Callable[[], _Result]) -> _Result:
+        """Run work that only computes in the one thread for it, so that the event loop goes on."""
+        return await self._loop.run_in_executor(self._compute_thread, work)
 
     async def run_job(self, work: Callable[[], _Result]) -> _Result:
         """Run long work in a thread that no request waits for."""
@@ -286,7 +292,12 @@ class ServerState:
         await self.background.stop()
         for connection in list(self._job_connections):
             connection.cancel_safe(timeout=2.0)
-        for threads in (self._threads, self._change_threads, self._job_threads):
+        for threads in (
+            self._threads,
+            self._change_threads,
+            self._job_threads,
+            self._compute_thread,
+        ):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
         for client in (self.async_redis, self._channel_redis):
             with contextlib.suppress(OSError):
