@@ -30,7 +30,7 @@ from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
-from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
+from sorafeed_assets.services.tokens import Token, find_tokens, tokens_by_id, tokens_version
 from sorafeed_assets.serving.access.access import RateLimit, TokenCache
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
@@ -142,6 +142,7 @@ class ServerState:
         # False from when the channel is lost until all snapshots are written again.
         self.snapshots_are_current = False
         self._has_heard = False
+        self._tokens_have_changed = False
         # When each display last called; not stored yet.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
@@ -179,11 +180,19 @@ class ServerState:
         self.responses.expire()
 
     async def confirm_tokens(self) -> None:
-        """Extend the cached tokens if no stored token has changed: one query for all players."""
+        """Extend the cached tokens if no stored token has changed: one query for all players.
+
+        Event streams end whose token is expired or revoked.
+        """
         asked_at = self.tokens.now()
         # On the change engine, because the metrics count only reads that requests cause.
         version = await self.run(lambda: tokens_version(self.change_engine))
-        self.tokens.confirm(version, asked_at)
+        self._tokens_have_changed |= self.tokens.confirm(version, asked_at)
+        ids = self.hub.tokens_to_confirm(have_changed=self._tokens_have_changed)
+        if ids:
+            found = await self.run(lambda: tokens_by_id(self.change_engine, ids))
+            self.hub.confirm(ids, found)
+        self._tokens_have_changed = False
 
     async def _find_tokens(self, secrets: list[str]) -> dict[str, Token]:
         return await self.run(lambda: find_tokens(self.engine, secrets))

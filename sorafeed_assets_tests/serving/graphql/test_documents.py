@@ -6,13 +6,12 @@ from threading import Event
 from typing import Any, Final
 
 import pytest
-from graphql import get_introspection_query
+from graphql import get_introspection_query, validate
 
 from sorafeed_assets.serving.graphql import documents
 from sorafeed_assets_tests.serving.client import Api, wait_until
 
 MANY: Final = "{ " + "__typename " * 1_990 + "}"
-VALIDATE: Final = documents.validate
 
 
 class Validation:
@@ -27,7 +26,7 @@ class Validation:
         self.begun.append(body)
         if "slow" in body:
             assert self.go_on.wait(120)
-        return VALIDATE(schema, document, *rest, **options)
+        return validate(schema, document, *rest, **options)
 
 
 @pytest.fixture
