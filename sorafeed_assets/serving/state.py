@@ -32,6 +32,7 @@ from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_by_id, tokens_version
 from sorafeed_assets.serving.access.access import RateLimit, TokenCache
+from sorafeed_assets.serving.access.slots import Slots
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
@@ -54,7 +55,7 @@ _REWRITE_AGAIN_SECONDS: Final = 1.0
 # A play of a locked display is in a batch again after these pauses, before it waits for the lock.
 _LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 _MOST_PLAYS: Final = 64
-MOST_EXPORTS: Final = 4
+_MOST_EXPORTS: Final = 4
 CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
 
@@ -152,7 +153,7 @@ class ServerState:
         # One thread, which the event loop interrupts after half a millisecond.
         self._compute_thread = ThreadPoolExecutor(1, "sorafeed-compute")
         self._loop = asyncio.get_running_loop()
-        self.exports = asyncio.Semaphore(MOST_EXPORTS)
+        self.exports = Slots("exports", _MOST_EXPORTS, _MOST_EXPORTS // 2)
         self._job_connections: set[Connection[object]] = set()
         event.listen(self.job_engine, "checkout", lambda c, *_: self._job_connections.add(c))
         event.listen(self.job_engine, "checkin", lambda c, *_: self._job_connections.discard(c))
