@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     api_calls_per_second: Annotated[int, Field(ge=1)] = Field(
         200, description="How many calls a second one API token may make"
     )
+    api_streams_per_token: Annotated[int, Field(ge=1)] = Field(
+        1_000, description="How many event streams one token may have open in a process"
+    )
     trusted_proxies: str = Field(
         "",
         description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For"

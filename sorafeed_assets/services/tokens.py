@@ -99,6 +99,13 @@ def find_tokens(engine: Engine, given: Collection[str]) -> dict[str, Token]:
     return {hashes[row.pop("token_hash")]: _token(row) for row in rows}
 
 
+def tokens_by_id(engine: Engine, ids: Collection[UUID]) -> dict[UUID, Token]:
+    """The tokens with the given ids, including expired and revoked ones."""
+    with engine.connect() as connection:
+        found = [_token(dict(row)) for row in stored.tokens_by_id(connection, ids)]
+    return {token.id: token for token in found}
+
+
 def tokens_version(engine: Engine) -> str:
     """A version that differs whenever a token was added, changed or removed."""
     with engine.connect() as connection:

@@ -33,8 +33,9 @@ from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
-from sorafeed_assets.services.tokens import Token, find_tokens, tokens_version
+from sorafeed_assets.services.tokens import Token, find_tokens, tokens_by_id, tokens_version
 from sorafeed_assets.serving.access.access import RateLimit, TokenCache
+from sorafeed_assets.serving.access.slots import Slots
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
@@ -58,7 +59,7 @@ _REWRITE_AGAIN_SECONDS: Final = 1.0
 # A play of a locked display is in a batch again after these pauses, before it waits for the lock.
 _LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 _MOST_PLAYS: Final = 64
-MOST_EXPORTS: Final = 4
+_MOST_EXPORTS: Final = 4
 CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
 
@@ -151,14 +152,17 @@ class ServerState:
         # False from when the channel is lost until all snapshots are written again.
         self.snapshots_are_current = False
         self._has_heard = False
+        self._tokens_have_changed = False
         # When each display last called; not stored yet.
         self.calls: dict[str, datetime] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
         # Threads of their own, so that changes which wait for a lock do not delay reads.
         self._change_threads = ThreadPoolExecutor(_THREADS, "sorafeed-changes")
         self._job_threads = ThreadPoolExecutor(2, "sorafeed-jobs")
+        # One thread, which the event loop interrupts after half a millisecond.
+        self._compute_thread = ThreadPoolExecutor(1, "sorafeed-compute")
         self._loop = asyncio.get_running_loop()
-        self.exports = asyncio.Semaphore(MOST_EXPORTS)
+        self.exports = Slots("exports", _MOST_EXPORTS, _MOST_EXPORTS // 2)
         self._job_connections: set[Connection[object]] = set()
         event.listen(self.job_engine, "checkout", lambda c, *_: self._job_connections.add(c))
         event.listen(self.job_engine, "checkin", lambda c, *_: self._job_connections.discard(c))
@@ -190,11 +194,19 @@ class ServerState:
         await self.run(self.flags.at_once)
 
     async def confirm_tokens(self) -> None:
-        """Extend the cached tokens if no stored token has changed: one query for all players."""
+        """Extend the cached tokens if no stored token has changed: one query for all players.
+
+        Event streams end whose token is expired or revoked.
+        """
         asked_at = self.tokens.now()
         # On the change engine, because the metrics count only reads that requests cause.
         version = await self.run(lambda: tokens_version(self.change_engine))
-        self.tokens.confirm(version, asked_at)
+        self._tokens_have_changed |= self.tokens.confirm(version, asked_at)
+        ids = self.hub.tokens_to_confirm(have_changed=self._tokens_have_changed)
+        if ids:
+            found = await self.run(lambda: tokens_by_id(self.change_engine, ids))
+            self.hub.confirm(ids, found)
+        self._tokens_have_changed = False
 
     async def _find_tokens(self, secrets: list[str]) -> dict[str, Token]:
         return await self.run(lambda: find_tokens(self.engine, secrets))
@@ -218,6 +230,10 @@ class ServerState:
             UnavailableError: PostgreSQL is busy or does not answer.
         """
         return await self._in(self._change_threads, work)
+
+    async def compute(self, work: Callable[[], _Result]) -> _Result:
+        """Run work that only computes in the one thread for it, so that the event loop goes on."""
+        return await self._loop.run_in_executor(self._compute_thread, work)
 
     async def run_job(self, work: Callable[[], _Result]) -> _Result:
         """Run long work in a thread that no request waits for."""
@@ -300,7 +316,12 @@ class ServerState:
         await self.background.stop()
         for connection in list(self._job_connections):
             connection.cancel_safe(timeout=2.0)
-        for threads in (self._threads, self._change_threads, self._job_threads):
+        for threads in (
+            self._threads,
+            self._change_threads,
+            self._job_threads,
+            self._compute_thread,
+        ):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
         for client in (self.async_redis, self._channel_redis):
             with contextlib.suppress(OSError):

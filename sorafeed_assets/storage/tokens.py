@@ -28,6 +28,11 @@ SELECT id, role, display_id, name, created_at, expires_at, revoked_at
 FROM api_tokens ORDER BY created_at, id
 """)
 
+_BY_ID: Final = text("""
+SELECT id, role, display_id, name, created_at, expires_at, revoked_at
+FROM api_tokens WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+
 _REVOKE: Final = text("""
 UPDATE api_tokens SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL
 """)
@@ -67,6 +72,11 @@ def tokens_version(connection: Connection) -> str:
 def list_tokens(connection: Connection) -> Sequence[RowMapping]:
     """All tokens in the order of their creation."""
     return connection.execute(_LIST).mappings().all()
+
+
+def tokens_by_id(connection: Connection, ids: Collection[UUID]) -> Sequence[RowMapping]:
+    """The tokens with these ids, whatever their state."""
+    return connection.execute(_BY_ID, {"ids": list(ids)}).mappings().all()
 
 
 def revoke_token(connection: Connection, token_id: UUID) -> bool:

@@ -125,12 +125,17 @@ class TokenCache:
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
 
-    def confirm(self, version: str, asked_at: float) -> None:
-        """Extend all entries if the version of the stored tokens is the same, else clear them."""
-        if version != self._version:
+    def confirm(self, version: str, asked_at: float) -> bool:
+        """Extend all entries if the version of the stored tokens is the same, else clear them.
+
+        Returns whether a stored token has changed.
+        """
+        has_changed = version != self._version
+        if has_changed:
             self.forget()
             self._version = version
         self._confirmed_until = asked_at + _KNOWN_SECONDS
+        return has_changed
 
     def now(self) -> float:
         """The current time of the cache's clock."""

@@ -15,9 +15,9 @@ from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.graphql.context import Context
+from sorafeed_assets.serving.graphql.documents import NotExecutedError
 from sorafeed_assets.serving.graphql.execution import (
     Executor,
-    NotExecutedError,
     Prepared,
     Request,
     encoded,
@@ -68,7 +68,10 @@ class Endpoint:
         except BadRequestError as error:
             return _problem(media, error.status, str(error), request_id, error.headers)
         try:
-            prepared = self._executor.prepare(asked)
+            document = await self._executor.documents.load(
+                asked.query, principal.token.id, server.compute
+            )
+            prepared = self._executor.prepare(asked, document)
         except NotExecutedError as error:
             shown = [self._executor.format_error(each, request_id) for each in error.errors]
             return _response(media, _status(media, {}), {"errors": shown})
@@ -175,7 +178,7 @@ def _media_type(accept: str | None) -> str | None:
 
 
 async def _request(request: HttpRequest) -> Request:
-    if request.method == "GET":
+    if request.method != "POST":
         parameters: dict[str, Any] = dict(request.query_params)
         for name in ("variables", "extensions"):
             if parameters.get(name):

@@ -1,20 +1,17 @@
-"""Parsing, validating and executing one GraphQL request, and formatting its errors.
+"""Checking and executing one GraphQL request, and formatting its errors.
 
 Strawberry's own `execute` does all of it in one call. Here the kind, the cost and the
-text of a request are checked before the response cache is read, and parsed documents
-are cached up to a size in bytes.
+text of a request are checked before the response cache is read.
 """
 
 import asyncio
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 import structlog
-from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -22,12 +19,9 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    Token,
     execute,
     get_operation_ast,
     get_variable_values,
-    parse,
-    validate,
 )
 
 from sorafeed_assets.domain.errors import (
@@ -36,10 +30,11 @@ from sorafeed_assets.domain.errors import (
     UnavailableError,
 )
 from sorafeed_assets.serving.graphql.context import Context, stored_but
+from sorafeed_assets.serving.graphql.documents import Documents, NotExecutedError
 from sorafeed_assets.serving.graphql.fast_fields import FastFieldContext
-from sorafeed_assets.serving.graphql.limits import MAX_TOKENS, check_size
+from sorafeed_assets.serving.graphql.limits import check_introspection, check_size, check_values
 from sorafeed_assets.serving.graphql.listing import listing_of
-from sorafeed_assets.serving.graphql.text import check_document, check_variables
+from sorafeed_assets.serving.graphql.text import check_variables
 from sorafeed_assets.serving.http.errors import (
     INTERNAL,
     QueryTooLargeError,
@@ -49,10 +44,6 @@ from sorafeed_assets.serving.http.errors import (
 
 # For queries only: a mutation would still be stored after a time-out.
 _TIME_SECONDS: Final = 15.0
-# The most parsed documents in the cache, and their size in memory: some 600 bytes a token.
-_MOST_DOCUMENTS: Final = 500
-_MOST_DOCUMENT_BYTES: Final = 32_000_000
-_TOKEN_BYTES: Final = 600
 _MOST_ERRORS: Final = 10
 _log: Final = structlog.get_logger(__name__)
 
@@ -73,6 +64,7 @@ class Prepared:
     document: DocumentNode
     operation: OperationDefinitionNode
     variables: Mapping[str, Any]
+    is_introspection: bool
 
     @property
     def is_query(self) -> bool:
@@ -95,33 +87,21 @@ class Executed:
     has_changed: bool = False
 
 
-class NotExecutedError(SorafeedError):
-    """A request was refused before it was executed; ``errors`` say why."""
-
-    def __init__(self, errors: list[GraphQLError]) -> None:
-        super().__init__("; ".join(error.message for error in errors))
-        self.errors = errors
-
-
 class Executor:
-    """Parses, validates and executes requests; caches parsed documents."""
+    """Prepares and executes requests."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._documents: LRUCache[str, DocumentNode] = LRUCache(_MOST_DOCUMENT_BYTES, _size)
+        self.documents = Documents(schema)
 
-    @property
-    def document_bytes(self) -> int:
-        """The estimated size of the cached documents."""
-        return int(self._documents.currsize)
-
-    def prepare(self, request: Request) -> Prepared:
-        """Parse and check a request.
+    def prepare(self, request: Request, document: DocumentNode | None = None) -> Prepared:
+        """Check a request; ``document`` is its document if that is valid already.
 
         Raises:
             NotExecutedError: the document is invalid or too large, or names no operation.
         """
-        document = self._document(request.query)
+        if document is None:
+            document = self.documents.get(request.query)
         operation = get_operation_ast(document, request.operation_name)
         if operation is None:
             named = request.operation_name
@@ -131,39 +111,26 @@ class Executor:
                     else "the document has several operations; name one as operationName"
                 )
             ])  # fmt: skip
+        try:
+            check_values(request.variables)
+        except QueryTooLargeError as error:
+            raise NotExecutedError([GraphQLError(str(error), original_error=error)]) from error
         # Coerced as the executor does: with defaults, and 100.0 as 100.
         values = get_variable_values(
-            self._schema, operation.variable_definitions, dict(request.variables)
+            self._schema,
+            operation.variable_definitions,
+            dict(request.variables),
+            max_errors=_MOST_ERRORS,
         )
         if isinstance(values, list):
             raise NotExecutedError(values)
         try:
             check_variables({name: request.variables.get(name) for name in values})
+            is_introspection = check_introspection(document, operation)
             check_size(document, operation, values)
         except (QueryTooLargeError, InvalidInputError) as error:
             raise NotExecutedError([GraphQLError(str(error), original_error=error)]) from error
-        return Prepared(document, operation, values)
-
-    def _document(self, query: str) -> DocumentNode:
-        known = self._documents.get(query)
-        if known is not None:
-            return known
-        try:
-            document = parse(query, max_tokens=MAX_TOKENS)
-        except GraphQLError as error:
-            raise NotExecutedError([error]) from error
-        except RecursionError as error:
-            raise NotExecutedError([GraphQLError("the query nests too deeply")]) from error
-        problems = validate(self._schema, document, max_errors=_MOST_ERRORS)
-        if problems:
-            raise NotExecutedError(problems)
-        try:
-            check_document(document)
-        except InvalidInputError as error:
-            raise NotExecutedError([GraphQLError(str(error), original_error=error)]) from error
-        if _size(document) <= self._documents.maxsize:
-            self._documents[query] = document
-        return document
+        return Prepared(document, operation, values, is_introspection)
 
     async def execute(
         self, prepared: Prepared, request: Request, context: Context, request_id: str
@@ -201,14 +168,19 @@ class Executor:
             )
             if listing is not None:
                 return await listing.execute(context)
-        outcome = execute(
-            self._schema,
-            prepared.document,
-            context_value=context,
-            variable_values=dict(request.variables),
-            operation_name=request.operation_name,
-            execution_context_class=FastFieldContext,
-        )
+
+        def begin() -> Awaitable[ExecutionResult] | ExecutionResult:
+            return execute(
+                self._schema,
+                prepared.document,
+                context_value=context,
+                variable_values=dict(request.variables),
+                operation_name=request.operation_name,
+                execution_context_class=FastFieldContext,
+            )
+
+        # Introspection reads no data and awaits nothing, but may take long.
+        outcome = await context.server.compute(begin) if prepared.is_introspection else begin()
         return outcome if isinstance(outcome, ExecutionResult) else await outcome
 
     @staticmethod
@@ -232,19 +204,6 @@ class Executor:
             shown["message"] = internal_message(request_id)
         shown["extensions"] = {"code": code, **extensions}
         return shown
-
-
-def _size(document: DocumentNode) -> int:
-    """The estimated size of a document, at least its share of the cache."""
-    size = _MOST_DOCUMENT_BYTES // _MOST_DOCUMENTS
-    if document.loc is None:
-        return size
-    tokens = 0
-    token: Token | None = document.loc.start_token
-    while token is not None:
-        tokens += 1
-        token = token.next
-    return max(size, sys.getsizeof(document.loc.source.body) + tokens * _TOKEN_BYTES)
 
 
 def _of_a_change(error: GraphQLError) -> GraphQLError:

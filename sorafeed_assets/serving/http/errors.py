@@ -30,6 +30,10 @@ class TooManyCallsError(SorafeedError):
     """A client exceeds its calls per second."""
 
 
+class BodyTooLargeError(SorafeedError):
+    """The body of a request exceeds the limit."""
+
+
 class QueryTooLargeError(SorafeedError):
     """A query exceeds a limit."""
 
@@ -57,6 +61,7 @@ class ErrorKind(NamedTuple):
 _KINDS: Final[tuple[tuple[type[SorafeedError], ErrorKind], ...]] = (
     (KeyReusedError, ErrorKind("BAD_USER_INPUT", 422)),
     (InvalidInputError, ErrorKind("BAD_USER_INPUT", 400)),
+    (BodyTooLargeError, ErrorKind("BODY_TOO_LARGE", 413)),
     (QueryTooLargeError, ErrorKind("QUERY_TOO_LARGE", 400)),
     (UnauthenticatedError, ErrorKind("UNAUTHENTICATED", 401)),
     (ForbiddenError, ErrorKind("FORBIDDEN", 403)),

@@ -1,5 +1,6 @@
 """Middleware of all requests: request id, headers, log, body limit, authentication."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -9,6 +10,7 @@ from typing import Final
 import structlog
 from opentelemetry import trace
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sorafeed_assets.domain.errors import SorafeedError, UnavailableError
@@ -21,6 +23,7 @@ from sorafeed_assets.serving.access.access import (
 )
 from sorafeed_assets.serving.http.errors import (
     INTERNAL,
+    BodyTooLargeError,
     ForbiddenError,
     UnauthenticatedError,
     error_response,
@@ -42,6 +45,9 @@ _PLAYS: Final = "/api/plays"
 _OF_PLAYER: Final = re.compile(rb"display=([A-Z0-9]{6})")
 _OF_PLAYERS: Final = "/api/displays/{code}/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding"})
+# A megabyte takes as long at 270 kbit/s.
+_BODY_SECONDS: Final = 30.0
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "content-security-policy": (
@@ -128,7 +134,10 @@ def _name_span(method: str, route: str, request_id: str) -> None:
 
 
 class BodyLimitMiddleware:
-    """Refuse bodies that are too large, by declared and by actual size."""
+    """Refuse bodies that are too large, by declared and by actual size, or that take too long.
+
+    It holds for every method: a route that expects no body gets none.
+    """
 
     def __init__(self, app: ASGIApp, most: int = MAX_BODY) -> None:
         self._app = app
@@ -136,9 +145,29 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["method"] in _SAFE:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] in _SAFE and not _announces_body(scope):
+            await self._app(scope, _after(b"", receive), send)
+            return
+        request_id = scope["state"]["request_id"]
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await self._read(scope, receive)
+        except BodyTooLargeError as error:
+            await response_for(error, request_id)(scope, receive, send)
+        except ClientDisconnect:
+            # The server would answer 500 to a body that is not HTTP.
+            text = "the body is broken or ended early; send it again"
+            await error_response(400, "BAD_REQUEST", text, request_id)(scope, receive, send)
+        except TimeoutError:
+            text = f"the body did not arrive within {_BODY_SECONDS:g} s; send it again"
+            await error_response(408, "REQUEST_TIMEOUT", text, request_id)(scope, receive, send)
+        else:
+            await self._app(scope, _after(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
         parts: list[bytes] = []
         size = 0
         said = Headers(scope=scope).get("content-length", "0")
@@ -147,26 +176,38 @@ class BodyLimitMiddleware:
         while has_more and not is_large:
             message = await receive()
             if message["type"] != "http.request":
-                return
+                raise ClientDisconnect
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             is_large = size > self._most
             has_more = message.get("more_body", False)
         if is_large:
             if has_more:
+                parts.clear()
                 await _discard(receive)
-            text = f"the body is over {self._most:,} bytes; send less"
-            request_id = scope["state"]["request_id"]
-            await error_response(413, "BODY_TOO_LARGE", text, request_id)(scope, receive, send)
-            return
-        body: list[Message] = [
-            {"type": "http.request", "body": b"".join(parts), "more_body": False}
-        ]
+            raise BodyTooLargeError(f"the body is over {self._most:,} bytes; send less")
+        return b"".join(parts)
 
-        async def receive_again() -> Message:
-            return body.pop() if body else await receive()
 
-        await self._app(scope, receive_again, send)
+def _announces_body(scope: Scope) -> bool:
+    return any(name in _BODY_HEADERS for name, _ in scope["headers"])
+
+
+def _after(body: bytes, receive: Receive) -> Receive:
+    """What the application receives: the body, and then that the client disconnected."""
+    is_sent = False
+
+    async def receive_again() -> Message:
+        nonlocal is_sent
+        if not is_sent:
+            is_sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        # Without Content-Length, HTTP/2 may send a body that was not announced.
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
+
+    return receive_again
 
 
 async def _discard(receive: Receive) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 from redis.asyncio import Redis
 
+from sorafeed_assets.services.tokens import Token
 from sorafeed_assets.serving.live.connection import lost_connections
 from sorafeed_assets.storage.cache.redis import CHANGES
 
@@ -16,9 +19,16 @@ _WAITING: Final = 64
 
 
 class Subscription:
-    """One connected page: the tags that it subscribes to (None: all), and those to be sent."""
+    """One connected page: the tags that it subscribes to (None: all), and those to be sent.
 
-    def __init__(self, tags: Collection[str] | None) -> None:
+    Attributes:
+        token: what it was opened with, as last read; it ends when the token is no longer valid.
+        is_replaced: whether it ended because its token has newer ones.
+    """
+
+    def __init__(self, tags: Collection[str] | None, token: Token | None = None) -> None:
+        self.token = token
+        self.is_replaced = False
         self._wanted = None if tags is None else frozenset(tags)
         self._queue: asyncio.Queue[list[str] | None] = asyncio.Queue(_WAITING)
 
@@ -39,35 +49,88 @@ class Subscription:
             self._queue.get_nowait()
         self._queue.put_nowait(None)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the token is expired or revoked."""
+        return self.token is not None and self.token.problem(datetime.now(UTC)) is not None
+
     async def next(self, seconds: float) -> list[str] | None:
         """Wait for the next tags; an empty list after ``seconds`` without any, None at the end."""
+        if self.token is not None and self.token.expires_at is not None:
+            left = (self.token.expires_at - datetime.now(UTC)).total_seconds()
+            seconds = max(0.0, min(seconds, left))
         try:
-            return await asyncio.wait_for(self._queue.get(), seconds)
+            heard = await asyncio.wait_for(self._queue.get(), seconds)
         except TimeoutError:
-            return []
+            heard = []
+        return None if self.is_refused else heard
 
 
 class Hub:
     """All connected pages of this process."""
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription] = set()
+        # In the order in which they were opened.
+        self._subscriptions: dict[Subscription, None] = {}
+        self._by_token: dict[UUID, list[Subscription]] = {}
+        self._unconfirmed: set[UUID] = set()
         self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._subscriptions)
 
     @contextlib.contextmanager
-    def subscribe(self, tags: Collection[str] | None) -> Iterator[Subscription]:
-        """Subscribe for as long as the block lasts."""
-        subscription = Subscription(tags)
+    def subscribe(
+        self, tags: Collection[str] | None, token: Token | None = None, most: int = 1
+    ) -> Iterator[Subscription]:
+        """Subscribe for as long as the block lasts.
+
+        A token has at most ``most`` subscriptions. The oldest ends when it has more, because a
+        player that lost its power or its network leaves some behind.
+        """
+        subscription = Subscription(tags, token)
         if self._is_closed:
             subscription.end()
-        self._subscriptions.add(subscription)
+        self._subscriptions[subscription] = None
+        if token is not None:
+            self._unconfirmed.add(token.id)
+            own = self._by_token.setdefault(token.id, [])
+            own.append(subscription)
+            for older in own[:-most]:
+                self._replace(older)
         try:
             yield subscription
         finally:
-            self._subscriptions.discard(subscription)
+            self._subscriptions.pop(subscription, None)
+            self._disown(subscription)
+
+    def _replace(self, subscription: Subscription) -> None:
+        self._subscriptions.pop(subscription, None)
+        self._disown(subscription)
+        subscription.is_replaced = True
+        subscription.end()
+
+    def _disown(self, subscription: Subscription) -> None:
+        token = subscription.token
+        own = [] if token is None else self._by_token.get(token.id, [])
+        if subscription in own:
+            own.remove(subscription)
+        if token is not None and not own:
+            self._by_token.pop(token.id, None)
+
+    def tokens_to_confirm(self, *, have_changed: bool) -> list[UUID]:
+        """The tokens to read again: of all subscriptions after a change, else of the new ones."""
+        new, self._unconfirmed = self._unconfirmed, set()
+        return list(self._by_token if have_changed else new & self._by_token.keys())
+
+    def confirm(self, asked: Collection[UUID], found: Mapping[UUID, Token]) -> None:
+        """Give subscriptions their tokens as stored; end those whose token is no longer valid."""
+        for token_id in asked:
+            for subscription in list(self._by_token.get(token_id, ())):
+                if token_id in found:
+                    subscription.token = found[token_id]
+                if token_id not in found or subscription.is_refused:
+                    subscription.end()
 
     def tell(self, tags: Collection[str]) -> None:
         """Queue tags for every page that wants them."""

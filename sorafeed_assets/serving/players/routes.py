@@ -21,6 +21,7 @@ from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.cache.write import write_timeline_cache
 from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.timelines.driving import must_drive
+from sorafeed_assets.services.tokens import Role, Token
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
 from sorafeed_assets.serving.players.media import media_url
@@ -32,6 +33,9 @@ from sorafeed_assets.storage.timelines import playback
 
 _FEWEST: Final = 3
 _MOST: Final = 5
+# Of a display's token. A client that has too many reconnects after a minute, not at once.
+_MOST_STREAMS: Final = 10
+_REPLACED: Final = b"retry: 60000\nevent: replaced\ndata: []\n\n"
 _HEARTBEAT_SECONDS: Final = 15.0
 # Cached answers for some 4,000 players, at 10 kB each.
 _KEPT_BYTES: Final = 40_000_000
@@ -233,19 +237,25 @@ async def events(request: Request) -> Response:
     principal.must_read(code)
     tags = None if code is None else [display_tag(code), "all"]
     return StreamingResponse(
-        _stream(server, tags),
+        _stream(server, tags, principal.token),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def _stream(server: ServerState, tags: list[str] | None) -> AsyncIterator[bytes]:
+async def _stream(
+    server: ServerState, tags: list[str] | None, token: Token
+) -> AsyncIterator[bytes]:
+    is_player = token.role is Role.DISPLAY
+    most = _MOST_STREAMS if is_player else server.settings.api_streams_per_token
     subscription: Subscription
-    with server.hub.subscribe(tags) as subscription:
+    with server.hub.subscribe(tags, token, most) as subscription:
         yield b"retry: 1000\nevent: open\ndata: []\n\n"
         while True:
             heard = await subscription.next(_HEARTBEAT_SECONDS)
             if heard is None:
+                if subscription.is_replaced:
+                    yield _REPLACED
                 return
             if heard:
                 yield f"event: change\ndata: {json.dumps(heard)}\n\n".encode()

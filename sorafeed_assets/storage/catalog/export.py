@@ -23,4 +23,5 @@ def stream_posts(
     connection.execute(_LIMIT_TIME, {"milliseconds": str(seconds * 1000)})
     options = {"stream_results": True, "max_row_buffer": part}
     values = {**match_parameters(query), "format": format_.value}
-    yield from connection.execute(_POSTS, values, execution_options=options).partitions(part)
+    with connection.execute(_POSTS, values, execution_options=options) as result:
+        yield from result.partitions(part)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.tokens import Role
-from sorafeed_assets.serving.graphql import execution, limits
+from sorafeed_assets.serving.graphql import documents, execution, limits
 from sorafeed_assets.serving.graphql.execution import Executor, Request
 from sorafeed_assets.serving.graphql.limits import MAX_DEPTH, check_size
 from sorafeed_assets.serving.graphql.schema import build_schema, executable
@@ -115,7 +115,7 @@ def test_a_token_that_calls_too_often_waits_and_others_do_not(
 
 
 def test_documents_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "_MOST_DOCUMENT_BYTES", 2_000_000)
+    monkeypatch.setattr(documents, "_MOST_DOCUMENT_BYTES", 2_000_000)
     executor = Executor(executable(build_schema()))
     small = "{ __typename }"
     first = executor.prepare(Request(small, {}, None)).document
@@ -130,8 +130,8 @@ def test_documents_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> Non
             executor.prepare(Request(large, {}, None)).document
         )
     assert executor.prepare(Request(small, {}, None)).document is not first
-    assert executor.document_bytes <= 2_000_000
+    assert executor.documents.size <= 2_000_000
     long = '{ display(id: "' + "x" * 900_000 + '") { id } }'
     for number in range(4):
         executor.prepare(Request(long + " " * number, {}, None))
-    assert executor.document_bytes <= 2_000_000
+    assert executor.documents.size <= 2_000_000
