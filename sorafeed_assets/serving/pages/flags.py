@@ -17,6 +17,7 @@ from sorafeed_assets.serving.state import ServerState
 
 _PAGE: Final = "/admin/flags"
 _HISTORY: Final = 50
+_FIELDS: Final = ("flag", "value", "share", "displays", "why")
 
 
 async def show(request: Request) -> Response:
@@ -86,8 +87,9 @@ async def _page(
     status: int = 200,
 ) -> Response:
     values = await server.run(lambda: _read(server))
+    filled = {**dict.fromkeys(_FIELDS, ""), **(fields or {})}
     body = render(
-        "flags.html", code=code, reasons=reasons, problem=problem, fields=fields or {}, **values
+        "flags.html", code=code, reasons=reasons, problem=problem, fields=filled, **values
     )
     return HTMLResponse(body, status)
 
