@@ -10,6 +10,7 @@ from sorafeed_assets.cli.common import DataDir, console, database, redis_of
 from sorafeed_assets.cli.flags import actor
 from sorafeed_assets.cli.legacy import sides
 from sorafeed_assets.services.legacy.cutover import Cutover, Switch
+from sorafeed_assets.services.legacy.queues import settle_imported
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.driving import Driver
 from sorafeed_assets.services.timelines.service import TimelineService
@@ -47,7 +48,7 @@ def cutover(
             raise typer.Exit(1)
         by = actor("sorafeed cutover")
         change = switch.switch(codes, share, then, by=by, why=why)
-        Settler.of(engine, redis, settings).settle(change.displays)
+        settle_imported(engine, Settler.of(engine, redis, settings), sorted(change.displays))
     number = len(change.displays)
     console.print(f"{number:,} display{'' if number == 1 else 's'} switched")
     if back and change.displays:
@@ -66,7 +67,7 @@ def _print(found: Cutover) -> None:
         table.add_row(
             each.display_id,
             each.now if each.now is each.then else f"{each.now} → {each.then}",
-            f"{each.queued} videos" if each.then is Driver.NEW else "",
+            f"{each.queued} videos" if each.now is not each.then is Driver.NEW else "",
             "never" if until is None else f"{until:%Y-%m-%d %H:%M:%S}",
             escape("; ".join(each.problems)) or "none",
         )

@@ -124,7 +124,7 @@ def explain(
 ) -> None:
     """Say which value a display has, and why."""
     with database(data_dir) as (engine, _settings):
-        reason = Flags(engine).why(flag, display)
+        reason = Flags(engine).why(flag, display.upper())
     console.print(
         f"{flag} of {reason.display_id} is {reason.value}: {reason.text}"
         + (f" (version {reason.version})" if reason.version else ""),

@@ -79,6 +79,7 @@ def test_a_definition_comes_from_a_file(folder: Path, engine: Engine, tmp_path: 
     [
         (("set", "planer", "in_order", "--why", "x"), "the flags are driver, planner"),
         (("why", "planer", "WALL00"), "the flags are driver, planner"),
+        (("why", "planner", "NOHALL"), "display NOHALL does not exist"),
         (("history", "planer"), "the flags are driver, planner"),
         (("set", "planner", "best", "--why", "x"), "in_order, creator_gap"),
         (("set", "planner", "--why", "x"), "value"),

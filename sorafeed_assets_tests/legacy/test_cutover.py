@@ -167,7 +167,7 @@ def test_over_and_back_with_its_plays(
     written = file.path.read_bytes()
     done = switch.switch(["HALL01"], None, by="test", why="the first")
     assert dict(done.displays) == {"HALL01": ("old", "new")}
-    settler.settle(done.displays)
+    settle_imported(engine, settler, sorted(done.displays))
     service = TimelineService(engine)
     began = datetime.now(UTC)
     shown = [service.advance("HALL01", queue_of(engine, "HALL01")[0].id).video_id for _ in range(6)]

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError
 from sorafeed_assets.domain.flags.definition import Definition
 from sorafeed_assets.domain.flags.known import KNOWN, KnownFlag, KnownFlags, known_flag
 from sorafeed_assets.domain.flags.split import Split, buckets_of, definition_of
@@ -72,7 +72,10 @@ class Flags:
 
     def at(self, connection: Connection) -> FlagValues:
         """The values as a transaction sees them: one short query, more after a change."""
-        version = flags_version(connection)
+        return self.of_version(connection, flags_version(connection))
+
+    def of_version(self, connection: Connection, version: int) -> FlagValues:
+        """The values of a version that the transaction has just read."""
         for values in (self._held, self._seen):
             if values.version == version:
                 return values
@@ -93,8 +96,17 @@ class Flags:
         return self.now().values(flag, display_ids)
 
     def why(self, flag: str, display_id: str) -> Reason:
-        """A display's value of a flag, and the reason."""
-        return self.now().why(flag, display_id)
+        """A display's value of a flag, and the reason, as they are at this moment.
+
+        Raises:
+            UnknownFlagError: no flag has this key.
+            DisplayNotFoundError: no display has this code.
+        """
+        reason = self.at_once().why(flag, display_id)
+        with self._engine.connect() as connection:
+            if not existing_displays(connection, [display_id]):
+                raise DisplayNotFoundError(display_id)
+        return reason
 
     def share(self, flag: str) -> float:
         """The size of the flag's share in percent."""

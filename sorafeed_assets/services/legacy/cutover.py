@@ -119,7 +119,7 @@ class Switch:
                     after[code],
                     _queued(tried.get(code)),
                     played.get(code),
-                    tuple(_problems(code, tried, status)),
+                    tuple(_problems(code, tried, status)) if then is Driver.NEW else (),
                 )
                 for code, now in sorted(displays.items())
             ),

@@ -8,7 +8,7 @@ this system drives it.
 from collections.abc import Collection
 from enum import StrEnum
 
-from sorafeed_assets.domain.errors import NotDrivenError
+from sorafeed_assets.domain.errors import NotDrivenError, SorafeedError
 from sorafeed_assets.domain.flags.known import DRIVER
 from sorafeed_assets.services.flags import FlagValues
 
@@ -22,8 +22,19 @@ class Driver(StrEnum):
 
 
 def driver_of(values: FlagValues, display_id: str) -> Driver:
-    """The system that drives a display."""
-    return Driver(values.value(DRIVER, display_id))
+    """The system that drives a display.
+
+    Raises:
+        SorafeedError: the flag has a value that this version does not know.
+    """
+    value = values.value(DRIVER, display_id)
+    try:
+        return Driver(value)
+    except ValueError:
+        raise SorafeedError(
+            f"the flag {DRIVER} of display {display_id} is {value!r}, which this version does not"
+            f" know; it knows {', '.join(Driver)}"
+        ) from None
 
 
 def driven_by(

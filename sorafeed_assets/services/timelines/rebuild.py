@@ -53,6 +53,7 @@ class BuildOutcome:
     queued: int
     dry_blocks: tuple[UUID, ...] = ()
     tiers: Mapping[str, int] = field(default_factory=dict)
+    planner: str | None = None
 
 
 Outcomes = dict[str, BuildOutcome | SorafeedError]
@@ -152,6 +153,7 @@ def timeline_change(outcome: BuildOutcome, pools_version: str) -> Change:
             "position": outcome.position,
             "dry_blocks": len(outcome.dry_blocks),
             "build": str(outcome.build_id or NOTHING),
+            "planner": outcome.planner or NOTHING,
             **{f"picks_{tier}": picks for tier, picks in sorted(outcome.tiers.items())},
         },
     )
@@ -190,6 +192,7 @@ def _outcome(target: Target, published: Published) -> BuildOutcome:
         published.queued,
         target.schedule.loops[0].dry_blocks if target.schedule.loops else (),
         Counter(pick.tier.value for pick in picks),
+        target.inputs.planner,
     )
 
 

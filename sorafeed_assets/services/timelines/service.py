@@ -1,7 +1,7 @@
 """The timeline service: the only writer of the queues."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
@@ -248,7 +248,7 @@ class TimelineService:
             lock(connection, LockSpace.DISPLAY, [display_id])
             free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
             head = self._head(connection, display_id, known([display_id]))
-            must_drive(self._flags.at(connection), display_id)
+            must_drive(self._flags.of_version(connection, head.flags_version), display_id)
             walk, written = Walk(head, self._window), Written()
             if head.playlist_id is not None and walk.has(play.timeline_video_id):
                 walk = walk.after(play)
@@ -292,10 +292,10 @@ class TimelineService:
         asked = {play.display_id for play in plays}
         with self._engine.begin() as connection:
             free = try_lock(connection, [LockSpace.DISPLAY, LockSpace.SNAPSHOT], asked)
-            driven = driven_by(self._flags.at(connection), [Driver.NEW], asked)
-            free = [name for name in free if name in driven]
             entries = [play.timeline_video_id for play in plays]
-            heads = load_free_heads(connection, free, entries, 2 * self._window, known(free))
+            found = load_free_heads(connection, free, entries, 2 * self._window, known(free))
+            driven = self._driven(connection, found)
+            heads = {name: head for name, head in found.items() if name in driven}
             after, walks = walk_all(heads, plays, self._window, plans=plans)
             written = write_walks(connection, walks)
             if written.short:
@@ -303,13 +303,13 @@ class TimelineService:
                 planned = self._planned_on(connection, last)
                 after |= {n: planned[walk] for n, walk in after.items() if walk in planned}
             answered = answer_all(connection, plays, after, written.plays)
-            missing = asked - heads.keys()
-            exist = {*heads, *(existing_displays(connection, missing) if missing else ())}
+            missing = asked - found.keys()
+            exist = {*found, *(existing_displays(connection, missing) if missing else ())}
             answers = [
                 DisplayNotFoundError(play.display_id)
                 if play.display_id not in exist
                 else NotDrivenError(play.display_id)
-                if play.display_id not in driven
+                if play.display_id in found.keys() - driven
                 else answered.get(number)
                 for number, play in enumerate(plays)
             ]
@@ -319,6 +319,14 @@ class TimelineService:
             if walk.head.display_id not in written.short
         ]
         return AdvancedAtOnce(answers, timelines, written.short)
+
+    def _driven(self, connection: Connection, heads: Mapping[str, Head]) -> set[str]:
+        """Those of the displays that this system drives."""
+        if not heads:
+            return set()
+        # The same in all of them, because one statement has read them.
+        version = next(iter(heads.values())).flags_version
+        return driven_by(self._flags.of_version(connection, version), [Driver.NEW], heads)
 
     def _planned_on(self, connection: Connection, short: Sequence[Walk]) -> dict[Walk, Walk]:
         """Plan displays further whose queue is too short after a walk; where they stand then."""

@@ -1,5 +1,6 @@
 """The page of the flags: what they are, why a display has a value, who changed them, and a form."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -9,12 +10,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
-from sorafeed_assets.services.flags import FlagChange
+from sorafeed_assets.services.flags import FlagChange, Reason
+from sorafeed_assets.serving.http.errors import kind_of
 from sorafeed_assets.serving.pages.routes import asked, from_here, render, sign_in
 from sorafeed_assets.serving.state import ServerState
 
 _PAGE: Final = "/admin/flags"
 _HISTORY: Final = 50
+_FIELDS: Final = ("flag", "value", "share", "displays", "why")
 
 
 async def show(request: Request) -> Response:
@@ -23,9 +26,12 @@ async def show(request: Request) -> Response:
     if principal is None:
         return sign_in(_PAGE)
     principal.must_change()
-    given = request.query_params.get("display", "").strip().upper()
-    code = check_display_code(given, "display") if given else None
-    return await _page(server, code=code)
+    code = request.query_params.get("display", "").strip().upper()
+    try:
+        reasons = await server.run(lambda: _reasons(server, code)) if code else []
+    except SorafeedError as error:
+        return await _page(server, problem=str(error), status=kind_of(error).status)
+    return await _page(server, code=code, reasons=reasons)
 
 
 async def change(request: Request) -> Response:
@@ -59,6 +65,11 @@ def _change(server: ServerState, fields: dict[str, str], by: str) -> FlagChange:
         return server.flags.set_all(connection, flag, value, by=by, why=why)
 
 
+def _reasons(server: ServerState, code: str) -> list[Reason]:
+    check_display_code(code, "display")
+    return [server.flags.why(key, code) for key in server.flags.known]
+
+
 def _percent(given: str) -> float:
     try:
         return float(given)
@@ -69,17 +80,21 @@ def _percent(given: str) -> float:
 async def _page(
     server: ServerState,
     *,
-    code: str | None = None,
+    code: str = "",
+    reasons: Sequence[Reason] = (),
     problem: str | None = None,
     fields: dict[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    values = await server.run(lambda: _read(server, code))
-    body = render("flags.html", code=code, problem=problem, fields=fields or {}, **values)
+    values = await server.run(lambda: _read(server))
+    filled = {**dict.fromkeys(_FIELDS, ""), **(fields or {})}
+    body = render(
+        "flags.html", code=code, reasons=reasons, problem=problem, fields=filled, **values
+    )
     return HTMLResponse(body, status)
 
 
-def _read(server: ServerState, code: str | None) -> dict[str, object]:
+def _read(server: ServerState) -> dict[str, object]:
     with server.engine.connect() as connection:
         values = server.flags.at(connection)
         history = server.flags.history(connection, most=_HISTORY)
@@ -88,7 +103,6 @@ def _read(server: ServerState, code: str | None) -> dict[str, object]:
             (flag, values.summary(flag.key), values.definition_version(flag.key))
             for flag in server.flags.known.values()
         ],
-        "reasons": [values.why(key, code) for key in server.flags.known] if code else [],
         "history": [(each, _json(each.before), _json(each.after)) for each in history],
     }
 

@@ -7,7 +7,10 @@ from typing import Final, NamedTuple
 import orjson
 from sqlalchemy import Connection, text
 
-_VERSION: Final = text("SELECT coalesce(max(id), 0) FROM flag_versions")
+FLAGS_VERSION: Final = "(SELECT coalesce(max(id), 0) FROM flag_versions)"
+"""`flags_version` as an expression, for statements that need it with something else."""
+
+_VERSION: Final = text(f"SELECT {FLAGS_VERSION}")
 
 _CURRENT: Final = text("""
 SELECT DISTINCT ON (flag) flag, version, definition FROM flag_versions ORDER BY flag, version DESC

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from sorafeed_assets.storage.flags.versions import FLAGS_VERSION
 from sorafeed_assets.storage.lineage_records import NOTHING
 from sorafeed_assets.storage.timelines.writes import QUEUE_ROWS, NewRow, to_records
 
@@ -47,7 +48,8 @@ SELECT d.id, d.timeline_position, d.loop_iteration, h.id AS playlist_id, ahead.p
         FROM timeline_videos AS t
         WHERE t.display_id = d.id
     ) AS queue,
-    {cached} AS cached
+    {cached} AS cached,
+    {flags_version} AS flags_version
 FROM locked AS d
 LEFT JOIN built AS b ON b.display_id = d.id
 LEFT JOIN held AS h ON h.id = b.playlist_id
@@ -105,6 +107,7 @@ _LOAD: Final = text(
         skip_locked="",
         blocks="SELECT CAST(NULL AS text) AS display_id, true AS is_free",
         cached=CACHED_STATE,
+        flags_version=FLAGS_VERSION,
     )
 )
 _LOAD_FREE: Final = text(
@@ -112,6 +115,7 @@ _LOAD_FREE: Final = text(
         skip_locked="SKIP LOCKED",
         blocks=_FREE_BLOCKS,
         cached=CACHED_STATE,
+        flags_version=FLAGS_VERSION,
     )
 )
 
@@ -240,7 +244,8 @@ class Head:
     """A display's position, its queue, and the positions of its plan from the head on.
 
     ``playlist_id`` is None without a build, and when the playlist is being deleted. A display that
-    is not ``is_free`` has a block that another transaction is changing.
+    is not ``is_free`` has a block that another transaction is changing. The flags of
+    ``flags_version`` say which system drives it.
     """
 
     display_id: str
@@ -252,6 +257,7 @@ class Head:
     ahead: tuple[PlannedRow, ...]
     queue: tuple[QueuedRow, ...]
     cached: CachedState
+    flags_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +344,7 @@ def _heads(rows: Any) -> dict[str, Head]:
             tuple(PlannedRow(*line) for line in row.picks or ()),
             tuple(QueuedRow(*line) for line in row.queue or ()),
             CachedState(*row.cached),
+            row.flags_version,
         )
         for row in rows.all()
     }

@@ -46,6 +46,8 @@ def test_the_form_changes_a_flag_and_the_page_says_who_and_why(
     assert "a &lt;b&gt;try&lt;/b&gt;" in page
     assert "By test (admin page); 1 display changed." in page
     assert "<b>creator_gap</b>: it is in the share of 100 %" in page
+    assert admin.http.get("/admin/flags?display=NOHALL").status_code == 404
+    assert admin.http.get("/admin/flags?display=%3Cb%3E").status_code == 400
     form = {"flag": "planner", "value": "in_order", "why": "one", "displays": "hall01,"}
     assert admin.http.post("/admin/flags", data=form, headers=HERE).status_code == 303
     assert Flags(engine).value("planner", display) == "in_order"

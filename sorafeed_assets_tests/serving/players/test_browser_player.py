@@ -8,7 +8,9 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.demo.clips import routes
+from sorafeed_assets.domain.flags.known import DRIVER
 from sorafeed_assets.launch.embedded import free_port
+from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
@@ -283,3 +285,25 @@ def test_a_player_whose_token_is_refused_says_so_and_keeps_its_plays(
     recorded = run(site.engine, "SELECT timeline_video_id::text FROM video_history")
     assert set(kept) <= {row[0] for row in recorded}
     expect(refused).to_be_hidden()
+
+
+def test_a_display_that_the_old_system_drives_stops_until_it_is_switched_back(
+    page: Page, site: Site
+) -> None:
+    add_demo_posts(site.engine, "newt", 9)
+    make_display(site.admin, "SWITC1", newest("newt", 9))
+    site.play(page, "SWITC1")
+
+    def drive(driver: str) -> None:
+        with site.engine.begin() as connection:
+            Flags(site.engine).set_displays(
+                connection, DRIVER, ["SWITC1"], driver, by="test", why="test"
+            )
+
+    drive("old")
+    # A player polls, even without an event.
+    until(page, "document.body.dataset.view === 'refused'", seconds=90)
+    expect(page.locator("[data-message]")).to_have_text("The old system drives this display.")
+    assert page.evaluate("[...document.querySelectorAll('video')].every(each => each.paused)")
+    drive("new")
+    until(page, "document.body.dataset.view === 'playing'", seconds=90)
