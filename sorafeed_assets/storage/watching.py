@@ -3,6 +3,7 @@
 Not here: what single displays or terms wait for; see the module of each table.
 """
 
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -10,6 +11,8 @@ from sqlalchemy import Connection, text
 from sorafeed_assets.storage.counts.jobs import GIVEN_UP, MAX_ATTEMPTS
 from sorafeed_assets.storage.lineage_records import REACT_LEASE
 
+LATELY: Final = timedelta(days=1)
+"""For how long a rollout that was rolled back is counted."""
 MOST_ROWS: Final = 100_000
 """Rows beyond this are not counted, so that a large backlog does not slow monitoring down."""
 
@@ -36,7 +39,12 @@ SELECT name, entries,
     (SELECT count(*) FROM count_jobs AS j WHERE {GIVEN_UP}) AS given_up,
     (SELECT count(*) FROM displays WHERE plan_problem IS NOT NULL) AS plan_problems,
     EXISTS (SELECT FROM leases
-            WHERE leases.name = :lease AND expires_at > clock_timestamp()) AS react_leads
+            WHERE leases.name = :lease AND expires_at > clock_timestamp()) AS react_leads,
+    (SELECT count(*) FROM rollouts
+     WHERE status = 'rolled_back' AND since > now() - CAST(:lately AS interval)) AS rolled_back,
+    (SELECT CAST(coalesce(max(extract(epoch FROM
+            clock_timestamp() - greatest(evaluated_at, since))), 0) AS double precision)
+     FROM rollouts WHERE status IN ('running', 'paused')) AS rollout_seconds
 FROM waiting
 """
 
@@ -56,17 +64,30 @@ class StoredFigures(NamedTuple):
         given_up: count jobs whose attempts have all failed.
         plan_problems: displays whose playlist could not be planned.
         react_leads: whether a `react` holds the lease.
+        rolled_back: rollouts that were rolled back within `LATELY`.
+        rollout_seconds: for how long a rollout that may be rolled back was not evaluated; 0 if
+            there is none.
     """
 
     waiting: dict[str, Waiting]
     given_up: int
     plan_problems: int
     react_leads: bool
+    rolled_back: int
+    rollout_seconds: float
 
 
 def read_figures(connection: Connection) -> StoredFigures:
     """Read all figures at one moment."""
-    values = {"most": MOST_ROWS, "max": MAX_ATTEMPTS, "lease": REACT_LEASE}
+    values = {"most": MOST_ROWS, "max": MAX_ATTEMPTS, "lease": REACT_LEASE, "lately": LATELY}
     rows = connection.execute(text(_WAITING), values).all()
     waiting = {row.name: Waiting(row.entries, row.seconds) for row in rows}
-    return StoredFigures(waiting, rows[0].given_up, rows[0].plan_problems, rows[0].react_leads)
+    first = rows[0]
+    return StoredFigures(
+        waiting,
+        first.given_up,
+        first.plan_problems,
+        first.react_leads,
+        first.rolled_back,
+        max(first.rollout_seconds, 0.0),
+    )

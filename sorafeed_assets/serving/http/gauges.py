@@ -75,6 +75,16 @@ def _stored(figures: Figures) -> Iterator[Metric]:
         "sorafeed_plan_problems", "Displays that could not be planned.", stored.plan_problems
     )
     yield _gauge("sorafeed_react_leads", "1 while a react holds the lease.", stored.react_leads)
+    yield _gauge(
+        "sorafeed_rollouts_rolled_back",
+        "Rollouts that were rolled back in the last day.",
+        stored.rolled_back,
+    )
+    yield _gauge(
+        "sorafeed_rollout_unevaluated_seconds",
+        "How long a rollout was not evaluated; 0 without.",
+        stored.rollout_seconds,
+    )
 
 
 def _shadow(outcomes: Mapping[Outcome, int]) -> Iterator[Metric]:
