@@ -241,7 +241,9 @@ def test_deleted_displays_stay_deleted(engine: Engine, settler: Settler, file: O
         connection.execute(text("DELETE FROM displays WHERE id = 'HALL01'"))
     file.run("DELETE FROM displays WHERE id = 'HALL02'")
     done = _import(engine, settler, file)
-    assert done.problems == []
+    assert [(problem.kind, problem.place) for problem in done.problems] == [
+        ("deleted", "display HALL02")
+    ]
     # An import deletes nothing.
     assert _rows(engine, "SELECT id FROM displays") == [("HALL02",)]
 

@@ -7,7 +7,7 @@ the pass; what was compared before is stored.
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -48,6 +48,8 @@ KINDS: Final = {
 _LEASE: Final = "shadow"
 _LEASE_LIFE: Final = timedelta(minutes=2)
 _BEAT_SECONDS: Final = 30.0
+# Results are stored together, so that Dagster gets one event for them.
+_STORE_SECONDS: Final = 30.0
 
 Progress = Callable[[str, int, int], None]
 Key = tuple[str, str, str]
@@ -141,17 +143,16 @@ def compare_due(
     ):
         budget = Budget(shadow.share, stop, beat)
         way = OldWay(old, datetime.now(UTC), budget.spend)
-        try:
+        with shadow.engine.begin() as connection:
+            stored.prune(connection, shadow.keep_days)
+        with _storing(shadow.engine) as keep:
             for found in _due(shadow, way, assets, on_progress):
-                _store(shadow.engine, found)
+                keep(found)
                 done.add(found.finding)
+                done.old_seconds = budget.spent
                 beat()
                 if stop.is_set() or (end is not None and time.monotonic() > end):
                     break
-        finally:
-            done.old_seconds = budget.spent
-            with shadow.engine.begin() as connection:
-                stored.prune(connection, shadow.keep_days)
     return done
 
 
@@ -226,12 +227,41 @@ def _display(
         yield walls.compare_page(engine, display_id, playlist, seconds)
 
 
-def _store(engine: Engine, found: Compared) -> None:
-    """Store a comparison with the lineage record of its asset."""
-    asset = next(name for name, kinds in KINDS.items() if found.kind in kinds)
+@contextmanager
+def _storing(engine: Engine) -> Iterator[Callable[[Compared], None]]:
+    """Store what is given to the yielded function, some at a time, and the rest at the end."""
+    waiting: list[Compared] = []
+    began = time.monotonic()
+
+    def keep(found: Compared) -> None:
+        nonlocal began
+        is_other = waiting and _asset_of(waiting[0]) != _asset_of(found)
+        if is_other or time.monotonic() - began > _STORE_SECONDS:
+            store()
+        if not waiting:
+            began = time.monotonic()
+        waiting.append(found)
+
+    def store() -> None:
+        if waiting:
+            _store(engine, _asset_of(waiting[0]), waiting)
+            waiting.clear()
+
+    try:
+        yield keep
+    finally:
+        store()
+
+
+def _asset_of(found: Compared) -> str:
+    return next(name for name, kinds in KINDS.items() if found.kind in kinds)
+
+
+def _store(engine: Engine, asset: str, found: Sequence[Compared]) -> None:
+    """Store comparisons with one lineage record of their asset."""
     with engine.begin() as connection:
         hold_asset(connection, asset)
-        stored.store(connection, [found])
+        stored.store(connection, found)
         figures = stored.todays_figures(connection, KINDS[asset])
         version = str(figures.pop("last"))
         metadata = {**figures, "dagster/row_count": figures["comparisons"]}

@@ -9,7 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import Engine
 
+from sorafeed_assets.domain.shadow.costs import Cost
+from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, Rule
+from sorafeed_assets.storage.shadow.comparisons import COUNT, TIMELINE, Compared, store
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.browsing import Site, add_demo_posts, needs_browser, until
 from sorafeed_assets_tests.serving.client import CREATE_PLAYLIST, make_display, newest
 
@@ -285,6 +290,50 @@ def test_a_phone_shows_all_and_fingers_find_it(opened: Opened, filled: Site) -> 
     filled.play(page, "LOOK01")
     page.mouse.move(5, 5)
     assert _small(_fits(page)) == []
+
+
+def _compare(engine: Engine) -> None:
+    """Comparisons with an old system, on some days and displays."""
+    costs = (Cost(0.4, 1), Cost(0.001, 1))
+    found = [
+        Compared(
+            COUNT, f"term {n}", Finding(outcome, rules, "12 there, 13 here"), "mixed", {}, *costs
+        )
+        for n, (outcome, rules) in enumerate(
+            [
+                (Outcome.SAME, ()),
+                (Outcome.EXPECTED, (Rule.WILDCARD, Rule.ONLY_HERE)),
+                (Outcome.UNEXPLAINED, ()),
+                (Outcome.NOT_COMPARED, (Rule.MADE_UP_COUNT,)),
+            ]
+            * 20
+        )
+    ]
+    found += [
+        Compared(TIMELINE, f"LOOK{n:02}", Finding(outcome), figures={"audit": ["loop 0"]})
+        for n, outcome in enumerate([*Outcome] * 3)
+    ]
+    with engine.begin() as connection:
+        store(connection, found)
+    run(
+        engine,
+        "UPDATE shadow_comparisons"
+        " SET compared_at = compared_at - make_interval(days => CAST(id % 13 AS integer))",
+    )
+
+
+def test_the_page_beside_the_old_system(opened: Opened, filled: Site) -> None:
+    _compare(filled.engine)
+    looks: list[tuple[tuple[int, int], Literal["light", "dark"]]] = [
+        *((_DESK, "light"), (_DESK, "dark"), (_PHONE, "light"), (_WALL, "dark")),
+    ]
+    for size, scheme in looks:
+        page = opened(size, scheme)
+        page.goto(f"{filled.url}/admin/shadow")
+        expect(page.get_by_role("img", name="Comparisons by day")).to_be_visible()
+        assert _small(_fits(page)) == [] or size != _PHONE
+        page.set_viewport_size({"width": size[0], "height": 4_000})
+        assert _too_faint(page) == []
 
 
 def test_a_large_screen_is_filled_and_read_from_afar(opened: Opened, filled: Site) -> None:

@@ -16,6 +16,7 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.shadow.comparisons import COUNT, QUEUE, TIMELINE, Compared, store
 from sorafeed_assets_tests.metrics import samples_of
 from sorafeed_assets_tests.serving.client import Api, token_of
+from sorafeed_assets_tests.wall import add_display
 
 _HOSTILE = "<script>alert(1)</script>"
 
@@ -88,6 +89,7 @@ def test_it_is_for_those_who_are_signed_in(admin: Api, engine: Engine) -> None:
     stranger = Api(admin.url, None)
     assert stranger.http.get("/admin/shadow").status_code == 401
     stranger.close()
+    add_display(engine, "HALL01")
     player = Api(admin.url, token_of(engine, Role.DISPLAY, "HALL01"))
     assert player.http.get("/admin/shadow").status_code == 403
     player.close()
