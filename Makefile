@@ -31,7 +31,7 @@ lint: setup
 lint-deploy: setup
 	@$(BIN)/hadolint deploy/Dockerfile
 	@$(BIN)/shellcheck deploy/entrypoint.sh .ci/run
-	@$(BIN)/compose-lint deploy/compose.yaml
+	@$(BIN)/compose-lint check --quiet --skip-suppressed deploy/compose.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	@$(BIN)/kubernetes-validate --strict --quiet \
 	  $(filter-out %/kustomization.yaml %/dagster-values.yaml, $(wildcard deploy/kubernetes/*.yaml))
@@ -42,7 +42,7 @@ lint-deploy: setup
 rules:
 	@command -v promtool >/dev/null \
 	  || { echo "promtool is missing; Debian's package prometheus has it"; exit 1; }
-	@cd deploy/prometheus && promtool check config --syntax-only prometheus.yml
+	@cd deploy/prometheus && promtool check config --syntax-only prometheus.yml compose.yml
 	@cd deploy/prometheus && promtool check rules sorafeed.rules.yml
 	@cd deploy/prometheus && promtool test rules sorafeed.test.yml
 

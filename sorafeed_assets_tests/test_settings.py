@@ -1,11 +1,13 @@
-"""Invalid settings are refused, with the name of their variable."""
+"""Settings come from variables and files; invalid ones are refused, with their name."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.settings import load_settings
+from sorafeed_assets.settings import Settings, load_settings
+from sorafeed_assets.storage.postgres.engine import create_database_engine
 
 
 def test_the_first_day_may_be_today_and_no_later() -> None:
@@ -15,3 +17,54 @@ def test_the_first_day_may_be_today_and_no_later() -> None:
         later = datetime.now(UTC).date() + timedelta(days=days)
         with pytest.raises(SetupError, match=r"SORAFEED_CATALOG_FIRST_DAY: .* is in the future"):
             load_settings(catalog_first_day=later)
+
+
+def test_values_are_read_from_a_folder_of_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SORAFEED_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "SORAFEED_DATABASE_URL").write_text("postgresql://user:secret@host/sorafeed\n")
+    (tmp_path / "sorafeed_redis_url").write_text("redis://host:6379/1")
+    (tmp_path / "another").write_text("of another program")
+    settings = load_settings()
+    assert str(settings.database_url) == "postgresql://user:secret@host/sorafeed"
+    assert str(settings.redis_url) == "redis://host:6379/1"
+    assert settings.dagster_url is None
+    # A variable wins.
+    monkeypatch.setenv("SORAFEED_REDIS_URL", "redis://other:6379/2")
+    assert str(load_settings().redis_url) == "redis://other:6379/2"
+
+
+def test_secrets_are_linked_as_kubernetes_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SORAFEED_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "..2026").mkdir()
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "..data" / "SORAFEED_REDIS_URL").write_text("redis://host:6379/3")
+    (tmp_path / "SORAFEED_REDIS_URL").symlink_to("..data/SORAFEED_REDIS_URL")
+    assert str(load_settings().redis_url) == "redis://host:6379/3"
+
+
+def test_a_missing_folder_of_secrets_and_a_bad_secret_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SORAFEED_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SetupError, match=r"SORAFEED_SECRETS_DIR: .*nowhere is not a folder"):
+        load_settings()
+    monkeypatch.setenv("SORAFEED_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "SORAFEED_DATABASE_URL").write_text("secret")
+    with pytest.raises(SetupError, match="SORAFEED_DATABASE_URL") as refused:
+        load_settings()
+    assert "secret" not in str(refused.value).replace("SECRETS", "")
+
+
+def test_prepared_statements_are_a_setting(settings: Settings) -> None:
+    for kept, threshold in ((True, 5), (False, None)):
+        chosen = settings.model_copy(update={"prepared_statements": kept})
+        engine = create_database_engine(str(settings.database_url), chosen)
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            assert driver.prepare_threshold == threshold
+        engine.dispose()

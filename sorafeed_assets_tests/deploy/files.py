@@ -28,3 +28,10 @@ def image_environment() -> dict[str, str]:
     (given,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", final_stage, re.MULTILINE)
     pairs = (part.partition("=") for part in given.replace("\\\n", " ").split())
     return {name: value for name, _, value in pairs}
+
+
+def copied_sources() -> list[str]:
+    """What the image copies from the checkout, except what it installs nothing from."""
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    copies = re.findall(r"^COPY ((?!--from).*) \S+$", dockerfile, re.MULTILINE)
+    return [part for copy in copies for part in copy.split() if not part.startswith("--")]

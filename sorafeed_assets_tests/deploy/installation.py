@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sorafeed_assets_tests.cli.running import wait_until
-from sorafeed_assets_tests.deploy.files import DEPLOY, ROOT, image_environment
+from sorafeed_assets_tests.deploy.files import DEPLOY, ROOT, copied_sources, image_environment
 
 _NOBODY: Final = 65534
 
@@ -53,10 +53,12 @@ def install(folder: Path, *, extras: str = "") -> Installation:
     """Build the wheel from a copy of the sources, and install it with its pinned dependencies."""
     sources = folder / "sources"
     sources.mkdir()
-    for name in ("README.md", "LICENSE", "dagster.yaml", "workspace.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, sources)
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "sorafeed_assets", sources / "sorafeed_assets", ignore=ignored)
+    for name in copied_sources():
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, sources / name, ignore=ignored)
+        elif "/" not in name:
+            shutil.copy(ROOT / name, sources)
     pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
     _run(sys.executable, *pip, "wheel", "--no-deps", "--no-build-isolation",
          "--wheel-dir", folder, sources)  # fmt: skip

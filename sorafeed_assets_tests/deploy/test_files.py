@@ -1,0 +1,219 @@
+"""The ways to run the project say the same: compose, Kubernetes, systemd, and the code."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+import pytest
+import yaml
+from sqlalchemy import text
+
+from sorafeed_assets.defs.dagster_internals import BatchingEventLogStorage
+from sorafeed_assets.launch.embedded import (
+    EmbeddedPostgres,
+    _as_unprivileged,
+    postgres_program,
+)
+from sorafeed_assets.launch.servers import psycopg2_url
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.migrate import migrate
+from sorafeed_assets_tests.deploy.files import (
+    DEPLOY,
+    ROOT,
+    SERVICES,
+    copied_sources,
+    read_all,
+    read_yaml,
+)
+
+_COMPOSE: Final[dict[str, Any]] = read_yaml("compose.yaml")
+_VALUES: Final[dict[str, Any]] = read_yaml("kubernetes/dagster-values.yaml")
+_ADDRESSES: Final = ["SORAFEED_DATABASE_URL", "SORAFEED_DAGSTER_URL", "SORAFEED_REDIS_URL"]
+_UNITS: Final = DEPLOY / "systemd"
+_ANALYZE: Final = shutil.which("systemd-analyze")
+
+
+def _command(service: str) -> list[str]:
+    found: list[str] = _COMPOSE["services"][service]["command"]
+    return found
+
+
+def _of_kind(documents: list[Any], kind: str) -> Any:
+    (found,) = (document for document in documents if document["kind"] == kind)
+    return found
+
+
+def _pod(name: str) -> Any:
+    if name == "migrate":
+        return _VALUES["extraManifests"][0]["spec"]["template"]["spec"]
+    return _of_kind(read_all(f"kubernetes/{name}.yaml"), "Deployment")["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("name", ["api", "react", "migrate"])
+def test_kubernetes_runs_the_commands_of_compose(name: str) -> None:
+    pod = _pod(name)
+    (container,) = pod["containers"]
+    assert container["args"] == _command(name)
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert pod["securityContext"]["runAsUser"] == 10001
+    (secrets,) = (mount for mount in container["volumeMounts"] if mount["name"] == "secrets")
+    assert {"name": "SORAFEED_SECRETS_DIR", "value": secrets["mountPath"]} in container["env"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_systemd_runs_the_commands_of_compose(name: str) -> None:
+    (unit,) = _UNITS.glob(f"sorafeed-{name}*.service")
+    (started,) = re.findall(r"^ExecStart=/opt/sorafeed/bin/(.*)$", unit.read_text(), re.MULTILINE)
+    assert started.replace("127.0.0.1", "0.0.0.0").replace("%i", "3080").split() == _command(name)  # noqa: S104
+
+
+def test_systemd_starts_every_unit() -> None:
+    wanted = set(re.findall(r"sorafeed-[\w-]+@?", (_UNITS / "sorafeed.target").read_text()))
+    units = {path.stem for path in _UNITS.glob("*.service")}
+    assert wanted == units - {"sorafeed-migrate"}
+
+
+@pytest.mark.skipif(_ANALYZE is None, reason="systemd-analyze is not installed")
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    shutil.copytree(_UNITS, tmp_path / "units")
+    for unit in (tmp_path / "units").glob("*.service"):
+        # The program is not installed here; an instance stands for its template.
+        stated = unit.read_text().replace("/opt/sorafeed/bin/sorafeed", "/bin/true")
+        unit.with_name(unit.name.replace("@.", "@1.")).write_text(stated)
+        done = subprocess.run(
+            [str(_ANALYZE), "verify", str(unit.with_name(unit.name.replace("@.", "@1.")))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert str(tmp_path) not in done.stderr, done.stderr
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_addresses_are_given_as_files_everywhere() -> None:
+    for name in SERVICES:
+        service = _COMPOSE["services"][name]
+        assert service["secrets"] == _ADDRESSES
+        assert not set(service["environment"]) & set(_ADDRESSES)
+    assert set(_ADDRESSES) <= set(_COMPOSE["secrets"])
+    common = (_UNITS / "sorafeed-.service.d" / "common.conf").read_text()
+    assert re.findall(r"^LoadCredential=(\w+):", common, re.MULTILINE) == _ADDRESSES
+    fields = {f"SORAFEED_{name.upper()}" for name in Settings.model_fields}
+    assert set(_ADDRESSES) <= fields
+
+
+def test_only_loopback_ports_are_published() -> None:
+    published = [
+        port for service in _COMPOSE["services"].values() for port in service.get("ports", ())
+    ]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_image_is_built_of_files_that_docker_sees() -> None:
+    seen = (ROOT / ".dockerignore").read_text().splitlines()
+    for source in copied_sources():
+        assert (ROOT / source).exists()
+        assert f"!{source}" in seen
+
+
+def test_the_chart_says_what_dagster_yaml_says() -> None:
+    ours = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    daemon, more = _VALUES["dagsterDaemon"], _VALUES["additionalInstanceConfig"]
+    monitoring, retries = daemon["runMonitoring"], daemon["runRetries"]
+    concurrency, retention = _VALUES["concurrency"], _VALUES["retention"]
+    assert ours == {
+        "telemetry": _VALUES["telemetry"],
+        "nux": more["nux"],
+        "freshness": more["freshness"],
+        "concurrency": {
+            "runs": {"max_concurrent_runs": concurrency["runs"]["maxConcurrentRuns"]},
+            "pools": {
+                "default_limit": concurrency["pools"]["defaultLimit"],
+                "granularity": concurrency["pools"]["granularity"],
+            },
+        },
+        "run_retries": {
+            "enabled": retries["enabled"],
+            "max_retries": retries["maxRetries"],
+            "retry_on_asset_or_op_failure": retries["retryOnAssetOrOpFailure"],
+        },
+        "run_monitoring": {
+            "enabled": monitoring["enabled"],
+            "start_timeout_seconds": monitoring["startTimeoutSeconds"],
+            "cancel_timeout_seconds": monitoring["cancelTimeoutSeconds"],
+            "max_runtime_seconds": monitoring["maxRuntimeSeconds"],
+            "poll_interval_seconds": monitoring["pollIntervalSeconds"],
+        },
+        "retention": {
+            kind: {"purge_after_days": retention[kind]["purgeAfterDays"]}
+            for kind in ("schedule", "sensor")
+        },
+        **{
+            kind: {
+                "use_threads": daemon[kind]["useThreads"],
+                "num_workers": daemon[kind]["numWorkers"],
+            }
+            for kind in ("backfills", "sensors", "schedules")
+        },
+    }
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_of_two_event_logs_dagster_takes_the_last(
+    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = psycopg2_url(postgres.create_database("dagster_of_the_chart"))
+    monkeypatch.setenv("SORAFEED_DAGSTER_URL", address)
+
+    def storage(kind: str, module: str, name: str) -> dict[str, Any]:
+        config = {"postgres_url": {"env": "SORAFEED_DAGSTER_URL"}}
+        return {kind: {"module": f"dagster_postgres.{module}", "class": name, "config": config}}
+
+    # As the chart's template writes it: its own storages, then the additional configuration.
+    parts = [
+        storage("schedule_storage", "schedule_storage", "PostgresScheduleStorage"),
+        storage("run_storage", "run_storage", "PostgresRunStorage"),
+        storage("event_log_storage", "event_log", "PostgresEventLogStorage"),
+        {"telemetry": _VALUES["telemetry"]},
+        _VALUES["additionalInstanceConfig"],
+    ]
+    (tmp_path / "dagster.yaml").write_text("".join(map(yaml.safe_dump, parts)))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert isinstance(instance.event_log_storage, BatchingEventLogStorage)
+        assert instance.event_log_storage.postgres_url == address
+
+
+def test_the_databases_that_the_postgres_image_makes_are_accepted(tmp_path: Path) -> None:
+    given = _COMPOSE["services"]["postgres"]["environment"]
+    server = EmbeddedPostgres(tmp_path)
+    password = tmp_path / "password"
+    password.write_text("secret")
+    arguments = ["-D", str(server.data), "-U", given["POSTGRES_USER"], f"--pwfile={password}"]
+    subprocess.run(
+        [
+            *_as_unprivileged(),
+            str(postgres_program("initdb")),
+            *arguments,
+            *given["POSTGRES_INITDB_ARGS"].split(),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    server.start()
+    try:
+        engine = create_database_engine(server.url("postgres"), Settings())
+        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {given['POSTGRES_DB']}"))
+            connection.execute(text((DEPLOY / "postgres" / "databases.sql").read_text()))
+        engine.dispose()
+        made = create_database_engine(server.url(given["POSTGRES_DB"]), Settings())
+        before, _ = migrate(made)
+        assert before is None
+        made.dispose()
+    finally:
+        server.stop()
