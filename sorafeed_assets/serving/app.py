@@ -25,6 +25,7 @@ from sorafeed_assets.serving.http.errors import error_response, on_sorafeed_erro
 from sorafeed_assets.serving.http.middleware import (
     AuthenticationMiddleware,
     BodyLimitMiddleware,
+    ForwardedMiddleware,
     RequestMiddleware,
 )
 from sorafeed_assets.serving.pages import routes as pages
@@ -57,7 +58,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
         finally:
             await server.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *extra_routes,
             Route("/healthz", health.healthz),
@@ -73,12 +74,15 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/api/posts.ndjson", export.export_posts),
             Route("/", pages.home),
             Route("/admin", pages.overview),
+            Route("/admin/", pages.overview),
             Route("/admin/cards", pages.cards),
             Route("/admin/enter", pages.enter, methods=["POST"]),
             Route("/admin/leave", pages.leave, methods=["POST"]),
             Route("/admin/displays/{code}", pages.display),
+            Route("/admin/displays/{code}/", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
             Route("/player/{code}", pages.player),
+            Route("/player/{code}/", pages.player),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),
         ],
         middleware=[
@@ -94,12 +98,18 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
         },
         lifespan=lifespan,
     )
+    # Its redirects are made from the Host header, and keep a token that is in the query.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _proxy_middleware(proxies: list[str]) -> list[Middleware]:
     if not proxies:
         return []
-    return [Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=proxies)]
+    return [
+        Middleware(ForwardedMiddleware),
+        Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=proxies),
+    ]
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

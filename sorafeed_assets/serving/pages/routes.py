@@ -1,8 +1,9 @@
 """The routes of the admin pages and of the player page, and the parts that pages reload."""
 
+import re
 import sys
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -16,24 +17,36 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
-from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, UnavailableError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, UnavailableError
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
-from sorafeed_assets.services.tokens import Role, find_token
+from sorafeed_assets.services.tokens import Role, find_token, find_tokens
 from sorafeed_assets.serving.access.access import (
     ADMIN_COOKIE,
     Principal,
     checked,
+    cookies_named,
+    is_from_elsewhere,
+    is_same_origin,
     player_cookie,
 )
-from sorafeed_assets.serving.http.errors import UnauthenticatedError
+from sorafeed_assets.serving.http.errors import (
+    ForbiddenError,
+    TooManyCallsError,
+    UnauthenticatedError,
+    kind_of,
+)
 from sorafeed_assets.serving.pages import views
 from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
 from sorafeed_assets.storage.reactions import percentiles
 
+# Without a referrer, browsers do not name the origin of a form on plain http.
+_REFERRER: Final = {"referrer-policy": "same-origin"}
+_TARGET: Final = re.compile(r"/(?:admin(?:/[\w/-]*)?|player/[A-Z0-9]{6})", re.ASCII)
+_OF_DISPLAY: Final = re.compile(r"/(?:player|admin/displays)/([A-Z0-9]{6})", re.ASCII)
 _FOLDER: Final = Path(__file__).parent
 _MOST_CARDS: Final = 200
 # About ten thousand cards.
@@ -94,7 +107,7 @@ def _overview_body(cards: Sequence[views.Card], **values: object) -> bytes:
 
 
 def _page(body: bytes, script: str, status: int = 200) -> Response:
-    return HTMLResponse(body, status, headers={"link": _PRELOADS.format(script)})
+    return HTMLResponse(body, status, headers={"link": _PRELOADS.format(script), **_REFERRER})
 
 
 async def home(_request: Request) -> Response:
@@ -107,10 +120,10 @@ async def overview(request: Request) -> Response:
     entered = await _entered(request, ADMIN_COOKIE)
     if entered is not None:
         return entered
-    server, principal = _asked(request)
-    if principal is None:
-        return _sign_in()
-    principal.must_read()
+    principal = _permitted(request, "/admin")
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
     try:
         answer = await overview_response(server, is_admin=principal.token.role is Role.ADMIN)
     except UnavailableError as error:
@@ -190,10 +203,14 @@ def _read_cards(server: ServerState, codes: Collection[str] | None) -> list[view
 
 async def display(request: Request) -> Response:
     """The page of one display: what plays and why, its playlist, its history."""
-    server, principal = _asked(request)
-    if principal is None:
-        return _sign_in()
-    values = await _display_values(server, principal, request.path_params["code"])
+    code = check_display_code(request.path_params["code"])
+    entered = await _entered(request, ADMIN_COOKIE)
+    if entered is not None:
+        return entered
+    principal = _permitted(request, f"/admin/displays/{code}", code)
+    if isinstance(principal, Response):
+        return principal
+    values = await _display_values(request.app.state.server, principal, code)
     return _page(_render("display.html", **values), "display")
 
 
@@ -259,58 +276,71 @@ async def player(request: Request) -> Response:
     entered = await _entered(request, player_cookie(code))
     if entered is not None:
         return entered
-    _, principal = _asked(request)
-    if principal is None:
-        return _sign_in(f"/player/{code}")
-    principal.must_read(code)
+    principal = _permitted(request, f"/player/{code}", code)
+    if isinstance(principal, Response):
+        return principal
     preloads = "</static/player.css>; rel=preload; as=style, </static/player.js>; rel=modulepreload"
-    return HTMLResponse(_render("player.html", code=code), headers={"link": preloads})
+    return HTMLResponse(_render("player.html", code=code), headers={"link": preloads, **_REFERRER})
 
 
 async def enter(request: Request) -> Response:
     """Sign in: store a valid token in a cookie."""
-    if not _from_here(request):
-        raise InvalidInputError("origin", "is another site; sign in on this site's page")
+    if not is_same_origin(request.headers):
+        raise ForbiddenError("another site's page sent this; sign in on this site's page")
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     secret = fields.get("token", [""])[0].strip()
     target = fields.get("next", ["/admin"])[0]
-    if not target.startswith("/") or target.startswith(("//", "/\\")):
+    if not _TARGET.fullmatch(target):
         target = "/admin"
     name = ADMIN_COOKIE
     if target.startswith("/player/"):
-        name = player_cookie(check_display_code(target.removeprefix("/player/")))
+        name = player_cookie(target.removeprefix("/player/"))
     return await _keep(request, secret, name, target)
 
 
 async def leave(request: Request) -> Response:
     """Sign out."""
-    if not _from_here(request):
-        raise InvalidInputError("origin", "is another site; sign out on this site's page")
+    if not is_same_origin(request.headers):
+        raise ForbiddenError("another site's page sent this; sign out on this site's page")
     response = RedirectResponse("/admin", 303)
     response.delete_cookie(ADMIN_COOKIE)
     return response
 
 
-def _from_here(request: Request) -> bool:
-    site = request.headers.get("sec-fetch-site")
-    return site in {None, "same-origin", "none"}
-
-
 async def _entered(request: Request, cookie: str) -> Response | None:
-    """Handle a link with a token: store it in a cookie and redirect to the plain address."""
+    """Handle a link with a token: store it in a cookie and redirect to the plain address.
+
+    A link on another site's page, and one that would replace a valid token, has to be confirmed.
+    """
+    path: str = request.scope["path"]
+    target = path.rstrip("/")
     secret = request.query_params.get("token")
     if secret is None:
-        return None
-    return await _keep(request, secret, cookie, request.url.path)
+        return None if path == target else RedirectResponse(target, 308)
+    if is_from_elsewhere(request.headers) or await _replaces(request, secret, cookie):
+        return _sign_in(target, secret=secret, status=200)
+    return await _keep(request, secret, cookie, target)
+
+
+async def _replaces(request: Request, secret: str, cookie: str) -> bool:
+    """Whether the browser has another valid token in this cookie."""
+    server: ServerState = request.app.state.server
+    others = [each for each in cookies_named(request.headers, cookie) if each != secret]
+    found = await server.run(lambda: find_tokens(server.engine, others)) if others else {}
+    now = datetime.now(UTC)
+    return any(token.problem(now) is None for token in found.values())
 
 
 async def _keep(request: Request, secret: str, cookie: str, target: str) -> Response:
     server: ServerState = request.app.state.server
     try:
-        token = checked(await server.run(lambda: find_token(server.engine, secret)))
-    except UnauthenticatedError as error:
+        # Before the token is read: every try counts, also the one that finds a token.
         server.unauthenticated_rates.take(request.client.host if request.client else "?")
-        return _sign_in(target, str(error))
+        token = checked(await server.run(lambda: find_token(server.engine, secret)))
+        found = _OF_DISPLAY.match(target)
+        Principal(token, by_cookie=True).must_read(found and found[1])
+    except (UnauthenticatedError, ForbiddenError, TooManyCallsError) as error:
+        return _sign_in(target, str(error), status=kind_of(error).status)
     response = RedirectResponse(target, 303)
     response.set_cookie(
         cookie,
@@ -324,8 +354,26 @@ async def _keep(request: Request, secret: str, cookie: str, target: str) -> Resp
     return response
 
 
-def _sign_in(target: str = "/admin", problem: str | None = None) -> Response:
-    return HTMLResponse(_render("sign_in.html", target=target, problem=problem), 401)
+def _sign_in(
+    target: str, problem: str | None = None, *, secret: str | None = None, status: int = 401
+) -> Response:
+    """The form to sign in with a token; ``secret`` is that of a link to confirm."""
+    body = _render("sign_in.html", target=target, problem=problem, secret=secret)
+    return HTMLResponse(body, status, headers=_REFERRER)
+
+
+def _permitted(
+    request: Request, target: str, display_id: str | None = None
+) -> Principal | Response:
+    """The principal who may read a page, or the form to sign in with another token."""
+    principal: Principal | None = request.state.principal
+    if principal is None:
+        return _sign_in(target)
+    try:
+        principal.must_read(display_id)
+    except ForbiddenError as error:
+        return _sign_in(target, str(error), status=kind_of(error).status)
+    return principal
 
 
 def _asked(request: Request) -> tuple[ServerState, Principal | None]:
