@@ -32,10 +32,8 @@ def displays(engine: Engine) -> None:
         add_display(engine, code)
 
 
-def _enter(
-    browser: httpx.Client, token: str, target: str = "/admin", **more: str
-) -> httpx.Response:
-    headers = {"origin": str(browser.base_url).rstrip("/"), **more}
+def _enter(browser: httpx.Client, token: str, target: str = "/admin") -> httpx.Response:
+    headers = {"origin": str(browser.base_url).rstrip("/")}
     return browser.post("/admin/enter", data={"token": token, "next": target}, headers=headers)
 
 
@@ -49,7 +47,6 @@ _ODD: Final = (
     'q="a;',
     "expires=Wed, 21 Oct 2026 07:28:00 GMT",
     "path=/; domain",
-    "\t",
     f"{ADMIN}=",
     f"x{ADMIN}=y",
 )
@@ -130,7 +127,6 @@ def test_a_link_does_not_replace_a_valid_session_unasked(
     assert "set-cookie" not in asked.headers
     assert browser.cookies[ADMIN] == own
     # One that is no longer valid is replaced.
-    browser.cookies.set(ADMIN, "sfd_gone", domain="127.0.0.1")
     browser.cookies.clear()
     browser.cookies.set(ADMIN, "sfd_gone")
     assert browser.get("/admin", params={"token": other}).status_code == 303
@@ -171,7 +167,7 @@ def test_a_displays_token_signs_in_to_no_page_that_it_may_not_read(
     assert refused.status_code == 403
     assert "set-cookie" not in refused.headers
     assert refused.headers["content-type"].startswith("text/html")
-    assert "is for display MINE01 only" in refused.text
+    assert "This token is for display MINE01 only" in refused.text
     assert _enter(browser, token, "/player/MINE01").status_code == 303
     assert browser.get("/player/MINE01").status_code == 200
     # A cookie that is there already does not end at JSON either.
