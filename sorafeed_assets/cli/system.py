@@ -20,6 +20,7 @@ from sorafeed_assets.cli.common import (
     errors,
     settings_of,
 )
+from sorafeed_assets.cli.links import printable
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.demo.start import load_demo
 from sorafeed_assets.domain.errors import SetupError
@@ -42,6 +43,7 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
 
 _INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
+_LINK: Final = "admin-link"
 _DEMO: Final = "sorafeed up"
 
 
@@ -77,7 +79,9 @@ def up(
                     secret = _demo_token(addressed)
 
                     def say_ready(interface: str, api: str) -> None:
-                        _say_ready(interface, f"{api}/admin?token={secret}")
+                        link = f"{api}/admin?token={secret}"
+                        output = console.file.fileno()
+                        _say_ready(interface, printable(link, folder / _LINK, output))
 
                     serve(addressed, ui_port, web_port, stop, on_ready=say_ready)
     except KeyboardInterrupt:
