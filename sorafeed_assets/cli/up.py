@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
+from sorafeed_assets.cli.links import printable
 from sorafeed_assets.launch.processes import end_descendants
 from sorafeed_assets.launch.servers import embedded, owned_folder, publish
 from sorafeed_assets.launch.supervision import Supervisor
@@ -17,6 +18,7 @@ from sorafeed_assets.storage.postgres.migrate import migrate
 _INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
 _UNCLEAN: Final = 3  # of `prepare`: a run or a check failed
 _DEMO: Final = "sorafeed up"
+_LINK: Final = "admin-link"
 
 
 def up(
@@ -67,7 +69,9 @@ def up(
                     programs.start_others(ui_port)
                     programs.wait_until_ready()
                     if not stop.is_set():
-                        _say_ready(interface, f"http://127.0.0.1:{web_port}/admin?token={secret}")
+                        link = f"http://127.0.0.1:{web_port}/admin?token={secret}"
+                        output = console.file.fileno()
+                        _say_ready(interface, printable(link, folder / _LINK, output))
                     programs.watch()
     except KeyboardInterrupt:
         errors.print("stopped; start it again to continue")

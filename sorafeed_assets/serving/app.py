@@ -26,9 +26,10 @@ from sorafeed_assets.serving.http.errors import error_response, on_sorafeed_erro
 from sorafeed_assets.serving.http.middleware import (
     AuthenticationMiddleware,
     BodyLimitMiddleware,
+    ForwardedMiddleware,
     RequestMiddleware,
 )
-from sorafeed_assets.serving.pages import figures, flags, rollouts
+from sorafeed_assets.serving.pages import figures, flags, rollouts, signing_in
 from sorafeed_assets.serving.pages import routes as pages
 from sorafeed_assets.serving.players import export, plays
 from sorafeed_assets.serving.players import routes as players
@@ -63,7 +64,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
         finally:
             await server.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *extra_routes,
             Route("/healthz", health.healthz),
@@ -79,18 +80,21 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/api/posts.ndjson", export.export_posts),
             Route("/", pages.home),
             Route("/admin", pages.overview),
+            Route("/admin/", pages.overview),
             Route("/admin/cards", pages.cards),
-            Route("/admin/enter", pages.enter, methods=["POST"]),
+            Route("/admin/enter", signing_in.enter, methods=["POST"]),
             Route("/admin/flags", flags.show),
             Route("/admin/flags", flags.change, methods=["POST"]),
             Route("/admin/figures", figures.show),
             Route("/admin/rollouts", rollouts.show),
             Route("/admin/rollouts", rollouts.act, methods=["POST"]),
-            Route("/admin/leave", pages.leave, methods=["POST"]),
+            Route("/admin/leave", signing_in.leave, methods=["POST"]),
             Route("/admin/shadow", pages.shadow),
             Route("/admin/displays/{code}", pages.display),
+            Route("/admin/displays/{code}/", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
             Route("/player/{code}", pages.player),
+            Route("/player/{code}/", pages.player),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),
         ],
         middleware=[
@@ -107,12 +111,18 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
         },
         lifespan=lifespan,
     )
+    # Its redirects are made from the Host header, and keep a token that is in the query.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _proxy_middleware(proxies: list[str]) -> list[Middleware]:
     if not proxies:
         return []
-    return [Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=proxies)]
+    return [
+        Middleware(ForwardedMiddleware),
+        Middleware(wrap_asgi_with_proxy_headers, trusted_hosts=proxies),
+    ]
 
 
 def _tracing_middleware(settings: Settings) -> list[Middleware]:

@@ -113,6 +113,8 @@ def test_the_api_alone_is_joined_by_other_commands(folder: Path, tmp_path: Path)
 
 def _admin_link(said: Path, api_port: int) -> str:
     """The link to the admin page that `up` printed."""
+    # Its token is for no other user to read.
+    assert said.stat().st_mode & 0o077 == 0
     (link,) = re.findall(r"^Admin page: +(\S+)$", said.read_text(), re.MULTILINE)
     assert link.startswith(f"http://127.0.0.1:{api_port}/admin?token=")
     return str(link)

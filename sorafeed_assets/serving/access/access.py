@@ -9,9 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
 
 from sorafeed_assets.services.tokens import Role, Token, hash_of
 from sorafeed_assets.serving.http.errors import (
@@ -22,6 +23,7 @@ from sorafeed_assets.serving.http.errors import (
 
 ADMIN_COOKIE: Final = "sorafeed_token"
 _PLAYER_COOKIE: Final = "sorafeed_player_"
+_MOST_COOKIES: Final = 3
 _KNOWN_SECONDS: Final = 5.0
 _MOST: Final = 10_000
 
@@ -66,18 +68,24 @@ def player_cookie(display_id: str) -> str:
     return f"{_PLAYER_COOKIE}{display_id}"
 
 
-def secrets_of(headers: Mapping[str, str], display_id: str | None) -> list[tuple[str, bool]]:
+def cookies_named(headers: Headers, name: str) -> list[str]:
+    """The values of the cookies with a name, however other sites of this host write theirs.
+
+    A client may send several headers with cookies, and several cookies of one name.
+    """
+    parts = [part.partition("=") for part in ";".join(headers.getlist("cookie")).split(";")]
+    found = [value.strip().strip('"') for key, _, value in parts if key.strip() == name]
+    return found[:_MOST_COOKIES]
+
+
+def secrets_of(headers: Headers, display_id: str | None) -> list[tuple[str, bool]]:
     """The tokens of a request in the order to try, and whether each is from a cookie."""
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
         return [(secret.strip(), False)] if scheme.lower() == "bearer" else []
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return []
     names = [ADMIN_COOKIE] if display_id is None else [player_cookie(display_id), ADMIN_COOKIE]
-    return [(cookies[name].value, True) for name in names if name in cookies]
+    return [(value, True) for name in names for value in cookies_named(headers, name)]
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:
@@ -87,6 +95,16 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
         return site == "same-origin"
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc == headers.get("host")
+
+
+def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Whether a page of another site sent the browser here."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"none", "same-origin"}
+    # Browsers omit the header on plain http.
+    referer = headers.get("referer")
+    return referer is not None and urlsplit(referer).netloc != headers.get("host")
 
 
 class TokenCache:

@@ -140,12 +140,12 @@ class Documents:
         try:
             document = parse(query, max_tokens=MAX_TOKENS)
             check_selections(document)
+            check_document(document)
             problems = validate(
                 self._schema, document, [_deadline(), *specified_rules], max_errors=_MOST_ERRORS
             )
             if problems:
                 raise NotExecutedError(problems)
-            check_document(document)
         except GraphQLError as error:
             raise NotExecutedError([error]) from error
         except RecursionError as error:

@@ -1,7 +1,6 @@
 """The endpoint `/graphql`: https://graphql.github.io/graphql-over-http/draft/."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Coroutine, Mapping
 from functools import partial
@@ -20,6 +19,7 @@ from sorafeed_assets.serving.graphql.execution import (
     Executor,
     Prepared,
     Request,
+    digest,
     encoded,
 )
 from sorafeed_assets.serving.graphql.idempotency import (
@@ -149,7 +149,7 @@ def _status(media: str, body: Mapping[str, Any]) -> int:
 
 def _key(principal: Principal, asked: Request, *, may_store: bool) -> str:
     parts = [principal.scope, may_store, asked.query, asked.operation_name, asked.variables]
-    return hashlib.sha256(encoded(parts)).hexdigest()
+    return digest(parts)
 
 
 def _media_type(accept: str | None) -> str | None:

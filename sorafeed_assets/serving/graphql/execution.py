@@ -5,6 +5,7 @@ text of a request are checked before the response cache is read.
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -215,6 +216,11 @@ def _of_a_change(error: GraphQLError) -> GraphQLError:
     return GraphQLError(
         str(told), error.nodes, error.source, error.positions, error.path, original_error=told
     )
+
+
+def digest(value: object) -> str:
+    """A digest of JSON that differs whenever the value does, also in a lone surrogate."""
+    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 def encoded(value: object) -> bytes:

@@ -5,7 +5,6 @@ Keys are stored, so that all processes answer a repeat alike; see `services.idem
 
 import asyncio
 import contextlib
-import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -24,6 +23,7 @@ from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.graphql.execution import (
     Executed,
     Request,
+    digest,
     encoded,
 )
 from sorafeed_assets.serving.http.errors import (
@@ -155,5 +155,4 @@ async def _prolonged(server: ServerState, key: Key) -> AsyncIterator[None]:
 
 
 def _digest(asked: Request) -> str:
-    parts = [asked.query, asked.operation_name, asked.variables]
-    return hashlib.sha256(encoded(parts)).hexdigest()
+    return digest([asked.query, asked.operation_name, asked.variables])

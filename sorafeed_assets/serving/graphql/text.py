@@ -1,11 +1,13 @@
-"""Refusal of text that cannot be stored, in one place for all arguments and variables."""
+"""Refusal of text and numbers that cannot be read or stored, for all arguments and variables."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from graphql import (
     ArgumentNode,
     DocumentNode,
+    FloatValueNode,
+    IntValueNode,
     ListValueNode,
     ObjectValueNode,
     StringValueNode,
@@ -15,11 +17,15 @@ from graphql import (
     visit,
 )
 
+from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.text import check_storable
+
+# No number of the schema has more; Python itself refuses to read very long ones.
+_MOST_DIGITS: Final = 400
 
 
 def check_document(document: DocumentNode) -> None:
-    """Check the literals of a document.
+    """Check the literals of a document, which need not be valid.
 
     Raises:
         InvalidInputError: naming the argument, for example ``blocks[1].search``.
@@ -59,6 +65,11 @@ class _TextCheck(Visitor):
     def _check(self, node: ValueNode, name: str) -> None:
         if isinstance(node, StringValueNode):
             check_storable(node.value, name)
+        elif isinstance(node, (IntValueNode, FloatValueNode)):
+            if len(node.value) > _MOST_DIGITS:
+                raise InvalidInputError(
+                    name, f"is a number of over {_MOST_DIGITS} digits; write a smaller one"
+                )
         elif isinstance(node, ListValueNode):
             for number, item in enumerate(node.values):
                 self._check(item, f"{name}[{number}]")

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 from opentelemetry import trace
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -69,6 +69,24 @@ _USUAL_HEADERS: Final = [
 ]
 
 _log: Final = structlog.get_logger("sorafeed.access")
+
+
+class ForwardedMiddleware:
+    """Complete the headers of a proxy, because Granian ignores the scheme without an address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http":
+            headers = MutableHeaders(scope=scope)
+            scheme = headers.get("x-forwarded-proto")
+            if scheme is not None:
+                # Several proxies may each have added theirs; the first one spoke to the client.
+                headers["x-forwarded-proto"] = scheme.partition(",")[0].strip().lower()
+                headers.setdefault("x-forwarded-for", (scope.get("client") or ("?", 0))[0])
+        await self._app(scope, receive, send)
 
 
 class RequestMiddleware:

@@ -7,7 +7,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from sorafeed_assets.serving.pages.routes import asked, render, sign_in
+from sorafeed_assets.serving.pages.rendering import render
+from sorafeed_assets.serving.pages.signing_in import permitted
 from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.figures import MinuteFigures, read_minutes
 
@@ -43,10 +44,10 @@ class Plot:
 
 async def show(request: Request) -> Response:
     """The plots of the last hour."""
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in(_PAGE)
-    principal.must_read()
+    principal = permitted(request, _PAGE)
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
     plots = await server.run(lambda: _read(server))
     return HTMLResponse(render("figures.html", plots=plots, width=WIDTH, height=HEIGHT))
 

@@ -12,7 +12,8 @@ from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.flags import FlagChange, Reason
 from sorafeed_assets.serving.http.errors import kind_of
-from sorafeed_assets.serving.pages.routes import asked, from_here, render, sign_in
+from sorafeed_assets.serving.pages.rendering import render
+from sorafeed_assets.serving.pages.signing_in import must_be_from_here, permitted
 from sorafeed_assets.serving.state import ServerState
 
 _PAGE: Final = "/admin/flags"
@@ -22,10 +23,10 @@ _FIELDS: Final = ("flag", "value", "share", "displays", "why")
 
 async def show(request: Request) -> Response:
     """Every flag, the last changes, and the values of the display that the query names."""
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in(_PAGE)
-    principal.must_change()
+    principal = permitted(request, _PAGE, changes=True)
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
     code = request.query_params.get("display", "").strip().upper()
     try:
         reasons = await server.run(lambda: _reasons(server, code)) if code else []
@@ -36,12 +37,11 @@ async def show(request: Request) -> Response:
 
 async def change(request: Request) -> Response:
     """Change a flag as the form says; an error is shown on the page."""
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in(_PAGE)
-    principal.must_change()
-    if not from_here(request):
-        raise InvalidInputError("origin", "is another site; change flags on this site's page")
+    principal = permitted(request, _PAGE, changes=True)
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
+    must_be_from_here(request)
     body = parse_qs((await request.body()).decode("utf-8", "replace"))
     fields = {name: values[0].strip() for name, values in body.items()}
     by = f"{principal.token.name} (admin page)"

@@ -10,7 +10,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.rollouts.machine import ENDED, Status
 from sorafeed_assets.services.rollouts import Rollouts
-from sorafeed_assets.serving.pages.routes import asked, from_here, render, sign_in
+from sorafeed_assets.serving.pages.rendering import render
+from sorafeed_assets.serving.pages.signing_in import must_be_from_here, permitted
 from sorafeed_assets.serving.state import ServerState
 
 _PAGE: Final = "/admin/rollouts"
@@ -20,21 +21,20 @@ _Act = Callable[[Rollouts, Mapping[str, str], str], object]
 
 async def show(request: Request) -> Response:
     """Every rollout, the newest first."""
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in(_PAGE)
-    principal.must_change()
+    principal = permitted(request, _PAGE, changes=True)
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
     return await _page(server)
 
 
 async def act(request: Request) -> Response:
     """Pause, resume, force or stop a rollout as the form says; an error is shown on the page."""
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in(_PAGE)
-    principal.must_change()
-    if not from_here(request):
-        raise InvalidInputError("origin", "is another site; handle rollouts on this site's page")
+    principal = permitted(request, _PAGE, changes=True)
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
+    must_be_from_here(request)
     body = parse_qs((await request.body()).decode("utf-8", "replace"))
     fields = {name: values[0].strip() for name, values in body.items()}
     by = f"{principal.token.name} (admin page)"

@@ -2,15 +2,10 @@
 
 import sys
 from collections.abc import Collection, Sequence
-from datetime import datetime
-from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from cachetools import LRUCache, cached
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -18,7 +13,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
 from sorafeed_assets.domain.errors import (
     DisplayNotFoundError,
-    InvalidInputError,
     NotFoundError,
     UnavailableError,
 )
@@ -28,63 +22,39 @@ from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.shadow.report import shadow_gate, shadow_report
 from sorafeed_assets.services.timelines.driving import driver_of
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
-from sorafeed_assets.services.tokens import Role, find_token
+from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.access.access import (
     ADMIN_COOKIE,
     Principal,
-    checked,
     player_cookie,
 )
-from sorafeed_assets.serving.http.errors import UnauthenticatedError
+from sorafeed_assets.serving.http.errors import (
+    UnauthenticatedError,
+)
 from sorafeed_assets.serving.pages import views
+from sorafeed_assets.serving.pages.rendering import render, templates
 from sorafeed_assets.serving.pages.shadow import DAYS, shadow_view
+from sorafeed_assets.serving.pages.signing_in import REFERRER, entered, permitted
 from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
 from sorafeed_assets.storage.reactions import percentiles
 
-_FOLDER: Final = Path(__file__).parent
 _MOST_CARDS: Final = 200
 # About ten thousand cards.
 _CARD_BYTES: Final = 16_000_000
 _REACTION_SHARES: Final = (0.5, 0.95)
 _AHEAD: Final = 24
 _HISTORY: Final = 30
-_WEEK: Final = 7 * 86_400
 _PRELOADS: Final = (
     "</static/admin.css>; rel=preload; as=style, </static/api.js>; rel=modulepreload,"
     " </static/{}.js>; rel=modulepreload"
 )
 
 
-@cache
-def _templates() -> Environment:
-    # Every template escapes, because text of posts and users is never markup.
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.filters["moment"] = _moment
-    environment.filters["number"] = lambda number: f"{number:,}"
-    return environment
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%d %b %Y, %H:%M} UTC"
-
-
-def render(template: str, **values: object) -> bytes:
-    """Render a template as UTF-8."""
-    return _templates().get_template(template).render(**values).encode("utf-8", "replace")
-
-
 @cached(LRUCache(_CARD_BYTES, sys.getsizeof), lock=Lock())
 def _card(card: views.Card) -> str:
     """The markup of a card, cached because few of many cards change."""
-    return _templates().get_template("card.html").render(card=card)
+    return templates().get_template("card.html").render(card=card)
 
 
 def _markup_of(cards: Sequence[views.Card]) -> Markup:
@@ -103,7 +73,7 @@ def _overview_body(cards: Sequence[views.Card], **values: object) -> bytes:
 
 
 def _page(body: bytes, script: str, status: int = 200) -> Response:
-    return HTMLResponse(body, status, headers={"link": _PRELOADS.format(script)})
+    return HTMLResponse(body, status, headers={"link": _PRELOADS.format(script), **REFERRER})
 
 
 async def home(_request: Request) -> Response:
@@ -113,13 +83,13 @@ async def home(_request: Request) -> Response:
 
 async def overview(request: Request) -> Response:
     """The overview of all displays."""
-    entered = await _entered(request, ADMIN_COOKIE)
-    if entered is not None:
-        return entered
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in()
-    principal.must_read()
+    link = await entered(request, ADMIN_COOKIE)
+    if link is not None:
+        return link
+    principal = permitted(request, "/admin")
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
     try:
         answer = await overview_response(server, is_admin=principal.token.role is Role.ADMIN)
     except UnavailableError as error:
@@ -181,7 +151,8 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
 
 async def cards(request: Request) -> Response:
     """The current cards of some displays."""
-    server, principal = asked(request)
+    server: ServerState = request.app.state.server
+    principal: Principal | None = request.state.principal
     if principal is None:
         raise UnauthenticatedError("sign in again")
     principal.must_read()
@@ -205,16 +176,21 @@ def _read_cards(server: ServerState, codes: Collection[str] | None) -> list[view
 
 async def display(request: Request) -> Response:
     """The page of one display: what plays and why, its playlist, its history."""
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in()
-    values = await _display_values(server, principal, request.path_params["code"])
+    code = check_display_code(request.path_params["code"])
+    link = await entered(request, ADMIN_COOKIE)
+    if link is not None:
+        return link
+    principal = permitted(request, f"/admin/displays/{code}", code)
+    if isinstance(principal, Response):
+        return principal
+    values = await _display_values(request.app.state.server, principal, code)
     return _page(render("display.html", **values), "display")
 
 
 async def parts(request: Request) -> Response:
     """The parts of a display's page that change while it is open."""
-    server, principal = asked(request)
+    server: ServerState = request.app.state.server
+    principal: Principal | None = request.state.principal
     if principal is None:
         raise UnauthenticatedError("sign in again")
     values = await _display_values(server, principal, request.path_params["code"])
@@ -271,10 +247,10 @@ def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str
 
 async def shadow(request: Request) -> Response:
     """The page about comparing with the old system."""
-    server, principal = asked(request)
-    if principal is None:
-        return sign_in("/admin/shadow")
-    principal.must_read()
+    principal = permitted(request, "/admin/shadow")
+    if isinstance(principal, Response):
+        return principal
+    server: ServerState = request.app.state.server
     body = await server.run(lambda: _render_shadow(server))
     return HTMLResponse(body, headers={"link": "</static/admin.css>; rel=preload; as=style"})
 
@@ -294,80 +270,11 @@ def _render_shadow(server: ServerState) -> bytes:
 async def player(request: Request) -> Response:
     """The player page of a display."""
     code = check_display_code(request.path_params["code"])
-    entered = await _entered(request, player_cookie(code))
-    if entered is not None:
-        return entered
-    _, principal = asked(request)
-    if principal is None:
-        return sign_in(f"/player/{code}")
-    principal.must_read(code)
+    link = await entered(request, player_cookie(code))
+    if link is not None:
+        return link
+    principal = permitted(request, f"/player/{code}", code)
+    if isinstance(principal, Response):
+        return principal
     preloads = "</static/player.css>; rel=preload; as=style, </static/player.js>; rel=modulepreload"
-    return HTMLResponse(render("player.html", code=code), headers={"link": preloads})
-
-
-async def enter(request: Request) -> Response:
-    """Sign in: store a valid token in a cookie."""
-    if not from_here(request):
-        raise InvalidInputError("origin", "is another site; sign in on this site's page")
-    fields = parse_qs((await request.body()).decode("utf-8", "replace"))
-    secret = fields.get("token", [""])[0].strip()
-    target = fields.get("next", ["/admin"])[0]
-    if not target.startswith("/") or target.startswith(("//", "/\\")):
-        target = "/admin"
-    name = ADMIN_COOKIE
-    if target.startswith("/player/"):
-        name = player_cookie(check_display_code(target.removeprefix("/player/")))
-    return await _keep(request, secret, name, target)
-
-
-async def leave(request: Request) -> Response:
-    """Sign out."""
-    if not from_here(request):
-        raise InvalidInputError("origin", "is another site; sign out on this site's page")
-    response = RedirectResponse("/admin", 303)
-    response.delete_cookie(ADMIN_COOKIE)
-    return response
-
-
-def from_here(request: Request) -> bool:
-    """Whether a form was sent from a page of this site."""
-    site = request.headers.get("sec-fetch-site")
-    return site in {None, "same-origin", "none"}
-
-
-async def _entered(request: Request, cookie: str) -> Response | None:
-    """Handle a link with a token: store it in a cookie and redirect to the plain address."""
-    secret = request.query_params.get("token")
-    if secret is None:
-        return None
-    return await _keep(request, secret, cookie, request.url.path)
-
-
-async def _keep(request: Request, secret: str, cookie: str, target: str) -> Response:
-    server: ServerState = request.app.state.server
-    try:
-        token = checked(await server.run(lambda: find_token(server.engine, secret)))
-    except UnauthenticatedError as error:
-        server.unauthenticated_rates.take(request.client.host if request.client else "?")
-        return sign_in(target, str(error))
-    response = RedirectResponse(target, 303)
-    response.set_cookie(
-        cookie,
-        secret,
-        max_age=_WEEK,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-        expires=token.expires_at,
-    )
-    return response
-
-
-def sign_in(target: str = "/admin", problem: str | None = None) -> Response:
-    """The page that asks for a token, and leads to ``target``."""
-    return HTMLResponse(render("sign_in.html", target=target, problem=problem), 401)
-
-
-def asked(request: Request) -> tuple[ServerState, Principal | None]:
-    """The server that is asked, and by whom."""
-    return request.app.state.server, request.state.principal
+    return HTMLResponse(render("player.html", code=code), headers={"link": preloads, **REFERRER})
