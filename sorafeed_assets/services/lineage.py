@@ -34,7 +34,7 @@ COMPARED: Final = frozenset(
     {
         *(POSTS, counts.DAILY, counts.POOLS, counts.TOTALS, counts.TERMS),
         *("playlists", "active_playlists", "display_timelines"),
-        *(cache.COUNTS, cache.TIMELINES, cache.ADMIN),
+        *(cache.COUNTS, cache.TIMELINES, cache.ADMIN, ROLLOUTS),
     }
 )
 """The assets whose versions are read from what they hold; others have only their records."""
