@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         return 3
 
     @cached_property
+    def follows_legacy(self) -> bool:
+        """Whether a part of the old system is named."""
+        return self.legacy_catalog_url is not None or self.legacy_queues is not None
+
+    @cached_property
     def proxies(self) -> list[str]:
         """The trusted proxies."""
         return [each.strip() for each in self.trusted_proxies.split(",") if each.strip()]

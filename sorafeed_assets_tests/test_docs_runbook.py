@@ -10,8 +10,8 @@ import typer
 import yaml
 from sqlalchemy import Engine
 
-from sorafeed_assets.cli.app import app
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.cli.app import COMMANDS, build
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -102,7 +102,7 @@ def test_its_sql_runs(engine: Engine, dagster_engine: Engine) -> None:
 
 
 def test_its_commands_exist() -> None:
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(build(*COMMANDS))
     named = re.findall(r"`sorafeed\s+([a-z]+)(?:\s+([a-z]+))?", _PAGE)
     assert named
     for first, second in named:

@@ -26,7 +26,7 @@ from sorafeed_assets.defs.recording import follow_displays, record_waiting, reco
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.automation import ASSETS, JOB_NAME
 from sorafeed_assets.demo.playlists import bench_terms
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.settings import Settings
 
 # What each display's event carries: its data version and what it was made from.

@@ -55,7 +55,7 @@ from sorafeed_assets.demo.catalogue import Post
 from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.services.cache.write import check_timeline_cache
 from sorafeed_assets.services.counts.pools import sample_pools
 from sorafeed_assets.services.counts.reads import sample_recount

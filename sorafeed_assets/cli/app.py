@@ -1,32 +1,94 @@
-"""The `sorafeed` command: all subcommands under one name."""
+"""The `sorafeed` command: all subcommands under one name, each imported only when it is called."""
+
+from importlib import import_module
+from typing import Final, NamedTuple
 
 import typer
 
-from sorafeed_assets.cli import catalog, displays, serving, system
-from sorafeed_assets.cli.bench import bench
-from sorafeed_assets.cli.demo import demo
-from sorafeed_assets.cli.legacy import legacy
-from sorafeed_assets.cli.shadow import shadow
 
-app = typer.Typer(
-    name="sorafeed",
-    help="Counts, caches and timelines of displays, as a Dagster asset graph.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.command("up")(system.up)
-app.command("status")(system.status)
-app.command("migrate")(system.migrate_database)
-app.command("env")(system.print_environment)
-app.command("serve")(serving.serve)
-app.command("react")(system.react)
-app.command("seed")(catalog.seed)
-app.command("bench")(bench)
-app.add_typer(catalog.counts, name="counts")
-app.add_typer(displays.displays, name="displays")
-app.add_typer(displays.playlists, name="playlists")
-app.add_typer(displays.timeline, name="timeline")
-app.add_typer(demo, name="demo")
-app.add_typer(legacy, name="legacy")
-app.add_typer(shadow, name="shadow")
-app.add_typer(serving.tokens, name="tokens")
+class Late(NamedTuple):
+    """A subcommand or a group of them: where it is, and its line in the help."""
+
+    module: str
+    attribute: str
+    help: str
+    hidden: bool = False
+
+
+COMMANDS: Final = {
+    "up": Late(
+        "up",
+        "up",
+        "Start the servers, load the demo, materialize everything, and serve the UI and the API.",
+    ),
+    "prepare": Late(
+        "system",
+        "prepare",
+        "Load the demo and materialize everything that is not up to date, as `up` does.",
+        hidden=True,
+    ),
+    "status": Late(
+        "system",
+        "status",
+        "Show posts, counts, displays, timelines, checks, lineage, processes and the last runs.",
+    ),
+    "migrate": Late("system", "migrate_database", "Bring the database to the current schema."),
+    "env": Late(
+        "system",
+        "print_environment",
+        "Print shell lines with which `dagster dev -w workspace.yaml` joins the running instance.",
+    ),
+    "serve": Late(
+        "serving",
+        "serve",
+        "Serve the API, the admin page and the players on the data folder or a running `up`.",
+    ),
+    "react": Late(
+        "system",
+        "react",
+        "Settle changes, apply posts, count new terms, and record in Dagster, until Ctrl-C.",
+    ),
+    "seed": Late(
+        "catalog", "seed", "Fill the catalogue with generated posts; existing rows are kept."
+    ),
+    "bench": Late(
+        "bench",
+        "bench",
+        "Measure the engine beside the system it replaces, on servers and a catalogue of its own.",
+    ),
+    "counts": Late("catalog", "counts", "Counts per search and format."),
+    "displays": Late("displays", "displays", "Displays: screens on walls."),
+    "playlists": Late("displays", "playlists", "Playlists of displays."),
+    "timeline": Late("displays", "timeline", "What a display plays."),
+    "demo": Late("demo", "demo", "Things to try on."),
+    "legacy": Late("legacy", "legacy", "The old system: follow it, and compare."),
+    "shadow": Late("shadow", "shadow", "Compare with the old system, from the same state."),
+    "tokens": Late("tokens", "tokens", "Tokens for the API."),
+}
+
+
+def build(*called: str) -> typer.Typer:
+    """The command, in which only the subcommands ``called`` can be called.
+
+    The others are there for the help: importing all of them takes seconds.
+    """
+    app = typer.Typer(
+        name="sorafeed",
+        help="Counts, caches and timelines of displays, as a Dagster asset graph.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    for name, (module, attribute, text, hidden) in COMMANDS.items():
+        if name not in called:
+            app.command(name, help=text, hidden=hidden)(_not_called)
+            continue
+        found = getattr(import_module(f"sorafeed_assets.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, help=text)
+        else:
+            app.command(name, hidden=hidden)(found)
+    return app
+
+
+def _not_called() -> None:
+    raise AssertionError("this subcommand was not asked for when the command was built")

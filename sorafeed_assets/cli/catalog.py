@@ -13,7 +13,7 @@ from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.services.counts.reads import term_totals
 from sorafeed_assets.services.counts.terms import tracked_terms
 
-counts = typer.Typer(help="Counts per search and format.", no_args_is_help=True)
+counts = typer.Typer(no_args_is_help=True)
 
 
 def seed(

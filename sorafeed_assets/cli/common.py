@@ -71,6 +71,11 @@ def database(data_dir: Path | None) -> Iterator[tuple[Engine, Settings]]:
             engine.dispose()
 
 
+def say(line: str) -> None:
+    """Print one line to standard error, as it is."""
+    errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 class Bars:
     """Progress bars that appear when their step reports for the first time.
 

@@ -11,7 +11,7 @@ from sorafeed_assets.demo.legacy import build_old_side
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.servers import servers
 
-demo = typer.Typer(help="Things to try on.", no_args_is_help=True)
+demo = typer.Typer(no_args_is_help=True)
 
 
 @demo.callback()

@@ -18,9 +18,9 @@ from sorafeed_assets.services.playlists.editing import list_displays, list_playl
 from sorafeed_assets.services.timelines.queues import timeline_view
 from sorafeed_assets.services.timelines.service import TimelineService
 
-displays = typer.Typer(help="Displays: screens on walls.", no_args_is_help=True)
-playlists = typer.Typer(help="Playlists of displays.", no_args_is_help=True)
-timeline = typer.Typer(help="What a display plays.", no_args_is_help=True)
+displays = typer.Typer(no_args_is_help=True)
+playlists = typer.Typer(no_args_is_help=True)
+timeline = typer.Typer(no_args_is_help=True)
 
 
 @contextmanager

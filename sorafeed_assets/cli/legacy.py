@@ -31,7 +31,7 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.legacy.old_catalog import old_catalog
 from sorafeed_assets.storage.legacy.old_queues import old_queues
 
-legacy = typer.Typer(help="The old system: follow it, and compare.", no_args_is_help=True)
+legacy = typer.Typer(no_args_is_help=True)
 
 
 def _sides(settings: Settings) -> tuple[str | None, Path | None]:

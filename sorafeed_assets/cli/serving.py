@@ -1,28 +1,26 @@
-"""`sorafeed serve` and `sorafeed tokens`."""
+"""`sorafeed serve`."""
 
-from datetime import timedelta
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Annotated
-from uuid import UUID
 
 import typer
-from redis.exceptions import RedisError
-from rich.markup import escape
-from rich.table import Table
 
-from sorafeed_assets.cli.common import DataDir, console, database, engine_of, errors, settings_of
+from sorafeed_assets.cli.common import DataDir, engine_of, errors, say, settings_of
 from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch import data_folder
+from sorafeed_assets.launch.api_processes import ApiProcesses
 from sorafeed_assets.launch.servers import servers
+from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
-from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
+from sorafeed_assets.serving.notify import tell_ready
 from sorafeed_assets.serving.server import Listening, log_as_json
 from sorafeed_assets.serving.server import serve as serve_api
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client, tell
 from sorafeed_assets.storage.postgres.migrate import migrate
-
-tokens = typer.Typer(help="Tokens for the API.", no_args_is_help=True)
 
 
 def serve(
@@ -36,9 +34,15 @@ def serve(
     tls_key: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Its key.")
     ] = None,
+    api_processes: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes share the port.")
+    ] = 1,
     data_dir: DataDir = None,
 ) -> None:
-    """Serve the API, the admin page and the players on the data folder or a running `up`."""
+    """Serve the API, the admin page and the players on the data folder or a running `up`.
+
+    Several processes are restarted one after another on SIGHUP, without a refused connection.
+    """
     if (tls_certificate is None) != (tls_key is None):
         raise SetupError("--tls-certificate and --tls-key go together")
     port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
@@ -49,65 +53,32 @@ def serve(
             migrate(engine)
         finally:
             engine.dispose()
-        log_as_json()
-        serve_api(
-            settings,
-            Listening(port, host, tls_certificate, tls_key, clips.routes()),
-            on_ready=lambda: errors.print(f"API: {scheme}://{host}:{port}/admin", highlight=False),
-        )
+
+        def say_ready() -> None:
+            errors.print(f"API: {scheme}://{host}:{port}/admin", highlight=False)
+            tell_ready()
+
+        if api_processes == 1:
+            log_as_json()
+            listening = Listening(port, host, tls_certificate, tls_key, clips.routes())
+            serve_api(settings, listening, say_ready)
+            return
+        arguments = [str(port), clips.__name__, "--host", host]
+        if tls_certificate is not None:
+            arguments += ["--tls-certificate", str(tls_certificate), "--tls-key", str(tls_key)]
+        _serve_by_several(settings, arguments, api_processes, say_ready)
 
 
-@tokens.command("create")
-def create(
-    name: Annotated[str, typer.Argument(help="The user or program that gets the token.")],
-    role: Annotated[Role, typer.Option(help="What the token permits.")] = Role.READER,
-    display: Annotated[
-        str | None, typer.Option(help="The display's code, for the role display.")
-    ] = None,
-    days: Annotated[
-        int | None, typer.Option(min=1, help="Days until the token expires; never by default.")
-    ] = None,
-    data_dir: DataDir = None,
+def _serve_by_several(
+    settings: Settings, arguments: list[str], processes: int, on_ready: Callable[[], None]
 ) -> None:
-    """Create a token and print it once: only its hash is stored."""
-    with database(data_dir) as (engine, _settings):
-        life = None if days is None else timedelta(days=days)
-        _, secret = create_token(engine, role, name, display_id=display, life=life)
-    typer.echo(secret)
-
-
-@tokens.command("list")
-def show(data_dir: DataDir = None) -> None:
-    """List all tokens, without their secrets."""
-    table = Table("id", "name", "role", "display", "created", "expires", "revoked")
-    with database(data_dir) as (engine, _settings):
-        for token in list_tokens(engine):
-            moments = (token.created_at, token.expires_at, token.revoked_at)
-            table.add_row(
-                str(token.id),
-                escape(token.name),
-                token.role,
-                token.display_id or "",
-                *(f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments),
-            )
-    console.print(table)
-
-
-@tokens.command("revoke")
-def revoke(
-    token: Annotated[UUID, typer.Argument(help="The token's id.")], data_dir: DataDir = None
-) -> None:
-    """Revoke a token immediately."""
-    with database(data_dir) as (engine, settings):
-        revoke_token(engine, token)
-        _tell_servers(settings)
-    console.print(f"revoked {token}")
-
-
-def _tell_servers(settings: Settings) -> None:
-    """Have servers check their cached tokens again; without Redis they do so within 5 s."""
-    with create_redis_client(str(settings.redis_url)) as redis:
-        try:
-            tell(redis, ["tokens"])
-        except RedisError:
-            console.print("Redis does not answer; servers refuse the token within 5 s")
+    stop, reload = Event(), Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: reload.set())
+    folder = data_folder.prepare(settings.data_dir)
+    supervisor = Supervisor(folder, "serve", say)
+    with ApiProcesses(arguments, settings.as_environment(), folder, supervisor) as api:
+        api.start(processes)
+        on_ready()
+        api.watch(stop, reload)

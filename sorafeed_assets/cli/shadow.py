@@ -15,7 +15,7 @@ from sorafeed_assets.launch.shadow import compare_until_stopped
 from sorafeed_assets.services.shadow.report import ShadowReport, shadow_report
 from sorafeed_assets.services.shadow.run import Pass, compare_due, shadow_of
 
-shadow = typer.Typer(help="Compare with the old system, from the same state.", no_args_is_help=True)
+shadow = typer.Typer(no_args_is_help=True)
 
 _OUTCOMES: Final = tuple(Outcome)
 

@@ -1,7 +1,6 @@
-"""`sorafeed up`, `status`, `migrate` and `env`."""
+"""`sorafeed status`, `migrate`, `env` and `react`, and what `up` has prepared."""
 
 import json
-import os
 import shlex
 import signal
 from pathlib import Path
@@ -17,115 +16,45 @@ from sorafeed_assets.cli.common import (
     console,
     database,
     engine_of,
-    errors,
     settings_of,
 )
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.demo.start import load_demo
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.dagster_home import end_interrupted_runs, environment, open_instance
-from sorafeed_assets.launch.materialize import Report, materialize_all
-from sorafeed_assets.launch.processes import end_descendants
+from sorafeed_assets.launch.dagster_home import environment
+from sorafeed_assets.launch.dagster_instance import end_interrupted_runs, open_instance
+from sorafeed_assets.launch.materialize import Report, in_background, materialize_all
 from sorafeed_assets.launch.react import React, log_plainly, switch_threads_often
-from sorafeed_assets.launch.servers import embedded, owned_folder, publish, servers
+from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.launch.status import Status, read_status
-from sorafeed_assets.launch.up import (
-    DEFAULT_API_PORT,
-    choose_port,
-    in_background,
-    serve,
-    stop_on_signals,
-)
-from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
-from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
 
-_INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
-_DEMO: Final = "sorafeed up"
+UNCLEAN: Final = 3
+"""The exit code of `prepare` when a run or a check failed."""
 
 
-def up(
-    once: Annotated[bool, typer.Option("--once", help="Do everything except serving.")] = False,
-    posts: Annotated[
-        int | None, typer.Option(min=0, help="Posts of the demo catalogue (20,000).")
-    ] = None,
-    displays: Annotated[
-        int | None, typer.Option(min=0, max=10_000, help="Demo displays (12).")
-    ] = None,
+def prepare(
+    posts: Annotated[int | None, typer.Option(min=0)] = None,
+    displays: Annotated[int | None, typer.Option(min=0, max=10_000)] = None,
+    shared_dagster: Annotated[bool, typer.Option("--shared-dagster")] = False,
     data_dir: DataDir = None,
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Port of the Dagster UI (3000).")
-    ] = None,
-    api_port: Annotated[
-        int | None,
-        typer.Option(min=1, max=65_535, help="Port of the API and the admin page (3080)."),
-    ] = None,
 ) -> None:
-    """Start the servers, load the demo, materialize everything, and serve the UI and the API."""
-    settings = settings_of(data_dir)
-    try:
-        with stop_on_signals() as stop, owned_folder(settings) as folder:
-            ui_port = None if once else choose_port(port)
-            web_port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
-            with embedded(settings, folder) as addressed:
-                publish(folder, addressed)
-                is_shared = settings.dagster_url is not None
-                report, status = _prepare(addressed, posts, displays, is_shared=is_shared)
-                _print_report(report, status)
-                if ui_port is not None:
-                    secret = _demo_token(addressed)
-
-                    def say_ready(interface: str, api: str) -> None:
-                        _say_ready(interface, f"{api}/admin?token={secret}")
-
-                    serve(addressed, ui_port, web_port, stop, on_ready=say_ready)
-    except KeyboardInterrupt:
-        errors.print("stopped; start it again to continue")
-        end_descendants()
-        os._exit(_INTERRUPTED)  # background threads would continue to retry
-    if once and not report.is_clean:
-        raise typer.Exit(1)
-
-
-def _prepare(
-    settings: Settings, posts: int | None, displays: int | None, *, is_shared: bool
-) -> tuple[Report, Status]:
-    engine = engine_of(settings)
-    try:
-        migrate(engine)
+    """Load the demo and materialize everything that is not up to date, as `up` does."""
+    with database(data_dir) as (engine, settings):
         with Bars() as bars, open_instance(settings) as instance:
-            if not is_shared:
+            if not shared_dagster:
                 end_interrupted_runs(instance)
             load_demo(engine, settings, posts=posts, displays=displays, on_progress=bars)
             report = in_background(lambda: materialize_all(settings, instance, bars))
             connections = Connections(settings)
             try:
-                return report, read_status(connections, instance)
+                status = read_status(connections, instance)
             finally:
                 connections.close()
-    finally:
-        engine.dispose()
-
-
-def _demo_token(settings: Settings) -> str:
-    """Create the demo's admin token for the printed link; it is valid until the next start."""
-    engine = engine_of(settings)
-    try:
-        for token in list_tokens(engine):
-            if token.name == _DEMO and token.revoked_at is None:
-                revoke_token(engine, token.id)
-        return create_token(engine, Role.ADMIN, _DEMO)[1]
-    finally:
-        engine.dispose()
-
-
-def _say_ready(interface: str, admin: str) -> None:
-    console.print(
-        f"\nDagster UI:  {interface}\nAdmin page:  {admin}\nCtrl-C stops everything.",
-        highlight=False,
-        soft_wrap=True,
-    )
+        _print_report(report, status)
+    if not report.is_clean:
+        raise typer.Exit(UNCLEAN)
 
 
 def _print_report(report: Report, status: Status) -> None:
@@ -161,6 +90,10 @@ def _print_status(status: Status) -> None:
     for run in status.runs:
         took = "" if run.seconds is None else f" in {run.seconds} s"
         table.add_row("run", f"{run.job} {run.status.lower()}{took}")
+    for process in status.processes:
+        pid = "ended" if process.pid is None else f"pid {process.pid}"
+        again = f", started again {process.restarts} times" if process.restarts else ""
+        table.add_row("process", f"{process.name}: {pid} since {process.since}{again}")
     console.print(table)
 
 
@@ -187,7 +120,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show posts, counts, displays, timelines, checks, lineage and the last runs."""
+    """Show posts, counts, displays, timelines, checks, lineage, processes and the last runs."""
     with database(data_dir) as (_engine, settings), open_instance(settings) as instance:
         connections = Connections(settings)
         try:

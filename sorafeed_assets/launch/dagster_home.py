@@ -1,12 +1,7 @@
-"""Dagster's home in the data folder, and its instance."""
+"""Dagster's home in the data folder."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-import dagster as dg
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import psycopg2_url
@@ -34,22 +29,6 @@ def _dagster_yaml() -> Path:
     raise SetupError("dagster.yaml is missing from the installation; install the package again")
 
 
-def end_interrupted_runs(instance: dg.DagsterInstance) -> int:
-    """Record runs as failed whose processes were killed with their `up`; returns how many.
-
-    Sensors and pools would otherwise wait for them. No other `up` may use the instance.
-    """
-    statuses = [
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.CANCELING,
-    ]
-    runs = instance.get_runs(dg.RunsFilter(statuses=statuses))
-    for run in runs:
-        instance.report_run_failed(run, "The process of this run was killed; it is run again.")
-    return len(runs)
-
-
 def environment(settings: Settings) -> dict[str, str]:
     """The variables with which any Dagster process joins this instance."""
     home = settings.data_dir.resolve() / "dagster"
@@ -61,18 +40,3 @@ def environment(settings: Settings) -> dict[str, str]:
     if settings.dagster_url is not None:
         variables["SORAFEED_DAGSTER_URL"] = psycopg2_url(str(settings.dagster_url))
     return variables
-
-
-@contextmanager
-def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the instance of the data folder; creates its storage if it is missing."""
-    home = prepare_home(settings)
-    before = dict(os.environ)
-    # The storage of dagster.yaml reads its address from the environment.
-    os.environ.update(environment(settings))
-    try:
-        with dg.DagsterInstance.from_config(str(home)) as instance:
-            yield instance
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

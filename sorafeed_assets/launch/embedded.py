@@ -60,6 +60,14 @@ def free_port(preferred: int = 0) -> int:
     raise SetupError("no free port on 127.0.0.1; end a program that listens there")
 
 
+def _port(before: int, preferred: int) -> int:
+    """The port that a server had before, else ``preferred`` if it is free, else any free one."""
+    port = free_port(before or preferred)
+    if before and port != before:
+        raise SetupError(f"its port {before} is taken by another program")
+    return port
+
+
 def _as_unprivileged() -> list[str]:
     """The prefix that runs PostgreSQL, which refuses root, as another user id in a user namespace.
 
@@ -79,7 +87,12 @@ def _as_unprivileged() -> list[str]:
 
 
 class EmbeddedPostgres:
-    """One PostgreSQL server in ``folder``, reached by TCP on loopback with a password."""
+    """One PostgreSQL server in ``folder``, reached by TCP on loopback with a password.
+
+    Started again, it listens at the same port.
+    """
+
+    name: Final = "PostgreSQL"
 
     def __init__(self, folder: Path, options: Mapping[str, str] | None = None) -> None:
         self.folder = folder.resolve()
@@ -107,7 +120,7 @@ class EmbeddedPostgres:
                 " move the folder away or choose another with --data-dir"
             )
         self._stop_left_over()
-        self._port = free_port(preferred_port)
+        self._port = _port(self._port, preferred_port)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),
@@ -206,6 +219,11 @@ class EmbeddedPostgres:
         """The server's process id; None when it does not run."""
         return self._process.pid if self._process else None
 
+    def ended(self) -> str | None:
+        """How the server ended; None while it runs."""
+        code = self._process.poll() if self._process else None
+        return None if code is None else f"code {code}"
+
     def stop(self) -> None:
         """Stop immediately but cleanly: connections end, all commits are on disk."""
         process, self._process = self._process, None
@@ -220,10 +238,17 @@ class EmbeddedPostgres:
 
 
 class EmbeddedRedis:
-    """One Valkey server in ``folder``; its snapshots survive a clean stop."""
+    """One Valkey server in ``folder``; its snapshots survive a clean stop.
+
+    Started again, it listens at the same port.
+    """
+
+    name: Final = "Valkey"
 
     def __init__(self, folder: Path, *, persist: bool = True) -> None:
         self.folder = folder.resolve()
+        self.log = self.folder / "valkey.log"
+        self._port = 0
         self._persist = persist
         self._server: ValkeyServer | None = None
 
@@ -238,8 +263,9 @@ class EmbeddedRedis:
 
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stop_left_over()
+        self._port = _port(self._port, preferred_port)
         self._server = ValkeyServer(
-            port=free_port(preferred_port),
+            port=self._port,
             data_dir=self.folder,
             persist=True,
             config={"save": "300 1"} if self._persist else {},
@@ -271,6 +297,12 @@ class EmbeddedRedis:
         """The server's process id; None when it does not run."""
         process = self._server._process if self._server else None  # noqa: SLF001  # no public one
         return process.pid if process else None
+
+    def ended(self) -> str | None:
+        """How the server ended; None while it runs."""
+        process = self._server._process if self._server else None  # noqa: SLF001  # no public one
+        code = process.poll() if process else None
+        return None if code is None else f"code {code}"
 
     def stop(self) -> None:
         """Stop; a persistent server writes its snapshots to the folder first."""

@@ -1,8 +1,11 @@
 """Materializing the whole graph in this process, with a report."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final
+from threading import Thread
+from typing import Final, TypeVar
 
 import dagster as dg
 
@@ -17,6 +20,8 @@ from sorafeed_assets.defs.resources import Connections, Progress
 from sorafeed_assets.defs.timelines.automation import ASSETS as DISPLAY_ASSETS
 from sorafeed_assets.defs.timelines.automation import JOB_NAME as DISPLAYS_JOB
 from sorafeed_assets.settings import Settings
+
+_Result = TypeVar("_Result")
 
 # The report is a summary; the instance has the whole log.
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -111,3 +116,20 @@ def _run(
             report.failures.append(f"{event.step_key}: {first_line(text)}")
     if not result.success and not report.failures:
         report.failures.append(f"{job} did not finish")
+
+
+def in_background(work: Callable[[], _Result]) -> _Result:
+    """Run ``work`` in a thread and return its result; a signal interrupts only the wait.
+
+    In the main thread Dagster would handle signals, and retry the step that one interrupted.
+    """
+    future: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result()

@@ -20,41 +20,81 @@ _RECORDS: Final = "children"
 class Child:
     """One long-running program and its descendants, in a session of their own.
 
-    Its log is in ``folder``/logs, and its process id in ``folder``/children.
+    Its log is in ``folder``/logs, and its process id in ``folder``/children. A child that
+    ``speaks`` writes to the terminal instead.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        speaks: bool = False,
     ) -> None:
         self.name = name
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._speaks = speaks
         slug = name.replace(" ", "-").lower()
         self.log = folder / "logs" / f"{slug}.log"
+        self._records = folder / _RECORDS
+        self._slug = slug
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; what is left of an earlier start is ended first."""
+        self.stop()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
+            written = None if self._speaks else output
             self._process = subprocess.Popen(  # noqa: S603  # our own commands
-                list(command),
-                env={**os.environ, **environment},
+                self._command,
+                env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=written,
+                stderr=written,
                 start_new_session=True,
             )
-        self._record = folder / _RECORDS / f"{slug}.json"
-        self._record.parent.mkdir(exist_ok=True)
+        self._records.mkdir(exist_ok=True)
         created = psutil.Process(self._process.pid).create_time()
-        self._record.write_text(json.dumps({"pid": self._process.pid, "created": created}))
+        record = {"pid": self._process.pid, "created": created}
+        self._record(self._process.pid).write_text(json.dumps(record))
+
+    def _record(self, pid: int) -> Path:
+        return self._records / f"{self._slug}-{pid}.json"
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None when it does not run."""
+        return None if self._process is None else self._process.pid
+
+    def ended(self) -> str | None:
+        """How it ended; None while it runs."""
+        code = None if self._process is None else self._process.poll()
+        return None if code is None else f"code {code}"
 
     def check(self) -> None:
         """Raise SetupError if the program has ended."""
-        code = self._process.poll()
-        if code is not None:
-            raise SetupError(f"{self.name} ended with code {code}; see its log {self.log}")
+        how = self.ended()
+        if how is not None:
+            raise SetupError(f"{self.name} ended with {how}; see its log {self.log}")
+
+    def wait(self) -> int:
+        """Wait for its end; returns its exit code."""
+        if self._process is None:
+            raise SetupError(f"{self.name} was not started")
+        return self._process.wait()
 
     def stop(self) -> None:
         """End the program and all its descendants: SIGTERM first, then SIGKILL."""
-        _end_session(self._process.pid)
-        self._process.wait()
-        self._record.unlink(missing_ok=True)
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _end_session(process.pid)
+        process.wait()
+        self._record(process.pid).unlink(missing_ok=True)
 
 
 def end_left_overs(folder: Path) -> None:

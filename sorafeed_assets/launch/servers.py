@@ -9,6 +9,7 @@ from typing import Final
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.launch.processes import end_left_overs
+from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.settings import Settings, load_settings
 
 _POSTGRES_PORT: Final = 54320
@@ -66,8 +67,13 @@ def publish(folder: Path, addressed: Settings) -> None:
 
 
 @contextmanager
-def embedded(settings: Settings, folder: Path) -> Iterator[Settings]:
-    """Run the servers that the settings do not name, in a folder that the caller owns."""
+def embedded(
+    settings: Settings, folder: Path, supervisor: Supervisor | None = None
+) -> Iterator[Settings]:
+    """Run the servers that the settings do not name, in a folder that the caller owns.
+
+    With a ``supervisor`` it watches them.
+    """
     with ExitStack() as stack:
         database_url, dagster_url, redis_url = (
             str(url) if url else None
@@ -77,12 +83,16 @@ def embedded(settings: Settings, folder: Path) -> Iterator[Settings]:
             postgres = EmbeddedPostgres(folder / "postgres")
             stack.callback(postgres.stop)
             postgres.start(_POSTGRES_PORT)
+            if supervisor is not None:
+                supervisor.watch(postgres)
             database_url = database_url or postgres.create_database("sorafeed")
             dagster_url = dagster_url or psycopg2_url(postgres.create_database("dagster"))
         if redis_url is None:
             redis = EmbeddedRedis(folder / "redis")
             stack.callback(redis.stop)
             redis.start(_REDIS_PORT)
+            if supervisor is not None:
+                supervisor.watch(redis)
             redis_url = redis.url
         yield _addressed(
             settings, data_folder.Runtime(os.getpid(), database_url, dagster_url, redis_url)

@@ -10,6 +10,7 @@ from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.compare import read_lineage
 from sorafeed_assets.defs.recording import recorded_assets
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.launch.supervision import ProcessState, processes
 from sorafeed_assets.services.counts.reads import counts_status
 from sorafeed_assets.services.playlists.editing import list_displays
 from sorafeed_assets.services.timelines.queues import queue_status
@@ -37,6 +38,7 @@ class Status:
     checks: dict[str, int]
     lineage: dict[str, int]
     runs: tuple[LastRun, ...]
+    processes: tuple[ProcessState, ...]
 
     def as_json(self) -> dict[str, object]:
         """Ready for json.dumps."""
@@ -59,6 +61,7 @@ def read_status(connections: Connections, instance: dg.DagsterInstance) -> Statu
         checks={"passed": passed, "failed": failed},
         lineage=lineage.as_json(),
         runs=_last_runs(instance),
+        processes=processes(connections.settings.data_dir.resolve()),
     )
 
 

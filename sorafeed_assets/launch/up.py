@@ -4,27 +4,30 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from types import FrameType
 from typing import Final, TypeVar
 
 import yaml
 
-from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.dagster_home import environment
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.launch.processes import Child
+from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.settings import Settings
 
 DEFAULT_PORT: Final = 3000
 DEFAULT_API_PORT: Final = 3080
-_API: Final = "api"
 _READY_SECONDS: Final = 90.0
+_LOOK_SECONDS: Final = 0.2
+# The routes of the demo's clips; named, because importing them takes long.
+_CLIPS: Final = "sorafeed_assets.demo.clips"
+# Each thread would have a heap of its own, and keep what it once needed.
+_FEW_ARENAS: Final = {"MALLOC_ARENA_MAX": "2"}
 
 _Result = TypeVar("_Result")
 
@@ -57,23 +60,6 @@ class Stop:
         return self._event.wait(seconds)
 
 
-def in_background(work: Callable[[], _Result]) -> _Result:
-    """Run ``work`` in a thread and return its result; a signal interrupts only the wait.
-
-    In the main thread Dagster would handle signals, and retry the step that one interrupted.
-    """
-    future: Future[_Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return future.result()
-
-
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
     """Stop in order on Ctrl-C, SIGTERM, and when the terminal is closed."""
@@ -101,79 +87,134 @@ def choose_port(wanted: int | None, usual: int = DEFAULT_PORT, option: str = "--
     return port
 
 
-def serve(
-    settings: Settings,
-    port: int,
-    api_port: int,
-    stop: Stop,
-    on_ready: Callable[[str, str], None],
-) -> None:
-    """Run the code server, the UI, the daemon, `react` and the API until ``stop`` is set.
+class Up:
+    """The programs of `sorafeed up`, each of which is started again when it ends.
 
-    Raises:
-        SetupError: one of them does not start, or ends.
+    Args:
+        settings: with every address.
+        supervisor: watches the programs.
+        stop: ends the waiting for a program.
     """
-    stop.wait(0)  # from here on a signal only sets the request: no child is left half started
-    folder = settings.data_dir.resolve()
-    code_port = free_port()
-    workspace = folder / "workspace.yaml"
-    workspace.write_text(
-        yaml.safe_dump(
-            {
-                "load_from": [
-                    {
-                        "grpc_server": {
-                            "host": "127.0.0.1",
-                            "port": code_port,
-                            "location_name": "sorafeed_assets",
-                        }
-                    }
-                ]
-            }
+
+    def __init__(self, settings: Settings, supervisor: Supervisor, stop: Stop) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._stop = stop
+        self._folder = settings.data_dir.resolve()
+        self._stack = ExitStack()
+        self._starting: list[tuple[Child, int]] = []
+
+    def __enter__(self) -> "Up":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._supervisor.end()
+        self._stack.close()
+
+    def prepare(self, posts: int | None, displays: int | None, *, is_shared: bool) -> int:
+        """Load the demo and materialize everything, in a process that ends; its exit code."""
+        options = [*_option("--posts", posts), *_option("--displays", displays)]
+        options += ["--shared-dagster"] if is_shared else []
+        command = [_program("sorafeed"), "prepare", *options]
+        child = Child("prepare", command, environment(self._settings), self._folder, speaks=True)
+        self._stack.callback(child.stop)
+        child.start()
+        return child.wait()
+
+    def start_api(self, port: int, interface: str, processes: int = 1) -> None:
+        """Start the API, which serves what is stored while everything else starts.
+
+        Several ``processes`` share the port: the system divides the connections among them.
+        """
+        command = [sys.executable, "-m", "sorafeed_assets.serving", str(port), _CLIPS]
+        for number in range(1, processes + 1):
+            name = "api" if number == 1 else f"api {number}"
+            self._start(name, command, port, {"SORAFEED_DAGSTER_UI_URL": interface})
+
+    def start_others(self, port: int) -> None:
+        """Start `react`, Dagster's three programs, and following where there is an old system."""
+        code_port = free_port()
+        workspace = self._folder / "workspace.yaml"
+        workspace.write_text(yaml.safe_dump(_workspace(code_port)))
+        self._start("react", [_program("sorafeed"), "react"])
+        self._start(
+            "dagster code server",
+            [
+                *(_program("dagster"), "code-server", "start"),
+                *("-m", "sorafeed_assets.definitions", "-h", "127.0.0.1", "-p", str(code_port)),
+            ],
+            code_port,
         )
-    )
-    programs = Path(sys.executable).parent
-    commands = {
-        "dagster code server": [
-            *(str(programs / "dagster"), "code-server", "start"),
-            *("-m", "sorafeed_assets.definitions", "-h", "127.0.0.1", "-p", str(code_port)),
-        ],
-        "dagster web server": [
-            str(programs / "dagster-webserver"),
-            *("-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)),
-        ],
-        "dagster daemon": [str(programs / "dagster-daemon"), "run", "-w", str(workspace)],
-        "react": [str(programs / "sorafeed"), "react"],
-        "api": [sys.executable, "-m", "sorafeed_assets.serving", str(api_port), clips.__name__],
-    }
-    if settings.legacy_catalog_url is not None or settings.legacy_queues is not None:
-        commands["legacy"] = [str(programs / "sorafeed"), "legacy", "follow"]
-    ports = {"dagster code server": code_port, "dagster web server": port, "api": api_port}
-    interface = f"http://127.0.0.1:{port}"
-    variables = {**environment(settings), "SORAFEED_DAGSTER_UI_URL": interface}
-    with ExitStack() as stack:
-        children: list[Child] = []
-        for name, command in commands.items():
-            child = Child(name, command, variables, folder)
-            stack.callback(child.stop)
-            children.append(child)
-            if name in ports:
-                _wait_for_port(ports[name], child, stop)
-        if not stop.is_set():
-            on_ready(interface, f"http://127.0.0.1:{api_port}")
-        while not stop.wait(1.0):
-            for child in children:
-                child.check()
+        self.wait_until_ready()
+        self._start(
+            "dagster web server",
+            [
+                _program("dagster-webserver"),
+                *("-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)),
+            ],
+            port,
+        )
+        daemon = [_program("dagster-daemon"), "run", "-w", str(workspace)]
+        self._start("dagster daemon", daemon)
+        if self._settings.follows_legacy:
+            self._start("legacy", [_program("sorafeed"), "legacy", "follow"])
+
+    def _start(
+        self,
+        name: str,
+        command: list[str],
+        port: int | None = None,
+        more: dict[str, str] | None = None,
+    ) -> None:
+        if self._stop.is_set():
+            return
+        variables = {**environment(self._settings), **_FEW_ARENAS, **(more or {})}
+        child = Child(name, command, variables, self._folder)
+        self._stack.callback(child.stop)
+        child.start()
+        self._supervisor.watch(child)
+        if port is not None:
+            self._starting.append((child, port))
+
+    def wait_until_ready(self) -> None:
+        """Wait until every program that was started accepts connections.
+
+        Raises:
+            SetupError: one of them does not.
+        """
+        deadline = time.monotonic() + _READY_SECONDS
+        for child, port in self._starting:
+            while not self._stop.is_set() and not _accepts(port):
+                self._supervisor.look()
+                if time.monotonic() > deadline:
+                    raise SetupError(f"{child.name} did not start; see its log {child.log}")
+                self._stop.wait(0.1)
+        self._starting.clear()
+
+    def watch(self) -> None:
+        """Start programs that end again, until there is a request to stop.
+
+        Raises:
+            SetupError: one of them keeps failing.
+        """
+        while not self._stop.wait(_LOOK_SECONDS):
+            self._supervisor.look()
 
 
-def _wait_for_port(port: int, child: Child, stop: Stop) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while not stop.is_set():
-        child.check()
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if time.monotonic() > deadline:
-            raise SetupError(f"{child.name} did not start; see its log {child.log}")
-        stop.wait(0.1)
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _option(name: str, value: int | None) -> list[str]:
+    return [] if value is None else [name, str(value)]
+
+
+def _workspace(code_port: int) -> dict[str, object]:
+    location = {"host": "127.0.0.1", "port": code_port, "location_name": "sorafeed_assets"}
+    return {"load_from": [{"grpc_server": location}]}
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from typer.testing import CliRunner, Result
 
-from sorafeed_assets.cli.app import app
+from sorafeed_assets.cli.app import build
 from sorafeed_assets.cli.common import console
 
 _COMMAND = (sys.executable, "-c", "from sorafeed_assets.cli import main; main()")
@@ -49,7 +49,9 @@ def start(output: Path, *arguments: str, **variables: str) -> subprocess.Popen[b
 def call(*arguments: object, folder: Path) -> Result:
     """Run the command in this process, on a data folder."""
     console.width = 200
-    return CliRunner().invoke(app, [*map(str, arguments), "--data-dir", str(folder)])
+    return CliRunner().invoke(
+        build(str(arguments[0])), [*map(str, arguments), "--data-dir", str(folder)]
+    )
 
 
 def answer(*arguments: object, folder: Path) -> str:

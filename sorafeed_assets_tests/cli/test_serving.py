@@ -1,6 +1,7 @@
 """`sorafeed up` while it serves: joined by other commands, killed, restarted, stopped."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from sorafeed_assets.launch.embedded import free_port
+from sorafeed_assets.launch.supervision import ProcessState, processes
 from sorafeed_assets_tests.cli.running import (
     answer,
     command_line,
@@ -42,7 +44,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -> None:
     port, api_port, said = free_port(), free_port(), tmp_path / "said"
     ports = ("--port", str(port), "--api-port", str(api_port))
-    arguments = ("up", "--posts", "400", "--displays", "2", *ports)
+    arguments = ("up", "--posts", "400", "--displays", "2", "--api-processes", "2", *ports)
     address = f"http://127.0.0.1:{port}"
 
     up = start(said, *arguments, "--data-dir", str(folder))
@@ -55,6 +57,7 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     _opens_the_admin_page(link)
     _others_are_refused(folder, tmp_path, port)
     _others_join(folder, tmp_path)
+    _each_comes_back(folder, address, api_port)
     before = figures(answer("status", "--json", folder=folder))
 
     # After a kill, servers and Dagster are left; the next `up` ends them and continues.
@@ -125,6 +128,37 @@ def _opens_the_admin_page(link: str) -> None:
         assert page.status_code == 200
         # An admin's token may change displays.
         assert "Add a display" in page.text
+
+
+def _each_comes_back(folder: Path, ui: str, api_port: int) -> None:
+    """Kill every process of `up`, servers too: each is started again, and all is well then."""
+    names = [state.name for state in processes(folder)]
+    assert {"PostgreSQL", "Valkey", "api", "api 2", "react"} <= set(names)
+    for name in names:
+
+        def state(name: str = name) -> ProcessState:
+            return next(each for each in processes(folder) if each.name == name)
+
+        wait_until(lambda: state().pid, f"{name} to run")  # called at once
+        killed = state()
+        assert killed.pid is not None
+        os.kill(killed.pid, signal.SIGKILL)
+        wait_until(
+            lambda: state().pid and state().restarts > killed.restarts,  # noqa: B023  # called at once
+            f"{name} to be started again",
+        )
+
+    def are_well() -> bool:
+        try:
+            ready = httpx.get(f"http://127.0.0.1:{api_port}/readyz", timeout=5)
+            return ready.is_success and httpx.get(f"{ui}/server_info", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    wait_until(are_well, "the API and the UI")
+    shown = figures(answer("status", "--json", folder=folder))["processes"]
+    assert [each["name"] for each in shown] == names
+    assert all(each["restarts"] for each in shown)
 
 
 def _others_are_refused(folder: Path, tmp_path: Path, port: int) -> None:

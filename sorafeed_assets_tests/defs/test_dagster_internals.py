@@ -27,7 +27,7 @@ from sorafeed_assets.defs.dagster_internals import (
     store_events,
     version_tags,
 )
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.dagster_instance import dagster_database

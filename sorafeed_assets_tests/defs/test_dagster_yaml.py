@@ -8,7 +8,7 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 from sqlalchemy import Engine
 
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.catalogue import run, videos_of

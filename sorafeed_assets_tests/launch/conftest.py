@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.dagster_instance import dagster_database

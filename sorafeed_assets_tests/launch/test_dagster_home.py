@@ -3,7 +3,8 @@
 import dagster as dg
 import pytest
 
-from sorafeed_assets.launch.dagster_home import end_interrupted_runs, environment
+from sorafeed_assets.launch.dagster_home import environment
+from sorafeed_assets.launch.dagster_instance import end_interrupted_runs
 from sorafeed_assets.settings import load_settings
 
 

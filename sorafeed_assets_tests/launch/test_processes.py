@@ -36,6 +36,7 @@ def _noted(folder: Path) -> dict[str, float]:
 
 def test_a_child_ends_with_all_it_started(tmp_path: Path) -> None:
     child = Child("a test", [sys.executable, "-c", _PARENT], {}, tmp_path)
+    child.start()
     family = _family(int(_noted(tmp_path)["pid"]))
     child.check()
     child.stop()
@@ -45,7 +46,8 @@ def test_a_child_ends_with_all_it_started(tmp_path: Path) -> None:
 
 def test_a_child_that_ended_is_told_with_its_log(tmp_path: Path) -> None:
     child = Child("a test", [sys.executable, "-c", "raise SystemExit(3)"], {}, tmp_path)
-    child._process.wait()
+    child.start()
+    child.wait()
     with pytest.raises(SetupError, match=r"a test ended with code 3; see its log .*a-test\.log"):
         child.check()
     child.stop()
@@ -53,9 +55,10 @@ def test_a_child_that_ended_is_told_with_its_log(tmp_path: Path) -> None:
 
 def test_left_overs_are_ended_though_their_leader_is_gone(tmp_path: Path) -> None:
     child = Child("a test", [sys.executable, "-c", _PARENT], {}, tmp_path)
+    child.start()
     leader, *others = _family(int(_noted(tmp_path)["pid"]))
     leader.kill()
-    child._process.wait()
+    child.wait()
     assert others[0].is_running()
     end_left_overs(tmp_path)
     wait_until(lambda: not any(map(is_alive, others)), "all of them to end")

@@ -15,7 +15,8 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from sorafeed_assets.launch import react as react_module
-from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.dagster_home import environment
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.services.cache.write import check_count_cache, check_timeline_cache
 from sorafeed_assets.services.counts.pools import sample_pools

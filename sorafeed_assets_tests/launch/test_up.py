@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.launch.up import choose_port, in_background, stop_on_signals
+from sorafeed_assets.launch.materialize import in_background
+from sorafeed_assets.launch.up import choose_port, stop_on_signals
 
 _BOTH = [signal.SIGINT, signal.SIGTERM]
 

@@ -15,7 +15,7 @@ from sorafeed_assets.services.playlists.editing import delete_display, delete_pl
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client, timeline_key
+from sorafeed_assets.storage.cache.redis import count_key, create_redis_client, timeline_key
 from sorafeed_assets.storage.counts import daily
 from sorafeed_assets.storage.lineage_records import heads
 from sorafeed_assets.storage.playlists.changes import changed_displays
@@ -229,3 +229,13 @@ def test_counting_while_terms_go(engine: Engine, wall: Settler) -> None:
     refresh_days(engine, None, pool_size=5)
     refresh_totals(engine)
     assert term_totals(engine)["cat video", "mixed"] == 32
+
+
+def test_totals_are_cached_though_another_process_has_just_counted(
+    engine: Engine, wall: Settler, settings: Settings
+) -> None:
+    add_posts(engine, "cat video", 3, prefix="later")
+    refresh_days(engine, None, pool_size=500)  # and its totals are not refreshed yet
+    wall.cache_counts()
+    with create_redis_client(str(settings.redis_url)) as redis:
+        assert redis.get(count_key("cat video", "mixed")) == "23"

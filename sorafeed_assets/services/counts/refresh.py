@@ -85,6 +85,8 @@ class CountsRun:
         self._refills: set[pools.PoolKey] = set()
         self._touched: set[pools.PoolKey] = set()
         self._refills_losses = False
+        # Whether pools hold every match up to their last post, and counts agree with them.
+        self._pools_are_whole = True
         self._since: datetime | None = None
         self._noted: set[str] = set()
         self._edited: set[str] = set()
@@ -107,15 +109,13 @@ class CountsRun:
         known = counts.known_days(self._connection)
         new = [term.query for term in terms if not term.is_counted]
         asked = set(known) if days is None else set(days) & set(known)
-        pending = {
-            day.catalog_day: day
-            for day in outbox.pending_days(self._connection)
-            if new or day.catalog_day in asked
-        }
+        waiting = outbox.pending_days(self._connection)
+        pending = {day.catalog_day: day for day in waiting if new or day.catalog_day in asked}
         self._since = min((day.since for day in pending.values()), default=None)
         scratch = {day for day, waiting in pending.items() if _is_worth_a_pass(waiting)}
         scratch |= asked if recount else set()
         by_difference = sorted(set(pending) - scratch)
+        self._pools_are_whole = not scratch and len(pending) == len(waiting)
         self._apply_differences([t.query for t in terms if t.is_counted], by_difference, pending)
         self._count_from_text(terms, known, scratch, pending)
         self._mend_pools({term.query.term: term.query for term in terms})
@@ -367,10 +367,28 @@ class CountsRun:
             yield number, None
 
     def _mend_pools(self, queries: dict[str, SearchQuery]) -> None:
-        for key in sorted(self._refills):
-            pools.refill_pool(self._connection, key, queries[key.term], self._size)
+        if not self._refills_losses and self._pools_are_whole:
+            self._extend_pools(queries)
+        else:
+            for key in sorted(self._refills):
+                pools.refill_pool(self._connection, key, queries[key.term], self._size)
         if self._touched or self._refills:
             pools.trim_pools(self._connection, self._size)
+
+    def _extend_pools(self, queries: dict[str, SearchQuery]) -> None:
+        """Continue pools that lost posts after their last one, as far as more posts match."""
+        if not self._refills:
+            return
+        terms = {key.term for key in self._refills}
+        matching = pools.matching_by_shape(self._connection, terms)
+        sizes = pools.pool_sizes(self._connection)
+        for key in sorted(self._refills):
+            there = sizes.get(key, 0)
+            matches = matching.get((key.term, key.size_class), self._size)
+            missing = min(self._size, matches) - there
+            query = queries[key.term]
+            if missing > 0 and not pools.extend_pool(self._connection, key, query, missing):
+                pools.refill_pool(self._connection, key, query, self._size)
 
 
 def _is_worth_a_pass(day: outbox.PendingDay) -> bool:

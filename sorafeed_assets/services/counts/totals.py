@@ -44,6 +44,8 @@ def audit_totals(engine: Engine) -> None:
         CountsAuditError: a term's wide and tall posts exceed all its posts, or the view differs
             from the sums of the daily counts.
     """
+    if totals_are_behind(engine):
+        refresh_totals(engine)  # another process may be between its counts and their totals
     problems = contradicting_totals(engine)
     if totals_are_behind(engine):
         problems.append("the view does not equal the sums of the daily counts")

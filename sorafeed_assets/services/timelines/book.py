@@ -13,7 +13,13 @@ from sorafeed_assets.domain.timelines.plan import Candidates
 from sorafeed_assets.domain.timelines.shuffle import Page, Shuffled, make_page, shuffle_key
 from sorafeed_assets.services.counts.pending import WaitingPosts
 from sorafeed_assets.services.counts.searching import read_pages
-from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pools, stale_matches
+from sorafeed_assets.storage.catalog.matches import (
+    Match,
+    MatchQuery,
+    Pool,
+    read_pools,
+    stale_matches,
+)
 from sorafeed_assets.storage.catalog.pages import read_among
 
 # When a pool does not suffice, it is read again together with the next page.
@@ -55,6 +61,10 @@ def _without(page: Page, stale: set[str]) -> Page:
     if keep.all():
         return page
     return Page(tuple(p for p in page.ids if p not in stale), page.hashes[keep])
+
+
+def _matches_of(pool: Pool) -> list[Match]:
+    return [Match(*post, "") for post in zip(pool.ids, pool.hashes, strict=True)]
 
 
 class CandidateBook:
@@ -138,8 +148,11 @@ class CandidateBook:
         pools = read_pools(connection, asked, self._pool_size)
         known = [query for query in asked if query in pools and pools[query].has_all]
         waiting = self._waiting.matching([query.query for query in known])
+        # A pool that only lost posts is complete: those that are picked are dropped as stale.
         return {
             query: read_among(connection, query, {*pools[query].ids, *posts})
+            if posts
+            else _matches_of(pools[query])
             for query, posts in zip(known, waiting, strict=True)
         }
 

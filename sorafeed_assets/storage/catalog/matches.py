@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from sorafeed_assets.domain.catalog.search import Format, SearchQuery
+from sorafeed_assets.domain.catalog.search import Format, SearchQuery, SizeClass
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.storage.catalog.match_rule import match_parameters
 
@@ -71,7 +71,7 @@ class MatchQuery:
     """Which posts a block can pick from, and in which order they are read."""
 
     query: SearchQuery
-    format: Format
+    format: Format | SizeClass
     fetch_mode: FetchMode
 
 

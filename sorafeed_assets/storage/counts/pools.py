@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from sorafeed_assets.domain.catalog.search import SearchQuery
+from sorafeed_assets.domain.catalog.search import SearchQuery, SizeClass
 from sorafeed_assets.domain.counts.pools import (
     LOW_BITS,
     NEWEST,
@@ -15,7 +15,10 @@ from sorafeed_assets.domain.counts.pools import (
     PoolDigest,
     PoolName,
 )
+from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
+from sorafeed_assets.storage.catalog.pages import read_page
 from sorafeed_assets.storage.postgres.copy import copy_rows
 
 _STAGE: Final = """
@@ -135,6 +138,32 @@ ON CONFLICT DO NOTHING
     for pool, first in _FIRST.items()
 }
 
+# A place just before the last post of a pool and those that tie with it, and their number.
+_END: Final = {
+    NEWEST: """
+SELECT 0, CAST(posted_at + interval '1 microsecond' AS text), count(*)
+FROM video_candidates v
+WHERE v.pool = 'newest' AND (v.term, v.size_class) = (:term, :size_class) AND posted_at = (
+    SELECT min(posted_at) FROM video_candidates
+    WHERE pool = 'newest' AND (term, size_class) = (:term, :size_class))
+GROUP BY posted_at
+""",
+    RANDOM: """
+SELECT id_hash, '', count(*)
+FROM video_candidates v
+WHERE v.pool = 'random' AND (v.term, v.size_class) = (:term, :size_class) AND id_hash = (
+    SELECT max(id_hash) FROM video_candidates
+    WHERE pool = 'random' AND (term, size_class) = (:term, :size_class))
+GROUP BY id_hash
+""",
+}
+
+_APPEND: Final = """
+INSERT INTO video_candidates (term, size_class, pool, post_id, posted_at, id_hash)
+SELECT :term, :size_class, :pool, id, posted_at, id_hash FROM sora_posts WHERE id = ANY(:ids)
+ON CONFLICT DO NOTHING
+"""
+
 _SIZES: Final = "SELECT term, size_class, pool, posts FROM candidate_pools"
 
 # How many posts of each shape a counted term matches, by its counts.
@@ -148,7 +177,7 @@ SELECT t.term, s.size_class,
 FROM search_terms t
 CROSS JOIN (VALUES ('wide'), ('tall'), ('other')) AS s (size_class)
 LEFT JOIN video_counts_daily d ON d.term = t.term
-WHERE t.counted_at IS NOT NULL
+WHERE t.counted_at IS NOT NULL AND (CAST(:terms AS text[]) IS NULL OR t.term = ANY(:terms))
 GROUP BY t.term, s.size_class
 """
 
@@ -243,6 +272,23 @@ def refill_pool(connection: Connection, key: PoolKey, query: SearchQuery, size: 
     )
 
 
+def extend_pool(connection: Connection, key: PoolKey, query: SearchQuery, missing: int) -> bool:
+    """Add the next ``missing`` matches after the last post of a pool; False for an empty pool.
+
+    The pool has to hold every match up to its last post.
+    """
+    names = {"term": key.term, "size_class": key.size_class}
+    end = connection.execute(text(_END[key.pool]), names).one_or_none()
+    if end is None:
+        return False
+    id_hash, moment, ties = end
+    asked = MatchQuery(query, SizeClass(key.size_class), FetchMode(key.pool))
+    found = read_page(connection, asked, missing + ties, Match("", id_hash, moment))
+    ids = [match.post_id for match in found]
+    connection.execute(text(_APPEND), {**names, "pool": key.pool, "ids": ids})
+    return True
+
+
 def first_matching(
     connection: Connection, key: PoolKey, query: SearchQuery, size: int
 ) -> list[str]:
@@ -270,9 +316,12 @@ def pool_sizes(connection: Connection) -> dict[PoolKey, int]:
     return {PoolKey(*key): int(posts) for *key, posts in connection.execute(text(_SIZES))}
 
 
-def matching_by_shape(connection: Connection) -> dict[tuple[str, str], int]:
-    """(term, size class) → matching posts, of the counted terms."""
-    rows = connection.execute(text(_MATCHING))
+def matching_by_shape(
+    connection: Connection, terms: Collection[str] | None = None
+) -> dict[tuple[str, str], int]:
+    """(term, size class) → matching posts, of the counted terms, or those of ``terms``."""
+    names = None if terms is None else sorted(terms)
+    rows = connection.execute(text(_MATCHING), {"terms": names})
     return {(term, size_class): int(posts) for term, size_class, posts in rows}
 
 

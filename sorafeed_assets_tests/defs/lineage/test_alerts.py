@@ -9,7 +9,7 @@ import pytest
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage import alerts
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.dagster_instance import dagster_database

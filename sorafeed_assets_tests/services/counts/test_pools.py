@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import xor
+from random import Random
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -94,3 +95,32 @@ def test_the_database_tells_pools_apart_as_gathering_does(engine: Engine) -> Non
         ]
         xors = [reduce(xor, column) for column in (hashes, moments, products)]
         assert stored["video", "wide", pool] == (5, *xors)
+
+
+_CHANGES = (
+    "DELETE FROM sora_posts WHERE id = ANY(:ids)",
+    "UPDATE sora_posts SET text = 'a bird' WHERE id = ANY(:ids)",
+    "UPDATE sora_posts SET text = 'cat video, again' WHERE id = ANY(:ids)",
+    "UPDATE sora_posts SET posted_at = now() - interval '400 days' WHERE id = ANY(:ids)",
+    "UPDATE sora_posts SET posted_at = '2026-01-01 00:00+00' WHERE id = ANY(:ids)",
+    "UPDATE sora_posts SET width = 7, height = 7 WHERE id = ANY(:ids)",
+    "UPDATE sora_posts SET indexed_at = indexed_at - interval '1 day' WHERE id = ANY(:ids)",
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pools_that_lose_posts_hold_the_first_matches_again(engine: Engine, seed: int) -> None:
+    random = Random(seed)  # noqa: S311  # to be repeated, not kept secret
+    for term in ("cat", "video", "cat -again"):
+        watch_term(engine, term)
+    for shape, size in (("wide", (640, 352)), ("tall", (352, 640))):
+        add_posts(engine, "cat video", 15, prefix=shape, size=size)
+    refresh_days(engine, None, pool_size=4)
+    for turn in range(20):
+        ids = [row.id for row in run(engine, "SELECT id FROM sora_posts ORDER BY id")]
+        for change in random.sample(_CHANGES, 2):
+            run(engine, change, ids=random.sample(ids, 2))
+        add_posts(engine, "cat video", random.randrange(1, 3), prefix=f"later{turn}")
+        refresh_days(engine, None, pool_size=4)
+        samples = sample_pools(engine, seed=0, size=99, pool_size=4)
+        assert [sample for sample in samples if not sample.is_equal] == []

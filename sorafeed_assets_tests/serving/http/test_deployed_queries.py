@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.http.errors import INTERNAL, kind_of

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.launch.dagster_home import open_instance
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.services.watching import read_figures

@@ -1,0 +1,73 @@
+"""`sorafeed tokens`."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from redis.exceptions import RedisError
+from rich.markup import escape
+from rich.table import Table
+
+from sorafeed_assets.cli.common import DataDir, console, database
+from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import create_redis_client, tell
+
+tokens = typer.Typer(no_args_is_help=True)
+
+
+@tokens.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="The user or program that gets the token.")],
+    role: Annotated[Role, typer.Option(help="What the token permits.")] = Role.READER,
+    display: Annotated[
+        str | None, typer.Option(help="The display's code, for the role display.")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days until the token expires; never by default.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a token and print it once: only its hash is stored."""
+    with database(data_dir) as (engine, _settings):
+        life = None if days is None else timedelta(days=days)
+        _, secret = create_token(engine, role, name, display_id=display, life=life)
+    typer.echo(secret)
+
+
+@tokens.command("list")
+def show(data_dir: DataDir = None) -> None:
+    """List all tokens, without their secrets."""
+    table = Table("id", "name", "role", "display", "created", "expires", "revoked")
+    with database(data_dir) as (engine, _settings):
+        for token in list_tokens(engine):
+            moments = (token.created_at, token.expires_at, token.revoked_at)
+            table.add_row(
+                str(token.id),
+                escape(token.name),
+                token.role,
+                token.display_id or "",
+                *(f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments),
+            )
+    console.print(table)
+
+
+@tokens.command("revoke")
+def revoke(
+    token: Annotated[UUID, typer.Argument(help="The token's id.")], data_dir: DataDir = None
+) -> None:
+    """Revoke a token immediately."""
+    with database(data_dir) as (engine, settings):
+        revoke_token(engine, token)
+        _tell_servers(settings)
+    console.print(f"revoked {token}")
+
+
+def _tell_servers(settings: Settings) -> None:
+    """Have servers check their cached tokens again; without Redis they do so within 5 s."""
+    with create_redis_client(str(settings.redis_url)) as redis:
+        try:
+            tell(redis, ["tokens"])
+        except RedisError:
+            console.print("Redis does not answer; servers refuse the token within 5 s")

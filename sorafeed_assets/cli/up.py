@@ -1,0 +1,98 @@
+"""`sorafeed up`: the parent of everything, which imports little and only watches."""
+
+import os
+from typing import Annotated, Final
+
+import typer
+
+from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
+from sorafeed_assets.launch.processes import end_descendants
+from sorafeed_assets.launch.servers import embedded, owned_folder, publish
+from sorafeed_assets.launch.supervision import Supervisor
+from sorafeed_assets.launch.up import DEFAULT_API_PORT, Up, choose_port, stop_on_signals
+from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
+from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.postgres.migrate import migrate
+
+_INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
+_UNCLEAN: Final = 3  # of `prepare`: a run or a check failed
+_DEMO: Final = "sorafeed up"
+
+
+def up(
+    once: Annotated[bool, typer.Option("--once", help="Do everything except serving.")] = False,
+    posts: Annotated[
+        int | None, typer.Option(min=0, help="Posts of the demo catalogue (20,000).")
+    ] = None,
+    displays: Annotated[
+        int | None, typer.Option(min=0, max=10_000, help="Demo displays (12).")
+    ] = None,
+    data_dir: DataDir = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Port of the Dagster UI (3000).")
+    ] = None,
+    api_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, help="Port of the API and the admin page (3080)."),
+    ] = None,
+    api_processes: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes of the API share its port.")
+    ] = 1,
+) -> None:
+    """Start the servers, load the demo, materialize everything, and serve the UI and the API.
+
+    A program that ends is started again.
+    """
+    settings = settings_of(data_dir)
+    try:
+        with stop_on_signals() as stop, owned_folder(settings) as folder:
+            ui_port = None if once else choose_port(port)
+            web_port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
+            supervisor = Supervisor(folder, "up", say)
+            with (
+                embedded(settings, folder, supervisor) as addressed,
+                Up(addressed, supervisor, stop) as programs,
+            ):
+                publish(folder, addressed)
+                secret = _migrate(addressed)
+                interface = f"http://127.0.0.1:{ui_port}"
+                if ui_port is not None:
+                    programs.start_api(web_port, interface, api_processes)
+                is_shared = settings.dagster_url is not None
+                code = programs.prepare(posts, displays, is_shared=is_shared)
+                if code not in (0, _UNCLEAN):
+                    raise typer.Exit(1)
+                if ui_port is not None:
+                    stop.wait(0)  # from here on a signal only sets the request to stop
+                    programs.start_others(ui_port)
+                    programs.wait_until_ready()
+                    if not stop.is_set():
+                        _say_ready(interface, f"http://127.0.0.1:{web_port}/admin?token={secret}")
+                    programs.watch()
+    except KeyboardInterrupt:
+        errors.print("stopped; start it again to continue")
+        end_descendants()
+        os._exit(_INTERRUPTED)  # background threads would continue to retry
+    if once and code == _UNCLEAN:
+        raise typer.Exit(1)
+
+
+def _migrate(settings: Settings) -> str:
+    """Migrate; returns a new admin token for the printed link, valid until the next start."""
+    engine = engine_of(settings)
+    try:
+        migrate(engine)
+        for token in list_tokens(engine):
+            if token.name == _DEMO and token.revoked_at is None:
+                revoke_token(engine, token.id)
+        return create_token(engine, Role.ADMIN, _DEMO)[1]
+    finally:
+        engine.dispose()
+
+
+def _say_ready(interface: str, admin: str) -> None:
+    console.print(
+        f"\nDagster UI:  {interface}\nAdmin page:  {admin}\nCtrl-C stops everything.",
+        highlight=False,
+        soft_wrap=True,
+    )

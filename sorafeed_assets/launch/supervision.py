@@ -1,0 +1,200 @@
+"""Supervision: a program that ends is started again, until it keeps failing.
+
+A loop of our own rather than circus or supervisor: what is watched is not only commands but the
+embedded servers too, which start in an order, at ports that stay; all have to end with their
+parent, and neither program does that without a daemon and a configuration of its own.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+import psutil
+
+from sorafeed_assets.domain.errors import SetupError
+
+_FILES: Final = "processes-*.json"
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 15.0
+# A program that ran this long has not kept failing.
+_WELL_SECONDS: Final = 60.0
+_MOST_FAILURES: Final = 8
+_LAST_LINES: Final = 15
+
+
+class Program(Protocol):
+    """A program that can be started again after it ended."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+
+    @property
+    def log(self) -> Path:
+        """The file of its output."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None when it does not run."""
+
+    def start(self) -> None:
+        """Start it; raises SetupError if it does not start."""
+
+    def ended(self) -> str | None:
+        """How it ended ("code -9"); None while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """One process that a running command watches.
+
+    Attributes:
+        name: the program.
+        pid: its process id; None while it waits to be started again.
+        since: when it was last started (ISO 8601, UTC).
+        restarts: how often it was started again.
+    """
+
+    name: str
+    pid: int | None
+    since: str
+    restarts: int
+
+
+@dataclass(slots=True)
+class _Watched:
+    program: Program
+    started: float
+    since: datetime
+    restarts: int = 0
+    failures: int = 0
+    # When it is to be started again; None while it runs.
+    due: float | None = None
+
+
+class Supervisor:
+    """Watches programs, in the order in which they depend on each other.
+
+    Args:
+        folder: the data folder, where `processes` finds what runs.
+        owner: the command that watches ("up").
+        say: prints one line.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        owner: str,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = folder / _FILES.replace("*", owner)
+        self.say = say
+        self._clock = clock
+        self._watched: list[_Watched] = []
+
+    def watch(self, program: Program) -> None:
+        """Watch a program that was started."""
+        self._watched.append(_Watched(program, self._clock(), datetime.now(UTC)))
+        self._publish()
+
+    def replace(self, old: Program, new: Program) -> None:
+        """Watch ``new``, which was started, instead of ``old``."""
+        for watched in self._watched:
+            if watched.program is old:
+                watched.program, watched.due = new, None
+                watched.started, watched.since = self._clock(), datetime.now(UTC)
+                watched.restarts += 1
+        self._publish()
+
+    def look(self) -> None:
+        """Note programs that ended, and start those whose pause is over.
+
+        Raises:
+            SetupError: a program keeps failing; the message has its last lines.
+        """
+        for watched in self._watched:
+            if watched.due is None:
+                how = watched.program.ended()
+                if how is not None:
+                    self._failed(watched, f"ended with {how}")
+            elif self._clock() >= watched.due:
+                self._start_again(watched)
+
+    def _start_again(self, watched: _Watched) -> None:
+        try:
+            watched.program.start()
+        except SetupError as error:
+            self._failed(watched, f"did not start again ({error})")
+            return
+        watched.due = None
+        watched.started, watched.since = self._clock(), datetime.now(UTC)
+        watched.restarts += 1
+        self._publish()
+
+    def _failed(self, watched: _Watched, what: str) -> None:
+        program, now = watched.program, self._clock()
+        if now - watched.started >= _WELL_SECONDS:
+            watched.failures = 0
+        watched.failures += 1
+        if watched.failures > _MOST_FAILURES:
+            raise SetupError(
+                f"{program.name} {what}, {watched.failures} times in a row; its log is"
+                f" {program.log}, which ends with:\n{last_lines(program.log)}"
+            )
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (watched.failures - 1))
+        watched.due = now + pause
+        self.say(f"{program.name} {what}; it is started again in {pause:g} s")
+        self._publish()
+
+    def _publish(self) -> None:
+        states = [
+            ProcessState(
+                watched.program.name,
+                watched.program.pid if watched.due is None else None,
+                watched.since.isoformat(timespec="seconds"),
+                watched.restarts,
+            )
+            for watched in self._watched
+        ]
+        part = self._file.with_suffix(".part")
+        stored = {"owner": os.getpid(), "processes": [asdict(state) for state in states]}
+        part.write_text(json.dumps(stored, indent=1))
+        part.replace(self._file)
+
+    def end(self) -> None:
+        """Forget what was watched."""
+        self._watched = []
+        self._file.unlink(missing_ok=True)
+
+
+def processes(folder: Path) -> tuple[ProcessState, ...]:
+    """The processes that the running commands of a data folder watch."""
+    found: list[ProcessState] = []
+    for file in sorted(folder.glob(_FILES)):
+        with suppress(FileNotFoundError):
+            stored = json.loads(file.read_text())
+            # An owner that was killed leaves its file.
+            if psutil.pid_exists(stored["owner"]):
+                found += [ProcessState(**each) for each in stored["processes"]]
+    return tuple(found)
+
+
+def last_lines(log: Path, most: int = _LAST_LINES) -> str:
+    """The last lines of a log, indented."""
+    try:
+        lines: Sequence[str] = log.read_text(errors="replace").splitlines()[-most:]
+    except OSError:
+        lines = ()
+    return _indented(lines or ("(nothing)",))
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)
