@@ -73,7 +73,10 @@ def test_joined_killed_started_again_and_stopped(folder: Path, tmp_path: Path) -
     assert again.poll() is None, said.read_text()
     wait_until(lambda: not any(map(is_alive, left)), "the end of what was left")
     # An old system that the settings name is followed.
-    assert any("legacy follow" in command_line(process) for process in processes_of(folder))
+    wait_until(
+        lambda: any("legacy follow" in command_line(each) for each in processes_of(folder)),
+        "the process that follows",
+    )
     # The link that was printed before is no longer valid; the new one is.
     assert httpx.get(link).status_code == 401
     _opens_the_admin_page(_admin_link(said, api_port))

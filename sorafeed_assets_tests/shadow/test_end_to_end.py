@@ -12,6 +12,7 @@ from sorafeed_assets.domain.shadow.outcome import Outcome, Rule
 from sorafeed_assets.services.shadow.report import shadow_gate, shadow_report
 from sorafeed_assets.services.shadow.run import compare_due
 from sorafeed_assets.storage.lineage_records import end_lease, renew_lease
+from sorafeed_assets_tests.legacy.old_file import id_of
 from sorafeed_assets_tests.legacy.old_side import OldPost
 from sorafeed_assets_tests.shadow.sides import Sides, posts
 
@@ -109,6 +110,11 @@ def test_known_faults_of_the_old_system_are_expected(sides: Sides) -> None:
     sides.file.add_display("ODD001")
     sides.file.add_playlist("ODD001", "odd", [("tea", 10), ("50% off", 3)])
     sides.file.add_queued("ODD001", [f"s_tea_{n:03}" for n in range(13)], copies=8)
+    for block, places in (("odd/0", "< 10"), ("odd/1", ">= 10")):
+        sides.file.run(
+            f"UPDATE timeline_videos SET block_id = ? WHERE timeline_position {places}",
+            id_of(block),
+        )
     for number in range(20):
         sides.file.add_play("ODD001", "s_tea_000", f"2026-03-02 10:{number:02}:00", number)
     sides.follow()
@@ -120,6 +126,11 @@ def test_known_faults_of_the_old_system_are_expected(sides: Sides) -> None:
     queue = sides.found("queue")["ODD001"]
     assert queue[1] == (Rule.QUEUE_HELD_TWICE,)
     assert queue[2].startswith("104 rows wait where 13 belong")
+    with sides.engine.connect() as connection:
+        audit = connection.scalar(
+            text("SELECT figures ->> 'audit' FROM shadow_comparisons WHERE kind = 'queue'")
+        )
+    assert audit == "loop 0 position 0 repeats a video while s_tea_001 was never played"
     assert sides.found("plays")["ODD001"][1] == (Rule.AVOIDABLE_REPEATS,)
 
 

@@ -18,7 +18,9 @@ from sorafeed_assets.domain.legacy.queues import (
 )
 from sorafeed_assets.domain.legacy.values import clean_text, id_of, whole
 from sorafeed_assets.domain.playlists.playlist import Playlist
+from sorafeed_assets.domain.shadow.audits import audit_old
 from sorafeed_assets.domain.shadow.costs import Cost, page_seconds
+from sorafeed_assets.domain.shadow.old_way import OldPick, Stage
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, conclude, not_compared
 from sorafeed_assets.domain.shadow.walls import (
     PlaysScore,
@@ -143,7 +145,7 @@ def _digest(playlist: Playlist) -> str:
 
 
 def compare_queue(there: OldDisplays, display_id: str) -> Compared:
-    """Score the old system's real queue of a display."""
+    """Score the old system's real queue of a display; a whole loop of it is audited too."""
     old = there.active(display_id)
     belong = 0 if old is None else sum(each.block.video_count for each in old.blocks)
     score = score_queue(there.queues.get(display_id, ()), belong)
@@ -152,8 +154,23 @@ def compare_queue(there: OldDisplays, display_id: str) -> Compared:
         "belong": score.belong,
         "copies": score.copies,
         "repeats": score.repeats,
+        "audit": None if old is None else _audit(there, old, belong),
     }
     return Compared(stored.QUEUE, display_id, conclude(queue_reasons(score)), figures=figures)
+
+
+def _audit(there: OldDisplays, playlist: OldPlaylist, belong: int) -> str | None:
+    """The first rule that a queued loop breaks; None when it keeps all, or is not whole."""
+    first: dict[int, OldPick] = {}
+    for row in there.queues.get(playlist.display_id, ()):
+        if row.block_id is not None:
+            pick = OldPick(row.block_id, row.video_id, Stage.FIRST)
+            first.setdefault(row.position, pick)
+    if len(first) != belong:
+        return None
+    played = {play.video_id for play in there.plays.get(playlist.display_id, ())}
+    blocks = [each.block for each in playlist.blocks]
+    return audit_old([first[position] for position in sorted(first)], blocks, {}, {}, played)
 
 
 def compare_plays(engine: Engine, there: OldDisplays, display_id: str) -> Compared:

@@ -32,7 +32,15 @@ CREATE TABLE sora_posts (id text PRIMARY KEY, creator_id text NOT NULL REFERENCE
     view_count integer DEFAULT 0, remix_count integer DEFAULT 0,
     indexed_at timestamp DEFAULT CURRENT_TIMESTAMP,
     last_updated timestamp DEFAULT CURRENT_TIMESTAMP);
+"""
+# Built after the rows are there, as the old server has them.
+_INDEXES: Final = """
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE INDEX ON sora_posts (creator_id);
+CREATE INDEX ON sora_posts (posted_at DESC);
 CREATE INDEX ON sora_posts (indexed_at DESC);
+CREATE INDEX ON sora_posts USING gin (to_tsvector('english', text));
+CREATE INDEX ON sora_posts USING gin (text gin_trgm_ops);
 """
 _QUEUES: Final = """
 CREATE TABLE displays (id TEXT PRIMARY KEY, name TEXT NOT NULL, created_at TEXT, last_ping TEXT,
@@ -80,6 +88,7 @@ def create_old_catalog(server_url: str, name: str, creators: Rows, posts: Rows) 
         connection.execute(_CATALOG)
         _copy(connection, "creators", CREATOR_COLUMNS, creators)
         _copy(connection, "sora_posts", POST_COLUMNS, posts)
+        connection.execute(_INDEXES)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("ANALYZE")
     return url
