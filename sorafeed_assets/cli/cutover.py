@@ -76,9 +76,7 @@ def _print(found: Cutover) -> None:
     if catalog is not None and catalog.problem is None:
         waiting = "unknown" if catalog.waiting is None else f"{catalog.waiting:,}"
         console.print(f"posts waiting to be copied: {waiting}")
-    if queues is not None and queues.problem is None:
-        console.print(
-            f"old queues written since their import: {'no' if queues.is_current else 'yes'}"
-        )
+    if queues is not None and queues.imported_at is not None:
+        console.print(f"old queues imported at {queues.imported_at:%Y-%m-%d %H:%M:%S} UTC")
     for problem in found.problems:
         console.print(f"problem: {problem}", markup=False, highlight=False, soft_wrap=True)

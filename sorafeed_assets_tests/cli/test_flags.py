@@ -117,6 +117,7 @@ def test_a_display_is_switched_over_and_back(
     assert len(queue_of(engine, "HALL01")) == 5
 
     file.run("UPDATE displays SET last_ping = '2026-01-01 00:00:00'")
+    run(engine, "UPDATE legacy_queues SET imported_at = imported_at - interval '1 hour'")
     answer("cutover", "--back", "HALL01", folder=folder)
     stopped = call("cutover", "HALL01", folder=folder)
     assert stopped.exit_code == 1

@@ -89,7 +89,10 @@ def test_a_check_says_why_not(engine: Engine, switch: Switch, file: OldFile) -> 
     run(engine, "UPDATE playlist_blocks SET search_term = 'nothing has this' FROM playlists p"
         " WHERE p.id = playlist_id AND p.display_id = 'HALL01'")  # fmt: skip
     run(engine, "DELETE FROM playlists WHERE display_id = 'HALL02'")
+    # The web app writes its file all the time; only an old import speaks against a switch.
     file.run("UPDATE displays SET last_ping = '2025-10-24 10:00:01'")
+    assert switch.check(["HALL03"], None).is_ready
+    run(engine, "UPDATE legacy_queues SET imported_at = imported_at - interval '1 hour'")
     found = switch.check(CODES, None)
     assert not found.is_ready
     empty, none, good = found.displays

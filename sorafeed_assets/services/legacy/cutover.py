@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ from sorafeed_assets.storage.playlists.rows import display_ids as existing_displ
 
 _MOST_WAITING: Final = 1_000
 """So many posts of the old catalogue may wait to be copied at a switch: some minutes' worth."""
+_OLDEST_IMPORT: Final = timedelta(minutes=1)
+"""The old web app writes its file all the time, and `follow` imports it every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ def _problems(code: str, tried: Outcomes, status: LegacyStatus) -> Collection[st
 def _common_problems(status: LegacyStatus) -> Collection[str]:
     problems: list[str] = []
     catalog, queues = status.catalog, status.queues
-    again = "run `sorafeed legacy follow`, and try again when `sorafeed legacy status` has nothing"
+    again = "let `sorafeed legacy follow` catch up, see `sorafeed legacy status`, and try again"
     if catalog is not None:
         if catalog.problem is not None:
             problems.append(f"the old catalogue cannot be read: {catalog.problem}")
@@ -206,6 +208,9 @@ def _common_problems(status: LegacyStatus) -> Collection[str]:
             problems.append(f"the old queues cannot be read: {queues.problem}")
         elif queues.imported_at is None:
             problems.append("the old queues are not imported yet; run `sorafeed legacy import`")
-        elif not queues.is_current:
-            problems.append(f"the old queues were written since their last import; {again}")
+        elif not queues.is_current and datetime.now(UTC) - queues.imported_at > _OLDEST_IMPORT:
+            problems.append(
+                "the old queues were written since their last import, at"
+                f" {queues.imported_at:%Y-%m-%d %H:%M} UTC; {again}"
+            )
     return problems
