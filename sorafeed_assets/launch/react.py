@@ -289,7 +289,8 @@ class React:
         for name in rollouts.due():
             try:
                 evaluation = rollouts.evaluate(name)
-            except SorafeedError as error:
+            except (SorafeedError, SQLAlchemyError) as error:
+                # It is due at once again, because nothing of it is stored.
                 _log.error("rollout %s is not evaluated: %s", name, error)
                 continue
             if evaluation is not None and evaluation.after != evaluation.before:

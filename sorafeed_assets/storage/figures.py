@@ -27,7 +27,7 @@ minutes AS (
 )
 """
 
-# By display, because plays have no index by time alone.
+# By display, because plays have no index by time alone; OFFSET keeps it so.
 _PLAYS: Final = f"""
 WITH {_MINUTES}, played AS (
     SELECT date_trunc('minute', h.played_at) AS minute, count(*) AS plays
@@ -35,6 +35,7 @@ WITH {_MINUTES}, played AS (
     CROSS JOIN LATERAL (
         SELECT played_at FROM video_history
         WHERE display_id = d.id AND played_at >= (SELECT min(minute) FROM minutes)
+        OFFSET 0
     ) AS h
     GROUP BY 1
 ), reacted AS (

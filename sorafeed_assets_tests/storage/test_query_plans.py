@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.counts.counting import SHAPES
 from sorafeed_assets.domain.playlists.playlist import FetchMode
+from sorafeed_assets.domain.rollouts.signals import Signal
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage import lists as wall
@@ -24,9 +25,11 @@ from sorafeed_assets.storage.catalog.matches import Match, MatchQuery, read_pool
 from sorafeed_assets.storage.catalog.pages import read_among, read_page
 from sorafeed_assets.storage.catalog.stream import stream_matches
 from sorafeed_assets.storage.display_json import Field
+from sorafeed_assets.storage.figures import read_minutes
 from sorafeed_assets.storage.playlists.changes import note_plans_with, note_users_of
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_after
+from sorafeed_assets.storage.rollouts.signals import read_signals
 from sorafeed_assets.storage.timelines.advance import load_free_heads, load_heads, load_plays
 from sorafeed_assets.storage.timelines.plays import last_plays, recent_plays
 from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats
@@ -423,6 +426,19 @@ def test_plays_are_read_by_display(catalogue: Engine) -> None:
         assert "video_history_display_id_played_at_idx" in plan.indexes
     for page in plans[1:]:
         assert "sora_posts_pkey" in page.indexes
+
+
+def test_plays_of_a_rollout_and_of_minutes_are_read_by_display(catalogue: Engine) -> None:
+    displays = [row.id for row in run(catalogue, "SELECT id FROM displays")]
+    ((last,),) = run(catalogue, "SELECT max(played_at) FROM video_history")
+    hour, signals = timedelta(hours=1), [Signal.SKIPPED]
+    [rollout, minutes] = plans_of(
+        catalogue,
+        lambda c: read_signals(c, signals, displays, last - hour, last),
+        lambda c: read_minutes(c, 60),
+    )
+    for plan in (rollout, minutes):
+        assert "video_history_display_id_played_at_idx" in plan.indexes
 
 
 def test_last_plays_are_looked_up_by_post(catalogue: Engine) -> None:

@@ -5,10 +5,12 @@ neither on the moment nor on the process that asks.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Final
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.flags.known import KnownFlag
+from sorafeed_assets.domain.text import check_storable
 
 Definition = Mapping[str, object]
 """One flag in flagd's JSON: state, variants, defaultVariant, targeting, metadata."""
@@ -20,7 +22,8 @@ DISPLAY: Final = "targetingKey"
 
 _FIELDS: Final = {"state", "variants", "defaultVariant", "targeting", "metadata"}
 _STATES: Final = ("ENABLED", "DISABLED")
-_CONDITIONS: Final = {"==", "!=", "!", "and", "or", "in", "starts_with", "ends_with", "if"}
+_OF_TWO: Final = {"==", "!=", "in", "starts_with", "ends_with"}
+_CONDITIONS: Final = _OF_TWO | {"!", "and", "or", "if"}
 _MOST_WEIGHT: Final = 2**31 - 1
 _DEEPEST: Final = 12
 
@@ -46,7 +49,23 @@ def check_definition(flag: KnownFlag, given: object) -> Definition:
     if targeting is not None:
         _object(f"{flag.key}.targeting", targeting)
         _result(f"{flag.key}.targeting", targeting, variants)
+    _storable(flag.key, definition)
     return definition
+
+
+def _storable(place: str, given: object) -> None:
+    """Refuse texts and numbers that JSON in a database cannot have."""
+    if isinstance(given, str):
+        check_storable(given, place)
+    elif isinstance(given, float) and not isfinite(given):
+        raise InvalidInputError(place, f"is {given}; it must be finite")
+    elif isinstance(given, list):
+        for number, each in enumerate(given):
+            _storable(f"{place}[{number}]", each)
+    elif isinstance(given, dict):
+        for name, each in given.items():
+            check_storable(name, place)
+            _storable(f"{place}.{name}", each)
 
 
 def _variants(flag: KnownFlag, given: object) -> Mapping[str, object]:
@@ -131,6 +150,10 @@ def _condition(place: str, given: object, depth: int) -> None:
         if operator not in _CONDITIONS:
             known = ", ".join(sorted(_CONDITIONS))
             raise InvalidInputError(f"{place}.{operator}", f"is unknown here; use one of {known}")
+        if operator in _OF_TWO and len(operands) != 2:
+            raise InvalidInputError(
+                f"{place}.{operator}", f"has {len(operands)} operands; it needs two"
+            )
         _condition(f"{place}.{operator}", operands, depth + 1)
 
 

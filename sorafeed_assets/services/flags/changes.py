@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.flags.definition import KEEP, Definition, check_definition
 from sorafeed_assets.domain.flags.known import KNOWN, KnownFlag, KnownFlags, known_flag
+from sorafeed_assets.domain.text import check_storable
 from sorafeed_assets.services.flags.values import FlagValues
 from sorafeed_assets.storage.flags.versions import (
     StoredVersion,
@@ -145,6 +146,7 @@ def _keeps(definition: Definition) -> bool:
 
 
 def _text(name: str, given: str) -> str:
+    check_storable(given, name)
     text = given.strip()
     if not text or len(text) > _MOST_TEXT:
         raise InvalidInputError(name, f"must be a text of 1 to {_MOST_TEXT} characters")

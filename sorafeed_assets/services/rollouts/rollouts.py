@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from opentelemetry import trace
 from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.digest import content_digest
@@ -55,6 +56,10 @@ ASSET: Final = "rollouts"
 """The asset, with a partition for each rollout."""
 EVERY: Final = timedelta(minutes=1)
 """How often a rollout is evaluated."""
+
+_MOST_TEXT: Final = 500  # of a flag's reason
+
+_tracer: Final = trace.get_tracer(__name__)
 
 Settle = Callable[[Collection[str]], object]
 """Settles displays: `Settler.settle`."""
@@ -186,6 +191,7 @@ class Rollouts:
         with self._engine.connect() as connection:
             return due_rollouts(connection, self._clock() - EVERY - late)
 
+    @_tracer.start_as_current_span("evaluate")
     def evaluate(self, name: str) -> Evaluation | None:
         """Compare the displays in a rollout's share with the others, and act; None if it has ended.
 
@@ -278,9 +284,6 @@ class Rollouts:
                 f"{plan.flag} has a share or a definition written by hand already; first set one"
                 f" value for all: `sorafeed flags set {plan.flag} {flags.base(plan.flag)} --why …`",
             )
-
-
-_MOST_TEXT: Final = 500
 
 
 def rollout_change(plan: Rollout, state: State) -> Change:

@@ -13,6 +13,8 @@ REPEAT_WITHIN: Final = 100
 SLOW: Final = timedelta(seconds=2)
 """A changed display whose queue takes longer was slow: the objective of timelines."""
 
+_SETTLING: Final = timedelta(minutes=1)
+
 Counts = dict[str, tuple[int, int]]
 """Display → how many went wrong, and of how many."""
 
@@ -57,11 +59,13 @@ LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
 WHERE d.id = ANY(CAST(:displays AS text[]))
 """)
 
+# A step settles all displays that come in at once: that says nothing about their value.
 _REACTIONS: Final = text("""
 SELECT display_id, count(*) AS changes,
     count(*) FILTER (WHERE queued_at - changed_at > CAST(:slow AS interval)) AS slow
 FROM reactions
-WHERE queued_at >= :since AND queued_at < :until AND display_id = ANY(CAST(:displays AS text[]))
+WHERE queued_at < :until AND changed_at >= CAST(:since AS timestamptz) + CAST(:settling AS interval)
+  AND display_id = ANY(CAST(:displays AS text[]))
 GROUP BY display_id
 """)
 
@@ -91,6 +95,7 @@ def read_signals(
         "until": until,
         "within": REPEAT_WITHIN,
         "slow": SLOW,
+        "settling": _SETTLING,
     }
     found: dict[Signal, Counts] = {}
     for read, given in _READERS.items():

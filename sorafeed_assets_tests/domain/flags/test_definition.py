@@ -76,6 +76,11 @@ def test_a_good_definition_is_accepted() -> None:
             {"targeting": {"fractional": [{"var": "zone"}, ["on", 1]]}},
             "colour.targeting.fractional[0]",
         ),
+        ({"metadata": {"team": "a\x00b"}}, "colour.metadata.team"),
+        ({"metadata": {"team": "\ud800"}}, "colour.metadata.team"),
+        ({"metadata": {"team": float("nan")}}, "colour.metadata.team"),
+        ({"variants": {"\x00": "red", "on": "green", "off": "red"}}, "colour.variants"),
+        ({"targeting": {"if": [{"in": ["A"]}, "on"]}}, "colour.targeting.if[0].in"),
         (
             {"targeting": {"if": [{"in": [{"var": "zone"}, []]}, "on"]}},
             "colour.targeting.if[0].in[0].var",

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sorafeed_assets.domain.rollouts.comparing import (
@@ -96,6 +96,7 @@ def test_the_worst_signal_decides() -> None:
     assert verdict(Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.PASS) is Verdict.FAIL
 
 
+@settings(deadline=None)
 @given(_SAMPLES, _SAMPLES)
 def test_any_counts_have_a_verdict(inside: list[Sample], outside: list[Sample]) -> None:
     found = _one(Signal.SKIPPED, inside, outside)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -107,6 +108,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
 
 TestRolloutMachine = RolloutMachine.TestCase
+TestRolloutMachine.settings = settings(deadline=None)
 
 
 @pytest.mark.parametrize(

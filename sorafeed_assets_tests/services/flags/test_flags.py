@@ -2,6 +2,7 @@
 
 import json
 from time import monotonic, sleep
+from typing import Any
 
 import openfeature.api
 import pytest
@@ -12,6 +13,7 @@ from openfeature.exception import ErrorCode
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
+from sorafeed_assets.domain.flags.definition import check_definition
 from sorafeed_assets.domain.flags.known import KnownFlag, UnknownFlagError
 from sorafeed_assets.domain.flags.split import BUCKETS, Split, definition_of
 from sorafeed_assets.services.flags import Flags, FlagValues, ReasonKind
@@ -60,6 +62,45 @@ def test_flags_have_buckets_of_their_own() -> None:
 def test_the_bucket_says_which_shares_a_display_is_in(code: str, buckets: int) -> None:
     value = _values(Split("red", "green", buckets)).value(FLAG.key, code)
     assert (value == "green") is (bucket_of(FLAG, code) < buckets)
+
+
+_scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.floats()
+_conditions = st.recursive(
+    _scalars | st.just({"var": "targetingKey"}),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(
+            st.sampled_from(["==", "!=", "!", "and", "or", "in", "starts_with", "ends_with", "if"]),
+            inner | st.lists(inner, max_size=4),
+        ).map(lambda pair: {pair[0]: pair[1]})
+    ),
+    max_leaves=8,
+)
+_shares = st.lists(
+    st.tuples(st.sampled_from(FLAG.values), st.integers(-1, 9)).map(list), max_size=4
+).map(lambda entries: {"fractional": entries})
+_targetings = st.recursive(
+    st.none() | st.sampled_from([*FLAG.values, "yellow"]) | _shares,
+    lambda inner: st.lists(st.one_of(_conditions, inner), max_size=5).map(lambda a: {"if": a}),
+    max_leaves=6,
+)
+
+
+@given(_targetings, st.sampled_from(WALL))
+@settings(max_examples=300, deadline=None)
+def test_what_is_accepted_has_a_value_for_every_display(targeting: Any, code: str) -> None:
+    definition = {
+        "state": "ENABLED",
+        "variants": {value: value for value in FLAG.values},
+        "defaultVariant": "red",
+        "targeting": targeting,
+    }
+    try:
+        check_definition(FLAG, definition)
+    except InvalidInputError:
+        return
+    values = FlagValues(1, [StoredVersion(FLAG.key, 1, definition)], None, KNOWN)
+    assert values.value(FLAG.key, code) in FLAG.values
 
 
 def test_openfeatures_client_can_use_the_provider() -> None:
@@ -216,6 +257,8 @@ def test_bad_input_is_refused_before_anything_is_written(flags: Flags, engine: E
             flags.set_share(connection, "colour", 10, value="red", by=by, why=why)
         with pytest.raises(InvalidInputError, match="why"):
             flags.set_all(connection, "colour", "blue", by=by, why=" ")
+        with pytest.raises(InvalidInputError, match="NUL"):
+            flags.set_all(connection, "colour", "blue", by=by, why="a\x00b")
         with pytest.raises(InvalidInputError, match=r"colour\.state"):
             flags.set_definition(connection, "colour", {}, by=by, why=why)
         assert flags.history(connection) == []

@@ -1,20 +1,25 @@
 """Rollouts by hand: started, paused, forced, resumed and stopped; and what is refused."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.domain.flags.known import UnknownFlagError
 from sorafeed_assets.domain.rollouts.comparing import Verdict
 from sorafeed_assets.domain.rollouts.machine import NotAllowedError, Status
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import RolloutNotFoundError
+from sorafeed_assets.services.rollouts import RolloutNotFoundError, Rollouts
 from sorafeed_assets.services.rollouts.rollouts import record_rollouts, rollout_versions
+from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.lineage_records import heads
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.services.rollouts.rolling import NAME, PLAN, RollingWall
 
@@ -88,6 +93,42 @@ def test_a_share_that_was_set_outside_pauses_the_rollout(wall: RollingWall, engi
     # Resumed, it sets its own share again.
     wall.rollouts.resume(NAME, by="carl")
     assert wall.simulate(1, lambda _planner: 0.0)[-1].after.status is Status.RUNNING
+
+
+def test_several_evaluate_at_once_and_one_acts(wall: RollingWall) -> None:
+    for _ in range(6):
+        wall.play(lambda planner: 0.7 if planner == _NEW else 0.0)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: wall.rollouts.evaluate(NAME), range(4)))
+    acted = [each for each in found if each is not None]
+    assert [each.after.status for each in acted] == [Status.ROLLED_BACK]
+    assert [change.status for change in wall.rollouts.one(NAME)[1]] == [
+        Status.ROLLED_BACK,
+        Status.RUNNING,
+    ]
+    assert _new(wall) == set()
+
+
+def test_a_rollback_that_waits_in_vain_for_a_display_is_made_by_the_next_evaluation(
+    wall: RollingWall, engine: Engine, settings: Settings
+) -> None:
+    for _ in range(6):
+        wall.play(lambda planner: 0.7 if planner == _NEW else 0.0)
+    brief = settings.model_copy(update={"lock_timeout_seconds": 1})
+    impatient = create_database_engine(str(settings.database_url), brief)
+    rollouts = Rollouts(impatient, Flags(impatient), wall.settler.settle, lambda: wall.now)
+    with engine.begin() as connection:
+        lock(connection, LockSpace.DISPLAY, _new(wall))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            rollouts.evaluate(NAME)
+    # Nothing of it is stored, so that it is due at once.
+    assert rollouts.one(NAME)[0].evaluated_at is None
+    assert rollouts.due() == [NAME]
+    evaluation = rollouts.evaluate(NAME)
+    impatient.dispose()
+    assert evaluation is not None
+    assert evaluation.after.status is Status.ROLLED_BACK
+    assert _new(wall) == set()
 
 
 def test_every_change_is_recorded_with_its_transaction(wall: RollingWall, engine: Engine) -> None:

@@ -10,6 +10,8 @@ from sqlalchemy import Engine, text
 
 from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
+from sorafeed_assets.services.flags import Flags
+from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.services.watching import read_figures
 from sorafeed_assets.serving.server import Listening, serving
@@ -26,6 +28,7 @@ from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.metrics import Sample, samples_of
+from sorafeed_assets_tests.services.rollouts.rolling import PLAN
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
@@ -110,6 +113,30 @@ def test_react_leads_while_its_lease_runs(reader: Api, engine: Engine) -> None:
         renew_lease(connection, REACT_LEASE, "host:1", timedelta(0))
         renew_lease(connection, "another", "host:1", timedelta(hours=1))
     assert _samples(reader)["sorafeed_react_leads", ()] == 0
+
+
+def test_rollouts_that_were_rolled_back_or_not_evaluated_are_told(
+    reader: Api, engine: Engine
+) -> None:
+    names = ("sorafeed_rollouts_rolled_back", "sorafeed_rollout_unevaluated_seconds")
+
+    def told() -> list[float]:
+        samples = _samples(reader)
+        return [samples[name, ()] for name in names]
+
+    assert told() == [0, 0]
+    Rollouts(engine, Flags(engine), lambda _displays: None).start(PLAN, by="test")
+    assert 0 <= told()[1] < 3_600
+    run(engine, "UPDATE rollouts SET since = since - interval '2 hours',"
+                " evaluated_at = now() - interval '1 hour'")  # fmt: skip
+    assert 3_600 <= told()[1] < 7_200
+    # Nobody has to evaluate one that a person has forced.
+    run(engine, "UPDATE rollouts SET status = 'forced'")
+    assert told() == [0, 0]
+    run(engine, "UPDATE rollouts SET status = 'rolled_back'")
+    assert told() == [1, 0]
+    run(engine, "UPDATE rollouts SET since = now() - interval '25 hours'")
+    assert told() == [0, 0]
 
 
 def test_only_counts_that_are_kept_are_timed(admin: Api, engine: Engine) -> None:

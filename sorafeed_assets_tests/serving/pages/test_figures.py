@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -47,6 +47,7 @@ def test_the_minutes_are_read_from_what_is_stored(engine: Engine) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(
