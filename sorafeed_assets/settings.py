@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     prepared_statements: bool = Field(
         True,
         description="Whether PostgreSQL keeps the plans of statements; `false` behind a pooler that"
-        " does not support it, such as PgBouncer before 1.21",
+        " does not support it, such as PgBouncer before 1.22",
     )
     alert_webhook: HttpUrl | None = Field(
         None, description="Address that failed runs and failed checks are sent to, as JSON by POST"
