@@ -50,7 +50,7 @@ class Installation:
         return found
 
 
-def install(folder: Path, *, extras: str = "") -> Installation:
+def install(folder: Path) -> Installation:
     """Build the wheel from a copy of the sources, and install it with its pinned dependencies."""
     sources = folder / "sources"
     sources.mkdir()
@@ -67,7 +67,7 @@ def install(folder: Path, *, extras: str = "") -> Installation:
     (wheel,) = folder.glob("*.whl")
     _run(sys.executable, "-m", "venv", folder / "venv")
     _run(folder / "venv" / "bin" / "python", *pip, "install", "--constraint",
-         ROOT / "requirements.txt", f"sorafeed-assets{extras} @ file://{wheel}")  # fmt: skip
+         ROOT / "requirements.txt", wheel)  # fmt: skip
     for path in (folder / "venv", *(folder / "venv").rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & ~0o222)
