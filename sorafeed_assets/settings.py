@@ -35,6 +35,16 @@ class Settings(BaseSettings):
         None, description="PostgreSQL for Dagster's own storage, `postgresql+psycopg2://…`"
     )
     redis_url: RedisDsn | None = Field(None, description="Redis or Valkey for the snapshots")
+    celery_url: RedisDsn | None = Field(
+        None,
+        description="Redis of Dagster's Celery launcher; by default the database after that of"
+        " SORAFEED_REDIS_URL",
+    )
+    dagster_yaml: Path | None = Field(
+        None,
+        description="File in place of the project's dagster.yaml and its storages, for example"
+        " deploy/dagster-celery.yaml",
+    )
     catalog_first_day: date = Field(
         date(2026, 1, 1), description="First catalog day (UTC); the partitions start here"
     )
@@ -76,7 +86,7 @@ class Settings(BaseSettings):
     prepared_statements: bool = Field(
         True,
         description="Whether PostgreSQL keeps the plans of statements; `false` behind a pooler that"
-        " does not support it, such as PgBouncer before 1.21",
+        " does not support it, such as PgBouncer before 1.22",
     )
     alert_webhook: HttpUrl | None = Field(
         None, description="Address that failed runs and failed checks are sent to, as JSON by POST"
@@ -134,7 +144,7 @@ class Settings(BaseSettings):
             raise ValueError("is in the future")
         return day
 
-    @field_validator("legacy_queues")
+    @field_validator("legacy_queues", "dagster_yaml")
     @classmethod
     def _is_absolute(cls, file: Path | None) -> Path | None:
         # Other processes, which get it from here, run in other folders.

@@ -13,12 +13,13 @@ from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.extras import EXTRAS, require
 from sorafeed_assets.launch.embedded import EmbeddedRedis, postgres_program
 
+_ONLY_WITH_EXTRAS = ("__main__", "drawing", "celery_app", "celery_runs")
 _IMPORT_EVERYTHING = f"""
 import importlib, pkgutil, sys
 sys.modules.update(dict.fromkeys({[m for modules in EXTRAS.values() for m in modules]!r}))
 import sorafeed_assets
 for module in pkgutil.walk_packages(sorafeed_assets.__path__, "sorafeed_assets."):
-    if "migrations" not in module.name and not module.name.endswith(("__main__", "drawing")):
+    if "migrations" not in module.name and not module.name.endswith({_ONLY_WITH_EXTRAS}):
         importlib.import_module(module.name)
 """
 

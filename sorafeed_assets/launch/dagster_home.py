@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic import RedisDsn
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.servers import psycopg2_url
@@ -16,13 +19,26 @@ _EVENTS_AT_ONCE: Final = "1000"
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Create or update Dagster's home, with dagster.yaml and workspace.yaml; returns the folder."""
+    """Create or update Dagster's home, with dagster.yaml and workspace.yaml; returns the folder.
+
+    Raises:
+        SetupError: the file that SORAFEED_DAGSTER_YAML names cannot be read.
+    """
     home = settings.data_dir.resolve() / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    parts = (Path(__file__).with_name("storage.yaml"), _project_file("dagster.yaml"))
-    _write(home / "dagster.yaml", "\n".join(part.read_text() for part in parts))
+    _write(home / "dagster.yaml", _instance_yaml(settings.dagster_yaml))
     _write(home / "workspace.yaml", _project_file("workspace.yaml").read_text())
     return home
+
+
+def _instance_yaml(given: Path | None) -> str:
+    if given is not None:
+        try:
+            return given.read_text()
+        except OSError as error:
+            raise SetupError(f"SORAFEED_DAGSTER_YAML: {given}: {error.strerror}") from error
+    parts = (Path(__file__).with_name("storage.yaml"), _project_file("dagster.yaml"))
+    return "\n".join(part.read_text() for part in parts)
 
 
 def _write(file: Path, text: str) -> None:
@@ -51,6 +67,8 @@ def environment(settings: Settings) -> dict[str, str]:
     }
     if settings.dagster_url is not None:
         variables["SORAFEED_DAGSTER_URL"] = psycopg2_url(str(settings.dagster_url))
+    if settings.celery_url is None and settings.redis_url is not None:
+        variables["SORAFEED_CELERY_URL"] = _next_database(settings.redis_url)
     return variables
 
 
@@ -70,3 +88,9 @@ def run_in_place(settings: Settings, program: str, arguments: Sequence[str]) -> 
         raise SetupError(f"there is no program {program} in {ours} or on the path")
     variables = {**os.environ, **environment(settings), "PATH": path}
     os.execve(found, [program, *arguments], variables)  # noqa: S606  # what the user asked for
+
+
+def _next_database(url: RedisDsn) -> str:
+    """The address of the database after this one, on the same Redis."""
+    parts = urlsplit(str(url))
+    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}").geturl()

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ class Installation:
         return found
 
 
-def install(folder: Path, *, extras: str = "") -> Installation:
+def install(folder: Path) -> Installation:
     """Build the wheel from a copy of the sources, and install it with its pinned dependencies."""
     sources = folder / "sources"
     sources.mkdir()
@@ -66,7 +67,7 @@ def install(folder: Path, *, extras: str = "") -> Installation:
     (wheel,) = folder.glob("*.whl")
     _run(sys.executable, "-m", "venv", folder / "venv")
     _run(folder / "venv" / "bin" / "python", *pip, "install", "--constraint",
-         ROOT / "requirements.txt", f"sorafeed-assets{extras} @ file://{wheel}")  # fmt: skip
+         ROOT / "requirements.txt", wheel)  # fmt: skip
     for path in (folder / "venv", *(folder / "venv").rglob("*")):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode & ~0o222)
@@ -149,7 +150,7 @@ class Container:
             try:
                 process.wait(120)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
 

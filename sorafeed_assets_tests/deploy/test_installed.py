@@ -136,7 +136,15 @@ def posts(host: Host) -> Iterator[Engine]:
     engine.dispose()
 
 
-_SHOW = "search_term,video_count,fetch_mode,format\ncat video,4,newest,wide\ndog,3,random,mixed\n"
+_CREATE = """
+mutation {
+  createDisplay(name: "The hall", id: "HALL01") { display { id } }
+  createPlaylist(displayId: "HALL01", name: "show", blocks: [
+    {search: "cat video", videoCount: 4, fetchMode: NEWEST, format: WIDE}
+    {search: "dog", videoCount: 3}
+  ]) { playlist { id } }
+}
+"""
 _LAUNCH = """
 mutation {
   launchRun(executionParams: {
@@ -168,12 +176,13 @@ def test_the_services_of_compose_do_the_main_job(host: Host, posts: Engine) -> N
         )
         web, daemon = host.start(stack, "webserver"), host.start(stack, "daemon")
 
-        # The main job: posts come, a playlist is imported, and a player gets what plays next.
+        # The main job: posts come, a playlist is created, and a player gets what plays next.
         add_posts(posts, "cat video", 12)
         add_posts(posts, "dog", 9)
-        _import_a_playlist(host)
         token = host.run("api", ["sorafeed", "tokens", "create", "test", "--role", "admin"]).strip()
         with httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=30) as client:
+            created = client.post(host.url("3080", "/graphql"), json={"query": _CREATE}).json()
+            assert "errors" not in created, created
             react.wait_for("the queue", lambda: len(_next(host, client)) == 5)
             assert {post["text"].split()[1] for post in _next(host, client)} <= {"cat", "dog"}
             answer = client.get(host.url("3080", "/metrics"))
@@ -196,13 +205,6 @@ def test_the_services_of_compose_do_the_main_job(host: Host, posts: Engine) -> N
 
 def _files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-
-
-def _import_a_playlist(host: Host) -> None:
-    host.run("api", ["sorafeed", "displays", "add", "The hall", "--code", "HALL01"])
-    (host.container("api").folder / "data" / "show.csv").write_text(_SHOW)
-    said = host.run("api", ["sorafeed", "playlists", "import", "show.csv", "--display", "HALL01"])
-    assert "active on HALL01" in " ".join(said.split())
 
 
 def _next(host: Host, client: httpx.Client) -> list[Any]:
