@@ -18,6 +18,8 @@ from sorafeed_assets.storage.postgres.migrate import migrate
 
 # `--hypothesis-profile long` runs more examples where a test says so.
 hypothesis.settings.register_profile("long", print_blob=True)
+# `make fuzz`.
+hypothesis.settings.register_profile("fuzz", print_blob=True)
 
 _TEMPLATE = "sorafeed_template"
 # Tests need speed, not durability.
