@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up setup test lint lint-deploy rules clean
+.PHONY: up setup test fuzz lint lint-deploy rules clean
 
 up: setup
 	@$(BIN)/sorafeed up
@@ -21,6 +21,9 @@ setup: .venv/.ready
 
 test: setup
 	@$(BIN)/python -m pytest --numprocesses 2
+
+fuzz: setup
+	@$(BIN)/python -m pytest --numprocesses 2 --hypothesis-profile fuzz sorafeed_assets_tests/serving/test_fuzz.py
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -25,6 +25,10 @@ hypothesis.settings.load_profile("patient")
 hypothesis.settings.register_profile(
     "long", hypothesis.settings.get_profile("patient"), print_blob=True
 )
+# `make fuzz`.
+hypothesis.settings.register_profile(
+    "fuzz", hypothesis.settings.get_profile("patient"), print_blob=True
+)
 
 _TEMPLATE = "sorafeed_template"
 # Tests need speed, not durability.

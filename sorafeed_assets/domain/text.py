@@ -1,6 +1,16 @@
 """Which text can be stored and sent: any Unicode text that UTF-8 databases accept."""
 
+from typing import Final
+
 from sorafeed_assets.domain.errors import InvalidInputError
+
+_MOST_SHOWN: Final = 60
+
+
+def shown(value: object) -> str:
+    """A value as an error quotes it, shortened if it is long."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def check_storable(value: str, field: str) -> None:

@@ -15,6 +15,7 @@ from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.legacy.values import clean_text, id_of, is_true, moment, whole
 from sorafeed_assets.domain.playlists.playlist import (
+    MAX_BLOCKS,
     MAX_NAME_LENGTH,
     Block,
     check_display_code,
@@ -22,7 +23,6 @@ from sorafeed_assets.domain.playlists.playlist import (
     playlist_version,
 )
 
-MAX_BLOCKS: Final = 500
 _AGAIN: Final = "correct it in the old system, and import again"
 
 OldRow = Mapping[str, object]

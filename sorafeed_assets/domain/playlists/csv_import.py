@@ -7,7 +7,13 @@ from typing import Final
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import InvalidInputError
-from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
+from sorafeed_assets.domain.playlists.playlist import (
+    MAX_BLOCKS,
+    BlockDraft,
+    FetchMode,
+    draft_block,
+)
+from sorafeed_assets.domain.text import shown
 
 _REQUIRED: Final = ("search_term", "video_count")
 _COLUMNS: Final = (*_REQUIRED, "fetch_mode", "format")
@@ -33,6 +39,8 @@ def parse_playlist_csv(text: str) -> tuple[BlockDraft, ...]:
                 f"has {len(cells)} fields, the header has {len(columns)};"
                 " put quotes around a field with commas",
             )
+        if len(drafts) == MAX_BLOCKS:
+            raise InvalidInputError(f"line {line}", f"is block {MAX_BLOCKS + 1}; write fewer")
         drafts.append(_draft(len(drafts), line, dict(zip(columns, cells, strict=True))))
     if not drafts:
         raise InvalidInputError("csv", "has no blocks; write one line for each block")
@@ -59,7 +67,7 @@ def _columns(line: int, header: list[str]) -> list[str]:
     for name in columns:
         if name not in _COLUMNS:
             raise InvalidInputError(
-                f"line {line}", f"has an unknown column {name!r}; use {', '.join(_COLUMNS)}"
+                f"line {line}", f"has an unknown column {shown(name)}; use {', '.join(_COLUMNS)}"
             )
         if columns.count(name) > 1:
             raise InvalidInputError(f"line {line}", f"has the column {name} twice; remove one")

@@ -12,11 +12,12 @@ from uuid import UUID
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
 from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError
-from sorafeed_assets.domain.text import check_storable
+from sorafeed_assets.domain.text import check_storable, shown
 
 MAX_VIDEO_COUNT: Final = 500
 MAX_NAME_LENGTH: Final = 200
 
+MAX_BLOCKS: Final = 500
 _WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _DISPLAY_CODE: Final = re.compile(r"[A-Z0-9]{6}", re.ASCII)
 
@@ -100,9 +101,9 @@ def _video_count(value: object, field: str) -> int:
     elif isinstance(value, int) and not isinstance(value, bool):
         count = value
     else:
-        raise InvalidInputError(field, f"is {value!r}; write a whole number")
+        raise InvalidInputError(field, f"is {shown(value)}; write a whole number")
     if not 1 <= count <= MAX_VIDEO_COUNT:
-        raise InvalidInputError(field, f"is {count}; it must be 1 to {MAX_VIDEO_COUNT}")
+        raise InvalidInputError(field, f"is {shown(count)}; it must be 1 to {MAX_VIDEO_COUNT}")
     return count
 
 
@@ -130,7 +131,9 @@ def check_display_code(code: str, field: str = "display_id") -> str:
         InvalidInputError: naming ``field``, unless it is 6 characters from A-Z and 0-9.
     """
     if not _DISPLAY_CODE.fullmatch(code):
-        raise InvalidInputError(field, f"is {code!r}; it must be 6 characters from A-Z and 0-9")
+        raise InvalidInputError(
+            field, f"is {shown(code)}; it must be 6 characters from A-Z and 0-9"
+        )
     return code
 
 
@@ -139,7 +142,7 @@ def _choice(kind: type[_Choice], value: str, field: str) -> _Choice:
         return kind(value)
     except ValueError:
         allowed = ", ".join(kind)
-        raise InvalidInputError(field, f"is {value!r}; it must be one of {allowed}") from None
+        raise InvalidInputError(field, f"is {shown(value)}; it must be one of {allowed}") from None
 
 
 def check_playlist(playlist: Playlist) -> None:

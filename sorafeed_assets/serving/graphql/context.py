@@ -8,6 +8,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
+from sorafeed_assets.domain.text import shown
 from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.queries import (
     BuildRecord,
@@ -135,4 +136,4 @@ def parse_id(value: str, field: str) -> UUID:
     try:
         return UUID(value)
     except ValueError:
-        raise InvalidInputError(field, f"is {value!r}; it must be an id") from None
+        raise InvalidInputError(field, f"is {shown(value)}; it must be an id") from None

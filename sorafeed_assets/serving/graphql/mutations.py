@@ -7,13 +7,11 @@ import strawberry
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
-from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
+from sorafeed_assets.domain.playlists.playlist import MAX_BLOCKS, BlockDraft, FetchMode, draft_block
 from sorafeed_assets.services.commands import Change, PlaybackState
 from sorafeed_assets.serving.graphql.context import Context, Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display
 from sorafeed_assets.serving.graphql.types import Playlist
-
-_MAX_BLOCKS = 500
 
 
 @strawberry.input(description="A block to store.")
@@ -61,8 +59,8 @@ class TermPayload:
 
 
 def _drafts(blocks: Sequence[BlockInput]) -> list[BlockDraft]:
-    if len(blocks) > _MAX_BLOCKS:
-        raise InvalidInputError("blocks", f"are {len(blocks)}; at most {_MAX_BLOCKS} are allowed")
+    if len(blocks) > MAX_BLOCKS:
+        raise InvalidInputError("blocks", f"are {len(blocks)}; at most {MAX_BLOCKS} are allowed")
     return [
         draft_block(i, block.search, block.video_count, block.fetch_mode, block.format)
         for i, block in enumerate(blocks)

@@ -2,9 +2,10 @@
 
 import csv
 import io
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sorafeed_assets.domain.catalog.search import Format
@@ -79,6 +80,7 @@ def test_empty_optional_cells_mean_the_default() -> None:
         ("search_term,video_count\ncat,1,2\n", "line 2", "has 3 fields, the header has 2"),
         ('search_term,video_count\n"cat,1\n', "line 2", "is not valid CSV"),
         ("search_term,video_count,format\ncat,1,round\n", "line 2, format", "is 'round'"),
+        ("search_term,video_count\n" + "a,1\n" * 501, "line 502", "is block 501; write fewer"),
         ("search_term,video_count\na\x00b,1\n", "line 2, search_term", "NUL"),
     ],
 )
@@ -87,3 +89,68 @@ def test_errors_name_the_line(text: str, field: str, problem: str) -> None:
         parse_playlist_csv(text)
     assert caught.value.field == field
     assert problem in caught.value.problem
+
+
+_HEADERS = st.one_of(
+    st.just(["search_term", "video_count", "fetch_mode", "format"]),
+    st.lists(
+        st.sampled_from(
+            ["search_term", "video_count", "fetch_mode", "format", " format ", "x", ""]
+        ),
+        max_size=6,
+    ),
+)
+_CELLS = st.one_of(
+    st.text(max_size=30),
+    st.text("0123456789+-._ eE", max_size=12),
+    st.sampled_from(
+        [
+            "cat", "movie trailer -teaser", "-x", "", "1", "500", "501", "0", "-1", "1.0", "١",
+            "9" * 5_000, "newest", "random", "NEWEST", "tall", "a\x00b", "\ud800", '"', 'a"b',
+            "a\nb", "x" * 5_000, "%_\\", "\ufeff", "'; DROP TABLE playlists; --", "=1+1",
+        ]
+    ),
+)  # fmt: skip
+
+
+@st.composite
+def _files(draw: st.DrawFn) -> str:
+    """CSV files, more or less: from valid ones to any text."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(st.text(max_size=200))
+    separator = draw(st.sampled_from([",", ",", ",", ";", "\t"]))
+    ending = draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""]))
+    quote = draw(st.sampled_from(["", '"', "'"]))
+    header = draw(_HEADERS)
+    sizes = st.just(len(header)) if draw(st.booleans()) else st.integers(0, 6)
+    rows = draw(
+        st.lists(
+            sizes.flatmap(lambda size: st.lists(_CELLS, min_size=size, max_size=size)), max_size=6
+        )
+    )
+    lines = [header, *rows]
+    return draw(st.sampled_from(["", "\ufeff"])) + ending.join(
+        separator.join(f"{quote}{cell}{quote}" for cell in line) for line in lines
+    )
+
+
+@given(_files())
+@example("search_term,video_count\ncat," + "9" * 5_000)
+@example("search_term,video_count\n\ud800,1")
+@example('search_term,video_count\n"' + "x" * 200_000 + '",1')
+def test_any_file_is_read_or_refused_by_its_line(text: str) -> None:
+    refused: InvalidInputError | None = None
+    drafts: tuple[BlockDraft, ...] = ()
+    try:
+        drafts = parse_playlist_csv(text)
+    except InvalidInputError as error:
+        refused = error
+    assert (refused is None) == bool(drafts)
+    if refused is not None:
+        assert re.fullmatch(r"csv|line \d+(, \w+)?", refused.field)
+        assert len(str(refused)) < 1_000
+    for draft in drafts:
+        draft.search_term.encode()
+        assert draft == draft_block(
+            0, draft.search_term, draft.video_count, draft.fetch_mode, draft.format
+        )

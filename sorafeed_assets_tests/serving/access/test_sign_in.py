@@ -59,7 +59,7 @@ def test_a_foreign_cookie_does_not_hide_the_sign_in(
 ) -> None:
     own = f"{ADMIN}={token_of(engine, Role.READER)}"
     sent = f"{odd}; {own}" if is_first else f"{own}; {odd}"
-    assert browser.get(GRAPHQL, headers=[(b"cookie", sent.encode())]).status_code == 200
+    assert browser.get(GRAPHQL, headers={b"cookie": sent.encode()}).status_code == 200
     # Over HTTP/2 a browser sends each cookie in a header of its own.
     pair = [odd, own] if is_first else [own, odd]
     headers = [(b"cookie", each.encode()) for each in pair]
