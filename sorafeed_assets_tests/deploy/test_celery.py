@@ -18,7 +18,8 @@ from dagster._config import process_config, resolve_to_config_type
 from dagster_k8s import K8sRunLauncher
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.launch.dagster_home import environment, open_instance
+from sorafeed_assets.launch.dagster_home import environment
+from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.launch.materialize import materialize_all
 from sorafeed_assets.launch.servers import psycopg2_url
