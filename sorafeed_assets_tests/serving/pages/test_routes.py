@@ -178,15 +178,18 @@ def test_a_plan_that_fails_its_audit_is_told_with_its_reason(
         broken.setattr(planning, "audit_schedule", audit_less)
         answer = admin.ask(REPLACE, id=made["playlist"]["id"], blocks=[newest("cat", 5)])
         make_display(admin, "PLAN02", newest("cat", 5))
-    assert "last good build" in answer["replaceBlocks"]["problem"]
-    (problem,) = _everywhere(admin, "PLAN01")
-    assert re.fullmatch(
-        r"Its playlist cannot be planned, so it keeps playing its last plan:"
-        r" loop 0 has 4 videos of block \S+, which wants 5\.",
-        problem,
-    )
-    (problem,) = _everywhere(admin, "PLAN02")
-    assert problem.startswith("Its playlist cannot be planned, so it has nothing to play: loop 0 ")
+        # The server may plan again at any time.
+        assert "last good build" in answer["replaceBlocks"]["problem"]
+        (problem,) = _everywhere(admin, "PLAN01")
+        assert re.fullmatch(
+            r"Its playlist cannot be planned, so it keeps playing its last plan:"
+            r" loop 0 has 4 videos of block \S+, which wants 5\.",
+            problem,
+        )
+        (problem,) = _everywhere(admin, "PLAN02")
+        assert problem.startswith(
+            "Its playlist cannot be planned, so it has nothing to play: loop 0 "
+        )
 
 
 def test_without_postgres_the_overview_is_the_last_snapshot(tmp_path: Path) -> None:
