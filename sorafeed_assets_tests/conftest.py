@@ -16,8 +16,15 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 
+# On a busy machine neither an input nor an example is made in the time that Hypothesis expects.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 # `--hypothesis-profile long` runs more examples where a test says so.
-hypothesis.settings.register_profile("long", print_blob=True)
+hypothesis.settings.register_profile(
+    "long", hypothesis.settings.get_profile("patient"), print_blob=True
+)
 
 _TEMPLATE = "sorafeed_template"
 # Tests need speed, not durability.
