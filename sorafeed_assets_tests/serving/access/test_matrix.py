@@ -49,6 +49,9 @@ SLASH: Final = "308 308 308 308 308 308 308 308 308 308"
 ALL: Final = "401 401 401 401 403 403 200 200 200 200"
 OWN: Final = "401 401 401 401 200 403 200 200 200 200"
 ANY: Final = "401 401 401 401 200 200 200 200 200 200"
+ADMINS: Final = "401 401 401 401 403 403 403 200 200 200"
+# An empty form.
+ADMINS_FORM: Final = "401 401 401 401 403 403 403 400 400 403"
 
 LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/healthz", "GET"): Line("/healthz", OPEN),
@@ -81,6 +84,13 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
         "/admin/enter", "401 401 401 401 401 401 401 401 401 403", {"data": {"token": "sfd_x"}}
     ),
     ("/admin/leave", "POST"): Line("/admin/leave", "303 303 303 303 303 303 303 303 303 403"),
+    ("/admin/figures", "GET"): Line("/admin/figures", ALL),
+    ("/admin/flags", "GET"): Line("/admin/flags", ADMINS),
+    ("/admin/flags", "POST"): Line("/admin/flags", ADMINS_FORM),
+    ("/admin/rollouts", "GET"): Line("/admin/rollouts", ADMINS),
+    ("/admin/rollouts", "POST"): Line("/admin/rollouts", ADMINS_FORM),
+    # There is no old system.
+    ("/admin/shadow", "GET"): Line("/admin/shadow", ALL.replace("200", "404")),
     ("/admin/displays/{code}", "GET"): Line("/admin/displays/MINE01", OWN),
     ("/admin/displays/{code}/", "GET"): Line("/admin/displays/MINE01/", SLASH),
     ("/admin/displays/{code}/parts", "GET"): Line("/admin/displays/MINE01/parts", OWN),

@@ -199,6 +199,8 @@ def test_without_postgres_the_overview_is_the_last_snapshot(tmp_path: Path) -> N
         settings = servers.settings.model_copy(update={"api_answer_seconds": 0.0})
         with serving(settings, Listening(free_port())) as url:
             api = Api(url, token_of(servers.engine, Role.ADMIN))
+            # Until it is warm it does not know whether a token has changed.
+            wait_until(lambda: api.http.get("/readyz").is_success)
             make_display(api, "AWAY01", newest("cat", 5), name="The <evening>")
             with create_redis_client(servers.redis.url) as redis:
                 write_admin_snapshot(servers.engine, redis, ttl=1000)
