@@ -332,7 +332,9 @@ def test_the_page_beside_the_old_system(opened: Opened, filled: Site) -> None:
         page.goto(f"{filled.url}/admin/shadow")
         expect(page.get_by_role("img", name="Comparisons by day")).to_be_visible()
         assert _small(_fits(page)) == [] or size != _PHONE
-        page.set_viewport_size({"width": size[0], "height": 4_000})
+        # All of it is looked at.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": size[0], "height": height})
         assert _too_faint(page) == []
 
 
