@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,6 +88,9 @@ def run_in_place(settings: Settings, program: str, arguments: Sequence[str]) -> 
     if found is None:
         raise SetupError(f"there is no program {program} in {ours} or on the path")
     variables = {**os.environ, **environment(settings), "PATH": path}
+    # A shell starts what is in the background with SIGINT ignored; Dagster's programs would then
+    # ignore SIGTERM too, because they handle both alike.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(found, [program, *arguments], variables)  # noqa: S606  # what the user asked for
 
 

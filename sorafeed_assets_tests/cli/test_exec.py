@@ -97,3 +97,21 @@ def test_homes_of_an_earlier_version_are_updated(tmp_path: Path, name: str) -> N
     (home / name).write_text("old: true\n")
     assert sorafeed("exec", "--data-dir", str(tmp_path), "true", **_GIVEN).returncode == 0
     assert "old: true" not in (home / name).read_text()
+
+
+def test_a_program_started_in_the_background_of_a_shell_can_be_ended(tmp_path: Path) -> None:
+    show = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    command = [
+        *(sys.executable, "-c", "from sorafeed_assets.cli import main; main()"),
+        *("exec", "--data-dir", str(tmp_path), "python", "-c", show),
+    ]
+    # `sh` ignores SIGINT in what it starts in the background.
+    shown = subprocess.run(
+        ["/bin/sh", "-c", '"$@" & wait', "sh", *command],
+        env=environment(**_GIVEN),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+    )
+    assert shown.stdout == "False\n", shown.stderr
