@@ -133,7 +133,7 @@ class Up:
 
     def start_others(self, port: int) -> None:
         """Start `react`, Dagster's three programs, and following where there is an old system."""
-        code_port = free_port()
+        code_port = free_port(port + 2)  # beside the UI, so that it is recognized
         workspace = self._folder / "workspace.yaml"
         workspace.write_text(yaml.safe_dump(_workspace(code_port)))
         self._start("react", [_program("sorafeed"), "react"])
