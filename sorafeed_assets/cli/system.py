@@ -2,7 +2,7 @@
 
 import json
 import signal
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -23,11 +23,9 @@ from sorafeed_assets.launch.materialize import Report, in_background, materializ
 from sorafeed_assets.launch.react import React, log_plainly, switch_threads_often
 from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.launch.status import Status, read_status
+from sorafeed_assets.launch.up import UNCLEAN
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets.tracing import start_tracing
-
-UNCLEAN: Final = 3
-"""The exit code of `prepare` when a run or a check failed."""
 
 
 def prepare(

@@ -10,13 +10,12 @@ from sorafeed_assets.cli.links import printable
 from sorafeed_assets.launch.processes import end_descendants
 from sorafeed_assets.launch.servers import embedded, owned_folder, publish
 from sorafeed_assets.launch.supervision import Supervisor
-from sorafeed_assets.launch.up import DEFAULT_API_PORT, Up, choose_port, stop_on_signals
+from sorafeed_assets.launch.up import DEFAULT_API_PORT, UNCLEAN, Up, choose_port, stop_on_signals
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
 
 _INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
-_UNCLEAN: Final = 3  # of `prepare`: a run or a check failed
 _DEMO: Final = "sorafeed up"
 _LINK: Final = "admin-link"
 
@@ -62,7 +61,7 @@ def up(
                     programs.start_api(web_port, interface, api_processes)
                 is_shared = settings.dagster_url is not None
                 code = programs.prepare(posts, displays, is_shared=is_shared)
-                if code not in (0, _UNCLEAN):
+                if code not in (0, UNCLEAN):
                     raise typer.Exit(1)
                 if ui_port is not None:
                     stop.wait(0)  # from here on a signal only sets the request to stop
@@ -77,7 +76,7 @@ def up(
         errors.print("stopped; start it again to continue")
         end_descendants()
         os._exit(_INTERRUPTED)  # background threads would continue to retry
-    if once and code == _UNCLEAN:
+    if once and code == UNCLEAN:
         raise typer.Exit(1)
 
 

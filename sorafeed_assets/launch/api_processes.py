@@ -6,7 +6,6 @@ starts the new process before it ends the old one: the port is never without one
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from typing import Final
@@ -42,14 +41,12 @@ class ApiProcesses:
         self._folder = folder
         self._supervisor = supervisor
         self._children: list[Child] = []
-        self._stack = ExitStack()
 
     def __enter__(self) -> "ApiProcesses":
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._supervisor.end()
-        self._stack.close()
         for child in self._children:
             child.stop()
 
@@ -78,9 +75,9 @@ class ApiProcesses:
 
     def _started(self, name: str) -> Child:
         with readiness() as ready:
-            variables = {**self._environment, **ready.environment}
-            child = Child(name, self._command, variables, self._folder)
-            child.start()
+            child = Child(name, self._command, self._environment, self._folder)
+            # Not when it is started again: by then nothing listens at this socket.
+            child.start(ready.environment)
             waited = 0.0
             while not ready.was_told(_LOOK_SECONDS):
                 waited += _LOOK_SECONDS

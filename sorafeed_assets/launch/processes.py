@@ -43,15 +43,18 @@ class Child:
         self._slug = slug
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it; what is left of an earlier start is ended first."""
+    def start(self, more: Mapping[str, str] | None = None) -> None:
+        """Start it; what is left of an earlier start is ended first.
+
+        The variables ``more`` are for this start only.
+        """
         self.stop()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             written = None if self._speaks else output
             self._process = subprocess.Popen(  # noqa: S603  # our own commands
                 self._command,
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self._environment, **(more or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,

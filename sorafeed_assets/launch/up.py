@@ -20,6 +20,8 @@ from sorafeed_assets.launch.processes import Child
 from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.settings import Settings
 
+UNCLEAN: Final = 3
+"""The exit code of `sorafeed prepare` when a run or a check failed."""
 DEFAULT_PORT: Final = 3000
 DEFAULT_API_PORT: Final = 3080
 _READY_SECONDS: Final = 90.0

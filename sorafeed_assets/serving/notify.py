@@ -15,7 +15,7 @@ _READY: Final = b"READY=1"
 
 
 def tell_ready() -> None:
-    """Tell whoever started this process that it is ready; without NOTIFY_SOCKET nobody asked."""
+    """Tell the parent or systemd that this process is ready; without NOTIFY_SOCKET do nothing."""
     name = os.environ.get(VARIABLE)
     if not name:
         return

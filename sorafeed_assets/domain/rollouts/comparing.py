@@ -60,7 +60,7 @@ def compare_all(samples: Mapping[Signal, Samples], steps: int) -> list[Compariso
     """Compare every signal, in the order of `Signal`.
 
     The probability of a false alarm is spread evenly over the signals, and over the ``steps`` of
-    the rollout, each of which is compared anew.
+    the rollout, each of which begins a new comparison.
     """
     needed = math.log(len(samples) * steps / FALSE_ALARMS)
     return [_compare(signal, samples[signal], needed) for signal in Signal if signal in samples]

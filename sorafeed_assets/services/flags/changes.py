@@ -72,8 +72,8 @@ def write(
 ) -> FlagChange:
     """Store a definition, and note the displays whose value it changes, to be settled.
 
-    The locks of these displays are held until the transaction ends: whoever holds one afterwards
-    sees the new value.
+    The locks of these displays are held until the transaction ends: a transaction that
+    holds one afterwards sees the new value.
 
     Args:
         connection: the transaction.

@@ -17,7 +17,7 @@ from sorafeed_assets.storage.rollouts.signals import Counts, read_signals
 
 LOOKED_BACK: Final = timedelta(hours=1)
 """How long before a rollout the usual rates of displays are taken from."""
-# A longer step is compared anew after this, so that an evaluation reads a bounded number of plays.
+# A longer step begins a new comparison after this: an evaluation reads a bounded number of plays.
 _WINDOW: Final = timedelta(hours=2)
 
 

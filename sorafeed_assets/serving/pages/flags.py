@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import parse_qs
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
+from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.flags import FlagChange, Reason
 from sorafeed_assets.serving.http.errors import kind_of
+from sorafeed_assets.serving.pages.forms import fields_of, percent_of
 from sorafeed_assets.serving.pages.rendering import render
-from sorafeed_assets.serving.pages.signing_in import must_be_from_here, permitted
+from sorafeed_assets.serving.pages.signing_in import permitted
 from sorafeed_assets.serving.state import ServerState
 
 _PAGE: Final = "/admin/flags"
@@ -41,9 +41,7 @@ async def change(request: Request) -> Response:
     if isinstance(principal, Response):
         return principal
     server: ServerState = request.app.state.server
-    must_be_from_here(request)
-    body = parse_qs((await request.body()).decode("utf-8", "replace"))
-    fields = {name: values[0].strip() for name, values in body.items()}
+    fields = await fields_of(request)
     by = f"{principal.token.name} (admin page)"
     try:
         await server.change(lambda: _change(server, fields, by))
@@ -60,7 +58,7 @@ def _change(server: ServerState, fields: dict[str, str], by: str) -> FlagChange:
             return server.flags.set_displays(connection, flag, displays, value, by=by, why=why)
         if share := fields.get("share", ""):
             return server.flags.set_share(
-                connection, flag, _percent(share), value=value, by=by, why=why
+                connection, flag, percent_of(share), value=value, by=by, why=why
             )
         return server.flags.set_all(connection, flag, value, by=by, why=why)
 
@@ -68,13 +66,6 @@ def _change(server: ServerState, fields: dict[str, str], by: str) -> FlagChange:
 def _reasons(server: ServerState, code: str) -> list[Reason]:
     check_display_code(code, "display")
     return [server.flags.why(key, code) for key in server.flags.known]
-
-
-def _percent(given: str) -> float:
-    try:
-        return float(given)
-    except ValueError:
-        raise InvalidInputError("share", f"is {given!r}; it must be a number of percent") from None
 
 
 async def _page(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -10,8 +9,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.rollouts.machine import ENDED, Status
 from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.serving.pages.forms import fields_of, percent_of
 from sorafeed_assets.serving.pages.rendering import render
-from sorafeed_assets.serving.pages.signing_in import must_be_from_here, permitted
+from sorafeed_assets.serving.pages.signing_in import permitted
 from sorafeed_assets.serving.state import ServerState
 
 _PAGE: Final = "/admin/rollouts"
@@ -34,9 +34,7 @@ async def act(request: Request) -> Response:
     if isinstance(principal, Response):
         return principal
     server: ServerState = request.app.state.server
-    must_be_from_here(request)
-    body = parse_qs((await request.body()).decode("utf-8", "replace"))
-    fields = {name: values[0].strip() for name, values in body.items()}
+    fields = await fields_of(request)
     by = f"{principal.token.name} (admin page)"
     try:
         chosen = _ACTS.get(fields.get("act", ""))
@@ -53,11 +51,7 @@ def _why(fields: Mapping[str, str], act: str) -> str:
 
 
 def _percent(fields: Mapping[str, str]) -> float:
-    given = fields.get("share", "")
-    try:
-        return float(given)
-    except ValueError:
-        raise InvalidInputError("share", f"is {given!r}; it must be a number of percent") from None
+    return percent_of(fields.get("share", ""))
 
 
 _ACTS: Final[Mapping[str, _Act]] = {

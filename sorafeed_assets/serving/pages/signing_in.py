@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -15,7 +14,6 @@ from sorafeed_assets.serving.access.access import (
     checked,
     cookies_named,
     is_from_elsewhere,
-    is_same_origin,
     player_cookie,
 )
 from sorafeed_assets.serving.http.errors import (
@@ -24,6 +22,7 @@ from sorafeed_assets.serving.http.errors import (
     UnauthenticatedError,
     kind_of,
 )
+from sorafeed_assets.serving.pages.forms import fields_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.state import ServerState
 
@@ -37,10 +36,9 @@ _WEEK: Final = 7 * 86_400
 
 async def enter(request: Request) -> Response:
     """Sign in: store a valid token in a cookie."""
-    must_be_from_here(request)
-    fields = parse_qs((await request.body()).decode("utf-8", "replace"))
-    secret = fields.get("token", [""])[0].strip()
-    target = fields.get("next", ["/admin"])[0]
+    fields = await fields_of(request)
+    secret = fields.get("token", "")
+    target = fields.get("next", "/admin")
     if not _TARGET.fullmatch(target):
         target = "/admin"
     name = ADMIN_COOKIE
@@ -51,7 +49,7 @@ async def enter(request: Request) -> Response:
 
 async def leave(request: Request) -> Response:
     """Sign out."""
-    must_be_from_here(request)
+    await fields_of(request)
     response = RedirectResponse("/admin", 303)
     response.delete_cookie(ADMIN_COOKIE)
     return response
@@ -137,13 +135,3 @@ def permitted(
     except ForbiddenError as error:
         return sign_in(target, str(error), status=kind_of(error).status)
     return principal
-
-
-def must_be_from_here(request: Request) -> None:
-    """Check that a form was sent from a page of this site.
-
-    Raises:
-        ForbiddenError: another site sent it.
-    """
-    if not is_same_origin(request.headers):
-        raise ForbiddenError("another site's page sent this; use the form on this site's page")

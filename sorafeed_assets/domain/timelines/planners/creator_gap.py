@@ -3,8 +3,8 @@
 It picks the same videos for the same blocks. In a random block it changes the order of the new
 ones: the next video is by the creator who was shown longest ago in this loop, of several the first
 in the block's order. A creator who has more than half of the videos that are left comes as soon as
-somebody else was shown, so that two videos of one creator follow each other only where no order of
-the block avoids it. A newest block keeps its order, which is what it asks for; so do videos that
+another creator was shown: two videos of one creator follow each other only where no order of the
+block avoids it. A newest block keeps its order, which is what it asks for; so do videos that
 come round again, because the least recently played come first.
 
 The choice of each place depends only on what precedes it and on what is left: planned again in the

@@ -1,0 +1,33 @@
+"""The forms of the pages."""
+
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+
+from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.serving.access.access import is_same_origin
+from sorafeed_assets.serving.http.errors import ForbiddenError
+
+
+async def fields_of(request: Request) -> dict[str, str]:
+    """The fields of a form, without those that are empty.
+
+    Raises:
+        ForbiddenError: a page of another site sent it.
+    """
+    if not is_same_origin(request.headers):
+        raise ForbiddenError("another site's page sent this; use the form on this site's page")
+    body = parse_qs((await request.body()).decode("utf-8", "replace"))
+    return {name: values[0].strip() for name, values in body.items()}
+
+
+def percent_of(given: str) -> float:
+    """The share that a person entered.
+
+    Raises:
+        InvalidInputError: it is no number.
+    """
+    try:
+        return float(given)
+    except ValueError:
+        raise InvalidInputError("share", f"is {given!r}; it must be a number of percent") from None
