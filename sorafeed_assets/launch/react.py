@@ -124,6 +124,7 @@ class React:
         # often that was to be looked at, and was.
         self._catch_ups_due = 1
         self._catch_ups_done = 0
+        self._has_compared = False
         self._applied_at = 0.0
         self._overview_at = 0.0
         self._overview_is_old = False
@@ -137,6 +138,11 @@ class React:
     def is_leading(self) -> bool:
         """Whether this process does the work now."""
         return self._leads.is_set()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether what an earlier process left unfinished is done: lineage, totals, their cache."""
+        return self._has_compared and self._catch_ups_done == self._catch_ups_due
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -314,6 +320,7 @@ class React:
             drop_old_of_players(connection)
         mended = mend(self._connections, self._instance, self._assets)
         self._catch_ups_due += 1
+        self._has_compared = True
         if mended:
             _log.warning("recorded missing lineage of: %s", ", ".join(sorted(mended)))
 
