@@ -1,0 +1,99 @@
+"""Every table and index as SQLAlchemy Core metadata; the migrations build exactly this."""
+
+from sorafeed_assets.storage.postgres.tables.access import (
+    api_tokens,
+    idempotency_keys,
+)
+from sorafeed_assets.storage.postgres.tables.catalog import (
+    catalog_changes,
+    catalog_days,
+    creators,
+    sora_posts,
+)
+from sorafeed_assets.storage.postgres.tables.common import metadata
+from sorafeed_assets.storage.postgres.tables.counts import (
+    candidate_pools,
+    count_digests,
+    count_jobs,
+    search_terms,
+    video_candidates,
+    video_counts_daily,
+    watched_terms,
+)
+from sorafeed_assets.storage.postgres.tables.indexes import concurrent_indexes
+from sorafeed_assets.storage.postgres.tables.legacy import (
+    legacy_comparisons,
+    legacy_cursors,
+    legacy_imports,
+    legacy_problems,
+    legacy_queues,
+)
+from sorafeed_assets.storage.postgres.tables.lineage import (
+    leases,
+    lineage_records,
+    reactions,
+)
+from sorafeed_assets.storage.postgres.tables.playlists import (
+    display_changes,
+    display_terms,
+    displays,
+    playlist_blocks,
+    playlists,
+)
+from sorafeed_assets.storage.postgres.tables.rollouts import (
+    display_requests,
+    figures,
+    flag_assignments,
+    flag_versions,
+    play_failures,
+    rollout_changes,
+    rollouts,
+    shadow_comparisons,
+)
+from sorafeed_assets.storage.postgres.tables.timelines import (
+    timeline_builds,
+    timeline_videos,
+    video_history,
+)
+
+__all__ = [
+    "api_tokens",
+    "candidate_pools",
+    "catalog_changes",
+    "catalog_days",
+    "concurrent_indexes",
+    "count_digests",
+    "count_jobs",
+    "creators",
+    "display_changes",
+    "display_requests",
+    "display_terms",
+    "displays",
+    "figures",
+    "flag_assignments",
+    "flag_versions",
+    "idempotency_keys",
+    "leases",
+    "legacy_comparisons",
+    "legacy_cursors",
+    "legacy_imports",
+    "legacy_problems",
+    "legacy_queues",
+    "lineage_records",
+    "metadata",
+    "play_failures",
+    "playlist_blocks",
+    "playlists",
+    "reactions",
+    "rollout_changes",
+    "rollouts",
+    "search_terms",
+    "shadow_comparisons",
+    "sora_posts",
+    "timeline_builds",
+    "timeline_videos",
+    "video_candidates",
+    "video_counts_daily",
+    "video_history",
+    "watched_terms",
+]

@@ -1,0 +1,155 @@
+"""Displays, playlists, blocks, and what is still to be settled of them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sorafeed_assets.storage.postgres.tables.common import (
+    MOMENT,
+    UPDATED_OFTEN,
+    created_at,
+    id_column,
+    metadata,
+)
+
+displays = Table(
+    "displays",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    created_at(),
+    Column("last_ping", MOMENT),
+    Column("status", Text, nullable=False, server_default=text("'offline'")),
+    Column("current_video_id", Text),
+    Column("current_position", Integer),
+    Column("current_block_id", Uuid),
+    Column("current_timeline_video_id", Uuid),
+    Column("current_playlist_id", Uuid),
+    Column("timeline_position", Integer, nullable=False, server_default=text("0")),
+    Column("commands", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("playback_state", Text, nullable=False, server_default=text("'idle'")),
+    Column("is_playing", Boolean, nullable=False, server_default=text("false")),
+    Column("is_muted", Boolean, nullable=False, server_default=text("true")),
+    Column("video_position", Double, nullable=False, server_default=text("0")),
+    Column("last_state_change", MOMENT),
+    Column("last_video_start_time", MOMENT),
+    Column("dedup_since", MOMENT, nullable=False, server_default=func.now()),
+    Column("loop_iteration", Integer, nullable=False, server_default=text("0")),
+    Column("active_build_id", BigInteger),
+    Column(
+        "plan_problem",
+        Text,
+        comment="why its active playlist could not be planned when that was last tried",
+    ),
+    CheckConstraint("id ~ '^[A-Z0-9]{6}$'", name="id_code"),
+    CheckConstraint("btrim(name) <> ''", name="name_filled"),
+    CheckConstraint("status IN ('online', 'offline')", name="status"),
+    CheckConstraint(
+        "playback_state IN ('idle', 'playing', 'paused', 'loading')", name="playback_state"
+    ),
+    CheckConstraint("timeline_position >= 0 AND loop_iteration >= 0", name="position"),
+    UniqueConstraint("id", "active_build_id"),
+    ForeignKeyConstraint(
+        ["active_build_id"],
+        ["timeline_builds.id"],
+        name="displays_active_build_id_fkey",
+        use_alter=True,
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    postgresql_with=UPDATED_OFTEN,
+)
+
+playlists = Table(
+    "playlists",
+    metadata,
+    id_column(),
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    created_at(),
+    Column("updated_at", MOMENT, nullable=False, server_default=func.now()),
+    Column("is_active", Boolean, nullable=False, server_default=text("false")),
+    Column(
+        "is_new",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="true until activation has decided about it",
+    ),
+    Column("total_blocks", Integer, nullable=False, server_default=text("0")),
+    Column("total_videos", Integer, nullable=False, server_default=text("0")),
+    Column("loop_count", Integer, nullable=False, server_default=text("0")),
+    CheckConstraint("btrim(name) <> ''", name="name_filled"),
+    Index(
+        "playlists_one_active_idx", "display_id", unique=True, postgresql_where=text("is_active")
+    ),
+    Index("playlists_display_id_created_at_idx", "display_id", "created_at", "id"),
+)
+
+playlist_blocks = Table(
+    "playlist_blocks",
+    metadata,
+    id_column(),
+    Column("playlist_id", ForeignKey("playlists.id", ondelete="CASCADE"), nullable=False),
+    Column("search_term", Text, nullable=False),
+    Column("video_count", Integer, nullable=False),
+    Column("fetch_mode", Text, nullable=False, server_default=text("'random'")),
+    Column("format", Text, nullable=False, server_default=text("'mixed'")),
+    Column("block_order", Integer, nullable=False),
+    created_at(),
+    Column("times_played", Integer, nullable=False, server_default=text("0")),
+    Column("last_played_at", MOMENT),
+    CheckConstraint("char_length(search_term) <= 200", name="search_term_length"),
+    CheckConstraint(r"search_term ~ '(^|\s)[^-\s]'", name="search_term_words"),
+    CheckConstraint(r"search_term !~ '(^|\s)-(\s|$)'", name="search_term_dashes"),
+    CheckConstraint("video_count BETWEEN 1 AND 500", name="video_count"),
+    CheckConstraint("fetch_mode IN ('newest', 'random')", name="fetch_mode"),
+    CheckConstraint("format IN ('mixed', 'wide', 'tall')", name="format"),
+    CheckConstraint("block_order >= 0", name="block_order"),
+    # Deferrable, so that two blocks can swap places in one transaction.
+    UniqueConstraint("playlist_id", "block_order", deferrable=True, initially="IMMEDIATE"),
+    postgresql_with=UPDATED_OFTEN,
+)
+
+display_terms = Table(
+    "display_terms",
+    metadata,
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), primary_key=True),
+    Column("term", Text, primary_key=True),
+    Index("display_terms_term_idx", "term"),
+    comment="the normalized searches of a display's playlists, as of its last settling",
+)
+
+display_changes = Table(
+    "display_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("display_id", Text, nullable=False),
+    Column("changed_at", MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Column(
+        "is_urgent",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="false when only new posts changed what the display may play",
+    ),
+    Index("display_changes_display_id_idx", "display_id"),
+    comment="outbox: displays that have to be settled; removed by the transaction that settles"
+    " them",
+)

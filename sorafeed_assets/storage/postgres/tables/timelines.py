@@ -1,0 +1,101 @@
+"""Plans, queues and plays."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sorafeed_assets.storage.postgres.tables.common import (
+    MOMENT,
+    UPDATED_OFTEN,
+    created_at,
+    id_column,
+    metadata,
+)
+
+timeline_builds = Table(
+    "timeline_builds",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), nullable=False),
+    Column("playlist_id", Uuid, nullable=False),
+    Column("playlist_version", Text, nullable=False),
+    Column("loop_iteration", Integer, nullable=False),
+    Column("inputs", JSONB, nullable=False, comment="what the plan was made from"),
+    Column("plan", JSONB, nullable=False, comment="every position: block, post, reason"),
+    Column("dry_blocks", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("content_hash", Text, nullable=False),
+    created_at(),
+    Column(
+        "planner",
+        Text,
+        nullable=False,
+        server_default=text("'in_order'"),
+        comment="the planner that made the plan",
+    ),
+    UniqueConstraint("display_id", "id"),
+)
+
+timeline_videos = Table(
+    "timeline_videos",
+    metadata,
+    id_column(),
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), nullable=False),
+    Column("build_id", BigInteger, nullable=False),
+    Column("playlist_id", ForeignKey("playlists.id", ondelete="CASCADE"), nullable=False),
+    Column("block_id", Uuid, nullable=False),
+    Column("video_id", Text, nullable=False),
+    Column("block_position", Integer, nullable=False),
+    Column("timeline_position", Integer, nullable=False),
+    Column("loop_iteration", Integer, nullable=False),
+    Column("queue_slot", SmallInteger, nullable=False, comment="bounds a queue to ten rows"),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("played_at", MOMENT),
+    Column("video_data", JSONB, nullable=False),
+    created_at(),
+    CheckConstraint("status IN ('queued', 'playing', 'played', 'skipped')", name="status"),
+    CheckConstraint("queue_slot BETWEEN 0 AND 9", name="queue_slot"),
+    CheckConstraint(
+        "block_position >= 0 AND timeline_position >= 0 AND loop_iteration >= 0", name="positions"
+    ),
+    UniqueConstraint("display_id", "queue_slot", deferrable=True, initially="DEFERRED"),
+    UniqueConstraint("display_id", "loop_iteration", "timeline_position"),
+    # A queue row of a build that is not the display's active one cannot be committed.
+    ForeignKeyConstraint(
+        ["display_id", "build_id"],
+        ["displays.id", "displays.active_build_id"],
+        name="timeline_videos_active_build_fkey",
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    postgresql_with=UPDATED_OFTEN,
+)
+
+# No foreign keys, because plays outlive displays, playlists, blocks and posts.
+video_history = Table(
+    "video_history",
+    metadata,
+    id_column(),
+    Column("display_id", Text, nullable=False),
+    Column("video_id", Text, nullable=False),
+    Column("block_id", Uuid),
+    Column("loop_iteration", Integer, nullable=False),
+    Column("played_at", MOMENT, nullable=False, server_default=func.now()),
+    Column("timeline_video_id", Uuid, comment="the queue row that was played; null if imported"),
+    Column("was_skipped", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("timeline_video_id"),
+)
