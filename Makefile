@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up setup test fuzz lint lint-deploy rules clean
+.PHONY: up setup test fuzz lint lint-deploy rules docs clean
 
 up: setup
 	@$(BIN)/sorafeed up
@@ -49,5 +49,9 @@ rules:
 	@cd deploy/prometheus && promtool check rules sorafeed.rules.yml
 	@cd deploy/prometheus && promtool test rules sorafeed.test.yml
 
+# The docs as a site in site/; a broken link or anchor, or a page that nothing leads to, fails.
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
