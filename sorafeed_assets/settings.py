@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     catalog_first_day: date = Field(
         date(2026, 1, 1), description="First catalog day (UTC); the partitions start here"
     )
+    days_per_run: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="How many catalog days a run of a backfill counts at most; by default one run"
+        " counts all",
+    )
     window: Annotated[int, Field(ge=3, le=10)] = Field(
         5, description="How many positions of a display are queued ahead"
     )

@@ -24,8 +24,8 @@ def build_app() -> Celery:
     if url is None:
         raise SetupError("SORAFEED_CELERY_URL is not set; start workers by `sorafeed exec celery`")
     made: Celery = make_app(app_args={"broker": str(url), "backend": str(url)})  # type: ignore[no-untyped-call]  # left so
-    # A worker that takes no more than it works on leaves the rest to others.
-    made.conf.worker_prefetch_multiplier = 1
+    # A worker takes a run when it can start it: one that it only held would be lost with it.
+    made.conf.worker_disable_prefetch = True
     made.conf.broker_connection_retry_on_startup = True
     create_execute_job_task(made)
     return made

@@ -60,14 +60,17 @@ def unpartitioned_days(connections: Connections) -> list[date]:
     )
 
 
-def build_video_counts_daily(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
-    """The counts asset over the partitions ``days``."""
+def build_video_counts_daily(
+    days: dg.DailyPartitionsDefinition, days_per_run: int | None
+) -> dg.AssetsDefinition:
+    """The counts asset over the partitions ``days``; a backfill's runs take ``days_per_run``."""
+    policy = dg.BackfillPolicy
 
     @dg.asset(
         name="video_counts_daily",
         deps=["sora_posts", search_terms],
         partitions_def=days,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=policy.multi_run(days_per_run) if days_per_run else policy.single_run(),
         group_name="counts",
         owners=OWNERS,
         kinds={"postgres", "python"},

@@ -21,7 +21,7 @@ def build(settings: Settings) -> dg.Definitions:
         assets=dg.with_source_code_references(
             [
                 assets.search_terms,
-                assets.build_video_counts_daily(days),
+                assets.build_video_counts_daily(days, settings.days_per_run),
                 assets.video_counts_by_search,
                 assets.video_candidates,
             ]
