@@ -28,8 +28,17 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".sorafeed"), description="Folder for the files of the embedded servers and Dagster"
     )
+    backup_dir: Path = Field(
+        Path("sorafeed-backups"), description="Folder of the backups; keep it on another disk"
+    )
     database_url: PostgresDsn | None = Field(
         None, description="PostgreSQL 18 with the catalogue, displays and queues"
+    )
+    database_read_url: PostgresDsn | None = Field(
+        None, description="A streaming replica of it, for lists and exports"
+    )
+    read_lag_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
+        10.0, description="A replica that lags more is not read, in seconds"
     )
     dagster_url: PostgresDsn | None = Field(
         None, description="PostgreSQL for Dagster's own storage, `postgresql+psycopg2://…`"
@@ -149,7 +158,7 @@ class Settings(BaseSettings):
             raise ValueError("is in the future")
         return day
 
-    @field_validator("legacy_queues", "dagster_yaml")
+    @field_validator("legacy_queues", "dagster_yaml", "backup_dir")
     @classmethod
     def _is_absolute(cls, file: Path | None) -> Path | None:
         # Other processes, which get it from here, run in other folders.

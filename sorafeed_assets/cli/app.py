@@ -43,6 +43,10 @@ COMMANDS: Final = {
         "migrate_database",
         "Bring the database and Dagster's own to their current schemas.",
     ),
+    "backup": Late(
+        "backup", "backup", "Write both databases, as of one moment, into a new folder."
+    ),
+    "restore": Late("backup", "restore", "Restore both databases from a backup."),
     "env": Late(
         "programs",
         "print_environment",

@@ -14,6 +14,7 @@ from sorafeed_assets.cli.common import (
     console,
     database,
     engine_of,
+    errors,
     settings_of,
 )
 from sorafeed_assets.defs.resources import Connections
@@ -25,6 +26,7 @@ from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.launch.status import Status, read_status
 from sorafeed_assets.launch.up import UNCLEAN
 from sorafeed_assets.storage.postgres.migrate import migrate
+from sorafeed_assets.storage.postgres.roles import provide_roles
 from sorafeed_assets.tracing import start_tracing
 
 
@@ -81,6 +83,8 @@ def _print_status(status: Status) -> None:
         f"{lineage['recorded']:,} recorded, {lineage['waiting']} waiting,"
         f" {lineage['differ']} differ",
     )
+    last = status.backup
+    table.add_row("last backup", "never" if last is None else f"{last.made_at} in {last.folder}")
     for run in status.runs:
         took = "" if run.seconds is None else f" in {run.seconds} s"
         table.add_row("run", f"{run.job} {run.status.lower()}{took}")
@@ -133,11 +137,16 @@ def migrate_database(data_dir: DataDir = None) -> None:
     with servers(settings_of(data_dir)) as settings:
         engine = engine_of(settings)
         try:
+            # First the roles: in a new database their migrator owns the tables.
+            provide_roles(engine)
             before, after = migrate(engine)
+            roles = provide_roles(engine)
         finally:
             engine.dispose()
         with open_instance(settings) as instance:
             instance.upgrade()
+    for problem in roles.problems:
+        errors.print(f"roles: {problem}", highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"already at {after}"
         if before == after

@@ -98,6 +98,7 @@ class EmbeddedPostgres:
         self.folder = folder.resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
+        self.user = _USER
         self._password_file = self.folder / "password"
         self._options = dict(options or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -202,7 +203,7 @@ class EmbeddedPostgres:
     def url(self, database: str) -> str:
         """The address of ``database`` on this server."""
         password = self._password_file.read_text()
-        return f"postgresql://{_USER}:{password}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{self.user}:{password}@127.0.0.1:{self._port}/{database}"
 
     def create_database(self, name: str, template: str = "template0") -> str:
         """Create ``name`` unless it exists; returns its address."""

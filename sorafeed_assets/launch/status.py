@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
+from sqlalchemy import Engine
 
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.compare import read_lineage
@@ -14,6 +15,7 @@ from sorafeed_assets.launch.supervision import ProcessState, processes
 from sorafeed_assets.services.counts.reads import counts_status
 from sorafeed_assets.services.playlists.editing import list_displays
 from sorafeed_assets.services.timelines.queues import queue_status
+from sorafeed_assets.storage.backups import last_backup
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,15 @@ class LastRun:
 
 
 @dataclass(frozen=True, slots=True)
+class LastBackup:
+    """The newest backup."""
+
+    made_at: str
+    folder: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The figures of `sorafeed status --json`."""
 
@@ -37,6 +48,7 @@ class Status:
     timelines: dict[str, int]
     checks: dict[str, int]
     lineage: dict[str, int]
+    backup: LastBackup | None
     runs: tuple[LastRun, ...]
     processes: tuple[ProcessState, ...]
 
@@ -60,6 +72,7 @@ def read_status(connections: Connections, instance: dg.DagsterInstance) -> Statu
         timelines={"complete": queues.complete, "low": queues.low, "dry": queues.dry},
         checks={"passed": passed, "failed": failed},
         lineage=lineage.as_json(),
+        backup=_last_backup(connections.engine),
         runs=_last_runs(instance),
         processes=processes(connections.settings.data_dir.resolve()),
     )
@@ -75,6 +88,15 @@ def _checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> t
         and record.event.dagster_event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
     return sum(evaluations), len(evaluations) - sum(evaluations)
+
+
+def _last_backup(engine: Engine) -> LastBackup | None:
+    with engine.connect() as connection:
+        found = last_backup(connection)
+    if found is None:
+        return None
+    made_at = found.made_at.astimezone(UTC).isoformat(timespec="seconds")
+    return LastBackup(made_at, found.folder, found.bytes)
 
 
 def _last_runs(instance: dg.DagsterInstance) -> tuple[LastRun, ...]:

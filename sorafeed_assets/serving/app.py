@@ -44,6 +44,7 @@ _TOKENS_EVERY: Final = 2.0
 _FLAGS_EVERY: Final = 0.5
 _MEMORY_EVERY: Final = 5.0
 _KEYS_EVERY: Final = 600.0
+_REPLICA_EVERY: Final = 0.5
 _REACTIONS_EVERY: Final = 1.0
 _TROUBLES_EVERY: Final = 5.0
 _CHANNEL_EVERY: Final = 0.25
@@ -160,6 +161,8 @@ def start_background(server: ServerState) -> None:
     background.repeat("memory", server.expire_responses, _MEMORY_EVERY)
     background.repeat("reactions", partial(_store_reactions, server), _REACTIONS_EVERY)
     background.repeat("troubles", partial(_store_troubles, server), _TROUBLES_EVERY)
+    if server.replica is not None:
+        background.repeat("replica", server.look_at_replica, _REPLICA_EVERY)
     background.repeat("keys", partial(_expire_keys, server), _KEYS_EVERY)
 
 

@@ -19,6 +19,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from sorafeed_assets.domain.errors import (
     BusyError,
@@ -41,6 +43,7 @@ from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
 from sorafeed_assets.serving.live.changes import Hub, Listener
 from sorafeed_assets.serving.live.connection import create_channel_client, create_read_client
+from sorafeed_assets.serving.live.own_writes import BEYOND, OwnWrites
 from sorafeed_assets.serving.live.reactions import Reactions
 from sorafeed_assets.serving.live.response_cache import ResponseCache
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
@@ -48,6 +51,7 @@ from sorafeed_assets.serving.live.troubles import Troubles
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, playback_key, timeline_key
 from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.replica import Replica, written_position
 from sorafeed_assets.storage.postgres.retry import is_conflict, is_lost, is_timeout
 
 _THREADS: Final = 12
@@ -91,6 +95,8 @@ class ServerState:
         self.change_engine = self._engine("change", _CHANGE_SECONDS)
         self.job_engine = self._engine("job", settings.statement_timeout_seconds)
         self.dagster_engine = self._dagster_engine()
+        self.replica = self._replica()
+        self.own_writes = OwnWrites()
         self.redis = create_redis_client(str(settings.redis_url))
         self.async_redis = create_read_client(str(settings.redis_url))
         self.snapshots = snapshot_reads(self.async_redis)
@@ -175,6 +181,46 @@ class ServerState:
         )
         self.metrics.count_queries(engine, use)
         return engine
+
+    def _replica(self) -> Replica | None:
+        """The replica for lists and exports; None without its address."""
+        url = self.settings.database_read_url
+        if url is None:
+            return None
+        engine = create_database_engine(
+            str(url),
+            self.settings.model_copy(update={"statement_timeout_seconds": _READ_SECONDS}),
+            pool_size=_THREADS,
+        )
+        self.metrics.count_queries(engine, "replica")
+        return Replica(self.engine, engine, self.settings.read_lag_seconds)
+
+    def replica_for(self, request: Request) -> Engine | None:
+        """The replica, if it may answer a request that reads; None for the primary."""
+        if self.replica is None:
+            return None
+        after = self.own_writes.after(request, request.state.principal.token.id)
+        return self.replica.engine if self.replica.may_answer(after) else None
+
+    async def note_write(self, request: Request, response: Response) -> None:
+        """Let the client of a change see it in what it reads next, also from a replica."""
+        if self.replica is None:
+            return
+        try:
+            position = await self.run(self._position)
+        except UnavailableError:
+            # The change is stored; where is unknown, so the primary answers for a while.
+            position = BEYOND
+        self.own_writes.note(response, request.state.principal.token.id, position)
+
+    def _position(self) -> int:
+        with self.engine.connect() as connection:
+            return written_position(connection)
+
+    async def look_at_replica(self) -> None:
+        """Compare the replica with the primary."""
+        if self.replica is not None:
+            await self.run(self.replica.look)
 
     def _dagster_engine(self) -> Engine | None:
         """An engine on Dagster's database, for the metrics only; None without its address."""
@@ -327,7 +373,9 @@ class ServerState:
             with contextlib.suppress(OSError):
                 await client.aclose()
         self.redis.close()
-        for engine in (self.engine, self.change_engine, self.job_engine, self.dagster_engine):
+        replica = None if self.replica is None else self.replica.engine
+        engines = (self.engine, self.change_engine, self.job_engine, self.dagster_engine, replica)
+        for engine in engines:
             if engine is not None:
                 engine.dispose()
 

@@ -44,7 +44,9 @@ SELECT name, entries,
      WHERE status = 'rolled_back' AND since > now() - CAST(:lately AS interval)) AS rolled_back,
     (SELECT CAST(coalesce(max(extract(epoch FROM
             clock_timestamp() - greatest(evaluated_at, since))), 0) AS double precision)
-     FROM rollouts WHERE status IN ('running', 'paused')) AS rollout_seconds
+     FROM rollouts WHERE status IN ('running', 'paused')) AS rollout_seconds,
+    (SELECT CAST(extract(epoch FROM clock_timestamp() - max(made_at)) AS double precision)
+     FROM backups) AS backup_seconds
 FROM waiting
 """
 
@@ -67,6 +69,7 @@ class StoredFigures(NamedTuple):
         rolled_back: rollouts that were rolled back within `LATELY`.
         rollout_seconds: for how long a rollout that may be rolled back was not evaluated; 0 if
             there is none.
+        backup_seconds: the age of the newest backup; None if none was ever made.
     """
 
     waiting: dict[str, Waiting]
@@ -75,6 +78,7 @@ class StoredFigures(NamedTuple):
     react_leads: bool
     rolled_back: int
     rollout_seconds: float
+    backup_seconds: float | None
 
 
 def read_figures(connection: Connection) -> StoredFigures:
@@ -90,4 +94,5 @@ def read_figures(connection: Connection) -> StoredFigures:
         first.react_leads,
         first.rolled_back,
         max(first.rollout_seconds, 0.0),
+        first.backup_seconds,
     )

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+import psycopg
 import pytest
 import yaml
-from sqlalchemy import text
+from sqlalchemy import make_url
 
 from sorafeed_assets.defs.dagster_internals import BatchingEventLogStorage
-from sorafeed_assets.launch.embedded import (
-    EmbeddedPostgres,
-    _as_unprivileged,
-    postgres_program,
-)
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
+from sorafeed_assets.storage.postgres.roles import provide_roles
+from sorafeed_assets_tests.deploy.databases import deployed_databases
 from sorafeed_assets_tests.deploy.files import (
     DEPLOY,
     ROOT,
@@ -50,10 +49,13 @@ def _of_kind(documents: list[Any], kind: str) -> Any:
 def _pod(name: str) -> Any:
     if name == "migrate":
         return _VALUES["extraManifests"][0]["spec"]["template"]["spec"]
+    if name == "backup":
+        job = _of_kind(read_all("kubernetes/backup.yaml"), "CronJob")["spec"]["jobTemplate"]
+        return job["spec"]["template"]["spec"]
     return _of_kind(read_all(f"kubernetes/{name}.yaml"), "Deployment")["spec"]["template"]["spec"]
 
 
-@pytest.mark.parametrize("name", ["api", "react", "migrate"])
+@pytest.mark.parametrize("name", ["api", "react", "migrate", "backup"])
 def test_kubernetes_runs_the_commands_of_compose(name: str) -> None:
     pod = _pod(name)
     (container,) = pod["containers"]
@@ -94,16 +96,44 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def _targets(service: str) -> dict[str, str]:
+    """The names of a service's secrets in its container, and of their sources."""
+    given = _COMPOSE["services"][service]["secrets"]
+    return dict(
+        (each, each) if isinstance(each, str) else (each["target"], each["source"])
+        for each in given
+    )
+
+
 def test_the_addresses_are_given_as_files_everywhere() -> None:
-    for name in SERVICES:
-        service = _COMPOSE["services"][name]
-        assert service["secrets"] == _ADDRESSES
-        assert not set(service["environment"]) & set(_ADDRESSES)
-    assert set(_ADDRESSES) <= set(_COMPOSE["secrets"])
     common = (_UNITS / "sorafeed-.service.d" / "common.conf").read_text()
-    assert re.findall(r"^LoadCredential=(\w+):", common, re.MULTILINE) == _ADDRESSES
+    for name in SERVICES:
+        targets = _targets(name)
+        assert list(targets) == _ADDRESSES
+        assert set(targets.values()) <= set(_COMPOSE["secrets"])
+        assert not set(_COMPOSE["services"][name]["environment"]) & set(_ADDRESSES)
+        (unit,) = _UNITS.glob(f"sorafeed-{name}*.service")
+        loaded = re.findall(r"^LoadCredential=(\w+):", common + unit.read_text(), re.MULTILINE)
+        assert sorted(loaded) == sorted(_ADDRESSES)
     fields = {f"SORAFEED_{name.upper()}" for name in Settings.model_fields}
     assert set(_ADDRESSES) <= fields
+
+
+def test_only_migrations_and_backups_have_the_login_that_owns_the_schema() -> None:
+    owner, api = "migrate_database_url", "api_database_url"
+    sources = {name: _targets(name)["SORAFEED_DATABASE_URL"] for name in SERVICES}
+    assert [name for name in SERVICES if sources[name] == owner] == ["migrate", "backup"]
+    assert [name for name in SERVICES if sources[name] == api] == ["api"]
+    for name in SERVICES:
+        (unit,) = _UNITS.glob(f"sorafeed-{name}*.service")
+        (file,) = re.findall(r"^LoadCredential=SORAFEED_DATABASE_URL:(.*)$", unit.read_text(),
+                             re.MULTILINE)  # fmt: skip
+        folder = {"migrate": "migrate/", "backup": "migrate/", "api": "api/"}.get(name, "")
+        assert file == f"/etc/sorafeed/secrets/{folder}SORAFEED_DATABASE_URL"
+    names = {"api": "-api", "react": "", "migrate": "-migrate", "backup": "-migrate"}
+    for name, of in names.items():
+        (secret,) = (v["secret"] for v in _pod(name)["volumes"] if "secret" in v)
+        assert secret["secretName"] == f"sorafeed{of}"
 
 
 def test_only_loopback_ports_are_published() -> None:
@@ -189,31 +219,16 @@ def test_of_two_event_logs_dagster_takes_the_last(
 
 
 def test_the_databases_that_the_postgres_image_makes_are_accepted(tmp_path: Path) -> None:
-    given = _COMPOSE["services"]["postgres"]["environment"]
-    server = EmbeddedPostgres(tmp_path)
-    password = tmp_path / "password"
-    password.write_text("secret")
-    arguments = ["-D", str(server.data), "-U", given["POSTGRES_USER"], f"--pwfile={password}"]
-    subprocess.run(
-        [
-            *_as_unprivileged(),
-            str(postgres_program("initdb")),
-            *arguments,
-            *given["POSTGRES_INITDB_ARGS"].split(),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    server.start()
-    try:
-        engine = create_database_engine(server.url("postgres"), Settings())
-        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {given['POSTGRES_DB']}"))
-            connection.execute(text((DEPLOY / "postgres" / "databases.sql").read_text()))
-        engine.dispose()
-        made = create_database_engine(server.url(given["POSTGRES_DB"]), Settings())
+    with deployed_databases(tmp_path) as databases:
+        made = create_database_engine(databases.secrets["migrate_database_url"], Settings())
+        roles = provide_roles(made)
         before, _ = migrate(made)
         assert before is None
+        assert provide_roles(made).problems == roles.problems == ()
         made.dispose()
-    finally:
-        server.stop()
+        # Those who are in no group do not get in.
+        with psycopg.connect(databases.superuser, autocommit=True) as connection:
+            connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'strange'")
+        stranger = make_url(databases.superuser).set(username="stranger", password="strange")
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(stranger.render_as_string(hide_password=False))

@@ -7,7 +7,7 @@ only those of the image and the service. PostgreSQL and Redis are given by addre
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -17,10 +17,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
-from sorafeed_assets.launch.servers import psycopg2_url
+from sorafeed_assets.launch.embedded import EmbeddedRedis, free_port
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets_tests.deploy.databases import Databases, deployed_databases
 from sorafeed_assets_tests.deploy.files import DEPLOY, SERVICES, read_yaml
 from sorafeed_assets_tests.deploy.installation import Container, Installation, Running, install
 from sorafeed_assets_tests.wall import add_posts
@@ -39,17 +39,20 @@ class Host:
 
     Args:
         installation: the image.
-        addresses: the three addresses, by the names of their variables.
+        secrets: the secrets of compose.yaml, by their names there.
     """
 
-    def __init__(self, installation: Installation, addresses: dict[str, str]) -> None:
+    def __init__(self, installation: Installation, secrets: Mapping[str, str]) -> None:
         self._installation = installation
         self.folder = installation.folder / f"host-{next(_numbers)}"
         self.ports = {name: free_port() for name in ("3000", "3080", "4000")}
-        secrets, workspace = self.folder / "secrets", self.folder / "workspace.yaml"
-        secrets.mkdir(parents=True)
-        for name, value in addresses.items():
-            (secrets / name).write_text(f"{value}\n")
+        workspace = self.folder / "workspace.yaml"
+        for service in SERVICES:
+            self.secrets(service).mkdir(parents=True)
+            for given in _COMPOSE[service]["secrets"]:
+                name = given if isinstance(given, str) else given["source"]
+                target = given if isinstance(given, str) else given["target"]
+                (self.secrets(service) / target).write_text(f"{secrets[name]}\n")
         workspace.write_text(
             (DEPLOY / "workspace.yaml").read_text().replace("4000", str(self.ports["4000"]))
         )
@@ -57,10 +60,13 @@ class Host:
             "/etc/sorafeed/workspace.yaml": str(workspace),
             "/opt/sorafeed/bin:$PATH": f"{installation.programs}:/usr/bin:/bin",
             "/opt/compiled": str(self.folder / "compiled"),
-            "/run/secrets": str(secrets),
             "0.0.0.0": "127.0.0.1",  # noqa: S104  # in compose.yaml, for the container's network
             **{port: str(here) for port, here in self.ports.items()},
         }
+
+    def secrets(self, service: str) -> Path:
+        """The folder of a service's secrets."""
+        return self.folder / "secrets" / service
 
     def container(self, service: str) -> Container:
         """The place of one service."""
@@ -71,6 +77,7 @@ class Host:
             {**_COMPOSE[service]["environment"], "SORAFEED_CODE_SERVER": "127.0.0.1"},
             {
                 **self._addresses,
+                "/run/secrets": str(self.secrets(service)),
                 "/var/lib/sorafeed": str(folder / "data"),
                 "/tmp": str(folder / "tmp"),  # noqa: S108  # in the image
             },
@@ -110,28 +117,22 @@ class Host:
 
 
 @pytest.fixture
-def host(
-    installation: Installation, postgres: EmbeddedPostgres, redis_server: EmbeddedRedis
-) -> Host:
-    """A host with empty databases."""
-    number = next(_numbers)
-    return Host(
-        installation,
-        {
-            "SORAFEED_DATABASE_URL": postgres.create_database(f"installed_{number}"),
-            "SORAFEED_DAGSTER_URL": psycopg2_url(
-                postgres.create_database(f"installed_dagster_{number}")
-            ),
-            "SORAFEED_REDIS_URL": redis_server.url,
-        },
-    )
+def databases(tmp_path: Path) -> Iterator[Databases]:
+    """A server with the logins of compose.yaml, and empty databases."""
+    with deployed_databases(tmp_path / "postgres") as made:
+        yield made
 
 
 @pytest.fixture
-def posts(host: Host) -> Iterator[Engine]:
-    """The database of the host, as a scanner sees it."""
-    address = (host.folder / "secrets" / "SORAFEED_DATABASE_URL").read_text().strip()
-    engine = create_database_engine(address, Settings())
+def host(installation: Installation, databases: Databases, redis_server: EmbeddedRedis) -> Host:
+    """A host whose services have their own logins."""
+    return Host(installation, {**databases.secrets, "SORAFEED_REDIS_URL": redis_server.url})
+
+
+@pytest.fixture
+def posts(databases: Databases) -> Iterator[Engine]:
+    """The database, for a scanner."""
+    engine = create_database_engine(databases.superuser, Settings())
     yield engine
     engine.dispose()
 
@@ -179,7 +180,8 @@ def test_the_services_of_compose_do_the_main_job(host: Host, posts: Engine) -> N
         # The main job: posts come, a playlist is created, and a player gets what plays next.
         add_posts(posts, "cat video", 12)
         add_posts(posts, "dog", 9)
-        token = host.run("api", ["sorafeed", "tokens", "create", "test", "--role", "admin"]).strip()
+        create = ["sorafeed", "tokens", "create", "test", "--role", "admin"]
+        token = host.run("react", create).strip()
         with httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=30) as client:
             created = client.post(host.url("3080", "/graphql"), json={"query": _CREATE}).json()
             assert "errors" not in created, created
@@ -189,7 +191,7 @@ def test_the_services_of_compose_do_the_main_job(host: Host, posts: Engine) -> N
             assert answer.status_code == 200
 
         # Dagster shows what is stored, and runs it.
-        status = json.loads(host.run("api", ["sorafeed", "status", "--json"]))
+        status = json.loads(host.run("react", ["sorafeed", "status", "--json"]))
         assert status["lineage"]["differ"] == 0
         web.wait_for("the UI", lambda: host.answers("3000", "/server_info"))
         run = _ask_dagster(host, _LAUNCH)["launchRun"]
@@ -234,12 +236,12 @@ def test_the_installation_cannot_be_written_to(host: Host, installation: Install
 
 
 def test_what_is_missing_is_said(host: Host) -> None:
-    (host.folder / "secrets" / "SORAFEED_REDIS_URL").unlink()
     for service in ("daemon", "webserver"):
+        (host.secrets(service) / "SORAFEED_REDIS_URL").unlink()
         refused = host.container(service).run(_COMPOSE[service]["command"])
         assert refused.returncode == 1
         assert "set SORAFEED_DATABASE_URL" in " ".join(refused.stderr.split())
-    shutil.rmtree(host.folder / "secrets")
+    shutil.rmtree(host.secrets("api"))
     refused = host.container("api").run(_COMPOSE["api"]["command"])
     assert "SORAFEED_SECRETS_DIR" in refused.stderr
 

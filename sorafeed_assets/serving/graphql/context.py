@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import strawberry
+from sqlalchemy import Engine
 from strawberry.dataloader import DataLoader
 
 from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
@@ -17,6 +18,7 @@ from sorafeed_assets.services.queries import (
     Page,
     PlaylistRecord,
     PostRecord,
+    Queries,
 )
 from sorafeed_assets.services.timelines.queues import TimelineView, timeline_views
 from sorafeed_assets.serving.access.access import Principal
@@ -31,14 +33,20 @@ class Context:
     """The context of one request. Its batches are its own, so that it never reads old data."""
 
     def __init__(
-        self, server: ServerState, principal: Principal, tags: set[str], *, may_store: bool
+        self,
+        server: ServerState,
+        principal: Principal,
+        tags: set[str],
+        *,
+        may_store: bool,
+        replica: Engine | None = None,
     ) -> None:
         self.server = server
         self.principal = principal
         self.tags = tags
         self.may_store = may_store
         self.has_changed = False
-        reads = server.queries
+        reads = self.reads = server.queries if replica is None else Queries(replica)
         self.displays: DataLoader[str, DisplayRecord | None] = self._loader(reads.displays)
         self.playlists: DataLoader[UUID, PlaylistRecord | None] = self._loader(reads.playlists)
         self._blocks: DataLoader[UUID, list[CountedBlock] | None] = self._loader(
@@ -64,7 +72,7 @@ class Context:
 
     def _read_totals(self, terms: Collection[str]) -> dict[str, dict[str, int]]:
         totals: dict[str, dict[str, int]] = {}
-        for (term, format_), total in self.server.queries.totals(terms).items():
+        for (term, format_), total in self.reads.totals(terms).items():
             totals.setdefault(term, {})[format_] = total
         return totals
 
@@ -81,7 +89,7 @@ class Context:
     def playlists_of(self, display_id: str, first: int) -> Awaitable[Page[PlaylistRecord] | None]:
         """The first playlists of a display, read for many displays at once."""
         if first not in self._pages:
-            reads = self.server.queries
+            reads = self.reads
             self._pages[first] = self._loader(lambda ids: reads.playlists_of(ids, first))
         return self._pages[first].load(display_id)
 

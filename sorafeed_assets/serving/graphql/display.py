@@ -61,7 +61,7 @@ class Display:
         if after is None:
             page = await context.playlists_of(code, first)
         else:
-            reads = context.server.queries
+            reads = context.reads
             pages = await context.server.run(lambda: reads.playlists_of([code], first, after))
             page = pages[code]
         return connection(page or Page([], has_next=False, has_previous=False), Playlist.of)
@@ -101,8 +101,8 @@ class Display:
     @strawberry.field(description="The videos that were shown, the last first.")
     async def plays(self, info: Info, first: First = 20, after: After = None) -> Connection[Play]:
         check_first(first)
-        server, code = info.context.server, str(self.id)
-        page = await server.run(lambda: server.queries.plays(code, first, after))
+        context, code = info.context, str(self.id)
+        page = await context.server.run(lambda: context.reads.plays(code, first, after))
         return connection(page, Play.of)
 
     @classmethod

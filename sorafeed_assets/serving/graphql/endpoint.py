@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
@@ -33,6 +33,7 @@ from sorafeed_assets.serving.state import CachedResponse, ServerState
 
 GRAPHQL_TYPE: Final = "application/graphql-response+json"
 JSON_TYPE: Final = "application/json"
+_LISTS: Final = frozenset({"displays", "posts", "terms"})
 
 _Result = TypeVar("_Result")
 
@@ -85,6 +86,30 @@ class Endpoint:
         # A query may store too: a large count that an admin asks for is tracked.
         may_store = request.method == "POST" and principal.token.role is Role.ADMIN
 
+        replica = server.replica_for(request) if _is_list(prepared) else None
+        if replica is not None:
+            context = Context(server, principal, set(), may_store=may_store, replica=replica)
+            body = (await self._executor.execute(prepared, asked, context, request_id)).body
+            if "errors" not in body:
+                # Not kept: another client may have to see more.
+                return _response(media, 200, body)
+
+        return await self._read(request, media, asked, prepared, may_store=may_store)
+
+    async def _read(
+        self,
+        request: HttpRequest,
+        media: str,
+        asked: Request,
+        prepared: Prepared,
+        *,
+        may_store: bool,
+    ) -> Response:
+        """Answer a query from the cache or the primary."""
+        server: ServerState = request.app.state.server
+        principal: Principal = request.state.principal
+        request_id: str = request.state.request_id
+
         async def compute(tags: set[str]) -> CachedResponse:
             context = Context(server, principal, tags, may_store=may_store)
             body = (await self._executor.execute(prepared, asked, context, request_id)).body
@@ -115,7 +140,9 @@ class Endpoint:
         execute = partial(self._executor.execute, prepared, asked, context, request_id)
         if key is None:
             body = (await self._to_its_end(execute())).body
-            return _response(media, _status(media, body), body)
+            answer = _response(media, _status(media, body), body)
+            await server.note_write(request, answer)
+            return answer
         try:
             check_key(key)
             answered = await self._to_its_end(execute_once(server, principal, key, asked, execute))
@@ -126,7 +153,9 @@ class Endpoint:
             return _response(media, kind_of(error).status, {"errors": [shown]}, headers_of(error))
         body = json.loads(answered.body)
         headers = {"idempotent-replayed": "true"} if answered.is_replayed else {}
-        return _response(media, _status(media, body), body, headers)
+        answer = _response(media, _status(media, body), body, headers)
+        await server.note_write(request, answer)
+        return answer
 
     async def _to_its_end(self, change: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a change; a client that disconnects does not stop it halfway."""
@@ -145,6 +174,12 @@ class _FailedError(Exception):
 def _status(media: str, body: Mapping[str, Any]) -> int:
     """The HTTP status; for plain JSON the specification demands 200 for every valid request."""
     return 200 if "data" in body or media == JSON_TYPE else 400
+
+
+def _is_list(prepared: Prepared) -> bool:
+    """Whether a query asks for nothing but lists, which a replica may answer."""
+    fields = prepared.operation.selection_set.selections
+    return all(isinstance(field, FieldNode) and field.name.value in _LISTS for field in fields)
 
 
 def _key(principal: Principal, asked: Request, *, may_store: bool) -> str:

@@ -70,7 +70,7 @@ class Listing:
         search = asked.get("search")
         order, first, after = DisplayOrder(asked["orderBy"]), asked["first"], asked.get("after")
         page = await server.run(
-            lambda: server.queries.display_json_page(self.shapes, order, search, first, after)
+            lambda: context.reads.display_json_page(self.shapes, order, search, first, after)
         )
         for _, display in page.rows:
             context.touch(display.id)
@@ -78,7 +78,7 @@ class Listing:
         for part in self.parts:
             if part.name == "totalCount":
                 is_searched = bool(search and search.strip())
-                count = None if is_searched else await server.run(server.queries.count_displays)
+                count = None if is_searched else await server.run(context.reads.count_displays)
                 found[part.key] = count
             else:
                 found[part.key] = _part(part, page)

@@ -38,7 +38,7 @@ class DisplayConnection:
     async def total_count(self, info: Info) -> int | None:
         if self.is_searched:
             return None
-        return await info.context.server.run(info.context.server.queries.count_displays)
+        return await info.context.server.run(info.context.reads.count_displays)
 
 
 @strawberry.type(description="Queries.")
@@ -55,7 +55,7 @@ class Query:
         context = info.context
         context.principal.must_read()
         context.tags.add(DISPLAYS_TAG)
-        reads = context.server.queries
+        reads = context.reads
         page = await context.server.run(lambda: reads.display_page(order_by, search, first, after))
         for _, record in page.rows:
             context.touch(record.id)
@@ -88,8 +88,8 @@ class Query:
         after: After = None,
     ) -> Connection[Post]:
         info.context.principal.must_read()
-        server = info.context.server
-        page = await server.run(lambda: server.queries.matching_posts(search, format, first, after))
+        server, reads = info.context.server, info.context.reads
+        page = await server.run(lambda: reads.matching_posts(search, format, first, after))
         return connection(page, Post.of)
 
     @strawberry.field(
@@ -133,6 +133,6 @@ class Query:
         context = info.context
         context.principal.must_read()
         context.tags |= {TERMS_TAG, COUNTS_TAG}
-        reads = context.server.queries
+        reads = context.reads
         page = await context.server.run(lambda: reads.terms(search, first, after))
         return connection(page, Term.of)

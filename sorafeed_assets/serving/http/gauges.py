@@ -23,12 +23,15 @@ class StoredGauges(Collector):
         figures: of this system's database; None when it did not answer.
         failed_runs: of Dagster's database; None when it did not answer.
         has_dagster: whether the address of Dagster's database is known.
+        replica_lag: for how long the replica may lack what was committed, in seconds; None without
+            one.
     """
 
     def __init__(self) -> None:
         self.figures: Figures | None = None
         self.failed_runs: int | None = None
         self.has_dagster = False
+        self.replica_lag: float | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges whose figures are known."""
@@ -39,6 +42,12 @@ class StoredGauges(Collector):
         if figures is not None:
             yield from _stored(figures)
             yield from _shadow(figures.shadow)
+        if self.replica_lag is not None:
+            yield _gauge(
+                "sorafeed_replica_lag_seconds",
+                "For how long the replica may lack what was committed.",
+                self.replica_lag,
+            )
         if self.has_dagster:
             yield _gauge(
                 "sorafeed_dagster_up",
@@ -85,6 +94,11 @@ def _stored(figures: Figures) -> Iterator[Metric]:
         "How long a rollout was not evaluated; 0 without.",
         stored.rollout_seconds,
     )
+    # Where no backup was ever made, there is no schedule whose failure this could tell.
+    if stored.backup_seconds is not None:
+        yield _gauge(
+            "sorafeed_backup_age_seconds", "Age of the newest backup.", stored.backup_seconds
+        )
 
 
 def _shadow(outcomes: Mapping[Outcome, int]) -> Iterator[Metric]:

@@ -224,3 +224,11 @@ def read_with_ttl(redis: Redis, keys: Sequence[str]) -> dict[str, tuple[str, int
             if answers[2 * i] is not None:
                 found[key] = (answers[2 * i], answers[2 * i + 1])
     return found
+
+
+def forget_all(redis: Redis) -> None:
+    """Delete every key of the project; what was restored may be older than what they hold."""
+    pipeline = redis.pipeline(transaction=False)
+    for key in redis.scan_iter(match="sorafeed:*", count=_AT_ONCE):
+        pipeline.unlink(key)
+    pipeline.execute()

@@ -1,5 +1,6 @@
 """Applying a database's pending migrations."""
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -7,14 +8,20 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.storage.postgres.indexes import build_missing_indexes, missing_indexes
 from sorafeed_assets.storage.postgres.locks import alone
+from sorafeed_assets.storage.postgres.roles import act_as_owner, state_grants
 
 MIGRATION_LOCK: Final = 0x50FA_FEED
 _MIN_SERVER_VERSION: Final = 180000
+_LOCK_TIMEOUT: Final = "100ms"
+_PAUSE_SECONDS: Final = 0.5
+_LONGEST_SECONDS: Final = 600.0
 
 
 def _config(connection: Connection) -> Config:
@@ -25,7 +32,7 @@ def _config(connection: Connection) -> Config:
 
 
 def migrate(engine: Engine) -> tuple[str | None, str]:
-    """Apply every pending migration; a second caller waits for the first.
+    """Apply every pending migration, and what it means for the roles; a second caller waits.
 
     A database that is current is only read, so that any number of processes may start at once,
     also behind a pooler.
@@ -45,16 +52,51 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     with alone(engine, MIGRATION_LOCK), engine.connect() as connection:
         try:
             connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+            act_as_owner(connection)
             connection.commit()
             before = current_revision(connection)
             connection.commit()
-            command.upgrade(_config(connection), "head")
+            _upgrade(connection)
+            state_grants(connection)
             connection.commit()
             build_missing_indexes(engine)
-            return before, head
+        except (ProgrammingError, InsufficientPrivilege) as error:
+            original = error.orig if isinstance(error, ProgrammingError) else error
+            if not isinstance(original, InsufficientPrivilege):
+                raise
+            raise SetupError(
+                f"the schema is not {head} yet, and this login may not change it; run"
+                " `sorafeed migrate` with that of the owner"
+            ) from error
         finally:
             # The session has no time-out, so it is closed.
             connection.invalidate()
+    return before, head
+
+
+def _upgrade(connection: Connection) -> None:
+    """Apply the migrations; one that would wait long for a lock gives way, and is tried again.
+
+    Statements of players queue behind one that waits for an exclusive lock.
+    """
+    deadline = time.monotonic() + _LONGEST_SECONDS
+    while True:
+        try:
+            command.upgrade(_config(connection), "head")
+        except (OperationalError, LockNotAvailable) as error:
+            original = error.orig if isinstance(error, OperationalError) else error
+            if not isinstance(original, LockNotAvailable):
+                raise
+            if time.monotonic() > deadline:
+                raise SetupError(
+                    "a migration waited in vain for a lock that another transaction holds; find it"
+                    " in pg_stat_activity, end it, and migrate again"
+                ) from error
+            connection.rollback()
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -68,6 +110,12 @@ def head_revision(connection: Connection) -> str:
     if head is None:
         raise SetupError("the package has no migrations; install it again")
     return head
+
+
+def knows_revision(connection: Connection, revision: str) -> bool:
+    """Whether this code can bring a database of that revision to its own."""
+    scripts = ScriptDirectory.from_config(_config(connection))
+    return revision in {script.revision for script in scripts.walk_revisions()}
 
 
 def _check_server(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from sorafeed_assets.storage.postgres.tables.access import (
     api_tokens,
     idempotency_keys,
 )
+from sorafeed_assets.storage.postgres.tables.backups import backups
 from sorafeed_assets.storage.postgres.tables.catalog import (
     catalog_changes,
     catalog_days,
@@ -58,6 +59,7 @@ from sorafeed_assets.storage.postgres.tables.timelines import (
 
 __all__ = [
     "api_tokens",
+    "backups",
     "candidate_pools",
     "catalog_changes",
     "catalog_days",
