@@ -42,6 +42,7 @@ from sorafeed_assets.storage.catalog.outbox import waiting_kinds
 from sorafeed_assets.storage.counts.jobs import CHANNEL as JOBS_CHANNEL
 from sorafeed_assets.storage.lineage_records import REACT_LEASE, end_lease, renew_lease
 from sorafeed_assets.storage.playlists.changes import CHANNEL
+from sorafeed_assets.storage.playlists.timetables import note_due, seconds_to_next
 from sorafeed_assets.storage.reactions import drop_old
 from sorafeed_assets.storage.rollouts.players import drop_old_of_players
 
@@ -158,6 +159,7 @@ class React:
                 ("lease", self._renew, _RENEW_SECONDS),
                 ("listen", self._listen, 0.0),
                 ("settle", self._settle, 0.0),
+                ("clock", self._switch_by_clock, 0.0),
                 ("queues", self._look_at_queues, _QUEUES_SECONDS),
                 ("prefetch", self._plan_ahead, _LOOK_SECONDS),
                 ("count", self._count, 0.0),
@@ -237,6 +239,20 @@ class React:
             while self._connections.settler.settle_changed() and not self._stop.is_set():
                 pass
             self._connections.settler.retry_unwritten()
+
+    def _switch_by_clock(self) -> None:
+        """Have displays settled at the time of their switch, and wait for the next one."""
+        pause = _LOOK_SECONDS
+        if self.is_leading:
+            with self._engine.begin() as connection:
+                noted = note_due(connection)
+                until_next = seconds_to_next(connection)
+            if noted:
+                self._woken.set()
+            if until_next is not None:
+                # A display that is being settled is due, but is not noted.
+                pause = min(max(until_next, _GATHER_SECONDS), _LOOK_SECONDS)
+        self._stop.wait(pause)
 
     def _look_at_queues(self) -> None:
         if not self.is_leading:

@@ -23,9 +23,11 @@ from sorafeed_assets.domain.errors import (
     UnavailableError,
 )
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
+from sorafeed_assets.domain.playlists.time_slots import SlotDraft
 from sorafeed_assets.services.cache.played import Prepared
 from sorafeed_assets.services.counts import terms
 from sorafeed_assets.services.playlists import editing as playlists
+from sorafeed_assets.services.playlists import timetables
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.queues import TimelineView, timeline_view
@@ -139,6 +141,23 @@ class Commands:
     def activate(self, playlist_id: UUID) -> Change:
         """Choose a playlist by hand."""
         display_id = playlists.activate_by_hand(self._engine, playlist_id)
+        return self._settle(display_id, playlist_id)
+
+    def replace_slots(self, playlist_id: UUID, drafts: Sequence[SlotDraft]) -> Change:
+        """Replace the time slots of a playlist."""
+        display_id = timetables.replace_slots(self._engine, playlist_id, drafts)
+        return self._settle(display_id, playlist_id)
+
+    def edit_slots(
+        self, playlist_id: UUID, added: Sequence[SlotDraft], removed: Collection[UUID]
+    ) -> Change:
+        """Add time slots to a playlist, and remove some of its display."""
+        display_id = timetables.edit_slots(self._engine, playlist_id, added, removed)
+        return self._settle(display_id, playlist_id)
+
+    def choose_base(self, playlist_id: UUID) -> Change:
+        """Choose the playlist that is active outside the time slots of its display."""
+        display_id = timetables.choose_base(self._engine, playlist_id)
         return self._settle(display_id, playlist_id)
 
     def set_playback(self, display_id: str, state: PlaybackState) -> None:

@@ -41,6 +41,7 @@ from sorafeed_assets.services.counts.reads import refresh_days
 from sorafeed_assets.services.counts.terms import TermsSync, follow_terms, sync_search_terms
 from sorafeed_assets.services.counts.totals import audit_totals, refresh_totals
 from sorafeed_assets.services.playlists.editing import activate
+from sorafeed_assets.services.timelines.driving import left_to_old
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
@@ -173,7 +174,7 @@ class Settler:
             with self._engine.begin() as connection:
                 lock_displays(connection, chunk)
                 begin_settling(connection, chunk)
-                activate(connection, chunk)
+                activate(connection, chunk, left_to_old(connection))
 
     @_tracer.start_as_current_span("plan ahead")
     def plan_ahead(self, display_ids: Collection[str], ahead: int) -> Settled:
@@ -207,7 +208,7 @@ class Settler:
             nonlocal terms_changed
             seen = begin_settling(connection, chunk)
             problems = load_plan_problems(connection, chunk).items()
-            found = activate(connection, chunk)
+            found = activate(connection, chunk, left_to_old(connection))
             yield
             told.update(
                 name for name, _ in problems ^ load_plan_problems(connection, chunk).items()

@@ -10,6 +10,7 @@ from sorafeed_assets.services.settle import PER_DISPLAY
 from sorafeed_assets.storage.lineage_records import heads, waiting_partitions
 from sorafeed_assets.storage.playlists.changes import changed_displays
 from sorafeed_assets.storage.playlists.rows import undecided_displays
+from sorafeed_assets.storage.playlists.timetables import due_displays
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,14 @@ class Unrecorded:
 
 
 def waiting_displays(engine: Engine, *, older_than: timedelta) -> dict[str, str]:
-    """Display → since when it waits to be settled, or which decision it waits for."""
+    """Display → since when it waits to be settled, or which decision or switch it waits for."""
     limit = datetime.now(UTC) - older_than
     with engine.connect() as connection:
         changed = changed_displays(connection)
         undecided = undecided_displays(connection)
+        due = due_displays(connection, older_than)
     late = {name: since.isoformat() for name, since in changed.items() if since <= limit}
-    return dict.fromkeys(undecided, "no playlist was chosen") | late
+    return dict.fromkeys(undecided, "no playlist was chosen") | due | late
 
 
 def uncached_displays(engine: Engine) -> dict[str, str]:

@@ -124,14 +124,13 @@ def _clock_time(value: str, field: str) -> time:
 def _date(value: str | None, field: str) -> date | None:
     if value is None or not value.strip():
         return None
+    problem = InvalidInputError(field, f"is {shown(value)}; write a date such as 2026-12-24")
+    if not _DATE.fullmatch(value.strip()):
+        raise problem
     try:
-        if not _DATE.fullmatch(value.strip()):
-            raise ValueError
         return date.fromisoformat(value.strip())
     except ValueError:
-        raise InvalidInputError(
-            field, f"is {shown(value)}; write a date such as 2026-12-24"
-        ) from None
+        raise problem from None
 
 
 def shown_time(moment: time) -> str:

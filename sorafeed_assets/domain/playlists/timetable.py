@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -113,12 +114,14 @@ def spans(slots: Collection[TimeSlot], start: datetime, end: datetime) -> Iterat
     """Which slot decides from ``start`` to ``end``; spans that follow each other differ in slot."""
     known, _ = usable(slots)
     runs = [
-        (begins, ends, slot) for slot in known for begins, ends in occurrences(slot.draft, start, end)
+        (begins, ends, slot)
+        for slot in known
+        for begins, ends in occurrences(slot.draft, start, end)
     ]
     edges = {at for begins, ends, _ in runs for at in (begins, ends) if start < at < end}
     moments = [start.astimezone(UTC), *sorted(edges), end.astimezone(UTC)]
     current = Span(moments[0], moments[0], None)
-    for at, until in zip(moments, moments[1:], strict=False):
+    for at, until in pairwise(moments):
         covering = [
             (slot.draft.priority, begins, slot.created_at, str(slot.id), slot)
             for begins, ends, slot in runs
@@ -140,9 +143,7 @@ def slot_at(slots: Collection[TimeSlot], at: datetime) -> TimeSlot | None:
     return next(spans(slots, at, at + timedelta(seconds=1))).slot
 
 
-def next_switch(
-    slots: Collection[TimeSlot], base_id: UUID, after: datetime
-) -> datetime | None:
+def next_switch(slots: Collection[TimeSlot], base_id: UUID, after: datetime) -> datetime | None:
     """The first instant after ``after`` at which another playlist becomes active.
 
     None when there is none within `LOOK_AHEAD`.
@@ -176,8 +177,9 @@ def decide(playlists: Sequence[Playlist], timetable: Timetable, now: datetime) -
     slot = slot_at(timetable.slots, now)
     by_clock = slot.playlist_id if slot else base.id
     held_since = timetable.held_since
-    held = next((p for p in playlists if p.is_active), None) if held_since else None
-    if base.is_new and by_clock != base.id:
+    active = next((p for p in playlists if p.is_active), None)
+    held = active if held_since else None
+    if base.is_new and active is not None and by_clock != base.id:
         held, held_since = base, now
     if held is not None and held_since is not None and held.id != by_clock:
         switch = next_switch(timetable.slots, base.id, held_since)

@@ -8,9 +8,13 @@ this system drives it.
 from collections.abc import Collection
 from enum import StrEnum
 
+from sqlalchemy import Connection
+
 from sorafeed_assets.domain.errors import NotDrivenError, SorafeedError
 from sorafeed_assets.domain.flags.known import DRIVER
 from sorafeed_assets.services.flags import FlagValues
+from sorafeed_assets.services.flags.changes import load_values
+from sorafeed_assets.services.playlists.timetables import Left
 
 
 class Driver(StrEnum):
@@ -52,3 +56,8 @@ def must_drive(values: FlagValues, display_id: str) -> None:
     """
     if driver_of(values, display_id) is not Driver.NEW:
         raise NotDrivenError(display_id)
+
+
+def left_to_old(connection: Connection) -> Left:
+    """Which displays are not switched by the clock here: those that the old system drives."""
+    return lambda display_ids: driven_by(load_values(connection), [Driver.OLD], display_ids)

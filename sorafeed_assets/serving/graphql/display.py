@@ -7,10 +7,12 @@ import strawberry
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.services.commands import PlaybackState
+from sorafeed_assets.services.playlists.timetables import timetable_of
 from sorafeed_assets.services.queries import DisplayRecord, Page
 from sorafeed_assets.services.timelines.queues import ViewedPick
 from sorafeed_assets.serving.graphql.connections import connection
 from sorafeed_assets.serving.graphql.context import Info
+from sorafeed_assets.serving.graphql.timetables import Timetable
 from sorafeed_assets.serving.graphql.types import (
     After,
     Build,
@@ -93,6 +95,11 @@ class Display:
             DryBlock(block_id=strawberry.ID(str(block)), search=search)
             for block, search in view.dry_blocks.items()
         ]
+
+    @strawberry.field(description="Its timetable; null when its playlists have no time slots.")
+    async def timetable(self, info: Info) -> Timetable | None:
+        server, code = info.context.server, str(self.id)
+        return Timetable.of(await server.run(lambda: timetable_of(server.engine, code)))
 
     @strawberry.field(description="The stored plans, the newest first.")
     async def builds(self, info: Info) -> list[Build]:

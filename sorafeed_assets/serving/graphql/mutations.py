@@ -11,6 +11,7 @@ from sorafeed_assets.domain.playlists.playlist import MAX_BLOCKS, BlockDraft, Fe
 from sorafeed_assets.services.commands import Change, PlaybackState
 from sorafeed_assets.serving.graphql.context import Context, Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display
+from sorafeed_assets.serving.graphql.timetables import TimeSlotInput, slot_drafts
 from sorafeed_assets.serving.graphql.types import Playlist
 
 
@@ -169,6 +170,25 @@ class Mutation:
     async def activate_playlist(self, info: Info, id: strawberry.ID) -> PlaylistPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
         change = await context.change(lambda commands: commands.activate(key))
+        return await _playlist(context, change)
+
+    @strawberry.mutation(
+        description="Replace the time slots of a playlist, in which it is active by the clock."
+    )
+    async def replace_time_slots(
+        self, info: Info, playlist_id: strawberry.ID, slots: list[TimeSlotInput]
+    ) -> PlaylistPayload:
+        context, key = _admin(info), parse_id(str(playlist_id), "playlistId")
+        drafts = slot_drafts(slots)
+        change = await context.change(lambda commands: commands.replace_slots(key, drafts))
+        return await _playlist(context, change)
+
+    @strawberry.mutation(
+        description="Choose the playlist that is active outside the time slots of its display."
+    )
+    async def choose_base_playlist(self, info: Info, id: strawberry.ID) -> PlaylistPayload:  # noqa: A002  # the API's word
+        context, key = _admin(info), parse_id(str(id), "id")
+        change = await context.change(lambda commands: commands.choose_base(key))
         return await _playlist(context, change)
 
     @strawberry.mutation(description="Resume a display.")

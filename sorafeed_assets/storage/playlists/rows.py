@@ -211,6 +211,12 @@ def set_active(connection: Connection, ids: Collection[str], chosen: Collection[
     connection.execute(_DECIDED, values)
 
 
+def mark_decided(connection: Connection, ids: Collection[str]) -> None:
+    """Mark all playlists of these displays as decided."""
+    if ids:
+        connection.execute(_DECIDED, {"display_ids": sorted(ids)})
+
+
 def playlist_display(connection: Connection, playlist_id: UUID) -> str | None:
     """The display that a playlist belongs to."""
     return connection.scalar(select(playlists.c.display_id).where(playlists.c.id == playlist_id))

@@ -205,6 +205,35 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+
+CREATE FUNCTION note_time_slots() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id)
+        SELECT DISTINCT p.display_id FROM changed_rows s JOIN playlists p ON p.id = s.playlist_id;
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_time_slot_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id)
+        SELECT display_id FROM playlists WHERE id IN (old.playlist_id, new.playlist_id);
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION note_timetable() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT is_settling() THEN
+        INSERT INTO display_changes (display_id) VALUES (new.display_id);
+        NOTIFY sorafeed_changes;
+    END IF;
+    RETURN NULL;
+END $$;
 """
 
 TRIGGERS: Final = """
@@ -260,6 +289,18 @@ CREATE TRIGGER playlist_blocks_updated
     AFTER UPDATE OF playlist_id, search_term, video_count, fetch_mode, format, block_order
     ON playlist_blocks
     FOR EACH ROW EXECUTE FUNCTION note_block_update();
+CREATE TRIGGER time_slots_inserted AFTER INSERT ON time_slots
+    REFERENCING NEW TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_time_slots();
+CREATE TRIGGER time_slots_deleted AFTER DELETE ON time_slots
+    REFERENCING OLD TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION note_time_slots();
+CREATE TRIGGER time_slots_updated AFTER UPDATE ON time_slots
+    FOR EACH ROW EXECUTE FUNCTION note_time_slot_update();
+CREATE TRIGGER timetables_inserted AFTER INSERT ON timetables
+    FOR EACH ROW EXECUTE FUNCTION note_timetable();
+CREATE TRIGGER timetables_updated AFTER UPDATE OF base_id, held_since ON timetables
+    FOR EACH ROW EXECUTE FUNCTION note_timetable();
 """
 
 # Only terms counted over the whole catalogue appear: a missing term is unknown, never zero.

@@ -40,6 +40,8 @@ from sorafeed_assets.storage.postgres.tables.playlists import (
     displays,
     playlist_blocks,
     playlists,
+    time_slots,
+    timetables,
 )
 from sorafeed_assets.storage.postgres.tables.rollouts import (
     display_requests,
@@ -92,8 +94,10 @@ __all__ = [
     "search_terms",
     "shadow_comparisons",
     "sora_posts",
+    "time_slots",
     "timeline_builds",
     "timeline_videos",
+    "timetables",
     "video_candidates",
     "video_counts_daily",
     "video_history",

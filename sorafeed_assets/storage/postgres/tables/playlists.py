@@ -5,12 +5,14 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -18,7 +20,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIME
 
 from sorafeed_assets.storage.postgres.tables.common import (
     MOMENT,
@@ -125,6 +127,72 @@ playlist_blocks = Table(
     # Deferrable, so that two blocks can swap places in one transaction.
     UniqueConstraint("playlist_id", "block_order", deferrable=True, initially="IMMEDIATE"),
     postgresql_with=UPDATED_OFTEN,
+)
+
+time_slots = Table(
+    "time_slots",
+    metadata,
+    id_column(),
+    Column("playlist_id", ForeignKey("playlists.id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "days",
+        ARRAY(SmallInteger),
+        nullable=False,
+        comment="of the week on which it begins, from 1, Monday, to 7",
+    ),
+    Column("starts", TIME(precision=0), nullable=False, comment="by the clock of its time zone"),
+    Column(
+        "ends", TIME(precision=0), nullable=False, comment="on the next day, unless after it starts"
+    ),
+    Column("time_zone", Text, nullable=False, comment="such as Europe/Vienna"),
+    Column("first_day", Date, comment="on which it begins; null for no bound"),
+    Column("last_day", Date, comment="on which it begins; null for no bound"),
+    Column(
+        "priority",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="of slots that overlap the highest wins, then the one that began last",
+    ),
+    created_at(),
+    CheckConstraint(
+        "array_ndims(days) = 1 AND cardinality(days) BETWEEN 1 AND 7"
+        " AND days <@ ARRAY[1, 2, 3, 4, 5, 6, 7]::smallint[]",
+        name="days",
+    ),
+    CheckConstraint("starts < '24:00' AND ends < '24:00'", name="times"),
+    CheckConstraint("first_day <= last_day", name="dates"),
+    CheckConstraint("priority BETWEEN 0 AND 100", name="priority"),
+    Index("time_slots_playlist_id_idx", "playlist_id"),
+    comment="when a playlist is active by the clock",
+)
+
+timetables = Table(
+    "timetables",
+    metadata,
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "base_id",
+        ForeignKey("playlists.id", ondelete="SET NULL"),
+        comment="the playlist that is active outside the time slots",
+    ),
+    Column(
+        "held_since",
+        MOMENT,
+        comment="when its active playlist was activated by hand, to stay until the next switch",
+    ),
+    Column("due_at", MOMENT, comment="its next switch, or when to look for it again"),
+    Column(
+        "decided_at",
+        MOMENT,
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+        comment="by the database's clock",
+    ),
+    Index("timetables_base_id_idx", "base_id"),
+    Index("timetables_due_at_idx", "due_at"),
+    Index("timetables_decided_at_idx", "decided_at"),
+    comment="the displays whose playlists have time slots",
 )
 
 display_terms = Table(

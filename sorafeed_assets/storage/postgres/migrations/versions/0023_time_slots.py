@@ -1,0 +1,11 @@
+"""Time slots of playlists, and the timetables of displays that have some."""
+
+from sorafeed_assets.storage.postgres.migrations.script import run_script
+
+revision = "0023"
+down_revision = "0019"
+
+
+def upgrade() -> None:
+    """Apply 0023_time_slots.sql."""
+    run_script("0023_time_slots.sql")
