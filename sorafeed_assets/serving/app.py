@@ -29,15 +29,16 @@ from sorafeed_assets.serving.http.middleware import (
     ForwardedMiddleware,
     RequestMiddleware,
 )
-from sorafeed_assets.serving.pages import figures, flags, rollouts, signing_in
+from sorafeed_assets.serving.pages import figures, flags, rollouts, signing_in, timetable
 from sorafeed_assets.serving.pages import routes as pages
-from sorafeed_assets.serving.players import export, plays
+from sorafeed_assets.serving.players import export, guide, plays
 from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.serving.state import CHANNEL, ServerState
 from sorafeed_assets.settings import Settings
 
 _CALLS_EVERY: Final = 5.0
 _SILENCE: Final = 60.0
+_DURATIONS_EVERY: Final = 2.0
 _JOBS_EVERY: Final = 1.0
 _TOKENS_EVERY: Final = 2.0
 # A process hears of a changed flag within a second.
@@ -77,6 +78,9 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/api/plays", plays.plays, methods=["POST"]),
             Route("/api/displays/{code}/started", players.started, methods=["POST"]),
             Route("/api/displays/{code}/events", players.events),
+            Route("/api/displays/{code}/guide.json", guide.guide_json),
+            Route("/api/displays/{code}/guide.xml", guide.guide_xmltv),
+            Route("/api/displays/{code}/guide.ics", guide.guide_icalendar),
             Route("/api/events", players.events),
             Route("/api/posts.ndjson", export.export_posts),
             Route("/", pages.home),
@@ -94,6 +98,8 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin/displays/{code}", pages.display),
             Route("/admin/displays/{code}/", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
+            Route("/admin/displays/{code}/timetable", timetable.show),
+            Route("/admin/displays/{code}/timetable", timetable.change, methods=["POST"]),
             Route("/player/{code}", pages.player),
             Route("/player/{code}/", pages.player),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),
@@ -155,6 +161,7 @@ def start_background(server: ServerState) -> None:
     background.repeat(CHANNEL, server.listener.listen, _CHANNEL_EVERY)
     background.until_done("cache", partial(_warm, server), _WARM_AGAIN)
     background.repeat("calls", partial(_note_calls, server), _CALLS_EVERY)
+    background.repeat("durations", partial(players.store_durations, server), _DURATIONS_EVERY)
     background.repeat("jobs", partial(_count, server), _JOBS_EVERY)
     background.repeat("tokens", server.confirm_tokens, _TOKENS_EVERY)
     background.repeat("flags", server.read_flags, _FLAGS_EVERY)

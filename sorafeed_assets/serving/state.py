@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
+from uuid import UUID
 
 import structlog
 from psycopg import Connection
@@ -161,6 +162,8 @@ class ServerState:
         self._tokens_have_changed = False
         # When each display last called; not stored yet.
         self.calls: dict[str, datetime] = {}
+        # By queue entry, its display and how long its video is, in milliseconds; not stored yet.
+        self.durations: dict[UUID, tuple[str, int]] = {}
         self._threads = ThreadPoolExecutor(_THREADS, "sorafeed")
         # Threads of their own, so that changes which wait for a lock do not delay reads.
         self._change_threads = ThreadPoolExecutor(_THREADS, "sorafeed-changes")

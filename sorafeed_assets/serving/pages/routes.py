@@ -19,6 +19,7 @@ from sorafeed_assets.domain.errors import (
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.counts.jobs import failed_counts
+from sorafeed_assets.services.playlists.timetables import timetable_of
 from sorafeed_assets.services.shadow.report import shadow_gate, shadow_report
 from sorafeed_assets.services.timelines.driving import driver_of
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
@@ -234,6 +235,7 @@ def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str
         ],
         "plays": [play for _, play in reads.plays(code, _HISTORY, None).rows],
         "playlists": playlists,
+        "timetable": timetable_of(server.engine, code),
         "playlist": next((each for each in playlists if each.id == active), None),
         "blocks": views.shown_blocks(blocks, totals, seen, view),
         "links": views.dagster_links(server.settings, code),

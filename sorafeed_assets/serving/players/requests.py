@@ -1,6 +1,6 @@
 """The common parts of players' requests: the display, the JSON body, the entry."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -9,6 +9,9 @@ from starlette.requests import Request
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.serving.state import ServerState
+
+MAX_DURATION_MS: Final = 86_400_000
+"""A day."""
 
 
 def display_of(request: Request) -> tuple[ServerState, str]:
@@ -52,3 +55,21 @@ def entry_in(body: dict[str, Any], field: str = "entry") -> UUID:
         return UUID(entry if isinstance(entry, str) else "")
     except ValueError:
         raise InvalidInputError(field, "must be the id of a queue entry") from None
+
+
+def duration_in(body: dict[str, Any]) -> int | None:
+    """How long the video is that a body names, in milliseconds; None when it does not say.
+
+    Raises:
+        InvalidInputError: it is no duration of a video.
+    """
+    duration = body.get("duration_ms")
+    if duration is None:
+        return None
+    if (
+        isinstance(duration, int)
+        and not isinstance(duration, bool)
+        and 100 <= duration <= MAX_DURATION_MS
+    ):
+        return duration
+    raise InvalidInputError("duration_ms", f"must be a whole number from 100 to {MAX_DURATION_MS}")

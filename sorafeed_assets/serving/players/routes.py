@@ -21,11 +21,17 @@ from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.cache.write import write_timeline_cache
 from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.timelines.driving import must_drive
+from sorafeed_assets.services.timelines.guide import note_durations
 from sorafeed_assets.services.tokens import Role, Token
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
 from sorafeed_assets.serving.players.media import media_url
-from sorafeed_assets.serving.players.requests import display_of, entry_in, json_body
+from sorafeed_assets.serving.players.requests import (
+    display_of,
+    duration_in,
+    entry_in,
+    json_body,
+)
 from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.cache.redis import display_tag
 from sorafeed_assets.storage.cache.snapshots import timeline_snapshots
@@ -39,6 +45,8 @@ _REPLACED: Final = b"retry: 60000\nevent: replaced\ndata: []\n\n"
 _HEARTBEAT_SECONDS: Final = 15.0
 # Cached answers for some 4,000 players, at 10 kB each.
 _KEPT_BYTES: Final = 40_000_000
+# Until they are stored, a few seconds later. One that is left out is told with the next play.
+_MOST_DURATIONS: Final = 10_000
 # Some 1 kB for each.
 _KEPT_VIDEOS: Final = 20_000
 _UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError)
@@ -218,9 +226,15 @@ def _count(given: str | None) -> int:
 
 
 async def started(request: Request) -> Response:
-    """Record that the head of the queue is on screen, so that an edit leaves it there."""
+    """Record that the head of the queue is on screen, so that an edit leaves it there.
+
+    The player may tell how long the video is, for the guide.
+    """
     server, code = display_of(request)
-    entry = entry_in(await json_body(request))
+    body = await json_body(request)
+    entry, duration = entry_in(body), duration_in(body)
+    if duration is not None and len(server.durations) < _MOST_DURATIONS:
+        server.durations[entry] = code, duration
     begun = await server.change(lambda: server.commands.begin(code, entry))
     if begun:
         server.reactions.started(code)
@@ -262,6 +276,12 @@ async def _stream(
                 server.reactions.sent(heard)
             else:
                 yield b": still here\n\n"
+
+
+async def store_durations(server: ServerState) -> None:
+    """Store the durations that players told."""
+    told, server.durations = server.durations, {}
+    await server.change(lambda: note_durations(server.change_engine, told))
 
 
 async def note_calls(server: ServerState, silence: float) -> None:

@@ -74,6 +74,9 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
         {"json": {"plays": [{"display": "MINE01", "entry": ENTRY}]}},
     ),
     ("/api/displays/{code}/events", "GET"): Line("/api/displays/MINE01/events", OWN),
+    ("/api/displays/{code}/guide.json", "GET"): Line("/api/displays/MINE01/guide.json", OWN),
+    ("/api/displays/{code}/guide.xml", "GET"): Line("/api/displays/MINE01/guide.xml", OWN),
+    ("/api/displays/{code}/guide.ics", "GET"): Line("/api/displays/MINE01/guide.ics", OWN),
     ("/api/events", "GET"): Line("/api/events", ALL),
     ("/api/posts.ndjson", "GET"): Line("/api/posts.ndjson?search=cat", ALL),
     ("/", "GET"): Line("/", "303 303 303 303 303 303 303 303 303 303"),
@@ -94,6 +97,10 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/admin/displays/{code}", "GET"): Line("/admin/displays/MINE01", OWN),
     ("/admin/displays/{code}/", "GET"): Line("/admin/displays/MINE01/", SLASH),
     ("/admin/displays/{code}/parts", "GET"): Line("/admin/displays/MINE01/parts", OWN),
+    ("/admin/displays/{code}/timetable", "GET"): Line("/admin/displays/MINE01/timetable", OWN),
+    ("/admin/displays/{code}/timetable", "POST"): Line(
+        "/admin/displays/MINE01/timetable", ADMINS_FORM
+    ),
     ("/player/{code}", "GET"): Line("/player/MINE01", OWN),
     ("/player/{code}/", "GET"): Line("/player/MINE01/", SLASH),
     ("/static", "GET"): Line("/static/admin.css", OPEN),

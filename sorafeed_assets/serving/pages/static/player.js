@@ -274,7 +274,13 @@ function swap(back, next) {
   document.querySelector("[data-text]").textContent = next.text ?? "";
   document.querySelector("[data-place]").textContent = `${next.creator ? `${next.creator} · ` : ""}position ${next.position + 1}, loop ${next.loop + 1}`;
   view(state === "paused" ? "paused" : "playing");
-  if (next.entry) post(`${base}/started`, { entry: next.entry }).catch(failed);
+  if (next.entry) post(`${base}/started`, { entry: next.entry, duration_ms: duration(front) }).catch(failed);
+}
+
+// For the guide; left out of the report while it is not known.
+function duration(screen) {
+  const milliseconds = Math.round(screen.duration * 1000);
+  return milliseconds >= 100 && milliseconds <= 86_400_000 ? milliseconds : undefined;
 }
 
 function ready(screen) {

@@ -54,6 +54,7 @@ from sorafeed_assets.storage.postgres.tables.rollouts import (
     shadow_comparisons,
 )
 from sorafeed_assets.storage.postgres.tables.timelines import (
+    post_durations,
     timeline_builds,
     timeline_videos,
     video_history,
@@ -88,6 +89,7 @@ __all__ = [
     "play_failures",
     "playlist_blocks",
     "playlists",
+    "post_durations",
     "reactions",
     "rollout_changes",
     "rollouts",

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
+    Index,
     Integer,
     SmallInteger,
     Table,
@@ -98,4 +99,16 @@ video_history = Table(
     Column("timeline_video_id", Uuid, comment="the queue row that was played; null if imported"),
     Column("was_skipped", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("timeline_video_id"),
+)
+
+# No foreign key, so that telling a duration waits for no change of posts.
+post_durations = Table(
+    "post_durations",
+    metadata,
+    Column("post_id", Text, primary_key=True),
+    Column("duration_ms", Integer, nullable=False),
+    Column("told_at", MOMENT, nullable=False, server_default=func.now()),
+    CheckConstraint("duration_ms BETWEEN 100 AND 86400000", name="duration"),
+    Index("post_durations_told_at_idx", "told_at"),
+    comment="how long videos are, as players told it last",
 )

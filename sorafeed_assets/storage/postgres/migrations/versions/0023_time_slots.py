@@ -1,4 +1,4 @@
-"""Time slots of playlists, and the timetables of displays that have some."""
+"""Time slots of playlists, the timetables of displays that have some, and durations of videos."""
 
 from sorafeed_assets.storage.postgres.migrations.script import run_script
 

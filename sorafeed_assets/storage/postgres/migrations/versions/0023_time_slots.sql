@@ -44,6 +44,15 @@ CREATE INDEX timetables_base_id_idx ON timetables (base_id);
 CREATE INDEX timetables_due_at_idx ON timetables (due_at);
 CREATE INDEX timetables_decided_at_idx ON timetables (decided_at);
 
+CREATE TABLE post_durations (
+    post_id text NOT NULL PRIMARY KEY,
+    duration_ms integer NOT NULL,
+    told_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT post_durations_duration_check CHECK (duration_ms BETWEEN 100 AND 86400000)
+);
+COMMENT ON TABLE post_durations IS 'how long videos are, as players told it last';
+CREATE INDEX post_durations_told_at_idx ON post_durations (told_at);
+
 CREATE FUNCTION note_time_slots() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT is_settling() THEN
