@@ -81,7 +81,7 @@ def test_forms_add_change_and_remove_a_slot(
     assert _post(admin, **late).status_code == 303
     assert [row[2] for row in run(engine, _SLOTS)] == ["10:30"]
     shown = admin.http.get("/admin/displays/HALL01").text
-    assert "Active as the base playlist until" in shown
+    assert "Active as the base playlist; next is All day" in shown
     assert _post(admin, do="base", playlist=other).status_code == 400
     assert _post(admin, do="base", playlist=base).status_code == 303
     assert _post(admin, do="remove", slot=slot, playlist=other).status_code == 303

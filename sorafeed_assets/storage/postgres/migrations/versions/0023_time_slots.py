@@ -3,7 +3,7 @@
 from sorafeed_assets.storage.postgres.migrations.script import run_script
 
 revision = "0023"
-down_revision = "0019"
+down_revision = "0020"
 
 
 def upgrade() -> None:
