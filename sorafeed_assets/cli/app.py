@@ -76,6 +76,7 @@ COMMANDS: Final = {
         "bench",
         "Measure the engine beside the system it replaces, on servers and a catalogue of its own.",
     ),
+    "simulate": Late("simulate", "simulate", "What a wall would do and need, without servers."),
     "counts": Late("catalog", "counts", "Counts per search and format."),
     "displays": Late("displays", "displays", "Displays: screens on walls."),
     "playlists": Late("displays", "playlists", "Playlists of displays."),

@@ -210,7 +210,7 @@ def _has_port(worker: "subprocess.Popen[bytes]", port: int) -> bool:
     """Whether a program, or one that it started, has a connection from this port."""
     program = psutil.Process(worker.pid)
     return any(
-        connection.laddr and connection.laddr.port == port
+        connection.laddr[1:] == (port,)
         for process in (program, *program.children(recursive=True))
         for connection in process.net_connections()
     )

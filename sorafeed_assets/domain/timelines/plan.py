@@ -57,6 +57,11 @@ class Schedule:
         """The schedule without the loops before ``loop``."""
         return Schedule(tuple(plan for plan in self.loops if plan.loop >= loop))
 
+    def fewest_ahead(self, loop: int, position: int) -> int:
+        """The fewest picks ahead of a place with which a plan has as many loops as this one."""
+        loops = self.since(loop).loops
+        return sum(len(plan.picks) for plan in loops[:-1]) - position + 1
+
     def ahead(self, loop: int, position: int) -> list[tuple[int, Pick]]:
         """Every (loop, pick) from a position on."""
         return [

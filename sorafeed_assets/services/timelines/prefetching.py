@@ -4,13 +4,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from sorafeed_assets.domain.timelines.reach import LEAST_WINDOWS, REACH_WINDOWS, picks_left
 from sorafeed_assets.storage.timelines.queues import load_places, load_plan_ends
-
-# Ends are looked for once a second. A display that plays its window in less than that, as after an
-# outage, has the time that planning takes too.
-_LEAST_WINDOWS: Final = 5
-# Of short loops several are planned at once: that costs little more than one.
-_REACH_WINDOWS: Final = 12
 
 
 class PlanEnds:
@@ -24,9 +19,9 @@ class PlanEnds:
     def __init__(self, engine: Engine, *, window: int) -> None:
         self._engine = engine
         self._ends: dict[int, tuple[int, int]] = {}
-        self.least: Final = _LEAST_WINDOWS * window
+        self.least: Final = LEAST_WINDOWS * window
         """How many picks have to be ahead, so that plays need not plan."""
-        self.reach: Final = _REACH_WINDOWS * window
+        self.reach: Final = REACH_WINDOWS * window
         """How many picks a plan that is about to end should have ahead."""
 
     def ending(self) -> dict[str, str]:
@@ -43,5 +38,5 @@ class PlanEnds:
             place.display_id: f"ends with build {place.build_id}"
             for place in places
             for last_loop, picks in (self._ends.get(place.build_id, (0, 0)),)
-            if picks > 0 and (last_loop - place.loop + 1) * picks - place.position < self.least
+            if picks > 0 and picks_left(last_loop, picks, place.loop, place.position) < self.least
         }

@@ -260,8 +260,7 @@ def _stored_ahead(snapshot: _Snapshot, display_id: str) -> int:
     if build is None or not plays_on(build, snapshot.playlists[display_id]):
         return 0
     display = snapshot.displays[display_id]
-    loops = build.schedule.since(display.loop_iteration).loops
-    return sum(len(plan.picks) for plan in loops[:-1]) - display.timeline_position + 1
+    return build.schedule.fewest_ahead(display.loop_iteration, display.timeline_position)
 
 
 def _going_on(snapshot: _Snapshot, tasks: Sequence[Task]) -> list[str]:

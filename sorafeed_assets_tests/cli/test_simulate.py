@@ -1,0 +1,33 @@
+"""`sorafeed simulate wall` prints what a wall does and needs, and writes the same as JSON."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from sorafeed_assets.cli.app import build
+from sorafeed_assets.cli.common import console
+
+
+def test_it_prints_what_a_wall_needs_and_where_costs_come_from(tmp_path: Path) -> None:
+    console.width = 200
+    file = tmp_path / "wall.json"
+    command = ["simulate", "wall", "--displays", "3", "--hours", "0.02", "--json", str(file)]
+    result = CliRunner().invoke(build("simulate"), command)
+    assert result.exception is None, result.output
+    figures = json.loads(file.read_text())
+    (hour,) = figures["hours"]
+    assert hour["plays"] > 0
+    assert figures["needs"]["api_cores"] > 0
+    for line in (
+        f"{hour['plays']:,}",
+        "processors of PostgreSQL",
+        "docs/performance.md",
+        "a display is settled for new posts once in 1 s at most",
+    ):
+        assert line in result.stdout
+
+
+def test_a_wall_of_no_displays_is_refused() -> None:
+    result = CliRunner().invoke(build("simulate"), ["simulate", "wall", "--displays", "0"])
+    assert result.exit_code == 2
