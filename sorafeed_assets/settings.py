@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     api_streams_per_token: Annotated[int, Field(ge=1)] = Field(
         1_000, description="How many event streams one token may have open in a process"
     )
+    player_plan_hours: Annotated[int, Field(ge=1, le=720)] = Field(
+        168, description="For how many hours a player goes on by its plan without a server"
+    )
+    player_plan_videos: Annotated[int, Field(ge=10, le=2_000)] = Field(
+        300, description="How many positions a player's plan has before it goes round"
+    )
     trusted_proxies: str = Field(
         "",
         description="Addresses or networks of proxies, separated by commas, whose X-Forwarded-For"

@@ -30,6 +30,7 @@ from sorafeed_assets.services.playlists import editing as playlists
 from sorafeed_assets.services.playlists import timetables
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
+from sorafeed_assets.services.timelines.late import LatePlay
 from sorafeed_assets.services.timelines.queues import TimelineView, timeline_view
 from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
 from sorafeed_assets.storage.cache.redis import (
@@ -205,6 +206,25 @@ class Commands:
             some = waiting[:MOST_PLANNED]
             if not record(waiting) and not record(some, plans=True):
                 answered.update({n: self.mark_played_alone(plays[n]) for n in some})
+        return [answered[number] for number in range(len(plays))]
+
+    def mark_late_played(self, plays: Sequence[LatePlay]) -> list[Advance | SorafeedError]:
+        """Record plays that were shown while a display reached no server, in their order.
+
+        Their displays' snapshots are written once. Returns the answers in the order of the plays.
+        """
+        numbers: dict[str, list[int]] = {}
+        for number, late in enumerate(plays):
+            numbers.setdefault(late.play.display_id, []).append(number)
+        answered: dict[int, Advance | SorafeedError] = {}
+        for display_id, own in numbers.items():
+            try:
+                answers = self._timelines.advance_late(display_id, [plays[n] for n in own])
+            except SorafeedError as error:
+                # Those that are recorded nevertheless are found when they are told again.
+                answers = [error] * len(own)
+            answered.update(zip(own, answers, strict=True))
+        self.settler.snapshot(sorted(numbers))
         return [answered[number] for number in range(len(plays))]
 
     def mark_played_alone(self, play: Play) -> Advance | SorafeedError:

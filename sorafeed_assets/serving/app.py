@@ -31,7 +31,7 @@ from sorafeed_assets.serving.http.middleware import (
 )
 from sorafeed_assets.serving.pages import figures, flags, rollouts, signing_in, timetable
 from sorafeed_assets.serving.pages import routes as pages
-from sorafeed_assets.serving.players import export, guide, plays
+from sorafeed_assets.serving.players import export, guide, plan, plays
 from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.serving.state import CHANNEL, ServerState
 from sorafeed_assets.settings import Settings
@@ -74,6 +74,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/metrics", health.metrics),
             Route("/graphql", Endpoint().answer, methods=["GET", "POST"]),
             Route("/api/displays/{code}/next", players.next_videos),
+            Route("/api/displays/{code}/plan", plan.plan),
             Route("/api/displays/{code}/played", plays.played, methods=["POST"]),
             Route("/api/plays", plays.plays, methods=["POST"]),
             Route("/api/displays/{code}/started", players.started, methods=["POST"]),
@@ -100,6 +101,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin/displays/{code}/parts", pages.parts),
             Route("/admin/displays/{code}/timetable", timetable.show),
             Route("/admin/displays/{code}/timetable", timetable.change, methods=["POST"]),
+            Route("/player/worker.js", pages.worker),
             Route("/player/{code}", pages.player),
             Route("/player/{code}/", pages.player),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),

@@ -34,6 +34,7 @@ from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.services.signing import Signer
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
 from sorafeed_assets.services.tokens import Token, find_tokens, tokens_by_id, tokens_version
@@ -65,6 +66,7 @@ _REWRITE_AGAIN_SECONDS: Final = 1.0
 _LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 _MOST_PLAYS: Final = 64
 _MOST_EXPORTS: Final = 4
+_MOST_PLANS: Final = 2
 CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
 
@@ -171,6 +173,9 @@ class ServerState:
         # One thread, which the event loop interrupts after half a millisecond.
         self._compute_thread = ThreadPoolExecutor(1, "sorafeed-compute")
         self._loop = asyncio.get_running_loop()
+        self.signer = Signer(self.change_engine, settings.player_plan_hours / 24)
+        # Players that all read their plans leave threads for other reads.
+        self.plans_at_once = asyncio.Semaphore(_MOST_PLANS)
         self.exports = Slots("exports", _MOST_EXPORTS, _MOST_EXPORTS // 2)
         self._job_connections: set[Connection[object]] = set()
         event.listen(self.job_engine, "checkout", lambda c, *_: self._job_connections.add(c))

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,11 +23,16 @@ class Served:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[Served]:
-    """Run a server for as long as the block lasts; it is ready."""
-    port = free_port()
+def served(
+    settings: Settings, port: int | None = None, modules: Sequence[str] = ()
+) -> Iterator[Served]:
+    """Run a server for as long as the block lasts; it is ready.
+
+    ``modules`` have further routes.
+    """
+    port = port or free_port()
     with subprocess.Popen(
-        [sys.executable, "-m", "sorafeed_assets.serving", str(port)],
+        [sys.executable, "-m", "sorafeed_assets.serving", str(port), *modules],
         env=environment(**settings.as_environment()),
         stdout=subprocess.DEVNULL,
     ) as process:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
 from sorafeed_assets.domain.flags.known import PLANNER
 from sorafeed_assets.domain.playlists.playlist import Playlist
-from sorafeed_assets.domain.timelines.plan import Planner
+from sorafeed_assets.domain.timelines.plan import Planner, Schedule
 from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners, planner_named
 from sorafeed_assets.services.flags import FlagValues
 from sorafeed_assets.services.timelines.book import CandidateBook
@@ -125,6 +125,27 @@ def rebuild(
     _keep_problems(connection, snapshot, outcomes)
     _record(connection, outcomes)
     return outcomes
+
+
+def plan_on(
+    connection: Connection,
+    book: CandidateBook,
+    display_id: str,
+    ahead: int,
+    *,
+    flags: FlagValues,
+    planners: Planners = PLANNERS,
+) -> Schedule:
+    """What a display would play if its plan reached ``ahead`` picks ahead; nothing is written.
+
+    It is empty without an active playlist, or with one that cannot be planned. The transaction sees
+    the same rows in all statements.
+    """
+    snapshot = _read_snapshot(connection, [display_id])
+    tasks, _ = _decide(snapshot, [display_id], ahead, flags, planners)
+    history = PlayHistory(connection, _going_on(snapshot, tasks))
+    planned = plan_displays(connection, book, history, tasks).get(display_id)
+    return planned.result.schedule if isinstance(planned, Planned) else Schedule(())
 
 
 def _record(connection: Connection, outcomes: Outcomes) -> None:

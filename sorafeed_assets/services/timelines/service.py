@@ -34,6 +34,12 @@ from sorafeed_assets.services.timelines.advancing import (
 )
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.driving import Driver, driven_by, must_drive
+from sorafeed_assets.services.timelines.late import (
+    LatePlay,
+    name_queued,
+    record_unqueued,
+    walk_late,
+)
 from sorafeed_assets.services.timelines.publishing import OvertakenError
 from sorafeed_assets.services.timelines.rebuild import Outcomes, rebuild
 from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
@@ -319,6 +325,48 @@ class TimelineService:
             if walk.head.display_id not in written.short
         ]
         return AdvancedAtOnce(answers, timelines, written.short)
+
+    def advance_late(
+        self, display_id: str, plays: Sequence[LatePlay]
+    ) -> list[Advance | SorafeedError]:
+        """Record plays of a display that were shown while it reached no server, in their order.
+
+        Raises:
+            DisplayNotFoundError: there is no such display.
+            NotDrivenError: the old system drives it.
+        """
+        answers: list[Advance | SorafeedError] = []
+        while len(answers) < len(plays):
+            answers += self._advance_some(display_id, plays[len(answers) :])
+        return answers
+
+    @retried
+    @_tracer.start_as_current_span("advance")
+    def _advance_some(
+        self, display_id: str, plays: Sequence[LatePlay]
+    ) -> list[Advance | SorafeedError]:
+        """The answers to the first of some late plays, which one transaction records."""
+        with self._engine.begin() as connection:
+            lock(connection, LockSpace.DISPLAY, [display_id])
+            head = self._head(connection, display_id)
+            must_drive(self._flags.of_version(connection, head.flags_version), display_id)
+            if head.playlist_id is not None and name_queued(connection, display_id, plays):
+                head = self._head(connection, display_id)
+            before = load_plays(connection, [(display_id, late.entry) for late in plays])
+            recorded = {entry: row for (_, entry), row in before.items()}
+            late = walk_late(head, plays, recorded, self._window)
+            written = write_walks(connection, [late.walk])
+            recorded |= written.plays
+            recorded |= record_unqueued(connection, display_id, late.unqueued)
+            walk = late.walk
+            if written.short:
+                self._plan_on(connection, [display_id])
+                walk = Walk(self._head(connection, display_id), self._window)
+        rows = [recorded.get(each.entry) for each in plays[: late.decided]]
+        return [
+            no_entry(each.play) if row is None else walk.answer(row)
+            for each, row in zip(plays[: late.decided], rows, strict=True)
+        ]
 
     def _driven(self, connection: Connection, heads: Mapping[str, Head]) -> set[str]:
         """Those of the displays that this system drives."""

@@ -52,6 +52,11 @@ class Metrics:
         self.fallbacks = Counter(
             "sorafeed_next_from_postgres", "Queues read without Redis.", registry=self.registry
         )
+        self.late_plays = Counter(
+            "sorafeed_late_plays",
+            "Plays that players told after they reached no server.",
+            registry=self.registry,
+        )
         self.cache_hits = self._gauge(
             "sorafeed_answers_from_memory", "Answers from the response cache."
         )

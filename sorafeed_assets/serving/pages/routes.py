@@ -1,14 +1,16 @@
 """The routes of the admin pages and of the player page, and the parts that pages reload."""
 
+import contextlib
 import sys
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 from cachetools import LRUCache, cached
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
 from sorafeed_assets.domain.errors import (
@@ -46,9 +48,15 @@ _CARD_BYTES: Final = 16_000_000
 _REACTION_SHARES: Final = (0.5, 0.95)
 _AHEAD: Final = 24
 _HISTORY: Final = 30
+_WORKER: Final = Path(__file__).parent / "static" / "worker.js"
+_PLAYER_PRELOADS: Final = (
+    "</static/player.css>; rel=preload; as=style, </static/player.js>; rel=modulepreload,"
+    " </static/plan.js>; rel=modulepreload, </static/retry.js>; rel=modulepreload,"
+    " </static/shelf.js>; rel=modulepreload, </static/store.js>; rel=modulepreload"
+)
 _PRELOADS: Final = (
     "</static/admin.css>; rel=preload; as=style, </static/api.js>; rel=modulepreload,"
-    " </static/{}.js>; rel=modulepreload"
+    " </static/retry.js>; rel=modulepreload, </static/{}.js>; rel=modulepreload"
 )
 
 
@@ -278,5 +286,21 @@ async def player(request: Request) -> Response:
     principal = permitted(request, f"/player/{code}", code)
     if isinstance(principal, Response):
         return principal
-    preloads = "</static/player.css>; rel=preload; as=style, </static/player.js>; rel=modulepreload"
-    return HTMLResponse(render("player.html", code=code), headers={"link": preloads, **REFERRER})
+    server: ServerState = request.app.state.server
+    return HTMLResponse(
+        render("player.html", code=code, keys=await _plan_keys(server)),
+        headers={"link": _PLAYER_PRELOADS, **REFERRER},
+    )
+
+
+async def _plan_keys(server: ServerState) -> list[dict[str, str]]:
+    """The keys that a player verifies its plans by; without PostgreSQL it uses none."""
+    with contextlib.suppress(UnavailableError):
+        return await server.run(server.signer.public_keys)
+    return []
+
+
+async def worker(_request: Request) -> Response:
+    """The service worker of the players, below whose address are the pages that it serves."""
+    # A browser looks for a new version at each start of the page.
+    return FileResponse(_WORKER, headers={"cache-control": "no-cache"})

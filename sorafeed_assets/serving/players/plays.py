@@ -1,6 +1,6 @@
 """The endpoints that record plays: one play, or many plays of many displays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -10,7 +10,9 @@ from starlette.responses import Response
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.timelines.advancing import Advance, Play
+from sorafeed_assets.services.timelines.late import LatePlay
 from sorafeed_assets.serving.http.errors import kind_of
+from sorafeed_assets.serving.players.late import Clock, late_play
 from sorafeed_assets.serving.players.requests import display_of, entry_in, json_body
 from sorafeed_assets.serving.state import ServerState
 
@@ -33,32 +35,63 @@ async def played(request: Request) -> Response:
 
 
 async def plays(request: Request) -> Response:
-    """Record many plays of many displays; each has its own answer."""
+    """Record many plays of many displays; each has its own answer.
+
+    Those with the position that was shown, of a player that reached no server, are recorded even if
+    their queues have changed since.
+    """
     server: ServerState = request.app.state.server
     told = _plays(request, await json_body(request))
-    answers = await server.change(lambda: server.commands.mark_all_played(told))
-    server.troubles.played(told, answers)
+    asked = [each.play if isinstance(each, LatePlay) else each for each in told]
+    answers = await server.change(lambda: _record(server, told))
+    server.troubles.played(asked, answers)
     return _json(
-        {"plays": [_answer(play, answer) for play, answer in zip(told, answers, strict=True)]}
+        {"plays": [_answer(play, answer) for play, answer in zip(asked, answers, strict=True)]}
     )
 
 
-def _plays(request: Request, body: Mapping[str, Any]) -> list[Play]:
+def _record(
+    server: ServerState, told: Sequence[Play | LatePlay]
+) -> Sequence[Advance | SorafeedError]:
+    """Record plays; one whose receipt is not the pick's has to be queued."""
+    late: dict[int, LatePlay] = {}
+    others: dict[int, Play] = {}
+    for number, each in enumerate(told):
+        if isinstance(each, Play):
+            others[number] = each
+        elif server.signer.was_planned(each.pick, each.receipt):
+            late[number] = each
+        else:
+            others[number] = each.play
+    answers = dict(zip(late, server.commands.mark_late_played(list(late.values())), strict=True))
+    answers |= zip(others, server.commands.mark_all_played(list(others.values())), strict=True)
+    recorded = sum(isinstance(answers[number], Advance) for number in late)
+    if recorded:
+        server.metrics.late_plays.inc(recorded)
+    return [answers[number] for number in range(len(told))]
+
+
+def _plays(request: Request, body: Mapping[str, Any]) -> list[Play | LatePlay]:
     given = body.get("plays")
     if not isinstance(given, list):
         raise InvalidInputError("plays", "must be a list")
     if len(given) > _MOST:
         raise InvalidInputError("plays", f"has {len(given):,} plays; send at most {_MOST} at once")
-    return [_play(request, f"plays[{number}]", each) for number, each in enumerate(given)]
+    clock = Clock(body, request.app.state.server.settings.player_plan_hours)
+    return [_play(request, f"plays[{number}]", each, clock) for number, each in enumerate(given)]
 
 
-def _play(request: Request, field: str, given: object) -> Play:
+def _play(request: Request, field: str, given: object, clock: Clock) -> Play | LatePlay:
     if not isinstance(given, dict):
         raise InvalidInputError(field, "must be a JSON object")
     code = given.get("display")
     code = check_display_code(code if isinstance(code, str) else "", f"{field}.display")
     request.state.principal.must_read(code)
-    return Play(code, entry_in(given, f"{field}.entry"), _skipped(given, f"{field}.skipped"))
+    entry = entry_in(given, f"{field}.entry")
+    skipped = _skipped(given, f"{field}.skipped")
+    if given.get("pick") is None:
+        return Play(code, entry, skipped)
+    return late_play(given, code, entry, clock, field, skipped=skipped)
 
 
 def _skipped(body: Mapping[str, Any], field: str = "skipped") -> bool:

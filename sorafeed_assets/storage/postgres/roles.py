@@ -97,6 +97,7 @@ GRANTS: Final[dict[str, Allowed]] = {
     # Access: the reader sees all columns but the hashes, see READER_COLUMNS.
     "api_tokens": Allowed("", "r", "raw"),
     "idempotency_keys": Allowed("", "rawd", "rawd"),
+    "signing_keys": Allowed("", "rad", "rad"),
     # The old system beside this one.
     "legacy_comparisons": Allowed("r", "r", "rad"),
     "legacy_cursors": Allowed("r", "r", "rawd"),

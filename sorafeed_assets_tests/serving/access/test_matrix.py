@@ -62,6 +62,7 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
         "/graphql", "401 401 401 401 200 200 200 200 200 403", {"json": {"query": QUERY}}
     ),
     ("/api/displays/{code}/next", "GET"): Line("/api/displays/MINE01/next", OWN),
+    ("/api/displays/{code}/plan", "GET"): Line("/api/displays/MINE01/plan", OWN),
     ("/api/displays/{code}/played", "POST"): Line(
         "/api/displays/MINE01/played", "401 401 401 401 404 403 404 404 404 403", PLAY
     ),
@@ -101,6 +102,7 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/admin/displays/{code}/timetable", "POST"): Line(
         "/admin/displays/MINE01/timetable", ADMINS_FORM
     ),
+    ("/player/worker.js", "GET"): Line("/player/worker.js", OPEN),
     ("/player/{code}", "GET"): Line("/player/MINE01", OWN),
     ("/player/{code}/", "GET"): Line("/player/MINE01/", SLASH),
     ("/static", "GET"): Line("/static/admin.css", OPEN),

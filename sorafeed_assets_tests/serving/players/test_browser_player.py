@@ -35,7 +35,18 @@ from sorafeed_assets_tests.serving.client import (
 
 pytestmark = needs_browser
 
-_OUTBOX = "JSON.parse(localStorage.getItem('sorafeed:plays:AWAY01'))"
+_UNTOLD = "Number(document.body.dataset.untold)"
+# The entries of the plays that a page keeps in IndexedDB.
+_KEPT = """(code) => new Promise((resolve) => {
+  const opening = indexedDB.open(`sorafeed-player-${code}`);
+  opening.onsuccess = () => {
+    const plays = opening.result.transaction("plays").objectStore("plays").getAll();
+    plays.onsuccess = () => {
+      opening.result.close();
+      resolve(plays.result.map((play) => play.entry));
+    };
+  };
+})"""
 _CLIPS = "performance.getEntriesByType('resource').filter(r => r.name.includes('/clips/'))"
 _LONGEST_GAP = 200.0  # milliseconds; a few frames on a busy machine
 _TIME = "document.querySelector('video.front').currentTime"
@@ -238,13 +249,13 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     expect(page.get_by_text("No connection to the server; playing loaded videos")).to_be_visible()
     expect(admin_page.get_by_text("No connection to the server; reconnecting")).to_be_visible()
     # Plays are kept meanwhile, to be sent later.
-    told = page.evaluate(f"{_OUTBOX}.map(play => play.entry)")
+    told = page.evaluate(_KEPT, "AWAY01")
     assert len(told) >= 2
     posted: list[str] = []
     page.on("request", lambda request: posted.append(request.url))
     with serving(web, Listening(port, routes=routes())):
         until(page, "document.body.dataset.away === '0'")
-        until(page, f"{_OUTBOX}.length === 0")
+        until(page, f"{_UNTOLD} === 0")
         # They are sent in one call.
         assert any(url.endswith("/api/plays?display=AWAY01") for url in posted)
         expect(admin_page.get_by_text("No connection to the server")).to_be_hidden()
@@ -275,13 +286,12 @@ def test_a_player_whose_token_is_refused_says_so_and_keeps_its_plays(
     run(site.engine, "UPDATE api_tokens SET revoked_at = now() WHERE display_id = 'LOCKED'")
     refused = page.get_by_text("This player's token is not accepted")
     expect(refused.first).to_be_visible(timeout=STEP)
-    outbox = "(JSON.parse(localStorage.getItem('sorafeed:plays:LOCKED')) ?? [])"
-    until(page, f"{outbox}.length >= 2")
-    kept = page.evaluate(f"{outbox}.map(play => play.entry)")
+    until(page, f"{_UNTOLD} >= 2")
+    kept = page.evaluate(_KEPT, "LOCKED")
     assert data(page, "view") == "playing"
     # With another token it sends the plays and continues.
     site.play(page, "LOCKED")
-    until(page, f"{outbox}.length === 0")
+    until(page, f"{_UNTOLD} === 0")
     recorded = run(site.engine, "SELECT timeline_video_id::text FROM video_history")
     assert set(kept) <= {row[0] for row in recorded}
     expect(refused).to_be_hidden()

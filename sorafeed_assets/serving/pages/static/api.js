@@ -1,5 +1,7 @@
 // Shared by the admin pages: API requests, notifications of changes, dialogs and messages.
 
+import { call, stream } from "/static/retry.js";
+
 export class Refused extends Error {
   constructor(message, code, field) {
     super(message);
@@ -8,8 +10,7 @@ export class Refused extends Error {
   }
 }
 
-const RETRIES = 3;
-const RETRY_AFTER = 1000;
+const TRIES = 5;
 
 export async function ask(query, variables = {}) {
   const body = await answer(query, variables);
@@ -27,15 +28,12 @@ async function answer(query, variables) {
   const headers = { "content-type": "application/json", accept: "application/graphql-response+json" };
   if (isMutation) headers["idempotency-key"] = randomKey();
   const request = { method: "POST", headers, body: JSON.stringify({ query, variables }) };
-  for (let retry = 0; ; retry++) {
-    try {
-      const response = await fetch("/graphql", request);
-      return await response.json();
-    } catch {
-      if (isMutation && retry < RETRIES) await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
-      else if (isMutation) throw new Refused("The server does not answer. Reload the page to see whether the change was made.", "AWAY");
-      else throw new Refused("The server does not answer; try again.", "AWAY");
-    }
+  try {
+    // A change may take a minute, and is not given up before its answer.
+    const response = await call("/graphql", request, TRIES, isMutation ? 0 : undefined);
+    return await response.json();
+  } catch {
+    throw new Refused(isMutation ? "The server does not answer. Reload the page to see whether the change was made." : "The server does not answer; try again.", "AWAY");
   }
 }
 
@@ -45,7 +43,8 @@ function randomKey() {
 }
 
 export async function fragment(path) {
-  const response = await fetch(path, { headers: { accept: "text/html" } });
+  const response = await call(path, { headers: { accept: "text/html" } }).catch(() => null);
+  if (!response) throw new Refused("the server does not answer", "AWAY");
   if (!response.ok) throw new Refused(`the server answered ${response.status}`, "AWAY");
   const holder = document.createElement("template");
   holder.innerHTML = await response.text();
@@ -69,22 +68,21 @@ export function follow(path, onChange) {
     for (const tag of tags) waiting.add(tag);
     if (!timer && waiting.size) timer = setTimeout(flush, 120);
   };
-  const source = new EventSource(path);
-  source.addEventListener("open", () => {
-    if (live) live.hidden = true;
-    if (wasLost) add(["all"]);
-    wasLost = false;
+  stream(path, {
+    open: () => {
+      if (live) live.hidden = true;
+      if (wasLost) add(["all"]);
+      wasLost = false;
+    },
+    change: (event) => add(JSON.parse(event.data)),
+    lost: () => {
+      wasLost = true;
+      if (live) {
+        live.textContent = "No connection to the server; reconnecting";
+        live.hidden = false;
+      }
+    },
   });
-  source.addEventListener("change", (event) => add(JSON.parse(event.data)));
-  source.addEventListener("error", () => {
-    wasLost = true;
-    if (live) {
-      live.textContent = "No connection to the server; reconnecting";
-      live.hidden = false;
-    }
-  });
-  addEventListener("pagehide", () => source.close());
-  return source;
 }
 
 const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", Infinity]];

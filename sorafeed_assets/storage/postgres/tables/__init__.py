@@ -3,6 +3,7 @@
 from sorafeed_assets.storage.postgres.tables.access import (
     api_tokens,
     idempotency_keys,
+    signing_keys,
 )
 from sorafeed_assets.storage.postgres.tables.backups import backups
 from sorafeed_assets.storage.postgres.tables.catalog import (
@@ -95,6 +96,7 @@ __all__ = [
     "rollouts",
     "search_terms",
     "shadow_comparisons",
+    "signing_keys",
     "sora_posts",
     "time_slots",
     "timeline_builds",

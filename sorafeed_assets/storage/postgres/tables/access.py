@@ -1,6 +1,15 @@
-"""Tokens, and answers kept for a repeated request."""
+"""Tokens, answers kept for a repeated request, and the keys that sign plans."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from sorafeed_assets.storage.postgres.tables.common import MOMENT, created_at, id_column, metadata
 
@@ -39,4 +48,13 @@ idempotency_keys = Table(
     CheckConstraint("char_length(key) BETWEEN 1 AND 255", name="key_length"),
     Index("idempotency_keys_created_at_idx", "created_at"),
     comment="requests that clients may repeat: a repeat gets the first answer; kept for a day",
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    id_column(),
+    Column("private_key", LargeBinary, nullable=False, comment="ECDSA P-256, PKCS #8 in DER"),
+    created_at(),
+    comment="keys that sign the plans of players; the newest signs",
 )
