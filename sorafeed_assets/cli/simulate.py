@@ -52,7 +52,7 @@ def wall(
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
 ) -> None:
-    """Simulate a wall with the real planner, and say what it would need by measured costs.
+    """Simulate a wall with the real planner, and say what it would need by unit costs.
 
     Displays play without pause, videos of 5 to 15 seconds, playlists of 12 blocks.
     """
@@ -140,7 +140,7 @@ def _needs_table(needs: Needs) -> Table:
 
 
 def _costs_table() -> Table:
-    table = Table("unit cost", "", "measured by")
+    table = Table("unit cost", "", "from")
     for name, cost in NAMED.items():
         table.add_row(name, f"{cost.value:g} {cost.unit}", cost.source)
     return table

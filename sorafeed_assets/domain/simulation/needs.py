@@ -1,4 +1,4 @@
-"""What a wall needs, by arithmetic from measured unit costs."""
+"""What a wall needs, by arithmetic from unit costs."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from sorafeed_assets.domain.simulation.tally import Tally
 
 @dataclass(frozen=True, slots=True)
 class UnitCost:
-    """The cost of one thing, and where it was measured."""
+    """The cost of one thing, and where it was measured, or that it is an estimate."""
 
     value: float
     unit: str
@@ -23,16 +23,16 @@ SETTLE: Final = UnitCost(
     0.007, "s of a core", "docs/performance.md, from a commit to the screen: 6 to 8 ms a display"
 )
 SETTLE_POSTGRES_SHARE: Final = UnitCost(
-    0.3, "of settling", "docs/performance.md: most of it is in Python"
+    0.3, "of settling", "estimate; docs/performance.md: most of it is in Python"
 )
 POST: Final = UnitCost(
     0.00028, "s of a core", "docs/performance.md: 22.1 ms for 100 inserts, 0.29 s to count 5,000"
 )
 REDIS_DISPLAY: Final = UnitCost(
-    4_600, "bytes", "MEMORY USAGE of the three keys of a display with five videos"
+    4_600, "bytes", "estimate: the three keys of a display with five videos"
 )
 PLAY_NETWORK: Final = UnitCost(
-    2_500, "bytes", "a play and the answer with the next five videos, compressed, with headers"
+    2_500, "bytes", "estimate: a play and the answer with the next five videos"
 )
 NAMED: Final = {
     "a play, in the API": PLAY_API,
