@@ -150,3 +150,21 @@ def test_sessions_have_time_outs_after_a_migration(engine: Engine) -> None:
             for session in sessions
         ]
     assert set(shown) == {("10min", "10s")}
+
+
+def test_a_migration_gives_way_to_a_transaction_that_holds_its_table(
+    postgres: EmbeddedPostgres,
+) -> None:
+    engine = create_database_engine(postgres.create_database("held"), Settings())
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num varchar(32))"))
+    with ThreadPoolExecutor(1) as threads, engine.connect() as holding:
+        # Its rows can be read, and not written.
+        holding.execute(text("LOCK TABLE alembic_version IN SHARE MODE"))
+        migrating = threads.submit(migrate, engine)
+        with pytest.raises(TimeoutError):
+            migrating.result(2)
+        holding.rollback()
+        before, _ = migrating.result(120)
+    engine.dispose()
+    assert before is None
