@@ -6,7 +6,7 @@ What is checked and written is in the rooms (`services.playlists`, `services.cou
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -26,6 +26,7 @@ from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.domain.playlists.time_slots import SlotDraft
 from sorafeed_assets.services.cache.played import Prepared
 from sorafeed_assets.services.counts import terms
+from sorafeed_assets.services.playlists import deleting
 from sorafeed_assets.services.playlists import editing as playlists
 from sorafeed_assets.services.playlists import timetables
 from sorafeed_assets.services.settle import Settler
@@ -63,11 +64,17 @@ class PlaybackState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change that is stored; ``problem`` is why its display stays on its last good plan."""
+    """A change that is stored.
+
+    Attributes:
+        problem: why its display stays on its last good plan.
+        deletion_id: what restores a deleted playlist.
+    """
 
     display_id: str
     playlist_id: UUID | None = None
     problem: str | None = None
+    deletion_id: UUID | None = None
 
 
 class Commands:
@@ -109,11 +116,12 @@ class Commands:
         playlists.rename_display(self._engine, display_id, name)
         self.settler.snapshot([display_id], DISPLAYS_TAG)
 
-    def delete_display(self, display_id: str) -> None:
-        """Delete a display; its plays are kept."""
-        playlists.delete_display(self._engine, display_id)
+    def delete_display(self, display_id: str) -> UUID:
+        """Delete a display; its plays are kept. Returns the deletion, which can be restored."""
+        deletion_id = deleting.delete_display(self._engine, display_id)
         # Its tokens are deleted with it.
         self._settle(display_id, None, DISPLAYS_TAG, TOKENS_TAG)
+        return deletion_id
 
     def create_playlist(self, display_id: str, name: str, drafts: Sequence[BlockDraft]) -> Change:
         """Add a playlist, which becomes active at once."""
@@ -130,8 +138,14 @@ class Commands:
     def delete_playlist(self, playlist_id: UUID) -> Change:
         """Delete a playlist; the display continues with its newest other one."""
         display_id = playlists.display_of(self._engine, playlist_id)
-        playlists.delete_playlist(self._engine, playlist_id)
-        return self._settle(display_id)
+        deletion_id = deleting.delete_playlist(self._engine, playlist_id)
+        return replace(self._settle(display_id, None, DISPLAYS_TAG), deletion_id=deletion_id)
+
+    def restore(self, deletion_id: UUID, *, activate: bool = False) -> Change:
+        """Restore a deleted display or playlist."""
+        restored = deleting.restore(self._engine, deletion_id, activate=activate)
+        # A display's tokens are restored with it.
+        return self._settle(restored.display_id, restored.playlist_id, DISPLAYS_TAG, TOKENS_TAG)
 
     def replace_blocks(self, playlist_id: UUID, drafts: Sequence[BlockDraft]) -> Change:
         """Replace the blocks of a playlist; the video on screen continues."""

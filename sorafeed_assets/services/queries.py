@@ -15,6 +15,7 @@ from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.domain.text import check_storable
+from sorafeed_assets.services.playlists.deleting import Deletion, list_deletions
 from sorafeed_assets.storage import lists as stored
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
@@ -280,7 +281,7 @@ class Queries:
                 raise InvalidInputError(
                     "after", "belongs to the list of one display; ask for that display alone"
                 )
-            key = _time_key(next(iter(lists.values())), after)
+            key = time_key(next(iter(lists.values())), after)
         with self._engine.connect() as connection:
             rows = stored.playlists_of(connection, display_ids, check_first(first) + 1, key)
         found: dict[str, list[PlaylistRecord]] = {display_id: [] for display_id in display_ids}
@@ -288,7 +289,7 @@ class Queries:
             found[record.display_id].append(record)
         return {
             display_id: Page(
-                [(_time_cursor(lists[display_id], r.created_at, r.id), r) for r in records[:first]],
+                [(time_cursor(lists[display_id], r.created_at, r.id), r) for r in records[:first]],
                 len(records) > first,
                 after is not None,
             )
@@ -332,12 +333,20 @@ class Queries:
     def plays(self, display_id: str, first: int, after: str | None) -> Page[PlayRecord]:
         """A page of a display's plays, the latest first."""
         of = PageList("plays", display_id)
-        key = stored.FIRST_PAGE if after is None else _time_key(of, after)
+        key = stored.FIRST_PAGE if after is None else time_key(of, after)
         with self._engine.connect() as connection:
             rows = stored.plays_of(connection, display_id, check_first(first) + 1, key)
         records = [PlayRecord(**row) for row in rows]
-        listed = [(_time_cursor(of, play.played_at, play.id), play) for play in records[:first]]
+        listed = [(time_cursor(of, play.played_at, play.id), play) for play in records[:first]]
         return Page(listed, len(records) > first, after is not None)
+
+    def deletions(self, display_id: str | None, first: int, after: str | None) -> Page[Deletion]:
+        """A page of what can be restored, of one display or all, the latest first."""
+        of = PageList("deletions", display_id)
+        key = stored.FIRST_PAGE if after is None else time_key(of, after)
+        found = list_deletions(self._engine, display_id, check_first(first) + 1, key)
+        listed = [(time_cursor(of, each.deleted_at, each.id), each) for each in found[:first]]
+        return Page(listed, len(found) > first, after is not None)
 
     def builds(self, display_ids: Collection[str]) -> dict[str, list[BuildRecord]]:
         """The builds that are kept of each display, the newest first."""
@@ -426,11 +435,17 @@ def _checked_search(search: str | None) -> str | None:
     return search.strip()
 
 
-def _time_cursor(of: PageList, moment: datetime, row_id: UUID) -> str:
+def time_cursor(of: PageList, moment: datetime, row_id: UUID) -> str:
+    """The cursor of a row of a list that is ordered by time, the latest first."""
     return of.cursor([moment.isoformat(), str(row_id)])
 
 
-def _time_key(of: PageList, cursor: str) -> After:
+def time_key(of: PageList, cursor: str) -> After:
+    """Decode a cursor of `time_cursor`.
+
+    Raises:
+        InvalidInputError: it is not a cursor of this list.
+    """
     moment, row_id = of.key(cursor, str, str)
     try:
         return After(_moment(str(moment)), UUID(str(row_id)))

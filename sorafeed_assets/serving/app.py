@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.extras import require
 from sorafeed_assets.services import idempotency
+from sorafeed_assets.services.playlists import deleting
 from sorafeed_assets.serving.graphql.endpoint import Endpoint
 from sorafeed_assets.serving.http import health
 from sorafeed_assets.serving.http.compression import CompressionMiddleware
@@ -172,7 +173,7 @@ def start_background(server: ServerState) -> None:
     background.repeat("troubles", partial(_store_troubles, server), _TROUBLES_EVERY)
     if server.replica is not None:
         background.repeat("replica", server.look_at_replica, _REPLICA_EVERY)
-    background.repeat("keys", partial(_expire_keys, server), _KEYS_EVERY)
+    background.repeat("keys", partial(_expire_rows, server), _KEYS_EVERY)
 
 
 async def _warm(server: ServerState) -> None:
@@ -205,8 +206,9 @@ async def _store_troubles(server: ServerState) -> None:
     await server.run_job(lambda: server.troubles.store(server.job_engine))
 
 
-async def _expire_keys(server: ServerState) -> None:
+async def _expire_rows(server: ServerState) -> None:
     await server.change(lambda: idempotency.expire(server.change_engine))
+    await server.change(lambda: deleting.purge(server.change_engine))
 
 
 async def _count(server: ServerState) -> None:

@@ -11,7 +11,7 @@ from sorafeed_assets.domain.errors import NotFoundError
 from sorafeed_assets.services.counts.reads import refresh_days, term_totals
 from sorafeed_assets.services.counts.terms import tracked_terms, unwatch_term, watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
-from sorafeed_assets.services.playlists.editing import delete_display, delete_playlist
+from sorafeed_assets.services.playlists.deleting import delete_display, delete_playlist
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.settings import Settings

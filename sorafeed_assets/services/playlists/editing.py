@@ -165,18 +165,6 @@ def display_of(engine: Engine, playlist_id: UUID) -> str:
     return display_id
 
 
-@retried
-def delete_display(engine: Engine, display_id: str) -> None:
-    """Delete a display with its playlists and queue; its plays are kept.
-
-    Raises:
-        NotFoundError: there is no such display.
-    """
-    with engine.begin() as connection:
-        _lock(connection, display_id)
-        sql.delete_display(connection, display_id)
-
-
 def list_displays(engine: Engine) -> list[DisplaySummary]:
     """All displays, by code."""
     with engine.connect() as connection:
@@ -234,18 +222,6 @@ def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
     with engine.begin() as connection:
         if not sql.rename_playlist(connection, playlist_id, name):
             raise PlaylistNotFoundError(playlist_id)
-
-
-@retried
-def delete_playlist(engine: Engine, playlist_id: UUID) -> None:
-    """Delete a playlist with its queue; its plays are kept.
-
-    Raises:
-        NotFoundError: there is no such playlist.
-    """
-    with engine.begin() as connection:
-        playlist = _locked_playlist(connection, playlist_id)
-        sql.delete_playlist(connection, playlist.display_id, playlist_id)
 
 
 def list_playlists(engine: Engine, display_id: str | None = None) -> list[PlaylistSummary]:

@@ -45,6 +45,29 @@ class PlaylistPayload:
 @strawberry.type(description="What was deleted.")
 class DeletedPayload:
     id: strawberry.ID
+    deletion_id: strawberry.ID = strawberry.field(description="For restore.")
+
+
+@strawberry.type(description="The display after one of its playlists was deleted.")
+class DeletedPlaylistPayload:
+    display: Display
+    deletion_id: strawberry.ID = strawberry.field(description="For restore.")
+    problem: str | None = strawberry.field(
+        default=None,
+        description="Why the display stays on its last good plan; null when all went well.",
+    )
+
+
+@strawberry.type(description="The display after a restore, and the playlist that was restored.")
+class RestoredPayload:
+    display: Display
+    playlist: Playlist | None = strawberry.field(
+        description="Null when a whole display was restored."
+    )
+    problem: str | None = strawberry.field(
+        default=None,
+        description="Why the display cannot play its playlist; null when all went well.",
+    )
 
 
 @strawberry.type(description="The recorded play, and the display after it.")
@@ -112,11 +135,13 @@ class Mutation:
         await context.change(lambda commands: commands.rename_display(str(id), name))
         return await _display(context, str(id))
 
-    @strawberry.mutation(description="Delete a display; its plays are kept.")
+    @strawberry.mutation(
+        description="Delete a display; its plays are kept, and it can be restored for 30 days."
+    )
     async def delete_display(self, info: Info, id: strawberry.ID) -> DeletedPayload:  # noqa: A002  # the API's word
         context = _admin(info)
-        await context.change(lambda commands: commands.delete_display(str(id)))
-        return DeletedPayload(id=id)
+        deletion = await context.change(lambda commands: commands.delete_display(str(id)))
+        return DeletedPayload(id=id, deletion_id=strawberry.ID(str(deletion)))
 
     @strawberry.mutation(description="Add a playlist, which becomes active at once.")
     async def create_playlist(
@@ -149,11 +174,40 @@ class Mutation:
         display_id = await context.change(lambda commands: commands.rename_playlist(key, name))
         return await _playlist(context, Change(display_id, key))
 
-    @strawberry.mutation(description="Delete a playlist; its plays are kept.")
-    async def delete_playlist(self, info: Info, id: strawberry.ID) -> DisplayPayload:  # noqa: A002  # the API's word
+    @strawberry.mutation(
+        description="Delete a playlist; its plays are kept, and it can be restored for 30 days."
+    )
+    async def delete_playlist(self, info: Info, id: strawberry.ID) -> DeletedPlaylistPayload:  # noqa: A002  # the API's word
         context, key = _admin(info), parse_id(str(id), "id")
         change = await context.change(lambda commands: commands.delete_playlist(key))
-        return await _display(context, change.display_id, change.problem)
+        shown = await _display(context, change.display_id)
+        return DeletedPlaylistPayload(
+            display=shown.display,
+            deletion_id=strawberry.ID(str(change.deletion_id)),
+            problem=change.problem,
+        )
+
+    @strawberry.mutation(
+        description="Restore what was deleted within 30 days: a display with its playlists and "
+        "tokens, or a playlist, which is inactive unless it is to be activated."
+    )
+    async def restore(
+        self,
+        info: Info,
+        id: strawberry.ID,  # noqa: A002  # the API's word
+        activate: bool = False,  # noqa: FBT001  # an argument of the API
+    ) -> RestoredPayload:
+        context, key = _admin(info), parse_id(str(id), "id")
+        change = await context.change(lambda commands: commands.restore(key, activate=activate))
+        shown = await _display(context, change.display_id)
+        record = None
+        if change.playlist_id is not None:
+            record = await context.read_back(context.playlists.load(change.playlist_id))
+        return RestoredPayload(
+            display=shown.display,
+            playlist=None if record is None else Playlist.of(record),
+            problem=change.problem,
+        )
 
     @strawberry.mutation(
         description="Replace the blocks of a playlist; equal blocks and the video on screen stay."

@@ -5,6 +5,7 @@ import time
 import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.counts.typeahead import preview_count
 from sorafeed_assets.serving.graphql.connections import connection, info_of
 from sorafeed_assets.serving.graphql.context import Info, parse_id
@@ -13,6 +14,7 @@ from sorafeed_assets.serving.graphql.types import (
     After,
     Connection,
     Count,
+    Deletion,
     Edge,
     First,
     PageInfo,
@@ -77,6 +79,24 @@ class Query:
             return None
         info.context.touch(record.display_id)
         return Playlist.of(record)
+
+    @strawberry.field(
+        description="What was deleted within 30 days, of one display or all, the latest first."
+    )
+    async def deletions(
+        self,
+        info: Info,
+        display_id: strawberry.ID | None = None,
+        first: First = 20,
+        after: After = None,
+    ) -> Connection[Deletion]:
+        context = info.context
+        context.principal.must_read()
+        context.tags.add(DISPLAYS_TAG)
+        code = None if display_id is None else check_display_code(str(display_id), "displayId")
+        reads = context.server.queries
+        page = await context.server.run(lambda: reads.deletions(code, first, after))
+        return connection(page, Deletion.of)
 
     @strawberry.field(description="The posts that match a search, the newest first.")
     async def posts(

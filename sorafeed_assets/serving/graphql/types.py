@@ -9,6 +9,7 @@ from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.counts.typeahead import Exactness
+from sorafeed_assets.services.playlists.deleting import Deletion as DeletionRecord
 from sorafeed_assets.services.queries import (
     BlockRecord,
     BuildRecord,
@@ -179,6 +180,37 @@ class Build:
             content_hash=record.content_hash,
             planned=record.planned,
             dry_blocks=record.dry,
+        )
+
+
+@strawberry.type(description="A deleted display or playlist, which can be restored for 30 days.")
+class Deletion:
+    id: strawberry.ID
+    display_id: strawberry.ID
+    playlist_id: strawberry.ID | None = strawberry.field(
+        description="The deleted playlist; null when the whole display was deleted."
+    )
+    name: str
+    was_active: bool = strawberry.field(description="Whether the playlist was the active one.")
+    deleted_at: datetime
+    until: datetime = strawberry.field(description="When it is deleted for good.")
+    playlists: int = strawberry.field(description="How many playlists are restored.")
+    blocks: int = strawberry.field(description="How many blocks are restored.")
+
+    @classmethod
+    def of(cls, record: DeletionRecord) -> "Deletion":
+        """Convert a record."""
+        playlist = record.playlist_id
+        return cls(
+            id=strawberry.ID(str(record.id)),
+            display_id=strawberry.ID(record.display_id),
+            playlist_id=None if playlist is None else strawberry.ID(str(playlist)),
+            name=record.name,
+            was_active=record.was_active,
+            deleted_at=record.deleted_at,
+            until=record.until,
+            playlists=record.playlists,
+            blocks=record.blocks,
         )
 
 

@@ -74,6 +74,7 @@ GRANTS: Final[dict[str, Allowed]] = {
     "playlist_blocks": Allowed("r", "rawd", "rawd"),
     "time_slots": Allowed("r", "rawd", "rawd"),
     "timetables": Allowed("r", "rawd", "rawd"),
+    "deletions": Allowed("r", "rad", "rad"),
     "display_terms": Allowed("r", "rad", "rad"),
     "display_changes": Allowed("r", "rad", "rad"),
     "timeline_builds": Allowed("r", "rad", "rad"),

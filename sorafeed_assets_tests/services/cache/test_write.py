@@ -18,7 +18,8 @@ from sorafeed_assets.services.cache.write import (
     write_count_cache,
     write_timeline_cache,
 )
-from sorafeed_assets.services.playlists.editing import create_display, delete_display
+from sorafeed_assets.services.playlists.deleting import delete_display
+from sorafeed_assets.services.playlists.editing import create_display
 from sorafeed_assets.storage.cache.redis import CHANGES, create_redis_client
 from sorafeed_assets.storage.timelines.playback import set_playback_state
 from sorafeed_assets_tests.cache_data import store_counts, store_queue

@@ -13,13 +13,12 @@ from sqlalchemy import Connection, Engine, event, text
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, choose_active, draft_block
+from sorafeed_assets.services.playlists.deleting import delete_display, delete_playlist
 from sorafeed_assets.services.playlists.editing import (
     activate_by_hand,
     active_versions,
     create_display,
     create_playlist,
-    delete_display,
-    delete_playlist,
     list_displays,
     list_playlists,
     pending_activations,

@@ -36,6 +36,7 @@ from sorafeed_assets.storage.postgres.tables.lineage import (
     reactions,
 )
 from sorafeed_assets.storage.postgres.tables.playlists import (
+    deletions,
     display_changes,
     display_terms,
     displays,
@@ -71,6 +72,7 @@ __all__ = [
     "count_digests",
     "count_jobs",
     "creators",
+    "deletions",
     "display_changes",
     "display_requests",
     "display_terms",

@@ -221,3 +221,18 @@ display_changes = Table(
     comment="outbox: displays that have to be settled; removed by the transaction that settles"
     " them",
 )
+
+# No foreign keys, because what it names is gone.
+deletions = Table(
+    "deletions",
+    metadata,
+    id_column(),
+    Column("display_id", Text, nullable=False, comment="the deleted display, or the playlist's"),
+    Column("playlist_id", Uuid, comment="the deleted playlist; null for a whole display"),
+    Column("name", Text, nullable=False),
+    Column("was_active", Boolean, nullable=False, comment="whether the playlist was active"),
+    Column("rows", JSONB, nullable=False, comment="table: its deleted rows"),
+    Column("deleted_at", MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Index("deletions_deleted_at_idx", "deleted_at", "id"),
+    comment="deleted displays and playlists as they were, to be restored; kept for 30 days",
+)
