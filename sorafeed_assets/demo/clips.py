@@ -5,6 +5,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,16 +19,18 @@ from sorafeed_assets.serving.players.media import CLIPS_EACH
 from sorafeed_assets.serving.state import ServerState
 
 _VERSION: Final = "1"
-_NAME: Final = re.compile(r"(wide|tall)-([0-9])\.webm", re.ASCII)
+_NAME: Final = re.compile(r"(wide|tall)-([0-9])\.(webm|webp)", re.ASCII)
 _YEAR: Final = 31_536_000
+_TYPES: Final = {"webm": "video/webm", "webp": "image/webp"}
 
 
 def routes() -> list[Route]:
     """The clips' routes, for one application."""
-    drawing = asyncio.Lock()
+    # A poster is drawn in milliseconds, and must not wait for a clip.
+    drawing = {kind: asyncio.Lock() for kind in _TYPES}
 
     async def clip(request: Request) -> Response:
-        """Answer with a clip, which is drawn at its first request; ranges are supported."""
+        """Answer with a clip or its poster, drawn at its first request; ranges are supported."""
         server: ServerState = request.app.state.server
         found = _NAME.fullmatch(request.path_params["name"])
         if found is None or int(found[2]) >= CLIPS_EACH:
@@ -35,11 +38,12 @@ def routes() -> list[Route]:
         folder = server.settings.data_dir.resolve() / "clips" / _VERSION
         path = folder / found[0]
         if not path.exists():
-            async with drawing:
+            async with drawing[found[3]]:
                 if not path.exists():
-                    await asyncio.to_thread(make_clip, path, found[1], int(found[2]))
+                    make = make_clip if found[3] == "webm" else make_poster
+                    await asyncio.to_thread(make, path, found[1], int(found[2]))
         headers = {"cache-control": f"public, max-age={_YEAR}, immutable"}
-        return FileResponse(path, media_type="video/webm", headers=headers)
+        return FileResponse(path, media_type=_TYPES[found[3]], headers=headers)
 
     return [Route("/clips/{name}", clip)]
 
@@ -53,7 +57,23 @@ def make_clip(path: Path, shape: str, number: int) -> None:
     require("demo")
     from sorafeed_assets.demo.drawing import draw_clip
 
+    _make(path, lambda part: draw_clip(part, shape, number))
+
+
+def make_poster(path: Path, shape: str, number: int) -> None:
+    """Draw the poster of a clip; the file appears when it is complete.
+
+    Raises:
+        SetupError: the extra [demo] is not installed.
+    """
+    require("demo")
+    from sorafeed_assets.demo.drawing import draw_poster
+
+    _make(path, lambda part: draw_poster(part, shape, number))
+
+
+def _make(path: Path, draw: Callable[[Path], None]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    draw_clip(part, shape, number)
+    part = path.with_name(f"{path.name}.part")
+    draw(part)
     part.replace(path)

@@ -41,6 +41,11 @@ def draw_clip(path: Path, shape: str, number: int) -> None:
         container.mux(stream.encode(None))
 
 
+def draw_poster(path: Path, shape: str, number: int) -> None:
+    """Draw the first frame of a clip, as WebP."""
+    Image.fromarray(_draw(*_SIZES[shape], number, 0.0)).save(path, "WEBP", quality=70)
+
+
 def _draw(width: int, height: int, number: int, moment: float) -> NDArray[np.uint8]:
     """One frame: a moving gradient of two colours, a rotating ring, and the clip's number."""
     first, second = (np.array(colour, dtype=np.float32) for colour in _COLOURS[number])

@@ -128,6 +128,11 @@ class Commands:
         playlist_id = playlists.create_playlist(self._engine, display_id, name, drafts)
         return self._settle(display_id, playlist_id)
 
+    def duplicate_playlist(self, playlist_id: UUID, name: str) -> Change:
+        """Copy a playlist on its display, as an inactive one."""
+        display_id, copy = playlists.duplicate_playlist(self._engine, playlist_id, name)
+        return self._settle(display_id, copy)
+
     def rename_playlist(self, playlist_id: UUID, name: str) -> str:
         """Rename a playlist; returns its display."""
         display_id = playlists.display_of(self._engine, playlist_id)

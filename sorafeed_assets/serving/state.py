@@ -67,6 +67,8 @@ _LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 _MOST_PLAYS: Final = 64
 _MOST_EXPORTS: Final = 4
 _MOST_PLANS: Final = 2
+# A preview plans a display; most threads that read are left to others.
+_MOST_PREVIEWS: Final = 4
 CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
 
@@ -177,6 +179,7 @@ class ServerState:
         # Players that all read their plans leave threads for other reads.
         self.plans_at_once = asyncio.Semaphore(_MOST_PLANS)
         self.exports = Slots("exports", _MOST_EXPORTS, _MOST_EXPORTS // 2)
+        self.previews = Slots("previews", _MOST_PREVIEWS, _MOST_PREVIEWS // 2)
         self._job_connections: set[Connection[object]] = set()
         event.listen(self.job_engine, "checkout", lambda c, *_: self._job_connections.add(c))
         event.listen(self.job_engine, "checkin", lambda c, *_: self._job_connections.discard(c))

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -63,12 +63,17 @@ class Playlist:
 
 @dataclass(frozen=True, slots=True)
 class BlockDraft:
-    """A block as a client sends it, before it is stored."""
+    """A block as a client sends it, before it is stored.
+
+    Attributes:
+        id: what it is stored under, unless it continues a stored block; drawn if None.
+    """
 
     search_term: str
     video_count: int
     fetch_mode: FetchMode = FetchMode.RANDOM
     format: Format = Format.MIXED
+    id: UUID | None = field(default=None, compare=False)
 
 
 def draft_block(
@@ -92,6 +97,24 @@ def draft_block(
         _choice(FetchMode, fetch_mode, f"{at}.fetch_mode"),
         _choice(Format, format_, f"{at}.format"),
     )
+
+
+def new_ids(drafts: Sequence[BlockDraft], kept: Sequence[Block | None]) -> dict[UUID, int]:
+    """The ids under which new blocks are to be stored, with the index of the draft.
+
+    Raises:
+        InvalidInputError: two drafts have the same id.
+    """
+    found: dict[UUID, int] = {}
+    for index, (draft, block) in enumerate(zip(drafts, kept, strict=True)):
+        if block is None and draft.id is not None:
+            if draft.id in found:
+                raise InvalidInputError(
+                    f"blocks[{index}].id",
+                    f"is also that of blocks[{found[draft.id]}]; leave one of them out",
+                )
+            found[draft.id] = index
+    return found
 
 
 def _video_count(value: object, field: str) -> int:

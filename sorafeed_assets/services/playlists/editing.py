@@ -17,12 +17,14 @@ from sorafeed_assets.domain.errors import (
     PlaylistNotFoundError,
 )
 from sorafeed_assets.domain.playlists.playlist import (
+    Block,
     BlockDraft,
     Playlist,
     check_display_code,
     check_name,
     choose_active,
     keep_blocks,
+    new_ids,
     playlist_version,
 )
 from sorafeed_assets.domain.playlists.timetable import Decision
@@ -182,9 +184,10 @@ def create_playlist(
         NotFoundError: there is no such display.
     """
     name = check_name(name)
-    _check_drafts(drafts)
+    check_drafts(drafts)
     with engine.begin() as connection:
         _lock(connection, display_id)
+        check_new_ids(connection, drafts, [None] * len(drafts))
         playlist_id = sql.insert_playlist(connection, display_id, name)
         sql.write_blocks(connection, playlist_id, drafts, [None] * len(drafts))
     return playlist_id
@@ -200,12 +203,13 @@ def replace_blocks(engine: Engine, playlist_id: UUID, drafts: Sequence[BlockDraf
         InvalidInputError: no blocks.
         NotFoundError: there is no such playlist.
     """
-    _check_drafts(drafts)
+    check_drafts(drafts)
     with engine.begin() as connection:
         playlist = _locked_playlist(connection, playlist_id)
         kept = keep_blocks(playlist.blocks, drafts)
         if len(drafts) == len(playlist.blocks) and None not in kept:
             return False
+        check_new_ids(connection, drafts, kept)
         sql.write_blocks(connection, playlist_id, drafts, kept)
         return True
 
@@ -222,6 +226,28 @@ def rename_playlist(engine: Engine, playlist_id: UUID, name: str) -> None:
     with engine.begin() as connection:
         if not sql.rename_playlist(connection, playlist_id, name):
             raise PlaylistNotFoundError(playlist_id)
+
+
+@retried
+def duplicate_playlist(engine: Engine, playlist_id: UUID, name: str) -> tuple[str, UUID]:
+    """Copy a playlist on its display, as an inactive one; returns the display and the copy.
+
+    Raises:
+        InvalidInputError: a blank name.
+        NotFoundError: there is no such playlist.
+    """
+    name = check_name(name)
+    with engine.begin() as connection:
+        playlist = _locked_playlist(connection, playlist_id)
+        # Otherwise the copy would be the newest, and a new one before it would not be activated.
+        activate(connection, [playlist.display_id])
+        copy = sql.insert_playlist(connection, playlist.display_id, name, is_new=False)
+        drafts = [
+            BlockDraft(b.search_term, b.video_count, b.fetch_mode, b.format)
+            for b in playlist.blocks
+        ]
+        sql.write_blocks(connection, copy, drafts, [None] * len(drafts))
+    return playlist.display_id, copy
 
 
 def list_playlists(engine: Engine, display_id: str | None = None) -> list[PlaylistSummary]:
@@ -335,9 +361,32 @@ def check_activation(engine: Engine, display_ids: Collection[str]) -> dict[str, 
     return problems
 
 
-def _check_drafts(drafts: Sequence[BlockDraft]) -> None:
+def check_drafts(drafts: Sequence[BlockDraft]) -> None:
+    """Check that there are blocks.
+
+    Raises:
+        InvalidInputError: there are none.
+    """
     if not drafts:
         raise InvalidInputError("blocks", "is empty; a playlist needs at least one block")
+
+
+def check_new_ids(
+    connection: Connection, drafts: Sequence[BlockDraft], kept: Sequence[Block | None]
+) -> None:
+    """Check that no block has the ids of new ones: an id never means another block.
+
+    Raises:
+        InvalidInputError: naming the first draft whose id is taken.
+    """
+    wanted = new_ids(drafts, kept)
+    taken = sql.stored_block_ids(connection, list(wanted))
+    if taken:
+        index = min(wanted[block_id] for block_id in taken)
+        raise InvalidInputError(
+            f"blocks[{index}].id",
+            "is that of another block; leave it out, or take the id that a preview gives",
+        )
 
 
 def _lock(connection: Connection, display_id: str) -> None:

@@ -215,12 +215,13 @@ def timeline_views(engine: Engine, display_ids: Collection[str]) -> dict[str, Ti
         builds = load_builds(connection, display_ids)
         queues = load_queues(connection, display_ids)
     return {
-        display_id: _view(display, builds.get(display_id), queues.get(display_id, []))
+        display_id: view_of(display, builds.get(display_id), queues.get(display_id, []))
         for display_id, display in displays.items()
     }
 
 
-def _view(display: DisplayRow, build: Build | None, queue: Sequence[QueueRow]) -> TimelineView:
+def view_of(display: DisplayRow, build: Build | None, queue: Sequence[QueueRow]) -> TimelineView:
+    """What a display plays now, next and later, by its build and its queue."""
     loop, position = display.loop_iteration, display.timeline_position
     if build is None:
         return TimelineView(display.id, None, None, loop, position, None, (), (), {})

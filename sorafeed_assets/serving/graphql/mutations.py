@@ -1,26 +1,15 @@
 """The mutations. Each is stored and settled before it is answered."""
 
-from collections.abc import Sequence
-
 import strawberry
 
-from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, NotFoundError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
-from sorafeed_assets.domain.playlists.playlist import MAX_BLOCKS, BlockDraft, FetchMode, draft_block
 from sorafeed_assets.services.commands import Change, PlaybackState
+from sorafeed_assets.serving.graphql.blocks import BlockInput, drafts_of
 from sorafeed_assets.serving.graphql.context import Context, Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display
 from sorafeed_assets.serving.graphql.timetables import TimeSlotInput, slot_drafts
 from sorafeed_assets.serving.graphql.types import Playlist
-
-
-@strawberry.input(description="A block to store.")
-class BlockInput:
-    search: str
-    video_count: int
-    fetch_mode: FetchMode = FetchMode.RANDOM
-    format: Format = Format.MIXED
 
 
 @strawberry.type(description="The display after a change.")
@@ -82,15 +71,6 @@ class TermPayload:
     term: str
 
 
-def _drafts(blocks: Sequence[BlockInput]) -> list[BlockDraft]:
-    if len(blocks) > MAX_BLOCKS:
-        raise InvalidInputError("blocks", f"are {len(blocks)}; at most {MAX_BLOCKS} are allowed")
-    return [
-        draft_block(i, block.search, block.video_count, block.fetch_mode, block.format)
-        for i, block in enumerate(blocks)
-    ]
-
-
 async def _display(context: Context, code: str, problem: str | None = None) -> DisplayPayload:
     record = await context.read_back(context.displays.load(code))
     if record is None:
@@ -148,7 +128,7 @@ class Mutation:
         self, info: Info, display_id: strawberry.ID, name: str, blocks: list[BlockInput]
     ) -> PlaylistPayload:
         context = _admin(info)
-        drafts = _drafts(blocks)
+        drafts = drafts_of(blocks)
         change = await context.change(
             lambda commands: commands.create_playlist(str(display_id), name, drafts)
         )
@@ -166,6 +146,17 @@ class Mutation:
         change = await context.change(
             lambda commands: commands.create_playlist(str(display_id), name, drafts)
         )
+        return await _playlist(context, change)
+
+    @strawberry.mutation(description="Copy a playlist on its display, as an inactive one.")
+    async def duplicate_playlist(
+        self,
+        info: Info,
+        id: strawberry.ID,  # noqa: A002  # the API's word
+        name: str,
+    ) -> PlaylistPayload:
+        context, key = _admin(info), parse_id(str(id), "id")
+        change = await context.change(lambda commands: commands.duplicate_playlist(key, name))
         return await _playlist(context, change)
 
     @strawberry.mutation(description="Rename a playlist.")
@@ -216,7 +207,7 @@ class Mutation:
         self, info: Info, playlist_id: strawberry.ID, blocks: list[BlockInput]
     ) -> PlaylistPayload:
         context, key = _admin(info), parse_id(str(playlist_id), "playlistId")
-        drafts = _drafts(blocks)
+        drafts = drafts_of(blocks)
         change = await context.change(lambda commands: commands.replace_blocks(key, drafts))
         return await _playlist(context, change)
 

@@ -1,12 +1,16 @@
 """The queries."""
 
 import time
+from typing import Annotated
 
 import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.paging import check_first
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.counts.typeahead import preview_count
+from sorafeed_assets.services.timelines.previewing import preview
+from sorafeed_assets.serving.graphql.blocks import BlockInput, Preview, drafts_of
 from sorafeed_assets.serving.graphql.connections import connection, info_of
 from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display, load_display
@@ -97,6 +101,43 @@ class Query:
         reads = context.server.queries
         page = await context.server.run(lambda: reads.deletions(code, first, after))
         return connection(page, Deletion.of)
+
+    @strawberry.field(
+        description="What a display would play if these blocks were saved: those of a new "
+        "playlist, or of one of its playlists. Nothing is stored. Saving the blocks with the ids "
+        "of the answer gives the same, unless something changes in between."
+    )
+    async def preview(
+        self,
+        info: Info,
+        display_id: strawberry.ID,
+        blocks: list[BlockInput],
+        playlist_id: strawberry.ID | None = None,
+        first: Annotated[int, strawberry.argument(description="1 to 100 videos.")] = 10,
+    ) -> Preview:
+        context = info.context
+        context.principal.must_change()
+        code = check_display_code(str(display_id), "displayId")
+        playlist = None if playlist_id is None else parse_id(str(playlist_id), "playlistId")
+        check_first(first)
+        drafts = drafts_of(blocks)
+        context.touch(code)
+        server = context.server
+        free = server.previews.take(context.principal.token.id)
+        try:
+            found = await server.run(
+                lambda: preview(
+                    server.engine,
+                    code,
+                    playlist,
+                    drafts,
+                    first=first,
+                    pool_size=server.settings.candidates_per_pool,
+                )
+            )
+        finally:
+            free()
+        return Preview.of(found)
 
     @strawberry.field(description="The posts that match a search, the newest first.")
     async def posts(

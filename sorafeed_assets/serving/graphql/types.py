@@ -20,7 +20,8 @@ from sorafeed_assets.services.queries import (
 )
 from sorafeed_assets.services.timelines.queues import ViewedPick
 from sorafeed_assets.serving.graphql.context import Info
-from sorafeed_assets.serving.players.media import media_url, page_url
+from sorafeed_assets.serving.players.media import media_url, page_url, poster_url
+from sorafeed_assets.serving.wording import reason_of
 from sorafeed_assets.storage.lists import DisplayOrder
 
 # Enumerations of other floors, registered with the schema.
@@ -97,7 +98,7 @@ class Post:
             permalink=page_url(record.permalink),
             video_url=media_url(record.id, record.video_url, *size),
             video_url_small=media_url(record.id, record.video_url_md, *size),
-            thumbnail_url=page_url(record.thumbnail_url),
+            thumbnail_url=poster_url(record.id, record.thumbnail_url, *size),
             width=record.width,
             height=record.height,
             creator=record.display_name or record.username,
@@ -112,6 +113,7 @@ class PlannedVideo:
     block_id: strawberry.ID
     search: str = strawberry.field(description="The search of its block.")
     reason: str = strawberry.field(description="Why it was picked: new, replay, repeat or kept.")
+    why: str = strawberry.field(description="The reason in words.")
     status: str = strawberry.field(description="playing, queued or planned.")
 
     @strawberry.field(description="The post; null when it was removed from the catalogue.")
@@ -129,6 +131,7 @@ class PlannedVideo:
             block_id=strawberry.ID(str(pick.block_id)),
             search=pick.search_term,
             reason=pick.tier,
+            why=reason_of(pick.tier),
             status=pick.status,
         )
 

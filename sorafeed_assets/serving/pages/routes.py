@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
+from uuid import UUID
 
 from cachetools import LRUCache, cached
 from markupsafe import Markup
@@ -16,6 +17,7 @@ from sorafeed_assets.domain.catalog.search import MAX_QUERY_LENGTH, Format
 from sorafeed_assets.domain.errors import (
     DisplayNotFoundError,
     NotFoundError,
+    PlaylistNotFoundError,
     UnavailableError,
 )
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
@@ -31,6 +33,7 @@ from sorafeed_assets.serving.access.access import (
     Principal,
     player_cookie,
 )
+from sorafeed_assets.serving.graphql.context import parse_id
 from sorafeed_assets.serving.http.errors import (
     UnauthenticatedError,
 )
@@ -54,6 +57,7 @@ _PLAYER_PRELOADS: Final = (
     " </static/plan.js>; rel=modulepreload, </static/retry.js>; rel=modulepreload,"
     " </static/shelf.js>; rel=modulepreload, </static/store.js>; rel=modulepreload"
 )
+_DELETIONS: Final = 100
 _PRELOADS: Final = (
     "</static/admin.css>; rel=preload; as=style, </static/api.js>; rel=modulepreload,"
     " </static/retry.js>; rel=modulepreload, </static/{}.js>; rel=modulepreload"
@@ -137,6 +141,11 @@ def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> 
         links=views.dagster_links(server.settings),
         has_shadow=server.settings.legacy_catalog_url is not None,
         is_admin=is_admin,
+        deletions=[
+            each
+            for _, each in server.queries.deletions(None, _DELETIONS, None).rows
+            if each.playlist_id is None
+        ],
         notice=None,
     )
 
@@ -154,6 +163,7 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
         links=views.dagster_links(server.settings),
         has_shadow=False,
         is_admin=False,
+        deletions=[],
         notice=f"{problem} The page shows the last snapshot.",
     )
 
@@ -192,7 +202,8 @@ async def display(request: Request) -> Response:
     principal = permitted(request, f"/admin/displays/{code}", code)
     if isinstance(principal, Response):
         return principal
-    values = await _display_values(request.app.state.server, principal, code)
+    opened = request.query_params.get("playlist")
+    values = await _display_values(request.app.state.server, principal, code, opened)
     return _page(render("display.html", **values), "display")
 
 
@@ -207,16 +218,20 @@ async def parts(request: Request) -> Response:
 
 
 async def _display_values(
-    server: ServerState, principal: Principal, code: str
+    server: ServerState, principal: Principal, code: str, opened: str | None = None
 ) -> dict[str, object]:
     check_display_code(code)
     principal.must_read(code)
+    playlist = None if opened is None else parse_id(opened, "playlist")
     return await server.run(
-        lambda: _read_display(server, code, is_admin=principal.token.role is Role.ADMIN)
+        lambda: _read_display(server, code, playlist, is_admin=principal.token.role is Role.ADMIN)
     )
 
 
-def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str, object]:
+def _read_display(
+    server: ServerState, code: str, opened: UUID | None, *, is_admin: bool
+) -> dict[str, object]:
+    """The values of a display's page, with the ``opened`` playlist, or the active one."""
     reads = server.queries
     record = reads.displays([code]).get(code)
     if record is None:
@@ -224,7 +239,10 @@ def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str
     view = timeline_views(server.engine, [code]).get(code)
     playlists = [each for _, each in reads.playlists_of([code], 50)[code].rows]
     active = record.active_playlist_id
-    blocks = reads.blocks([active])[active] if active else []
+    shown_playlist = next((each for each in playlists if each.id == (opened or active)), None)
+    if opened is not None and shown_playlist is None:
+        raise PlaylistNotFoundError(opened)
+    blocks = reads.blocks([shown_playlist.id])[shown_playlist.id] if shown_playlist else []
     totals = reads.totals({block.term for block in blocks if block.term})
     seen = reads.seen([block.id for block in blocks])
     posts = reads.posts(views.video_ids(view, _AHEAD))
@@ -244,7 +262,9 @@ def _read_display(server: ServerState, code: str, *, is_admin: bool) -> dict[str
         "plays": [play for _, play in reads.plays(code, _HISTORY, None).rows],
         "playlists": playlists,
         "timetable": timetable_of(server.engine, code),
-        "playlist": next((each for each in playlists if each.id == active), None),
+        "active": next((each for each in playlists if each.id == active), None),
+        "playlist": shown_playlist,
+        "deletions": [each for _, each in reads.deletions(code, 50, None).rows],
         "blocks": views.shown_blocks(blocks, totals, seen, view),
         "links": views.dagster_links(server.settings, code),
         "is_admin": is_admin,

@@ -6,21 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
+from uuid import UUID
 
 from sorafeed_assets.domain.timelines.audit import STAYS
-from sorafeed_assets.domain.timelines.plan import Tier
 from sorafeed_assets.services.queries import BlockRecord, DisplayRecord, PostRecord
 from sorafeed_assets.services.timelines.driving import Driver
 from sorafeed_assets.services.timelines.queues import TimelineView, ViewedPick
-from sorafeed_assets.serving.players.media import media_url, page_url
+from sorafeed_assets.serving.players.media import media_url, page_url, poster_url
+from sorafeed_assets.serving.wording import place_of, reason_of
 from sorafeed_assets.settings import Settings
 
-REASONS: Final[Mapping[str, str]] = {
-    Tier.NEW: "it was not shown here before",
-    Tier.REPLAY: "all matches were shown; this one was shown longest ago",
-    Tier.REPEAT: "the block asks for more videos than match",
-    Tier.KEPT: "it was playing when the playlist changed",
-}
 _BLOCK_FIELD: Final = re.compile(r"blocks\[(\d+)\]\.search_term")
 _FIELDS: Final[Mapping[str, str]] = {
     "blocks": "its list of blocks",
@@ -56,17 +51,20 @@ class ShownPick:
 
     position: int
     loop: int
+    place: str
     text: str
     search: str
     reason: str
     permalink: str | None
     media: str | None
+    poster: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ShownBlock:
     """A block of the editor, with its counts if they are known."""
 
+    id: UUID | None
     search: str
     video_count: int
     fetch_mode: str
@@ -167,12 +165,21 @@ def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
     return ShownPick(
         position=pick.position,
         loop=pick.loop,
+        place=place_of(pick.position, pick.loop),
         text=(post.text if post else None) or "(the post was deleted)",
         search=pick.search_term,
-        reason=REASONS.get(pick.tier, pick.tier),
+        reason=reason_of(pick.tier),
         permalink=page_url(post.permalink) if post else None,
         media=media_url(post.id, post.video_url, post.width, post.height) if post else None,
+        poster=poster_of(post),
     )
+
+
+def poster_of(post: PostRecord | None) -> str | None:
+    """The address of a post's still picture."""
+    if post is None:
+        return None
+    return poster_url(post.id, post.thumbnail_url, post.width, post.height)
 
 
 def video_ids(view: TimelineView | None, most: int) -> list[str]:
@@ -195,6 +202,7 @@ def shown_blocks(
     dry = set(view.dry_blocks) if view else set()
     return [
         ShownBlock(
+            id=block.id,
             search=block.search_term,
             video_count=block.video_count,
             fetch_mode=block.fetch_mode,

@@ -31,6 +31,16 @@ def clip_url(post_id: str, width: int | None, height: int | None) -> str:
     return f"/clips/{shape}-{number}.webm"
 
 
+def poster_url(post_id: str, url: str | None, width: int | None, height: int | None) -> str | None:
+    """The address of a post's still picture; None when it is not http(s)."""
+    found = None if url is None else _HOST.match(url)
+    if found is None:
+        return None
+    if found[1].lower().endswith(_DEMO_HOST):
+        return clip_url(post_id, width, height).removesuffix("webm") + "webp"
+    return url
+
+
 def page_url(url: str | None) -> str | None:
     """A link, if it is http(s)."""
     if url is None or urlsplit(url).scheme not in {"http", "https"}:

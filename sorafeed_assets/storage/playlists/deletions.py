@@ -29,7 +29,6 @@ from sorafeed_assets.storage.postgres.tables import (
     deletions,
     displays,
     metadata,
-    playlist_blocks,
     playlists,
 )
 
@@ -132,15 +131,6 @@ def put_back(connection: Connection, rows: Rows) -> None:
 def purge_deletions(connection: Connection) -> int:
     """Delete what was deleted over 30 days ago; returns how many deletions."""
     return connection.execute(_PURGE, {"kept": KEPT}).rowcount
-
-
-def stored_block_ids(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
-    """Those of ``ids`` that stored blocks have."""
-    if not ids:
-        return set()
-    return set(
-        connection.scalars(select(playlist_blocks.c.id).where(playlist_blocks.c.id.in_(ids)))
-    )
 
 
 def _insert(

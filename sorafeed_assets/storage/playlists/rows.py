@@ -44,8 +44,8 @@ ORDER BY id
 
 # created_at is taken after the display is locked, so that its order is the order of commits.
 _INSERT_PLAYLIST: Final = text("""
-INSERT INTO playlists (display_id, name, created_at, updated_at)
-VALUES (:display_id, :name, clock_timestamp(), clock_timestamp())
+INSERT INTO playlists (display_id, name, is_new, created_at, updated_at)
+VALUES (:display_id, :name, :is_new, clock_timestamp(), clock_timestamp())
 RETURNING id
 """)
 
@@ -71,8 +71,9 @@ WHERE b.id = moved.id AND b.block_order <> moved.block_order
 
 _INSERT_BLOCKS: Final = text("""
 INSERT INTO playlist_blocks
-    (playlist_id, search_term, video_count, fetch_mode, format, block_order)
-VALUES (:playlist_id, :search_term, :video_count, :fetch_mode, :format, :block_order)
+    (id, playlist_id, search_term, video_count, fetch_mode, format, block_order)
+VALUES (coalesce(CAST(:id AS uuid), uuidv7()), :playlist_id, :search_term, :video_count,
+        :fetch_mode, :format, :block_order)
 """)
 
 _UPDATE_TOTALS: Final = text("""
@@ -222,10 +223,12 @@ def playlist_display(connection: Connection, playlist_id: UUID) -> str | None:
     return connection.scalar(select(playlists.c.display_id).where(playlists.c.id == playlist_id))
 
 
-def insert_playlist(connection: Connection, display_id: str, name: str) -> UUID:
-    """Add an empty playlist to a display; returns its id."""
+def insert_playlist(
+    connection: Connection, display_id: str, name: str, *, is_new: bool = True
+) -> UUID:
+    """Add an empty playlist to a display; returns its id. A new one is to be activated."""
     added: UUID = connection.execute(
-        _INSERT_PLAYLIST, {"display_id": display_id, "name": name}
+        _INSERT_PLAYLIST, {"display_id": display_id, "name": name, "is_new": is_new}
     ).scalar_one()
     return added
 
@@ -247,6 +250,7 @@ def write_blocks(
     connection.execute(_MOVE_BLOCKS, {"ids": ids, "orders": [order for order, _ in continued]})
     added = [
         {
+            "id": draft.id,
             "playlist_id": playlist_id,
             "search_term": draft.search_term,
             "video_count": draft.video_count,
@@ -260,6 +264,15 @@ def write_blocks(
     if added:
         connection.execute(_INSERT_BLOCKS, added)
     connection.execute(_UPDATE_TOTALS, {"playlist_id": playlist_id})
+
+
+def stored_block_ids(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
+    """Those of ``ids`` that stored blocks have."""
+    if not ids:
+        return set()
+    return set(
+        connection.scalars(select(playlist_blocks.c.id).where(playlist_blocks.c.id.in_(ids)))
+    )
 
 
 def rename_playlist(connection: Connection, playlist_id: UUID, name: str) -> bool:

@@ -37,7 +37,7 @@ async function answer(query, variables) {
   }
 }
 
-function randomKey() {
+export function randomKey() {
   // crypto.randomUUID() is missing where the page is not served by HTTPS.
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -94,8 +94,10 @@ export function relate(root = document) {
     let amount = (moment - Date.now()) / 1000;
     for (const [unit, size] of STEPS) {
       if (Math.abs(amount) < size) {
-        time.title ||= moment.toLocaleString();
-        time.textContent = unit === "second" ? "just now" : words.format(Math.round(amount), unit);
+        time.title = moment.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+        if (time.dataset.as === "day") time.textContent = moment.toLocaleDateString(undefined, { dateStyle: "medium" });
+        else if (time.dataset.as === "time") time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+        else time.textContent = unit === "second" ? "just now" : words.format(Math.round(amount), unit);
         break;
       }
       amount /= size;
@@ -103,12 +105,32 @@ export function relate(root = document) {
   }
 }
 
-export function toast(message) {
+const TOAST_SECONDS = 5;
+const OFFER_SECONDS = 20;
+
+export function toast(message, offer = null, work = null) {
   const holder = document.querySelector("[data-toasts]");
   const note = document.createElement("p");
   note.textContent = message;
+  if (offer) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = offer;
+    button.addEventListener("click", () => {
+      note.remove();
+      work();
+    });
+    note.append(" ", button);
+  }
   holder.append(note);
-  setTimeout(() => note.remove(), 5000);
+  setTimeout(() => note.remove(), 1000 * (offer ? OFFER_SECONDS : TOAST_SECONDS));
+}
+
+// A picture that cannot be loaded leaves its placeholder. Load errors do not bubble.
+export function pictures() {
+  document.addEventListener("error", (event) => event.target.matches?.("[data-poster]") && event.target.remove(), true);
+  // Those that failed before this script ran.
+  for (const image of document.querySelectorAll("[data-poster]")) if (image.complete && !image.naturalWidth && image.src) image.remove();
 }
 
 export function showRefusal(place, error) {

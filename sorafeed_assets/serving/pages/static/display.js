@@ -1,10 +1,14 @@
 // The page of one display: its controls, its playlist editor with live counts, and what it plays.
 
-import { ask, dialogs, follow, fragment, Refused, relate, sentence, showRefusal, submit, toast } from "./api.js";
+import { ask, dialogs, follow, fragment, pictures, randomKey, Refused, relate, sentence, showRefusal, submit, toast } from "./api.js";
+import { question } from "./confirm.js";
+import * as deleted from "./deleted.js";
+import { preview as showPreview } from "./preview.js";
 
 const heading = document.querySelector("[data-display]");
 const code = heading.dataset.display;
 const playlist = heading.dataset.playlist;
+const wasActive = heading.dataset.active;
 const isAdmin = heading.dataset.admin === "1";
 const parts = document.querySelector("[data-parts]");
 const editor = document.querySelector("[data-editor]");
@@ -13,6 +17,9 @@ const template = document.querySelector("[data-block-template]");
 const refusal = editor.querySelector("[data-refusal]");
 const saved = editor.querySelector("[data-saved]");
 const none = document.querySelector("[data-no-blocks]");
+const heads = document.querySelector("[data-heads]");
+const draft = editor.querySelector("[data-draft]");
+const undoButton = editor.querySelector("[data-undo]");
 const TYPING = 250;
 const LATER = 1500;
 
@@ -36,14 +43,15 @@ async function refreshParts() {
     if (focused) again(fresh, focused)?.focus();
   }
   preview();
+  relate();
   const { active } = document.querySelector("[data-part=playlists]").dataset;
   // Another playlist became active: show it in the editor, unless there are unsaved edits.
-  if (active !== playlist && !isEdited() && !document.querySelector("dialog[open]")) leave();
+  if (active !== wasActive && playlist === wasActive && !isEdited() && !document.querySelector("dialog[open]")) leave();
 }
 
 // The control of a reloaded part that corresponds to the one that had the focus.
 function again(fresh, focused) {
-  for (const name of ["data-do", "data-activate", "data-delete-playlist"]) {
+  for (const name of ["data-do", "data-activate", "data-rename-playlist", "data-duplicate", "data-delete-playlist"]) {
     if (!focused.hasAttribute(name)) continue;
     return fresh.querySelector(`[${name}="${focused.getAttribute(name)}"]`) ?? fresh.querySelector(`[${name}]`);
   }
@@ -78,12 +86,28 @@ async function attempt(work, place = null) {
 // The editor
 
 function blocks() {
-  return [...list.children].map((row) => ({
+  return [...list.children].map(fields);
+}
+
+function fields(row) {
+  return {
     search: row.querySelector("[name=search]").value,
     videoCount: Number(row.querySelector("[name=videoCount]").value) || 0,
     fetchMode: row.querySelector("[name=fetchMode]").value,
     format: row.querySelector("[name=format]").value,
-  }));
+  };
+}
+
+// The blocks to preview and to save. A block that is edited is another block and has another id,
+// which the preview and the save must have in common: the shuffle depends on it.
+function drafts() {
+  return [...list.children].map((row) => {
+    const found = fields(row);
+    const now = JSON.stringify(found);
+    if (!row.dataset.id || (row.dataset.fields && row.dataset.fields !== now)) row.dataset.id = randomKey();
+    row.dataset.fields = now;
+    return { ...found, id: row.dataset.id };
+  });
 }
 
 function isEdited() {
@@ -93,10 +117,76 @@ function isEdited() {
 function edited() {
   const changed = isEdited();
   none.hidden = list.children.length > 0;
+  heads.hidden = !none.hidden;
   for (const button of editor.querySelectorAll("[data-save], [data-save-new]")) {
     button.disabled = !changed || !list.children.length;
   }
   if (saved) saved.textContent = changed ? "Not saved yet" : "";
+  if (!isAdmin) return;
+  editor.querySelector("[data-preview-draft]").disabled = !list.children.length;
+  draft.classList.toggle("old", true);
+  clearTimeout(previewing);
+  if (!draft.hidden && list.children.length) previewing = setTimeout(() => previewDraft(false), LATER / 2);
+}
+
+let previewing = 0;
+let turn = 0;
+
+async function previewDraft(isAsked) {
+  const mine = ++turn;
+  await attempt(async () => {
+    // Into an element of its own, because a slower answer to an older draft must not replace it.
+    const fresh = document.createElement("section");
+    await showPreview(fresh, code, playlist || null, drafts());
+    if (mine !== turn) return;
+    draft.replaceChildren(...fresh.childNodes);
+    draft.classList.remove("old");
+    draft.hidden = false;
+    if (isAsked) draft.scrollIntoView({ block: "nearest" });
+  }, refusal);
+}
+
+editor.querySelector("[data-preview-draft]")?.addEventListener("click", () => previewDraft(true));
+
+// Removed blocks, the last one at the end: each with the row that followed it.
+const removed = [];
+
+function undo() {
+  const last = removed.pop();
+  if (!last) return;
+  list.insertBefore(last.row, last.next?.parentNode === list ? last.next : null);
+  edited();
+  last.row.querySelector("[data-remove]").focus();
+  showUndo();
+}
+
+function showUndo() {
+  undoButton.hidden = !removed.length;
+  const search = removed.at(-1)?.row.querySelector("[name=search]").value;
+  undoButton.textContent = search ? `Undo: put “${search.slice(0, 30)}” back` : "Undo: put the block back";
+}
+
+undoButton?.addEventListener("click", undo);
+addEventListener("keydown", (event) => {
+  // In a field the key belongs to its text.
+  if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey) return;
+  if (event.target.closest("input, select, textarea, dialog") || !removed.length) return;
+  event.preventDefault();
+  undo();
+});
+
+addEventListener("beforeunload", (event) => isAdmin && isEdited() && event.preventDefault());
+
+async function mayDiscard() {
+  if (!isEdited()) return true;
+  const answer = await question({
+    title: "Discard your unsaved changes?",
+    text: "You have changed blocks of the playlist and not saved them.",
+    yes: "Discard",
+    no: "Keep editing",
+    isDanger: true,
+  });
+  return answer !== null;
 }
 
 function addBlock() {
@@ -153,7 +243,9 @@ list.addEventListener("click", (event) => {
   if (!event.target.closest("[data-remove]")) return;
   const row = event.target.closest("[data-block]");
   const next = row.nextElementSibling ?? row.previousElementSibling;
+  removed.push({ row, next: row.nextElementSibling });
   row.remove();
+  showUndo();
   (next?.querySelector("[data-remove]") ?? editor.querySelector("[data-add]")).focus();
   edited();
 });
@@ -215,10 +307,10 @@ async function save(asNew) {
   for (const input of list.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
   let name = null;
   if (asNew) {
-    name = await question("Name of the new playlist", `Playlist of ${new Date().toLocaleDateString("en-GB")}`);
+    name = await question({ title: "Name of the new playlist", value: `Playlist of ${new Date().toLocaleDateString()}` });
     if (name === null) return;
   }
-  const wanted = blocks();
+  const wanted = drafts();
   try {
     const answer = asNew
       ? await ask(
@@ -229,13 +321,15 @@ async function save(asNew) {
           "mutation ($id: ID!, $blocks: [BlockInput!]!) { done: replaceBlocks(playlistId: $id, blocks: $blocks) { problem } }",
           { id: playlist, blocks: wanted },
         );
-    stored = JSON.stringify(wanted);
+    stored = JSON.stringify(blocks());
+    removed.length = 0;
+    showUndo();
     showRefusal(refusal, null);
     edited();
     if (answer.done.problem) toast(sentence(answer.done.problem));
-    if (asNew) location.reload();
+    if (asNew) leave(`/admin/displays/${code}`);
     else {
-      saved.textContent = "Saved. The display is updated.";
+      saved.textContent = playlist === wasActive ? "Saved. The display is updated." : "Saved. The display plays it after you activate it.";
       await attempt(refreshParts);
     }
   } catch (error) {
@@ -256,43 +350,50 @@ addEventListener("beforeunload", (event) => {
 
 // Playlists
 
-function question(title, value = null) {
-  const dialog = document.getElementById("ask");
-  const form = dialog.querySelector("form");
-  const field = form.querySelector("[data-ask-field]");
-  form.querySelector("[data-ask-title]").textContent = title;
-  field.hidden = value === null;
-  form.answer.value = value ?? "";
-  form.answer.required = value !== null;
-  dialog.showModal();
-  if (value !== null) form.answer.select();
-  return new Promise((resolve) => {
-    let answer = null;
-    const agree = (event) => {
-      event.preventDefault();
-      answer = form.answer.value;
-      dialog.close();
-    };
-    form.addEventListener("submit", agree);
-    dialog.addEventListener("close", () => {
-      form.removeEventListener("submit", agree);
-      resolve(answer);
-    }, { once: true });
-  });
-}
-
 document.addEventListener("click", async (event) => {
-  const chosen = event.target.closest("[data-activate]")?.dataset.activate;
-  const gone = event.target.closest("[data-delete-playlist]");
-  if (chosen) {
-    const done = await attempt(() => ask("mutation ($id: ID!) { activatePlaylist(id: $id) { problem } }", { id: chosen }));
-    if (done) leave();
-  } else if (gone) {
-    if ((await question(`Delete the playlist “${gone.dataset.named}”?`)) === null) return;
-    const done = await attempt(() => ask("mutation ($id: ID!) { deletePlaylist(id: $id) { problem } }", { id: gone.dataset.deletePlaylist }));
-    if (done) leave();
+  const button = event.target.closest("[data-activate], [data-rename-playlist], [data-duplicate], [data-delete-playlist]");
+  if (!button) return;
+  const { activate, renamePlaylist, duplicate, deletePlaylist, named } = button.dataset;
+  if (activate && (await mayDiscard())) {
+    const done = await attempt(() => ask("mutation ($id: ID!) { activatePlaylist(id: $id) { problem } }", { id: activate }));
+    if (done) leave(`/admin/displays/${code}`);
+  } else if (renamePlaylist) {
+    const name = await question({ title: `Rename the playlist “${named}”`, value: named, yes: "Rename" });
+    if (name === null) return;
+    const done = await attempt(() => ask("mutation ($id: ID!, $name: String!) { renamePlaylist(id: $id, name: $name) { playlist { name } } }", { id: renamePlaylist, name }));
+    if (!done) return;
+    if (renamePlaylist === playlist) document.querySelector("[data-playlist-name]").textContent = done.renamePlaylist.playlist.name;
+    await attempt(refreshParts);
+  } else if (duplicate) {
+    const name = await question({ title: `Duplicate the playlist “${named}”`, text: "The copy is not active. The saved blocks are copied.", value: `Copy of ${named}`, yes: "Duplicate" });
+    if (name === null || !(await mayDiscard())) return;
+    const done = await attempt(() => ask("mutation ($id: ID!, $name: String!) { duplicatePlaylist(id: $id, name: $name) { playlist { id } } }", { id: duplicate, name }));
+    if (done) leave(`/admin/displays/${code}?playlist=${done.duplicatePlaylist.playlist.id}`);
+  } else if (deletePlaylist) {
+    const isActive = "isActive" in button.dataset;
+    const answer = await question({
+      title: `Delete the playlist “${named}”?`,
+      warning: isActive ? "It is the active playlist: the display plays it now, and goes on with its newest other playlist." : "",
+      text: `Its ${button.dataset.blocksCount} blocks are deleted. You can restore it for 30 days.${isEdited() && deletePlaylist === playlist ? " Your unsaved changes are lost." : ""}`,
+      yes: "Delete",
+      isDanger: true,
+    });
+    if (answer === null) return;
+    const done = await attempt(() => ask("mutation ($id: ID!) { deletePlaylist(id: $id) { problem deletionId } }", { id: deletePlaylist }));
+    if (!done) return;
+    deleted.offerUndo(done.deletePlaylist.deletionId, named, isActive);
+    if (deletePlaylist === playlist) leave(`/admin/displays/${code}`);
+    else {
+      await attempt(refreshParts);
+      deleted.showOffer(afterRestore);
+    }
   }
 });
+
+function afterRestore({ playlist: found }) {
+  if (isEdited()) refreshParts().catch(() => {});
+  else leave(found ? `/admin/displays/${code}?playlist=${found.id}` : null);
+}
 
 function leave(address = null) {
   stored = JSON.stringify(blocks());
@@ -303,6 +404,10 @@ function leave(address = null) {
 document.querySelector("[data-import]")?.addEventListener("change", async (event) => {
   const [file] = event.target.files;
   if (!file) return;
+  if (!(await mayDiscard())) {
+    event.target.value = "";
+    return;
+  }
   const place = document.querySelector("[data-import-refusal]");
   const done = await attempt(
     async () =>
@@ -314,7 +419,7 @@ document.querySelector("[data-import]")?.addEventListener("change", async (event
     place,
   );
   event.target.value = "";
-  if (done) leave();
+  if (done) leave(`/admin/displays/${code}`);
 });
 
 submit(document.querySelector("[data-rename]"), async (fields) => {
@@ -325,13 +430,18 @@ submit(document.querySelector("[data-rename]"), async (fields) => {
   document.querySelector("[data-name]").textContent = done.renameDisplay.display.name;
 });
 submit(document.querySelector("[data-delete]"), async () => {
-  await ask("mutation ($id: ID!) { deleteDisplay(id: $id) { id } }", { id: code });
+  const { deleteDisplay: done } = await ask("mutation ($id: ID!) { deleteDisplay(id: $id) { deletionId } }", { id: code });
+  deleted.offerUndo(done.deletionId, document.querySelector("[data-name]").textContent, false);
   leave("/admin");
 });
 
 for (const row of list.children) {
   if (row.querySelector("[data-total]").textContent === "…") count(row);
 }
+for (const row of list.children) row.dataset.fields = JSON.stringify(fields(row));
+deleted.follow(afterRestore);
+deleted.showOffer(afterRestore);
+pictures();
 dialogs();
 relate();
 preview();

@@ -1,6 +1,7 @@
 // The overview: filtering the cards, adding a display, and keeping the cards up to date.
 
-import { ask, dialogs, follow, fragment, relate, submit } from "./api.js";
+import { ask, dialogs, follow, fragment, pictures, relate, submit } from "./api.js";
+import * as deleted from "./deleted.js";
 
 const cards = document.querySelector("[data-cards]");
 const empty = document.querySelector("[data-empty]");
@@ -80,6 +81,10 @@ submit(document.querySelector("[data-new-display]"), async (fields) => {
   );
   location.assign(`/admin/displays/${made.createDisplay.display.id}`);
 });
+const restored = ({ display }) => location.assign(`/admin/displays/${display.id}`);
+deleted.follow(restored);
+deleted.showOffer(restored);
+pictures();
 dialogs();
 relate();
 setInterval(relate, 30_000);
