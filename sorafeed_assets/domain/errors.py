@@ -1,6 +1,10 @@
 """Every error raised on purpose; each says what is wrong, where, and what to do."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
+
+_Value = TypeVar("_Value")
 
 
 class SorafeedError(Exception):
@@ -19,6 +23,55 @@ class InvalidInputError(SorafeedError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+    @property
+    def errors(self) -> "tuple[InvalidInputError, ...]":
+        """Each value that was refused."""
+        return (self,)
+
+
+class InvalidInputsError(InvalidInputError):
+    """Several values were refused at once; its field and problem are those of the first."""
+
+    def __init__(self, errors: Sequence[InvalidInputError]) -> None:
+        super().__init__(errors[0].field, errors[0].problem)
+        self.args = ("\n".join(map(str, errors)),)
+        self._errors = tuple(errors)
+
+    @property
+    def errors(self) -> tuple[InvalidInputError, ...]:
+        """Each value that was refused."""
+        return self._errors
+
+
+class Refusals:
+    """Collects the refused values of an input, to refuse them all at once."""
+
+    def __init__(self) -> None:
+        self._errors: list[InvalidInputError] = []
+
+    def check(self, work: Callable[[], _Value]) -> _Value | None:
+        """The result of a check; None when it refuses its value."""
+        try:
+            return work()
+        except InvalidInputError as error:
+            self._errors += error.errors
+            return None
+
+    def add(self, error: InvalidInputError) -> None:
+        """Add a refused value."""
+        self._errors.append(error)
+
+    def raise_all(self) -> None:
+        """Refuse the input if a value was refused.
+
+        Raises:
+            InvalidInputError: the refused value, or an InvalidInputsError with all of them.
+        """
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise InvalidInputsError(self._errors)
 
 
 class NotFoundError(SorafeedError):

@@ -154,7 +154,12 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         raise error
     code = error.detail.upper().replace(" ", "_")
     return error_response(
-        error.status_code, code, error.detail, request.state.request_id, headers=error.headers
+        error.status_code,
+        code,
+        error.detail,
+        request.state.request_id,
+        headers=error.headers,
+        accept=request.headers.get("accept"),
     )
 
 

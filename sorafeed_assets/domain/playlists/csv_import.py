@@ -3,10 +3,11 @@
 import csv
 import io
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, Refusals
 from sorafeed_assets.domain.playlists.playlist import (
     MAX_BLOCKS,
     BlockDraft,
@@ -26,25 +27,36 @@ def parse_playlist_csv(text: str) -> tuple[BlockDraft, ...]:
     cell means the default. A byte order mark and blank lines are ignored.
 
     Raises:
-        InvalidInputError: naming the line, and the field where there is one: ``line 3, format``.
+        InvalidInputError: naming the line, and the field where there is one: ``line 3, format``;
+            all that are refused, at once.
     """
     rows = _rows(text.removeprefix("\ufeff"))
     line, header = next(rows, (1, []))
     columns = _columns(line, header)
-    drafts: list[BlockDraft] = []
-    for line, cells in rows:
-        if len(cells) != len(columns):
-            raise InvalidInputError(
-                f"line {line}",
-                f"has {len(cells)} fields, the header has {len(columns)};"
-                " put quotes around a field with commas",
-            )
+    refusals = Refusals()
+    drafts: list[BlockDraft | None] = []
+    while (row := refusals.check(lambda: next(rows, None))) is not None:
+        line, cells = row
         if len(drafts) == MAX_BLOCKS:
-            raise InvalidInputError(f"line {line}", f"is block {MAX_BLOCKS + 1}; write fewer")
-        drafts.append(_draft(len(drafts), line, dict(zip(columns, cells, strict=True))))
+            refusals.add(
+                InvalidInputError(f"line {line}", f"is block {MAX_BLOCKS + 1}; write fewer")
+            )
+            break
+        drafts.append(refusals.check(partial(_draft_of, len(drafts), line, columns, cells)))
+    refusals.raise_all()
     if not drafts:
         raise InvalidInputError("csv", "has no blocks; write one line for each block")
-    return tuple(drafts)
+    return tuple(draft for draft in drafts if draft is not None)
+
+
+def _draft_of(index: int, line: int, columns: list[str], cells: list[str]) -> BlockDraft:
+    if len(cells) != len(columns):
+        raise InvalidInputError(
+            f"line {line}",
+            f"has {len(cells)} fields, the header has {len(columns)};"
+            " put quotes around a field with commas",
+        )
+    return _draft(index, line, dict(zip(columns, cells, strict=True)))
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -91,5 +103,9 @@ def _draft(index: int, line: int, cells: dict[str, str]) -> BlockDraft:
             cells.get("format", "").strip() or Format.MIXED,
         )
     except InvalidInputError as error:
-        field = error.field.rpartition(".")[2]
-        raise InvalidInputError(f"line {line}, {field}", error.problem) from None
+        refusals = Refusals()
+        for each in error.errors:
+            field = each.field.rpartition(".")[2]
+            refusals.add(InvalidInputError(f"line {line}, {field}", each.problem))
+        refusals.raise_all()
+        raise

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, parse_query
 from sorafeed_assets.domain.digest import content_digest
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, Refusals
 from sorafeed_assets.domain.text import check_storable, shown
 
 MAX_VIDEO_COUNT: Final = 500
@@ -86,17 +86,24 @@ def draft_block(
     """Check the fields of one requested block.
 
     Raises:
-        InvalidInputError: naming the field, as ``blocks[index].field``.
+        InvalidInputError: naming the field, as ``blocks[index].field``; all that are refused.
     """
     at = f"blocks[{index}]"
-    check_storable(search_term, f"{at}.search_term")
-    parse_query(search_term, f"{at}.search_term")
-    return BlockDraft(
-        " ".join(search_term.split()),
-        _video_count(video_count, f"{at}.video_count"),
-        _choice(FetchMode, fetch_mode, f"{at}.fetch_mode"),
-        _choice(Format, format_, f"{at}.format"),
-    )
+    refusals = Refusals()
+    search = refusals.check(lambda: _search(search_term, f"{at}.search_term"))
+    count = refusals.check(lambda: _video_count(video_count, f"{at}.video_count"))
+    mode = refusals.check(lambda: _choice(FetchMode, fetch_mode, f"{at}.fetch_mode"))
+    shape = refusals.check(lambda: _choice(Format, format_, f"{at}.format"))
+    if search is None or count is None or mode is None or shape is None:
+        refusals.raise_all()
+        raise AssertionError("a missing value was refused")
+    return BlockDraft(search, count, mode, shape)
+
+
+def _search(search_term: str, field: str) -> str:
+    check_storable(search_term, field)
+    parse_query(search_term, field)
+    return " ".join(search_term.split())
 
 
 def new_ids(drafts: Sequence[BlockDraft], kept: Sequence[Block | None]) -> dict[UUID, int]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, Refusals
 from sorafeed_assets.domain.playlists.playlist import (
     MAX_BLOCKS,
     Block,
@@ -36,11 +37,14 @@ def drafts_of(blocks: Sequence[BlockInput]) -> list[BlockDraft]:
     """Check the blocks of a request.
 
     Raises:
-        InvalidInputError: naming the field, as ``blocks[2].video_count``.
+        InvalidInputError: naming each refused field, as ``blocks[2].video_count``.
     """
     if len(blocks) > MAX_BLOCKS:
         raise InvalidInputError("blocks", f"are {len(blocks)}; at most {MAX_BLOCKS} are allowed")
-    return [_draft(i, block) for i, block in enumerate(blocks)]
+    refusals = Refusals()
+    drafts = [refusals.check(partial(_draft, i, block)) for i, block in enumerate(blocks)]
+    refusals.raise_all()
+    return [draft for draft in drafts if draft is not None]
 
 
 def _draft(index: int, block: BlockInput) -> BlockDraft:
@@ -48,6 +52,24 @@ def _draft(index: int, block: BlockInput) -> BlockDraft:
     if block.id is None:
         return draft
     return replace(draft, id=parse_id(str(block.id), f"blocks[{index}].id"))
+
+
+@strawberry.type(description="A line of a CSV file.")
+class CsvBlock:
+    search: str
+    video_count: int
+    fetch_mode: FetchMode
+    format: Format
+
+    @classmethod
+    def of(cls, draft: BlockDraft) -> "CsvBlock":
+        """Convert a draft."""
+        return cls(
+            search=draft.search_term,
+            video_count=draft.video_count,
+            fetch_mode=draft.fetch_mode,
+            format=draft.format,
+        )
 
 
 @strawberry.type(description="A block of a preview, with the id to save it under.")

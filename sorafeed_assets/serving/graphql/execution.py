@@ -42,6 +42,7 @@ from sorafeed_assets.serving.http.errors import (
     internal_message,
     kind_of,
 )
+from sorafeed_assets.serving.wording import in_words
 
 # For queries only: a mutation would still be stored after a time-out.
 _TIME_SECONDS: Final = 15.0
@@ -199,6 +200,9 @@ class Executor:
             code = kind_of(original).code
             if isinstance(original, InvalidInputError):
                 extensions["field"] = original.field
+                extensions["problems"] = [
+                    {"field": each.field, "message": in_words(each)} for each in original.errors
+                ]
         elif original is not None and not isinstance(original, GraphQLError):
             _log.error("failed", request_id=request_id, path=error.path, exc_info=original)
             code = INTERNAL.code

@@ -7,10 +7,11 @@ import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.paging import check_first
+from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.counts.typeahead import preview_count
 from sorafeed_assets.services.timelines.previewing import preview
-from sorafeed_assets.serving.graphql.blocks import BlockInput, Preview, drafts_of
+from sorafeed_assets.serving.graphql.blocks import BlockInput, CsvBlock, Preview, drafts_of
 from sorafeed_assets.serving.graphql.connections import connection, info_of
 from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display, load_display
@@ -138,6 +139,14 @@ class Query:
         finally:
             free()
         return Preview.of(found)
+
+    @strawberry.field(
+        description="The blocks of a CSV file, as importPlaylist would store them; refuses all "
+        "invalid lines at once."
+    )
+    def csv_blocks(self, info: Info, csv: str) -> list[CsvBlock]:
+        info.context.principal.must_read()
+        return [CsvBlock.of(draft) for draft in parse_playlist_csv(csv)]
 
     @strawberry.field(description="The posts that match a search, the newest first.")
     async def posts(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from sorafeed_assets.domain.errors import (
     InvalidInputError,
@@ -16,6 +16,8 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
+from sorafeed_assets.serving.pages.rendering import render
+from sorafeed_assets.serving.wording import in_words
 
 
 class UnauthenticatedError(SorafeedError):
@@ -73,6 +75,16 @@ _KINDS: Final[tuple[tuple[type[SorafeedError], ErrorKind], ...]] = (
     (UnavailableError, ErrorKind("UNAVAILABLE", 503)),
 )
 _OTHER: Final = ErrorKind("REFUSED", 400)
+_TITLES: Final[Mapping[int, str]] = {
+    400: "This request is not valid",
+    401: "Sign in first",
+    403: "You may not do this",
+    404: "Not found",
+    405: "This does not work here",
+    429: "Too many requests",
+    500: "Something went wrong",
+    503: "Not available at the moment",
+}
 INTERNAL: Final = ErrorKind("INTERNAL", 500)
 
 
@@ -103,20 +115,46 @@ def error_response(
     *,
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
+    accept: str | None = None,
 ) -> Response:
-    """An error as JSON, outside GraphQL."""
+    """An error outside GraphQL: as a page for a browser, by its Accept header, else as JSON."""
+    if _wants_page(accept):
+        page = render(
+            "error.html",
+            title=_TITLES.get(status, "This did not work"),
+            message=f"{message[:1].upper()}{message[1:]}".rstrip(".") + ".",
+            can_retry=status in {408, 429, 503},
+            request_id=request_id,
+        )
+        return HTMLResponse(page, status, dict(headers or {}))
     error = {"code": code, "message": message, "request_id": request_id}
     if field is not None:
         error["field"] = field
     return JSONResponse({"error": error}, status, dict(headers or {}))
 
 
-def response_for(error: SorafeedError, request_id: str) -> Response:
+def _wants_page(accept: str | None) -> bool:
+    """Whether a client prefers HTML: it names it, and before JSON."""
+    types = [part.partition(";")[0].strip().lower() for part in (accept or "").split(",")]
+    wanted = next((name for name in types if name in {"text/html", "application/json"}), None)
+    return wanted == "text/html"
+
+
+def response_for(error: SorafeedError, request_id: str, accept: str | None = None) -> Response:
     """The response to a request that raised an error."""
     kind = kind_of(error)
-    field = error.field if isinstance(error, InvalidInputError) else None
+    is_input = isinstance(error, InvalidInputError)
+    message = str(error)
+    if is_input and _wants_page(accept):
+        message = " ".join(in_words(each) for each in error.errors)
     return error_response(
-        kind.status, kind.code, str(error), request_id, field=field, headers=headers_of(error)
+        kind.status,
+        kind.code,
+        message,
+        request_id,
+        field=error.field if is_input else None,
+        headers=headers_of(error),
+        accept=accept,
     )
 
 
@@ -124,4 +162,5 @@ async def on_sorafeed_error(request: Request, error: Exception) -> Response:
     """Handle the errors that a client can act on."""
     if not isinstance(error, SorafeedError):
         raise error
-    return response_for(error, request.state.request_id)
+    accept = request.headers.get("accept")
+    return response_for(error, request.state.request_id, accept)

@@ -122,7 +122,11 @@ class RequestMiddleware:
             _log.error("failed", request_id=request_id, exc_info=error)
             if not status:
                 response = error_response(
-                    INTERNAL.status, INTERNAL.code, internal_message(request_id), request_id
+                    INTERNAL.status,
+                    INTERNAL.code,
+                    internal_message(request_id),
+                    request_id,
+                    accept=Headers(scope=scope).get("accept"),
                 )
                 await response(scope, receive, send_with_headers)
         finally:
@@ -264,7 +268,8 @@ class AuthenticationMiddleware:
                 server.token_rates.take(str(principal.token.id))
                 _refuse_forged(scope, headers, principal)
         except SorafeedError as error:
-            await response_for(error, scope["state"]["request_id"])(scope, receive, send)
+            response = response_for(error, scope["state"]["request_id"], headers.get("accept"))
+            await response(scope, receive, send)
             return
         scope["state"]["principal"] = principal
         await self._app(scope, receive, send)

@@ -5,7 +5,7 @@ again. A table that is added below displays or playlists is therefore kept witho
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,7 +24,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from sorafeed_assets.storage.lists import FIRST_PAGE, After
 from sorafeed_assets.storage.postgres.tables import (
     deletions,
     displays,
@@ -85,10 +84,14 @@ def keep_playlist(connection: Connection, display_id: str, playlist_id: UUID) ->
 
 
 def list_deletions(
-    connection: Connection, display_id: str | None, size: int, after: After = FIRST_PAGE
+    connection: Connection, display_id: str | None, size: int, after: tuple[datetime | str, UUID]
 ) -> Sequence[RowMapping]:
-    """The next deletions that can be restored, of one display or all, the latest first."""
-    values = {"display_id": display_id, "size": size, "moment": after.moment, "after": after.id}
+    """The next deletions that can be restored, of one display or all, the latest first.
+
+    ``after`` is the time and the id of the last one before.
+    """
+    moment, last = after
+    values = {"display_id": display_id, "size": size, "moment": moment, "after": last}
     return connection.execute(_LIST, {**values, "kept": KEPT}).mappings().all()
 
 

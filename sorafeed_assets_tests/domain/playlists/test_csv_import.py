@@ -154,3 +154,19 @@ def test_any_file_is_read_or_refused_by_its_line(text: str) -> None:
         assert draft == draft_block(
             0, draft.search_term, draft.video_count, draft.fetch_mode, draft.format
         )
+
+
+def test_every_refused_line_is_named_at_once() -> None:
+    text = "search_term,video_count,format\n-cat,x,wide\ncat,2,mixed\ncat,1\ncat,0,round\n"
+    with pytest.raises(InvalidInputError) as refused:
+        parse_playlist_csv(text)
+    assert [error.field for error in refused.value.errors] == [
+        "line 2, search_term",
+        "line 2, video_count",
+        "line 4",
+        "line 5, video_count",
+        "line 5, format",
+    ]
+    assert str(refused.value).splitlines()[1] == (
+        "line 2, video_count: is 'x'; write a whole number"
+    )

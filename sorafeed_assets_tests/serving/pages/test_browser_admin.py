@@ -87,7 +87,7 @@ def test_the_editor_works_by_keyboard_and_by_dragging(page: Page, site: Site) ->
     page.locator("[data-import]").set_input_files(
         {"name": "show.csv", "mimeType": "text/csv", "buffer": b"search_term,video_count\nowl,x\n"}
     )
-    shows(page, "Line 2, video_count")
+    shows(page, "Line 2: the number of videos is 'x'; write a whole number.")
     page.locator("[data-import]").set_input_files(
         {"name": "show.csv", "mimeType": "text/csv", "buffer": b"search_term,video_count\nowl,4\n"}
     )
@@ -162,7 +162,8 @@ def test_a_count_that_takes_long_blocks_nothing_else(page: Page, site: Site) -> 
 
 # If any of it became an element, it would be one of these.
 _HOSTILE = '"><img src=x onerror=alert(1)></p></title><script>alert(1)</script>{{ 7 * 7 }}'
-_MADE = "document.querySelectorAll('img:not([data-poster]), iframe, :not(head) > script, a[href^=javascript]').length"
+_MADE = """document.querySelectorAll(
+  "img:not([data-poster]), iframe, :not(head) > script, a[href^=javascript]").length"""
 
 
 def test_text_of_posts_and_people_is_never_markup(browser: Browser, site: Site) -> None:

@@ -146,6 +146,7 @@ def test_inactive_playlists_are_opened_renamed_and_duplicated(page: Page, filled
     page.get_by_role("textbox", name="Name", exact=True).fill("Noon")
     page.locator("#ask").get_by_role("button", name="Rename").click()
     expect(page.locator("[data-playlist-name]")).to_have_text("Noon")
+    expect(page.locator(".playlists")).to_contain_text("Noon")
     page.get_by_role("button", name="Duplicate").last.click()
     page.locator("#ask").get_by_role("button", name="Duplicate").click()
     expect(page.locator("#editor-title")).to_have_text("Playlist: Copy of Noon")

@@ -3,10 +3,11 @@
 import { call, stream } from "/static/retry.js";
 
 export class Refused extends Error {
-  constructor(message, code, field) {
-    super(message);
+  // Each problem has the field of the API, and a message in words.
+  constructor(message, code, problems = []) {
+    super(problems.length ? problems.map((problem) => problem.message).join("\n") : message);
     this.code = code;
-    this.field = field;
+    this.problems = problems;
   }
 }
 
@@ -14,10 +15,10 @@ const TRIES = 5;
 
 export async function ask(query, variables = {}) {
   const body = await answer(query, variables);
-  if (body.error) throw new Refused(body.error.message, body.error.code, body.error.field);
+  if (body.error) throw new Refused(body.error.message, body.error.code);
   if (body.errors) {
     const [first] = body.errors;
-    throw new Refused(first.message, first.extensions?.code, first.extensions?.field);
+    throw new Refused(first.message, first.extensions?.code, first.extensions?.problems);
   }
   return body.data;
 }
@@ -138,6 +139,16 @@ export function showRefusal(place, error) {
   place.hidden = !error;
 }
 
+// The form's fields have the API's names, but for a display's code.
+function markFields(form, error) {
+  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  for (const { field } of error?.problems ?? []) {
+    const input = form.elements.namedItem(field === "display_id" ? "code" : field);
+    input?.setAttribute("aria-invalid", "true");
+    input?.focus();
+  }
+}
+
 export function sentence(text) {
   const begun = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
@@ -161,9 +172,11 @@ export function submit(form, work) {
     try {
       await work(new FormData(form));
       if (refusal) showRefusal(refusal, null);
+      markFields(form, null);
       form.closest("dialog")?.close();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      markFields(form, error);
       if (refusal) showRefusal(refusal, error);
       else toast(sentence(error.message));
     } finally {

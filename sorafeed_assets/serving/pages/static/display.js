@@ -3,7 +3,7 @@
 import { ask, dialogs, follow, fragment, pictures, randomKey, Refused, relate, sentence, showRefusal, submit, toast } from "./api.js";
 import { question } from "./confirm.js";
 import * as deleted from "./deleted.js";
-import { preview as showPreview } from "./preview.js";
+import { check, preview as showPreview } from "./preview.js";
 
 const heading = document.querySelector("[data-display]");
 const code = heading.dataset.display;
@@ -134,7 +134,7 @@ let turn = 0;
 
 async function previewDraft(isAsked) {
   const mine = ++turn;
-  await attempt(async () => {
+  try {
     // Into an element of its own, because a slower answer to an older draft must not replace it.
     const fresh = document.createElement("section");
     await showPreview(fresh, code, playlist || null, drafts());
@@ -143,7 +143,11 @@ async function previewDraft(isAsked) {
     draft.classList.remove("old");
     draft.hidden = false;
     if (isAsked) draft.scrollIntoView({ block: "nearest" });
-  }, refusal);
+    showRefusal(refusal, null);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (mine === turn) refuse(error);
+  }
 }
 
 editor.querySelector("[data-preview-draft]")?.addEventListener("click", () => previewDraft(true));
@@ -196,6 +200,28 @@ function addBlock() {
   row.querySelector("[name=search]").focus();
 }
 
+// Shows what is wrong with a field of a block beside it; nothing when it is right.
+function wrong(row, name, message) {
+  const input = row.querySelector(`[name=${name}]`);
+  let place = row.querySelector(`[data-wrong="${name}"]`);
+  if (!message) {
+    place?.remove();
+    input.removeAttribute("aria-invalid");
+    input.removeAttribute("aria-describedby");
+    return;
+  }
+  if (!place) {
+    place = document.createElement("p");
+    place.className = "wrong";
+    place.dataset.wrong = name;
+    place.id = `wrong-${randomKey()}`;
+    row.append(place);
+  }
+  place.textContent = message;
+  input.setAttribute("aria-invalid", "true");
+  input.setAttribute("aria-describedby", place.id);
+}
+
 const asked = new WeakMap();
 
 async function count(row, isAgain = false) {
@@ -205,7 +231,7 @@ async function count(row, isAgain = false) {
   const input = row.querySelector("[name=search]");
   const turn = {};
   asked.set(row, turn);
-  input.removeAttribute("aria-invalid");
+  wrong(row, "search", "");
   output.classList.remove("none");
   if (!search) {
     output.textContent = "";
@@ -226,8 +252,8 @@ async function count(row, isAgain = false) {
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     if (asked.get(row) !== turn) return;
-    output.textContent = error.code === "BAD_USER_INPUT" ? sentence(error.message.replace(/^search: /, "")) : "not counted";
-    if (error.code === "BAD_USER_INPUT") input.setAttribute("aria-invalid", "true");
+    output.textContent = error.code === "BAD_USER_INPUT" ? "" : "not counted";
+    if (error.code === "BAD_USER_INPUT") wrong(row, "search", error.message);
   }
 }
 
@@ -235,6 +261,10 @@ const typing = new WeakMap();
 list.addEventListener("input", (event) => {
   edited();
   const row = event.target.closest("[data-block]");
+  if (event.target.name === "videoCount") {
+    const { max, validity } = event.target;
+    wrong(row, "videoCount", validity.valid ? "" : `Write a whole number from 1 to ${max}.`);
+  }
   if (!["search", "format"].includes(event.target.name)) return;
   clearTimeout(typing.get(row));
   typing.set(row, setTimeout(() => count(row), event.target.name === "search" ? TYPING : 0));
@@ -292,21 +322,36 @@ list.addEventListener("pointerdown", (event) => {
   document.addEventListener("pointercancel", end);
 });
 
-function refuseBlock(error) {
-  showRefusal(refusal, error);
-  const found = /^blocks\[(\d+)\]\.(\w+)/.exec(error.field ?? "");
-  const name = { search_term: "search", video_count: "videoCount" }[found?.[2]];
-  if (name) {
-    const input = list.children[Number(found[1])].querySelector(`[name=${name}]`);
-    input.setAttribute("aria-invalid", "true");
-    input.focus();
+const NAMES = { search_term: "search", video_count: "videoCount", fetch_mode: "fetchMode", format: "format" };
+
+// Each problem of a block is shown beside its field, and the others below the blocks.
+function refuse(error) {
+  const others = [];
+  let first = null;
+  for (const problem of error.problems) {
+    const found = /^blocks\[(\d+)\]\.(\w+)/.exec(problem.field);
+    const row = list.children[Number(found?.[1])];
+    if (row && NAMES[found[2]]) {
+      wrong(row, NAMES[found[2]], problem.message);
+      first ??= row.querySelector(`[name=${NAMES[found[2]]}]`);
+    } else others.push(problem.message);
   }
+  if (!error.problems.length) others.push(error.message);
+  showRefusal(refusal, others.length ? new Refused(others.join("\n")) : null);
+  first?.focus();
 }
 
 async function save(asNew) {
-  for (const input of list.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  for (const row of list.children) for (const each of Object.values(NAMES)) wrong(row, each, "");
   let name = null;
   if (asNew) {
+    // Before the name is asked for: what is wrong is shown first.
+    try {
+      await check(code, drafts());
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return refuse(error);
+    }
     name = await question({ title: "Name of the new playlist", value: `Playlist of ${new Date().toLocaleDateString()}` });
     if (name === null) return;
   }
@@ -334,7 +379,7 @@ async function save(asNew) {
     }
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    refuseBlock(error);
+    refuse(error);
   }
 }
 
@@ -404,17 +449,19 @@ function leave(address = null) {
 document.querySelector("[data-import]")?.addEventListener("change", async (event) => {
   const [file] = event.target.files;
   if (!file) return;
-  if (!(await mayDiscard())) {
+  const csv = await file.text();
+  const place = document.querySelector("[data-import-refusal]");
+  const isRight = await attempt(() => ask("query ($csv: String!) { csvBlocks(csv: $csv) { search } }", { csv }), place);
+  if (!isRight || !(await mayDiscard())) {
     event.target.value = "";
     return;
   }
-  const place = document.querySelector("[data-import-refusal]");
   const done = await attempt(
     async () =>
       ask("mutation ($id: ID!, $name: String!, $csv: String!) { importPlaylist(displayId: $id, name: $name, csv: $csv) { problem } }", {
         id: code,
         name: file.name.replace(/\.csv$/i, "") || "Imported",
-        csv: await file.text(),
+        csv,
       }),
     place,
   );

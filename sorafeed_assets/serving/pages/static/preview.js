@@ -21,6 +21,11 @@ export async function preview(place, display, playlist, blocks) {
   return found;
 }
 
+// Refuses blocks that cannot be saved as a new playlist.
+export async function check(display, blocks) {
+  await ask("query ($display: ID!, $blocks: [BlockInput!]!) { preview(displayId: $display, blocks: $blocks, first: 1) { isActive } }", { display, blocks });
+}
+
 function summary(found) {
   const lines = [starts(found)];
   for (const block of found.blocks) {
