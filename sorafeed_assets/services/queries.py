@@ -16,6 +16,12 @@ from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.domain.text import check_storable
 from sorafeed_assets.services.playlists.deleting import Deletion, list_deletions
+from sorafeed_assets.services.timelines.history import (
+    EVERY_PLAY,
+    PlayFilter,
+    PlayRecord,
+    read_plays,
+)
 from sorafeed_assets.storage import lists as stored
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
@@ -52,6 +58,10 @@ class DisplayRecord(NamedTuple):
     queued: int
     dry_searches: Sequence[str] | None
     plan_problem: str | None
+    now_thumbnail: str | None
+    now_width: int | None
+    now_height: int | None
+    playlist_names: str | None
 
 
 class PlaylistRecord(NamedTuple):
@@ -94,19 +104,6 @@ class CountedBlock(NamedTuple):
     record: BlockRecord
     total: int | None
     seen: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlayRecord:
-    """A play; its text is None when the post no longer exists."""
-
-    id: UUID
-    video_id: str
-    block_id: UUID | None
-    loop_iteration: int
-    played_at: datetime
-    was_skipped: bool
-    text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,13 +327,13 @@ class Queries:
         with self._engine.connect() as connection:
             return stored.totals_of(connection, terms)
 
-    def plays(self, display_id: str, first: int, after: str | None) -> Page[PlayRecord]:
+    def plays(
+        self, display_id: str, first: int, after: str | None, wanted: PlayFilter = EVERY_PLAY
+    ) -> Page[PlayRecord]:
         """A page of a display's plays, the latest first."""
-        of = PageList("plays", display_id)
+        of = PageList("plays", display_id, *(str(part) for part in wanted if part is not None))
         key = stored.FIRST_PAGE if after is None else time_key(of, after)
-        with self._engine.connect() as connection:
-            rows = stored.plays_of(connection, display_id, check_first(first) + 1, key)
-        records = [PlayRecord(**row) for row in rows]
+        records = read_plays(self._engine, display_id, check_first(first) + 1, key, wanted)
         listed = [(time_cursor(of, play.played_at, play.id), play) for play in records[:first]]
         return Page(listed, len(records) > first, after is not None)
 

@@ -32,7 +32,7 @@ from sorafeed_assets.serving.http.middleware import (
 )
 from sorafeed_assets.serving.pages import figures, flags, rollouts, signing_in, timetable
 from sorafeed_assets.serving.pages import routes as pages
-from sorafeed_assets.serving.players import export, guide, plan, plays
+from sorafeed_assets.serving.players import export, guide, history, plan, plays
 from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.serving.state import CHANNEL, ServerState
 from sorafeed_assets.settings import Settings
@@ -83,6 +83,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/api/displays/{code}/guide.json", guide.guide_json),
             Route("/api/displays/{code}/guide.xml", guide.guide_xmltv),
             Route("/api/displays/{code}/guide.ics", guide.guide_icalendar),
+            Route("/api/displays/{code}/history.csv", history.history_csv),
             Route("/api/events", players.events),
             Route("/api/posts.ndjson", export.export_posts),
             Route("/", pages.home),

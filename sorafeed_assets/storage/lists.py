@@ -51,7 +51,12 @@ SELECT d.id, d.name, d.status, d.created_at, d.last_ping, d.is_muted,
            WHERE k.playlist_id = b.playlist_id AND b.dry_blocks ? k.id::text
            ORDER BY k.block_order
        ) END AS dry_searches,
-       d.plan_problem
+       d.plan_problem,
+       h.video_data ->> 'thumbnail_url' AS now_thumbnail,
+       CAST(h.video_data ->> 'width' AS integer) AS now_width,
+       CAST(h.video_data ->> 'height' AS integer) AS now_height,
+       (SELECT left(string_agg(n.name, ' ' ORDER BY n.created_at DESC), 400)
+        FROM playlists n WHERE n.display_id = d.id) AS playlist_names
 FROM displays d
 LEFT JOIN timeline_builds b ON b.id = d.active_build_id
 LEFT JOIN playlists p ON p.display_id = d.id AND p.is_active
@@ -101,18 +106,6 @@ GROUP BY b.id
 _TOTALS: Final = text("""
 SELECT search_term, format, total_count FROM video_counts_by_search
 WHERE search_term = ANY(CAST(:terms AS text[]))
-""")
-
-_PLAYS: Final = text("""
-SELECT h.id, h.video_id, h.block_id, h.loop_iteration, h.played_at, h.was_skipped,
-       left(p.text, 280) AS text
-FROM (
-    SELECT * FROM video_history
-    WHERE display_id = :display_id AND (played_at, id) < (CAST(:moment AS timestamptz), :after)
-    ORDER BY played_at DESC, id DESC LIMIT :size
-) AS h
-LEFT JOIN sora_posts p ON p.id = h.video_id
-ORDER BY h.played_at DESC, h.id DESC
 """)
 
 _BUILDS: Final = text("""
@@ -265,14 +258,6 @@ def totals_of(connection: Connection, terms: Collection[str]) -> dict[tuple[str,
     """(term, format) → total of those terms that are counted."""
     rows = connection.execute(_TOTALS, {"terms": sorted(terms)})
     return {(row.search_term, row.format): row.total_count for row in rows}
-
-
-def plays_of(
-    connection: Connection, display_id: str, size: int, after: After = FIRST_PAGE
-) -> Sequence[RowMapping]:
-    """The next plays of a display, the latest first."""
-    values = {"display_id": display_id, "size": size, "moment": after.moment, "after": after.id}
-    return connection.execute(_PLAYS, values).mappings().all()
 
 
 def builds_of(connection: Connection, display_ids: Collection[str]) -> Sequence[RowMapping]:

@@ -31,6 +31,7 @@ from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.indexes import analyze, indexes_built_after
 from sorafeed_assets.storage.rollouts.signals import read_signals
 from sorafeed_assets.storage.timelines.advance import load_free_heads, load_heads, load_plays
+from sorafeed_assets.storage.timelines.history import plays_of
 from sorafeed_assets.storage.timelines.plays import last_plays, recent_plays
 from sorafeed_assets.storage.timelines.queues import load_depths, wrong_formats
 from sorafeed_assets.storage.timelines.reads import load_queues
@@ -418,8 +419,8 @@ def test_plays_are_read_by_display(catalogue: Engine) -> None:
     plans = plans_of(
         catalogue,
         lambda c: plays.append(recent_plays(c, [DISPLAY], 20)[DISPLAY]),
-        lambda c: plays.append(wall.plays_of(c, DISPLAY, 20)),
-        lambda c: plays.append(wall.plays_of(c, DISPLAY, 20, recent)),
+        lambda c: plays.append(plays_of(c, DISPLAY, 20, wall.FIRST_PAGE)),
+        lambda c: plays.append(plays_of(c, DISPLAY, 20, recent)),
     )
     assert [len(found) for found in plays] == [20, 20, 20]
     for plan in plans:

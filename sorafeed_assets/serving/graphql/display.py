@@ -1,6 +1,7 @@
 """The GraphQL type of a display, with its lists."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
 import strawberry
 
@@ -9,9 +10,10 @@ from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.playlists.timetables import timetable_of
 from sorafeed_assets.services.queries import DisplayRecord, Page
+from sorafeed_assets.services.timelines.history import PlayFilter
 from sorafeed_assets.services.timelines.queues import ViewedPick
 from sorafeed_assets.serving.graphql.connections import connection
-from sorafeed_assets.serving.graphql.context import Info
+from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.timetables import Timetable
 from sorafeed_assets.serving.graphql.types import (
     After,
@@ -106,10 +108,20 @@ class Display:
         return [Build.of(each) for each in await info.context.builds.load(str(self.id)) or []]
 
     @strawberry.field(description="The videos that were shown, the last first.")
-    async def plays(self, info: Info, first: First = 20, after: After = None) -> Connection[Play]:
+    async def plays(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = None,
+        since: Annotated[datetime | None, strawberry.argument(description="Not before.")] = None,
+        until: Annotated[datetime | None, strawberry.argument(description="Before.")] = None,
+        block_id: strawberry.ID | None = None,
+    ) -> Connection[Play]:
         check_first(first)
         context, code = info.context, str(self.id)
-        page = await context.server.run(lambda: context.reads.plays(code, first, after))
+        block = None if block_id is None else parse_id(str(block_id), "blockId")
+        wanted = PlayFilter(_in_utc(since), _in_utc(until), block)
+        page = await context.server.run(lambda: context.reads.plays(code, first, after, wanted))
         return connection(page, Play.of)
 
     @classmethod
@@ -134,6 +146,16 @@ class Display:
             ),
             built_at=record.built_at,
         )
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A time without a zone is UTC."""
+    if moment is None:
+        return None
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:
+        raise InvalidInputError("since", "is out of range; write a time of this century") from None
 
 
 def _id(number: int | None) -> strawberry.ID | None:

@@ -14,10 +14,10 @@ from sorafeed_assets.services.queries import (
     BlockRecord,
     BuildRecord,
     PlaylistRecord,
-    PlayRecord,
     PostRecord,
     TermRecord,
 )
+from sorafeed_assets.services.timelines.history import PlayRecord
 from sorafeed_assets.services.timelines.queues import ViewedPick
 from sorafeed_assets.serving.graphql.context import Info
 from sorafeed_assets.serving.players.media import media_url, page_url, poster_url
@@ -144,7 +144,12 @@ class Play:
     loop: int
     played_at: datetime
     was_skipped: bool
+    has_failed: bool = strawberry.field(description="Whether its player could not show it.")
+    search: str | None = strawberry.field(
+        description="The search of its block; null when the block was removed."
+    )
     text: str | None
+    thumbnail_url: str | None
 
     @classmethod
     def of(cls, record: PlayRecord) -> "Play":
@@ -156,7 +161,12 @@ class Play:
             loop=record.loop_iteration,
             played_at=record.played_at,
             was_skipped=record.was_skipped,
+            has_failed=record.has_failed,
+            search=record.search,
             text=record.text,
+            thumbnail_url=poster_url(
+                record.video_id, record.thumbnail_url, record.width, record.height
+            ),
         )
 
 

@@ -143,16 +143,17 @@ def _wants_page(accept: str | None) -> bool:
 def response_for(error: SorafeedError, request_id: str, accept: str | None = None) -> Response:
     """The response to a request that raised an error."""
     kind = kind_of(error)
-    is_input = isinstance(error, InvalidInputError)
-    message = str(error)
-    if is_input and _wants_page(accept):
-        message = " ".join(in_words(each) for each in error.errors)
+    message, field = str(error), None
+    if isinstance(error, InvalidInputError):
+        field = error.field
+        if _wants_page(accept):
+            message = " ".join(in_words(each) for each in error.errors)
     return error_response(
         kind.status,
         kind.code,
         message,
         request_id,
-        field=error.field if is_input else None,
+        field=field,
         headers=headers_of(error),
         accept=accept,
     )

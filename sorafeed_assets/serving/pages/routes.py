@@ -2,14 +2,18 @@
 
 import contextlib
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
+import structlog
 from cachetools import LRUCache, cached
 from markupsafe import Markup
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
@@ -26,8 +30,10 @@ from sorafeed_assets.services.counts.jobs import failed_counts
 from sorafeed_assets.services.playlists.timetables import timetable_of
 from sorafeed_assets.services.shadow.report import shadow_gate, shadow_report
 from sorafeed_assets.services.timelines.driving import driver_of
+from sorafeed_assets.services.timelines.history import PlayFilter
 from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
 from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.services.unsettled import waiting_displays
 from sorafeed_assets.serving.access.access import (
     ADMIN_COOKIE,
     Principal,
@@ -43,7 +49,9 @@ from sorafeed_assets.serving.pages.shadow import DAYS, shadow_view
 from sorafeed_assets.serving.pages.signing_in import REFERRER, entered, permitted
 from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
+from sorafeed_assets.storage.dagster_runs import count_failed_runs
 from sorafeed_assets.storage.reactions import percentiles
+from sorafeed_assets.storage.rollouts.players import recent_failures
 
 _MOST_CARDS: Final = 200
 # About ten thousand cards.
@@ -58,10 +66,15 @@ _PLAYER_PRELOADS: Final = (
     " </static/shelf.js>; rel=modulepreload, </static/store.js>; rel=modulepreload"
 )
 _DELETIONS: Final = 100
+_FAILURES_WITHIN: Final = timedelta(hours=1)
+_RUNS_WITHIN: Final = timedelta(days=1)
+_LATE: Final = timedelta(minutes=1)
 _PRELOADS: Final = (
     "</static/admin.css>; rel=preload; as=style, </static/api.js>; rel=modulepreload,"
     " </static/retry.js>; rel=modulepreload, </static/{}.js>; rel=modulepreload"
 )
+
+_log: Final = structlog.get_logger(__name__)
 
 
 @cached(LRUCache(_CARD_BYTES, sys.getsizeof), lock=Lock())
@@ -80,7 +93,7 @@ def _overview_body(cards: Sequence[views.Card], **values: object) -> bytes:
         cards=_markup_of(cards),
         shown=len(cards),
         online=sum(each.is_online for each in cards),
-        troubled=sum(bool(each.problems) for each in cards),
+        troubled=sum(each.attention is not views.Attention.NONE for each in cards),
         **values,
     )
 
@@ -129,14 +142,17 @@ async def overview_response(server: ServerState, *, is_admin: bool) -> CachedRes
 
 def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> bytes:
     tags.update((DISPLAYS_TAG, COUNTS_TAG))
-    cards = _read_cards(server, None)
+    cards = sorted(_read_cards(server, None), key=lambda card: card.order)
     tags.update(display_tag(card.code) for card in cards)
     failed = failed_counts(server.engine)
+    late = waiting_displays(server.engine, older_than=_LATE)
     with server.engine.connect() as connection:
         reactions = percentiles(connection, _REACTION_SHARES)
     return _overview_body(
         cards,
         failed_counts=failed,
+        late=len(late),
+        failed_runs=_failed_runs(server),
         reactions=views.shown_reactions(reactions),
         links=views.dagster_links(server.settings),
         has_shadow=server.settings.legacy_catalog_url is not None,
@@ -150,6 +166,19 @@ def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> 
     )
 
 
+def _failed_runs(server: ServerState) -> int:
+    """How many of Dagster's runs failed in the last day; 0 when its database does not answer."""
+    if server.dagster_engine is None:
+        return 0
+    try:
+        with server.dagster_engine.connect() as connection:
+            return count_failed_runs(connection, _RUNS_WITHIN)
+    except SQLAlchemyError as error:
+        # The page of the displays must not depend on Dagster.
+        _log.warning("dagster does not answer", problem=str(error))
+        return 0
+
+
 def _render_stored_overview(server: ServerState, problem: str) -> bytes:
     snapshot = cached_admin_snapshot(server.redis)
     if snapshot is None:
@@ -157,8 +186,10 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
     stored: list[dict[str, Any]] = snapshot.get("displays", [])
     window = server.settings.window
     return _overview_body(
-        [views.stored_card(each, window) for each in stored],
+        sorted((views.stored_card(each, window) for each in stored), key=lambda card: card.order),
         failed_counts={},
+        late=0,
+        failed_runs=0,
         reactions=[],
         links=views.dagster_links(server.settings),
         has_shadow=False,
@@ -187,8 +218,16 @@ def _read_cards(server: ServerState, codes: Collection[str] | None) -> list[view
     found = server.queries.displays(codes)
     window = server.settings.window
     flags = server.flags.at_once()
+    with server.engine.connect() as connection:
+        failures = recent_failures(connection, codes, _FAILURES_WITHIN)
     return [
-        views.card(each, window, is_stale=each.id in stale, driver=driver_of(flags, each.id))
+        views.card(
+            each,
+            window,
+            is_stale=each.id in stale,
+            failures=failures.get(each.id, 0),
+            driver=driver_of(flags, each.id),
+        )
         for each in found.values()
     ]
 
@@ -203,7 +242,8 @@ async def display(request: Request) -> Response:
     if isinstance(principal, Response):
         return principal
     opened = request.query_params.get("playlist")
-    values = await _display_values(request.app.state.server, principal, code, opened)
+    server: ServerState = request.app.state.server
+    values = await _display_values(server, principal, code, request.query_params, opened)
     return _page(render("display.html", **values), "display")
 
 
@@ -213,23 +253,37 @@ async def parts(request: Request) -> Response:
     principal: Principal | None = request.state.principal
     if principal is None:
         raise UnauthenticatedError("sign in again")
-    values = await _display_values(server, principal, request.path_params["code"])
+    code = request.path_params["code"]
+    values = await _display_values(server, principal, code, request.query_params)
     return HTMLResponse(render("fresh.html", **values))
 
 
 async def _display_values(
-    server: ServerState, principal: Principal, code: str, opened: str | None = None
+    server: ServerState,
+    principal: Principal,
+    code: str,
+    asked: Mapping[str, str],
+    opened: str | None = None,
 ) -> dict[str, object]:
     check_display_code(code)
     principal.must_read(code)
     playlist = None if opened is None else parse_id(opened, "playlist")
-    return await server.run(
-        lambda: _read_display(server, code, playlist, is_admin=principal.token.role is Role.ADMIN)
+    is_admin = principal.token.role is Role.ADMIN
+    wanted = PlayFilter.of_query(asked)
+    values = await server.run(
+        lambda: _read_display(server, code, playlist, wanted, is_admin=is_admin)
     )
+    filters = {name: asked[name] for name in ("since", "until", "block") if asked.get(name)}
+    return {
+        **values,
+        "wanted": wanted,
+        "day": asked.get("day", ""),
+        "history_query": f"?{urlencode(filters)}" if filters else "",
+    }
 
 
 def _read_display(
-    server: ServerState, code: str, opened: UUID | None, *, is_admin: bool
+    server: ServerState, code: str, opened: UUID | None, wanted: PlayFilter, *, is_admin: bool
 ) -> dict[str, object]:
     """The values of a display's page, with the ``opened`` playlist, or the active one."""
     reads = server.queries
@@ -246,9 +300,10 @@ def _read_display(
     totals = reads.totals({block.term for block in blocks if block.term})
     seen = reads.seen([block.id for block in blocks])
     posts = reads.posts(views.video_ids(view, _AHEAD))
-    is_stale = code in stale_displays(server.engine, [code])
-    driver = driver_of(server.flags.at_once(), code)
-    shown = views.card(record, server.settings.window, is_stale=is_stale, driver=driver)
+    cards = _read_cards(server, [code])
+    if not cards:
+        raise DisplayNotFoundError(code)
+    shown = cards[0]
     return {
         "display": record,
         "card": shown,
@@ -259,7 +314,10 @@ def _read_display(
             for pick in (views.ahead(view)[:_AHEAD] if view else [])
             if pick is not (view.now if view else None)
         ],
-        "plays": [play for _, play in reads.plays(code, _HISTORY, None).rows],
+        "plays": [
+            views.shown_play(play) for _, play in reads.plays(code, _HISTORY, None, wanted).rows
+        ],
+        "active_blocks": reads.blocks([active])[active] if active else [],
         "playlists": playlists,
         "timetable": timetable_of(server.engine, code),
         "active": next((each for each in playlists if each.id == active), None),

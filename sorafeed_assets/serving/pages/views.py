@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from sorafeed_assets.domain.timelines.audit import STAYS
 from sorafeed_assets.services.queries import BlockRecord, DisplayRecord, PostRecord
 from sorafeed_assets.services.timelines.driving import Driver
+from sorafeed_assets.services.timelines.history import PlayRecord
 from sorafeed_assets.services.timelines.queues import TimelineView, ViewedPick
 from sorafeed_assets.serving.players.media import media_url, page_url, poster_url
 from sorafeed_assets.serving.wording import place_of, reason_of
@@ -24,11 +26,29 @@ _FIELDS: Final[Mapping[str, str]] = {
 _STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
 
 
+_LOW: Final = 3
+# Fewer may be the videos' fault.
+_MANY_FAILURES: Final = 3
 _STAGES: Final = {"queue": "queued", "event": "sent to players", "started": "on screen"}
 
 
+class Attention(IntEnum):
+    """How bad a display's state is, the worst first."""
+
+    BROKEN = 0
+    """It cannot be planned, has nothing to play, or its player cannot show videos."""
+    DEGRADED = 1
+    """It plays, but not what it should."""
+    OFFLINE = 2
+    """Its player was there before and is gone, although it should play."""
+    NONE = 3
+
+
 class Card(NamedTuple):
-    """A display's card; ``problems`` are sentences, none while the old system drives it."""
+    """A display's card; ``problems`` are sentences, none while the old system drives it.
+
+    ``offline_since`` is when the player of an offline display was last seen, if it should be there.
+    """
 
     code: str
     name: str
@@ -43,6 +63,15 @@ class Card(NamedTuple):
     has_called: bool
     problems: tuple[str, ...]
     driver: Driver = Driver.NEW
+    attention: Attention = Attention.NONE
+    offline_since: datetime | None = None
+    poster: str | None = None
+    found_by: str = ""
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What cards are sorted by: the worst first, then by code."""
+        return self.attention, self.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,44 +116,84 @@ def shown_reactions(
 
 
 def card(
-    record: DisplayRecord, window: int, *, is_stale: bool, driver: Driver = Driver.NEW
+    record: DisplayRecord,
+    window: int,
+    *,
+    is_stale: bool,
+    failures: int = 0,
+    driver: Driver = Driver.NEW,
 ) -> Card:
-    """Build a display's card; ``is_stale`` when its plan does not follow its playlist."""
-    problems = () if driver is Driver.OLD else tuple(_problems(record, is_stale=is_stale))
+    """Build a display's card.
+
+    Args:
+        record: the display.
+        window: how many videos should be queued.
+        is_stale: whether its plan does not follow its playlist.
+        failures: how many videos its player could not show lately.
+        driver: which system drives it.
+    """
+    is_online = record.status == "online"
+    state = _STATES.get(record.playback_state, "playing")
+    is_ours = driver is not Driver.OLD
+    found = _problems(record, is_stale=is_stale, failures=failures) if is_ours else []
+    found.sort(key=lambda each: each[0])
+    attention = found[0][0] if found else Attention.NONE
+    offline_since = None
+    if driver is Driver.NEW and not is_online and record.last_ping and state != "stopped":
+        offline_since = record.last_ping
+        attention = min(attention, Attention.OFFLINE)
     return Card(
         code=record.id,
         name=record.name,
-        is_online=record.status == "online",
-        state=_STATES.get(record.playback_state, "playing"),
+        is_online=is_online,
+        state=state,
         now=record.now_text,
-        is_shown=record.is_shown,
+        is_shown=record.is_shown and is_online,
         playlist=record.active_playlist,
         queued=record.queued,
         window=window,
         built_at=record.built_at,
         has_called=record.last_ping is not None,
-        problems=problems,
+        problems=tuple(text for _, text in found),
         driver=driver,
+        attention=attention,
+        offline_since=offline_since,
+        poster=poster_url(
+            record.now_video_id or "", record.now_thumbnail, record.now_width, record.now_height
+        ),
+        found_by=f"{record.name} {record.id} {record.playlist_names or ''}".lower(),
     )
 
 
-def _problems(record: DisplayRecord, *, is_stale: bool) -> list[str]:
-    """The problems of a display, the worst first, because a card shows two."""
-    problems: list[str] = []
+def _problems(
+    record: DisplayRecord, *, is_stale: bool, failures: int
+) -> list[tuple[Attention, str]]:
+    """The problems of a display, and how bad each is."""
+    broken, degraded = Attention.BROKEN, Attention.DEGRADED
+    problems: list[tuple[Attention, str]] = []
     meanwhile = "it keeps playing its last plan" if record.queued else "it has nothing to play"
     if record.active_playlist_id is None:
-        problems.append("Has no playlist yet.")
+        problems.append((degraded, "Has no playlist yet."))
     elif record.plan_problem is not None:
         why = _in_plain_words(record.plan_problem)
-        problems.append(f"Its playlist cannot be planned, so {meanwhile}: {why}.")
+        problems.append((broken, f"Its playlist cannot be planned, so {meanwhile}: {why}."))
     elif is_stale:
-        problems.append(f"Its playlist has changed and is not planned yet; {meanwhile}.")
+        text = f"Its playlist has changed and is not planned yet; {meanwhile}."
+        problems.append((degraded, text))
     elif record.queued == 0:
-        problems.append("Has nothing to play.")
-    dry = record.dry_searches or []
-    problems += [f"No post matches “{search}”: its block is left out." for search in dry]
-    if record.status != "online" and record.last_ping is not None:
-        problems.append(f"Has not called since {record.last_ping:%d %b, %H:%M} UTC.")
+        problems.append((broken, "Has nothing to play."))
+    elif record.queued < _LOW:
+        videos = "video is" if record.queued == 1 else "videos are"
+        problems.append((degraded, f"Only {record.queued} {videos} queued."))
+    if failures >= _MANY_FAILURES:
+        problems.append((broken, f"Its player could not show {failures} videos in the last hour."))
+    elif failures:
+        videos = "a video" if failures == 1 else f"{failures} videos"
+        problems.append((degraded, f"Its player could not show {videos} in the last hour."))
+    problems += [
+        (degraded, f"No post matches “{search}”: its block is left out.")
+        for search in record.dry_searches or []
+    ]
     return problems
 
 
@@ -156,6 +225,8 @@ def stored_card(stored: Mapping[str, Any], window: int) -> Card:
         built_at=None,
         has_called=True,
         problems=(f"{dry} of its blocks match no post.",) if dry else (),
+        attention=Attention.DEGRADED if dry else Attention.NONE,
+        found_by=f"{stored['name']} {stored['id']} {stored['playlist'] or ''}".lower(),
     )
 
 
@@ -172,6 +243,27 @@ def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
         permalink=page_url(post.permalink) if post else None,
         media=media_url(post.id, post.video_url, post.width, post.height) if post else None,
         poster=poster_of(post),
+    )
+
+
+class ShownPlay(NamedTuple):
+    """A play of the history; ``outcome`` is shown, skipped or failed."""
+
+    played_at: datetime
+    text: str
+    search: str | None
+    outcome: str
+    poster: str | None
+
+
+def shown_play(play: PlayRecord) -> ShownPlay:
+    """Build the view of a play."""
+    return ShownPlay(
+        play.played_at,
+        play.text or "(the post was deleted)",
+        play.search,
+        play.outcome,
+        poster_url(play.video_id, play.thumbnail_url, play.width, play.height),
     )
 
 

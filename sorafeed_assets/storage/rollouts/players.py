@@ -32,6 +32,22 @@ _DROP_REQUESTS: Final = text(
     "DELETE FROM display_requests WHERE minute < now() - CAST(:kept AS interval)"
 )
 
+_RECENT: Final = text("""
+SELECT display_id, count(*) AS failures FROM play_failures
+WHERE failed_at > now() - CAST(:within AS interval)
+  AND (CAST(:displays AS text[]) IS NULL OR display_id = ANY(CAST(:displays AS text[])))
+GROUP BY display_id
+""")
+
+
+def recent_failures(
+    connection: Connection, display_ids: Collection[str] | None, within: timedelta
+) -> dict[str, int]:
+    """How many videos players could not show lately, by display; of some displays, or all."""
+    displays = None if display_ids is None else list(display_ids)
+    rows = connection.execute(_RECENT, {"displays": displays, "within": within})
+    return {row.display_id: row.failures for row in rows}
+
 
 def add_failures(connection: Connection, failures: Collection[tuple[UUID, str]]) -> None:
     """Store that players could not show these queue entries of displays; once each."""

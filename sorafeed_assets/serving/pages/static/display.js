@@ -27,8 +27,32 @@ let stored = JSON.stringify(blocks());
 
 // What plays
 
+// The filters of the history, as the server reads them: the day is one of the viewer's zone.
+const history = { asked: location.search };
+
+parts.addEventListener("change", (event) => {
+  const form = event.target.closest("[data-history]");
+  if (!form) return;
+  const asked = new URLSearchParams();
+  const { day, block } = Object.fromEntries(new FormData(form));
+  if (day) {
+    const start = new Date(`${day}T00:00`);
+    const end = new Date(start);
+    end.setDate(end.getDate() + 1);
+    asked.set("day", day);
+    asked.set("since", start.toISOString());
+    asked.set("until", end.toISOString());
+  }
+  if (block) asked.set("block", block);
+  history.asked = asked.size ? `?${asked}` : "";
+  const kept = new URLSearchParams(asked);
+  if (new URLSearchParams(location.search).has("playlist")) kept.set("playlist", playlist);
+  window.history.replaceState(null, "", kept.size ? `?${kept}` : location.pathname);
+  attempt(refreshParts);
+});
+
 async function refreshParts() {
-  const content = await fragment(`/admin/displays/${code}/parts`);
+  const content = await fragment(`/admin/displays/${code}/parts${history.asked}`);
   for (const fresh of content.querySelectorAll("[data-part]")) {
     const old = document.querySelector(`[data-part="${fresh.dataset.part}"]`);
     if (!old) continue;
@@ -51,7 +75,7 @@ async function refreshParts() {
 
 // The control of a reloaded part that corresponds to the one that had the focus.
 function again(fresh, focused) {
-  for (const name of ["data-do", "data-activate", "data-rename-playlist", "data-duplicate", "data-delete-playlist"]) {
+  for (const name of ["data-do", "name", "data-activate", "data-rename-playlist", "data-duplicate", "data-delete-playlist"]) {
     if (!focused.hasAttribute(name)) continue;
     return fresh.querySelector(`[${name}="${focused.getAttribute(name)}"]`) ?? fresh.querySelector(`[${name}]`);
   }

@@ -9,19 +9,64 @@ const tools = document.querySelector("[data-tools]");
 const find = document.querySelector("[data-find]");
 const MOST = 200;
 
+const ORDERS = {
+  attention: (card) => [card.dataset.attention, card.dataset.code],
+  name: (card) => [card.dataset.name, card.dataset.code],
+  code: (card) => [card.dataset.code],
+};
+
 function filter() {
-  const wanted = find.value.trim().toLowerCase();
-  const show = new FormData(tools).get("show");
+  const chosen = new FormData(tools);
+  const show = chosen.get("show");
+  // Words in any order, each anywhere in the name, the code or the playlists' names.
+  const wanted = find.value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const card of cards.children) {
     const fits =
-      card.dataset.find.includes(wanted) &&
-      (show === "all" || (show === "online" ? card.dataset.online : card.dataset.troubled) === "1");
+      wanted.every((word) => card.dataset.find.includes(word)) &&
+      (show === "all" || (show === "online" ? card.dataset.online === "1" : card.dataset.attention < 3));
     card.hidden = !fits;
     shown += fits;
   }
   empty.hidden = shown > 0;
   if (cards.children.length) empty.textContent = "No display matches.";
+}
+
+function sort() {
+  const of = ORDERS[tools.elements.sort.value];
+  const now = [...cards.children];
+  const sorted = now.map((card) => [of(card), card]).sort(([one], [other]) => compare(one, other)).map(([, card]) => card);
+  if (sorted.some((card, at) => card !== now[at])) {
+    const focused = document.activeElement;
+    cards.append(...sorted);
+    if (cards.contains(focused)) focused.focus({ preventScroll: true });
+  }
+}
+
+function compare(one, other) {
+  const at = one.findIndex((part, place) => part !== other[place]);
+  return at < 0 ? 0 : one[at] < other[at] ? -1 : 1;
+}
+
+// The filters are in the address, so that Back and a copied link show the same.
+function keep() {
+  const chosen = new FormData(tools);
+  const asked = new URLSearchParams();
+  if (find.value.trim()) asked.set("find", find.value.trim());
+  if (chosen.get("show") !== "all") asked.set("show", chosen.get("show"));
+  if (chosen.get("sort") !== "attention") asked.set("sort", chosen.get("sort"));
+  history.replaceState(null, "", asked.size ? `?${asked}` : location.pathname);
+}
+
+function recall() {
+  const asked = new URLSearchParams(location.search);
+  find.value = asked.get("find") ?? "";
+  for (const name of ["show", "sort"]) {
+    const field = tools.elements[name];
+    const before = name === "show" ? "all" : "attention";
+    field.value = asked.get(name) ?? before;
+    if (!field.value) field.value = before;
+  }
 }
 
 function sum() {
@@ -31,7 +76,7 @@ function sum() {
   };
   set("all", all.length);
   set("online", all.filter((card) => card.dataset.online === "1").length);
-  set("troubled", all.filter((card) => card.dataset.troubled === "1").length);
+  set("troubled", all.filter((card) => card.dataset.attention < 3).length);
 }
 
 async function refresh(codes) {
@@ -46,16 +91,12 @@ async function refresh(codes) {
         card.replaceWith(fresh);
         if (had) fresh.querySelector("a").focus({ preventScroll: true });
       } else if (card) card.remove();
-      else if (fresh) insert(fresh);
+      else if (fresh) cards.append(fresh);
     }
   }
+  sort();
   filter();
   sum();
-}
-
-function insert(fresh) {
-  const after = [...cards.children].find((card) => card.dataset.code > fresh.dataset.code);
-  cards.insertBefore(fresh, after ?? null);
 }
 
 function changed(tags) {
@@ -65,8 +106,15 @@ function changed(tags) {
   if (codes.length) refresh(codes).catch(() => setTimeout(() => changed(tags), 2000));
 }
 
-find.addEventListener("input", filter);
-tools.addEventListener("change", filter);
+find.addEventListener("input", () => {
+  filter();
+  keep();
+});
+tools.addEventListener("change", () => {
+  sort();
+  filter();
+  keep();
+});
 tools.addEventListener("submit", (event) => event.preventDefault());
 addEventListener("keydown", (event) => {
   if (event.key === "/" && !event.target.closest("input, select, dialog")) {
@@ -88,5 +136,13 @@ pictures();
 dialogs();
 relate();
 setInterval(relate, 30_000);
+recall();
+sort();
 filter();
+// A page that comes back from the browser's cache keeps its fields, and the address keeps them too.
+addEventListener("pageshow", () => {
+  recall();
+  sort();
+  filter();
+});
 follow("/api/events", changed);
