@@ -40,7 +40,9 @@ _META_LISTS: Final[Mapping[str, int]] = {
     "directives": 5,
 }
 _META: Final = frozenset({"__schema", "__type"})
-_PAGED: Final = frozenset({"displays", "playlists", "posts", "terms", "plan", "plays"})
+_PAGED: Final = frozenset(
+    {"deletions", "displays", "playlists", "posts", "terms", "plan", "plays", "preview"}
+)
 _DEFAULT_PAGE: Final = 20
 
 _NOTHING: Final = SelectionSetNode(selections=())

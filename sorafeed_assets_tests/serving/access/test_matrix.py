@@ -78,6 +78,7 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/api/displays/{code}/guide.json", "GET"): Line("/api/displays/MINE01/guide.json", OWN),
     ("/api/displays/{code}/guide.xml", "GET"): Line("/api/displays/MINE01/guide.xml", OWN),
     ("/api/displays/{code}/guide.ics", "GET"): Line("/api/displays/MINE01/guide.ics", OWN),
+    ("/api/displays/{code}/history.csv", "GET"): Line("/api/displays/MINE01/history.csv", OWN),
     ("/api/events", "GET"): Line("/api/events", ALL),
     ("/api/posts.ndjson", "GET"): Line("/api/posts.ndjson?search=cat", ALL),
     ("/", "GET"): Line("/", "303 303 303 303 303 303 303 303 303 303"),
