@@ -149,8 +149,7 @@ class Commands:
     def restore(self, deletion_id: UUID, *, activate: bool = False) -> Change:
         """Restore a deleted display or playlist."""
         restored = deleting.restore(self._engine, deletion_id, activate=activate)
-        # A display's tokens are restored with it.
-        return self._settle(restored.display_id, restored.playlist_id, DISPLAYS_TAG, TOKENS_TAG)
+        return self._settle(restored.display_id, restored.playlist_id, DISPLAYS_TAG)
 
     def replace_blocks(self, playlist_id: UUID, drafts: Sequence[BlockDraft]) -> Change:
         """Replace the blocks of a playlist; the video on screen continues."""

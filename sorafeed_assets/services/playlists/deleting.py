@@ -97,10 +97,10 @@ def delete_playlist(engine: Engine, playlist_id: UUID) -> UUID:
 
 @retried
 def restore(engine: Engine, deletion_id: UUID, *, activate: bool = False) -> Restored:
-    """Restore a deleted display with its playlists and tokens, or a playlist with its blocks.
+    """Restore a deleted display with its playlists, or a playlist with its blocks.
 
-    A display plays its active playlist from the start. A playlist is restored as an inactive one,
-    unless the caller asks to ``activate`` it.
+    A display plays its active playlist from the start; its screen needs a new token. A playlist is
+    restored as an inactive one, unless the caller asks to ``activate`` it.
 
     Raises:
         NotFoundError: it was restored before or is purged, or the playlist's display is deleted.

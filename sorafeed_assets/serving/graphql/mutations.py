@@ -179,8 +179,8 @@ class Mutation:
         )
 
     @strawberry.mutation(
-        description="Restore what was deleted within 30 days: a display with its playlists and "
-        "tokens, or a playlist, which is inactive unless it is to be activated."
+        description="Restore what was deleted within 30 days: a display with its playlists, "
+        "or a playlist, which is inactive unless it is to be activated."
     )
     async def restore(
         self,

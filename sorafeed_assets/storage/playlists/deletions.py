@@ -1,7 +1,8 @@
 """`deletions`: the rows of deleted displays and playlists, and putting them back.
 
 Kept are the rows that the delete cascades to, of every table, but for those that settling makes
-again. A table that is added below displays or playlists is therefore kept without a change here.
+again, and tokens, which are secrets. A table that is added below displays or playlists is therefore
+kept without a change here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,9 +37,7 @@ KEPT: Final = timedelta(days=30)
 Rows = Mapping[str, Sequence[dict[str, Any]]]
 """Rows as JSON, by table."""
 
-_MADE_AGAIN: Final = frozenset(
-    {"timeline_builds", "timeline_videos", "display_terms", "idempotency_keys"}
-)
+_NOT_KEPT: Final = frozenset({"timeline_builds", "timeline_videos", "display_terms", "api_tokens"})
 # What a display was doing; after it is restored, it begins again.
 _FORGOTTEN: Final[Mapping[str, frozenset[str]]] = {
     "displays": frozenset(
@@ -178,7 +177,7 @@ def _below(root: Table, is_it: ColumnElement[bool]) -> dict[Table, ColumnElement
     """Table → which of its rows a delete of ``root``'s row deletes too, parents first."""
     found = {root: is_it}
     for table in metadata.sorted_tables:
-        if table in found or table.name in _MADE_AGAIN:
+        if table in found or table.name in _NOT_KEPT:
             continue
         parents = [
             key.parent.in_(select(key.column).where(found[key.column.table]))
