@@ -26,9 +26,8 @@ from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.domain.playlists.time_slots import SlotDraft
 from sorafeed_assets.services.cache.played import Prepared
 from sorafeed_assets.services.counts import terms
-from sorafeed_assets.services.playlists import deleting
+from sorafeed_assets.services.playlists import deleting, timetables
 from sorafeed_assets.services.playlists import editing as playlists
-from sorafeed_assets.services.playlists import timetables
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.late import LatePlay
