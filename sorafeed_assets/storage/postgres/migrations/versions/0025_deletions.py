@@ -3,7 +3,7 @@
 from sorafeed_assets.storage.postgres.migrations.script import run_script
 
 revision = "0025"
-down_revision = "0023"
+down_revision = "0022"
 
 
 def upgrade() -> None:
