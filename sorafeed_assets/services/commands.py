@@ -24,8 +24,10 @@ from sorafeed_assets.domain.errors import (
 )
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.domain.playlists.time_slots import SlotDraft
+from sorafeed_assets.services import pairing, tokens
 from sorafeed_assets.services.cache.played import Prepared
 from sorafeed_assets.services.counts import terms
+from sorafeed_assets.services.many import NOT_PLANNED, ManyDisplays
 from sorafeed_assets.services.playlists import deleting, timetables
 from sorafeed_assets.services.playlists import editing as playlists
 from sorafeed_assets.services.settle import Settler
@@ -41,11 +43,6 @@ from sorafeed_assets.storage.cache.redis import (
 )
 from sorafeed_assets.storage.postgres.retry import is_lost
 from sorafeed_assets.storage.timelines import playback
-
-_NOT_PLANNED: Final = (
-    "the change is stored, but the display is busy and plays its last plan; it is planned within"
-    " seconds, or by the next change of its playlists"
-)
 
 # A play waits for the plans of all that are recorded with it.
 MOST_PLANNED: Final = 8
@@ -103,12 +100,28 @@ class Commands:
         self.settler = Settler(
             engine, redis, timelines, ttl=ttl, pool_size=pool_size, on_change=on_change
         )
+        self.many = ManyDisplays(engine, self.settler)
 
     def create_display(self, display_id: str | None, name: str) -> str:
         """Add a display; returns its code."""
         code = playlists.create_display(self._engine, display_id, name)
         self._settle(code, None, DISPLAYS_TAG)
         return code
+
+    def connect_screen(
+        self, code: str, *, display_id: str | None = None, name: str | None = None
+    ) -> Change:
+        """Connect the screen that shows a code with a display, or with a new one of this name."""
+        connected = pairing.connect_screen(self._engine, code, display_id=display_id, name=name)
+        if display_id is None:
+            return self._settle(connected.display_id, None, DISPLAYS_TAG, TOKENS_TAG)
+        self.settler.tell(TOKENS_TAG)
+        return Change(connected.display_id)
+
+    def revoke_screen(self, display_id: str, token_id: UUID) -> None:
+        """Revoke the token of a display's screen."""
+        tokens.revoke_screen(self._engine, display_id, token_id)
+        self.settler.tell(TOKENS_TAG)
 
     def rename_display(self, display_id: str, name: str) -> None:
         """Rename a display."""
@@ -319,5 +332,5 @@ class Commands:
         except (UnavailableError, SQLAlchemyError) as error:
             _log.warning("display %s is not settled yet: %s", display_id, error)
             self.settler.snapshot([display_id], *tags)
-            problem = _NOT_PLANNED
+            problem = NOT_PLANNED
         return Change(display_id, playlist_id, problem)

@@ -14,6 +14,7 @@ from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.domain.playlists.playlist import FetchMode
+from sorafeed_assets.domain.playlists.tags import check_tag
 from sorafeed_assets.domain.text import check_storable
 from sorafeed_assets.services.playlists.deleting import Deletion, list_deletions
 from sorafeed_assets.services.timelines.history import (
@@ -27,6 +28,7 @@ from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
 from sorafeed_assets.storage.display_json import TOTAL_MARK, Field
 from sorafeed_assets.storage.lists import After, DisplayOrder
+from sorafeed_assets.storage.playlists.tags import tag_counts
 
 _MAX_SEARCH: Final = 200
 
@@ -62,6 +64,7 @@ class DisplayRecord(NamedTuple):
     now_width: int | None
     now_height: int | None
     playlist_names: str | None
+    tags: Sequence[str] = ()
 
 
 class PlaylistRecord(NamedTuple):
@@ -206,12 +209,19 @@ class Queries:
         self._engine = engine
 
     def display_page(
-        self, order: DisplayOrder, search: str | None, first: int, after: str | None
+        self,
+        order: DisplayOrder,
+        search: str | None,
+        first: int,
+        after: str | None,
+        tag: str | None = None,
     ) -> Page[DisplayRecord]:
-        """A page of displays."""
+        """A page of displays, or of those with a tag."""
         asked = _AskedPage.of_arguments(order, search, first, after)
+        if tag is not None:
+            tag = check_tag(tag, "tag")
         with self._engine.connect() as connection:
-            codes = stored.display_page(connection, order, asked.search, asked.key, first + 1)
+            codes = stored.display_page(connection, order, asked.search, asked.key, first + 1, tag)
             rows = stored.load_displays(connection, codes[:first])
         records = {record.id: record for record in _records(DisplayRecord, rows)}
         there = [records[code] for code in codes[:first] if code in records]
@@ -248,6 +258,11 @@ class Queries:
             for n, each in enumerate(found)
         ]
         return Page(listed, len(rows) > first, after is not None)
+
+    def tags(self) -> dict[str, int]:
+        """Every tag, in order, and how many displays have it."""
+        with self._engine.connect() as connection:
+            return tag_counts(connection)
 
     def count_displays(self) -> int:
         """How many displays there are."""

@@ -68,8 +68,7 @@ def create_token(
         raise InvalidInputError("display_id", "is needed for the role display, and only for it")
     if life is not None and life <= timedelta():
         raise InvalidInputError("life", f"is {life}; it must be positive")
-    # 256 random bits cannot be guessed, so they need no slow hash.
-    secret = _PREFIX + secrets.token_urlsafe(32)
+    secret = new_secret()
     with engine.begin() as connection:
         if display_id is not None:
             check_display_code(display_id)
@@ -118,6 +117,28 @@ def list_tokens(engine: Engine) -> list[Token]:
         return [_token(dict(row)) for row in stored.list_tokens(connection)]
 
 
+def tokens_of(engine: Engine, display_id: str) -> list[Token]:
+    """The tokens of a display's screens in the order of their creation."""
+    with engine.connect() as connection:
+        return [_token(dict(row)) for row in stored.tokens_of(connection, display_id)]
+
+
+def create_screen_link(engine: Engine, display_id: str, name: str) -> str:
+    """Create a token of a display for a link; returns its secret, which is not stored.
+
+    Raises:
+        InvalidInputError: a blank name, or no display's code.
+        NotFoundError: there is no such display.
+    """
+    name, secret = check_name(name), new_secret()
+    check_display_code(display_id)
+    with engine.begin() as connection:
+        if not display_ids(connection, [display_id]):
+            raise DisplayNotFoundError(display_id)
+        stored.add_screen_token(connection, display_id, name, hash_of(secret))
+    return secret
+
+
 def revoke_token(engine: Engine, token_id: UUID) -> None:
     """Revoke a token.
 
@@ -129,6 +150,23 @@ def revoke_token(engine: Engine, token_id: UUID) -> None:
             raise NotFoundError(
                 f"token {token_id} does not exist or was revoked; see `sorafeed tokens list`"
             )
+
+
+def revoke_screen(engine: Engine, display_id: str, token_id: UUID) -> None:
+    """Revoke a token of a display.
+
+    Raises:
+        NotFoundError: the display has no such token, or it was already revoked.
+    """
+    with engine.begin() as connection:
+        if not stored.revoke_screen_token(connection, display_id, token_id):
+            raise NotFoundError(f"token {token_id} is not of {display_id}, or was revoked")
+
+
+def new_secret() -> str:
+    """Make the secret of a token."""
+    # 256 random bits cannot be guessed, so they need no slow hash.
+    return _PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_of(secret: str) -> str:

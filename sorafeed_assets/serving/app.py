@@ -30,9 +30,18 @@ from sorafeed_assets.serving.http.middleware import (
     ForwardedMiddleware,
     RequestMiddleware,
 )
-from sorafeed_assets.serving.pages import figures, flags, rollouts, signing_in, timetable
+from sorafeed_assets.serving.pages import (
+    figures,
+    flags,
+    pairing,
+    rollouts,
+    screens,
+    signing_in,
+    template_pages,
+    timetable,
+)
 from sorafeed_assets.serving.pages import routes as pages
-from sorafeed_assets.serving.players import export, guide, history, plan, plays
+from sorafeed_assets.serving.players import export, guide, history, plan, playlist_files, plays
 from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.serving.state import CHANNEL, ServerState
 from sorafeed_assets.settings import Settings
@@ -86,6 +95,7 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/api/displays/{code}/history.csv", history.history_csv),
             Route("/api/events", players.events),
             Route("/api/posts.ndjson", export.export_posts),
+            Route("/api/playlists/{playlist_id}.{kind}", playlist_files.playlist_file),
             Route("/", pages.home),
             Route("/admin", pages.overview),
             Route("/admin/", pages.overview),
@@ -98,12 +108,22 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/admin/rollouts", rollouts.act, methods=["POST"]),
             Route("/admin/leave", signing_in.leave, methods=["POST"]),
             Route("/admin/shadow", pages.shadow),
+            Route("/admin/templates", template_pages.show),
+            Route("/admin/templates", template_pages.act, methods=["POST"]),
             Route("/admin/displays/{code}", pages.display),
             Route("/admin/displays/{code}/", pages.display),
             Route("/admin/displays/{code}/parts", pages.parts),
             Route("/admin/displays/{code}/timetable", timetable.show),
             Route("/admin/displays/{code}/timetable", timetable.change, methods=["POST"]),
             Route("/player/worker.js", pages.worker),
+            Route("/admin/connect", screens.connect),
+            Route("/admin/connect", screens.enter_code, methods=["POST"]),
+            Route("/admin/connect/{code}", screens.connect),
+            Route("/admin/displays/{code}/screens", screens.show),
+            Route("/admin/displays/{code}/screens", screens.act, methods=["POST"]),
+            Route("/player", pairing.show),
+            Route("/player/pairing", pairing.poll),
+            Route("/player/pairing", pairing.begin, methods=["POST"]),
             Route("/player/{code}", pages.player),
             Route("/player/{code}/", pages.player),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static")),

@@ -121,6 +121,10 @@ class ServerState:
         self.token_rates = RateLimit(rate, 2 * rate)
         # A client without a valid token gets far fewer attempts.
         self.unauthenticated_rates = RateLimit(5, 20)
+        # A wall of screens behind one address may be switched on at once.
+        self.pairing_rates = RateLimit(0.5, 60)
+        self.pairing_polls = RateLimit(50, 200)
+        self.pairing_tries = RateLimit(0.2, 20)
         self.commands = Commands(
             self.change_engine,
             self.redis,

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sorafeed_assets.domain.catalog.search import like_pattern
 from sorafeed_assets.storage.counts.jobs import PROBLEM
 from sorafeed_assets.storage.display_json import Field, display_json
-from sorafeed_assets.storage.postgres.tables import displays
+from sorafeed_assets.storage.postgres.tables import display_tags, displays
 
 
 class DisplayOrder(StrEnum):
@@ -56,7 +56,8 @@ SELECT d.id, d.name, d.status, d.created_at, d.last_ping, d.is_muted,
        CAST(h.video_data ->> 'width' AS integer) AS now_width,
        CAST(h.video_data ->> 'height' AS integer) AS now_height,
        (SELECT left(string_agg(n.name, ' ' ORDER BY n.created_at DESC), 400)
-        FROM playlists n WHERE n.display_id = d.id) AS playlist_names
+        FROM playlists n WHERE n.display_id = d.id) AS playlist_names,
+       ARRAY(SELECT t.tag FROM display_tags t WHERE t.display_id = d.id ORDER BY t.tag) AS tags
 FROM displays d
 LEFT JOIN timeline_builds b ON b.id = d.active_build_id
 LEFT JOIN playlists p ON p.display_id = d.id AND p.is_active
@@ -153,9 +154,14 @@ def display_page(
     search: str | None,
     after: Sequence[Any] | None,
     size: int,
+    tag: str | None = None,
 ) -> list[str]:
     """The codes of the next ``size`` displays; ``after`` is the sort key of the last one."""
-    statement = _page(select(displays.c.id), displays, order, search, after, size)
+    chosen = select(displays.c.id)
+    if tag is not None:
+        tagged = select(display_tags.c.display_id).where(display_tags.c.tag == tag)
+        chosen = chosen.where(displays.c.id.in_(tagged))
+    statement = _page(chosen, displays, order, search, after, size)
     return list(connection.scalars(statement))
 
 

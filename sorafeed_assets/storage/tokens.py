@@ -37,6 +37,15 @@ _REVOKE: Final = text("""
 UPDATE api_tokens SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL
 """)
 
+_ADD_SCREEN: Final = text("SELECT add_screen_token(:display_id, :name, :token_hash)")
+
+_REVOKE_SCREEN: Final = text("SELECT revoke_screen_token(:display_id, :id)")
+
+_OF_DISPLAY: Final = text("""
+SELECT id, role, display_id, name, created_at, expires_at, revoked_at
+FROM api_tokens WHERE display_id = :display_id ORDER BY created_at, id
+""")
+
 
 def insert_token(
     connection: Connection,
@@ -79,6 +88,23 @@ def tokens_by_id(connection: Connection, ids: Collection[UUID]) -> Sequence[RowM
     return connection.execute(_BY_ID, {"ids": list(ids)}).mappings().all()
 
 
+def tokens_of(connection: Connection, display_id: str) -> Sequence[RowMapping]:
+    """The tokens of a display in the order of their creation."""
+    return connection.execute(_OF_DISPLAY, {"display_id": display_id}).mappings().all()
+
+
+def add_screen_token(connection: Connection, display_id: str, name: str, token_hash: str) -> UUID:
+    """Store a token of a display, as the API's login may; returns its id."""
+    values = {"display_id": display_id, "name": name, "token_hash": token_hash}
+    added: UUID = connection.execute(_ADD_SCREEN, values).scalar_one()
+    return added
+
+
 def revoke_token(connection: Connection, token_id: UUID) -> bool:
     """Revoke a token; False when it does not exist or was already revoked."""
     return connection.execute(_REVOKE, {"id": token_id}).rowcount == 1
+
+
+def revoke_screen_token(connection: Connection, display_id: str, token_id: UUID) -> bool:
+    """Revoke a token of a display, as the API's login may; False when it has none like it."""
+    return bool(connection.scalar(_REVOKE_SCREEN, {"display_id": display_id, "id": token_id}))

@@ -28,6 +28,7 @@ from sorafeed_assets.domain.playlists.playlist import (
     playlist_version,
 )
 from sorafeed_assets.domain.playlists.timetable import Decision
+from sorafeed_assets.domain.text import shown
 from sorafeed_assets.services.playlists.timetables import (
     Left,
     follow_clock,
@@ -36,6 +37,7 @@ from sorafeed_assets.services.playlists.timetables import (
 )
 from sorafeed_assets.storage.lineage_records import Change, write_changes
 from sorafeed_assets.storage.playlists import rows as sql
+from sorafeed_assets.storage.playlists.templates import template_of
 from sorafeed_assets.storage.playlists.timetables import due_displays
 from sorafeed_assets.storage.postgres.retry import retried
 
@@ -128,16 +130,21 @@ def create_display(engine: Engine, display_id: str | None, name: str) -> str:
     Raises:
         InvalidInputError: an invalid or taken code, or a blank name.
     """
+    with engine.begin() as connection:
+        return add_display(connection, display_id, name)
+
+
+def add_display(connection: Connection, display_id: str | None, name: str) -> str:
+    """Add a display as `create_display` does, in the caller's transaction."""
     name = check_name(name)
     if display_id is not None:
         check_display_code(display_id)
-    with engine.begin() as connection:
-        while True:
-            code = display_id or "".join(secrets.choice(_CODE_LETTERS) for _ in range(6))
-            if sql.insert_display(connection, code, name):
-                return code
-            if display_id is not None:
-                raise InvalidInputError("display_id", f"{code} is taken; choose another code")
+    while True:
+        code = display_id or "".join(secrets.choice(_CODE_LETTERS) for _ in range(6))
+        if sql.insert_display(connection, code, name):
+            return code
+        if display_id is not None:
+            raise InvalidInputError("display_id", f"{code} is taken; choose another code")
 
 
 @retried
@@ -200,12 +207,18 @@ def replace_blocks(engine: Engine, playlist_id: UUID, drafts: Sequence[BlockDraf
     Blocks with equal fields keep their ids, and with them their shuffle.
 
     Raises:
-        InvalidInputError: no blocks.
+        InvalidInputError: no blocks, or a playlist that follows a template.
         NotFoundError: there is no such playlist.
     """
     check_drafts(drafts)
     with engine.begin() as connection:
-        playlist = _locked_playlist(connection, playlist_id)
+        playlist = locked_playlist(connection, playlist_id)
+        template = template_of(connection, playlist_id)
+        if template is not None:
+            raise InvalidInputError(
+                "blocks",
+                f"follow the template {shown(template['name'])}; edit that, or detach the playlist",
+            )
         kept = keep_blocks(playlist.blocks, drafts)
         if len(drafts) == len(playlist.blocks) and None not in kept:
             return False
@@ -238,7 +251,7 @@ def duplicate_playlist(engine: Engine, playlist_id: UUID, name: str) -> tuple[st
     """
     name = check_name(name)
     with engine.begin() as connection:
-        playlist = _locked_playlist(connection, playlist_id)
+        playlist = locked_playlist(connection, playlist_id)
         # Otherwise the copy would be the newest, and a new one before it would not be activated.
         activate(connection, [playlist.display_id])
         copy = sql.insert_playlist(connection, playlist.display_id, name, is_new=False)
@@ -322,7 +335,7 @@ def activate_by_hand(engine: Engine, playlist_id: UUID) -> str:
         NotFoundError: there is no such playlist.
     """
     with engine.begin() as connection:
-        playlist = _locked_playlist(connection, playlist_id)
+        playlist = locked_playlist(connection, playlist_id)
         hold_by_hand(connection, playlist)
         sql.set_active(connection, [playlist.display_id], [playlist.id])
         return playlist.display_id
@@ -394,7 +407,12 @@ def _lock(connection: Connection, display_id: str) -> None:
         raise DisplayNotFoundError(display_id)
 
 
-def _locked_playlist(connection: Connection, playlist_id: UUID) -> Playlist:
+def locked_playlist(connection: Connection, playlist_id: UUID) -> Playlist:
+    """Lock the display of a playlist until the transaction ends; returns the playlist.
+
+    Raises:
+        NotFoundError: there is no such playlist.
+    """
     display_id = sql.playlist_display(connection, playlist_id)
     if display_id is not None and sql.lock_displays(connection, [display_id]):
         for playlist in sql.load_playlists(connection, [display_id]):

@@ -24,6 +24,7 @@ from sorafeed_assets.serving.http.errors import (
 ADMIN_COOKIE: Final = "sorafeed_token"
 _PLAYER_COOKIE: Final = "sorafeed_player_"
 _MOST_COOKIES: Final = 3
+_MOST_PLAYERS: Final = 10
 _KNOWN_SECONDS: Final = 5.0
 _MOST: Final = 10_000
 
@@ -76,6 +77,18 @@ def cookies_named(headers: Headers, name: str) -> list[str]:
     parts = [part.partition("=") for part in ";".join(headers.getlist("cookie")).split(";")]
     found = [value.strip().strip('"') for key, _, value in parts if key.strip() == name]
     return found[:_MOST_COOKIES]
+
+
+def player_cookies(headers: Headers) -> dict[str, str]:
+    """Display → the token that a player's cookie has for it."""
+    parts = [part.partition("=") for part in ";".join(headers.getlist("cookie")).split(";")]
+    named = ((key.strip(), value.strip().strip('"')) for key, _, value in parts)
+    found = [
+        (key.removeprefix(_PLAYER_COOKIE), value)
+        for key, value in named
+        if key.startswith(_PLAYER_COOKIE)
+    ]
+    return dict(found[-_MOST_PLAYERS:])
 
 
 def secrets_of(headers: Headers, display_id: str | None) -> list[tuple[str, bool]]:

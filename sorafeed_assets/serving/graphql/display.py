@@ -12,6 +12,7 @@ from sorafeed_assets.services.playlists.timetables import timetable_of
 from sorafeed_assets.services.queries import DisplayRecord, Page
 from sorafeed_assets.services.timelines.history import PlayFilter
 from sorafeed_assets.services.timelines.queues import ViewedPick
+from sorafeed_assets.services.tokens import tokens_of
 from sorafeed_assets.serving.graphql.connections import connection
 from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.timetables import Timetable
@@ -24,12 +25,22 @@ from sorafeed_assets.serving.graphql.types import (
     Play,
     Playlist,
 )
+from sorafeed_assets.storage.cache.redis import TOKENS_TAG
 
 
 @strawberry.type(description="A block that no post matches.")
 class DryBlock:
     block_id: strawberry.ID
     search: str
+
+
+@strawberry.type(description="The token of a screen, or of a link, that plays a display.")
+class Screen:
+    token_id: strawberry.ID
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
 
 
 @strawberry.type(description="A screen that plays a playlist.")
@@ -48,6 +59,7 @@ class Display:
     position: int
     build_id: strawberry.ID | None
     built_at: datetime | None
+    tags: list[str] = strawberry.field(description="Words by which people choose displays.")
 
     @strawberry.field
     async def active_playlist(self, info: Info) -> Playlist | None:
@@ -124,6 +136,21 @@ class Display:
         page = await context.server.run(lambda: context.reads.plays(code, first, after, wanted))
         return connection(page, Play.of)
 
+    @strawberry.field(description="The tokens of its screens, in the order of their creation.")
+    async def screens(self, info: Info) -> list[Screen]:
+        info.context.tags.add(TOKENS_TAG)
+        server, code = info.context.server, str(self.id)
+        return [
+            Screen(
+                token_id=strawberry.ID(str(token.id)),
+                name=token.name,
+                created_at=token.created_at,
+                expires_at=token.expires_at,
+                revoked_at=token.revoked_at,
+            )
+            for token in await server.run(lambda: tokens_of(server.engine, code))
+        ]
+
     @classmethod
     def of(cls, record: DisplayRecord) -> "Display":
         """Convert a record."""
@@ -145,6 +172,7 @@ class Display:
                 else strawberry.ID(str(record.active_build_id))
             ),
             built_at=record.built_at,
+            tags=list(record.tags),
         )
 
 

@@ -167,6 +167,8 @@ class _Reader:
             raise _OtherError
         definition = query.fields[_LIST]
         arguments = get_argument_values(definition, nodes[0], self._variables)
+        if arguments.get("tag") is not None:
+            raise _OtherError
         parts = [
             self._part(Field(name, part[0].name.value), _inner(query, nodes), part)
             for name, part in self._selected(_inner(query, nodes), nodes).items()

@@ -2,12 +2,14 @@
 
 import strawberry
 
-from sorafeed_assets.domain.errors import DisplayNotFoundError, NotFoundError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
+from sorafeed_assets.domain.playlists.files import parse_playlist_json
 from sorafeed_assets.services.commands import Change, PlaybackState
 from sorafeed_assets.serving.graphql.blocks import BlockInput, drafts_of
 from sorafeed_assets.serving.graphql.context import Context, Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display
+from sorafeed_assets.serving.graphql.many import ManyMutation
 from sorafeed_assets.serving.graphql.timetables import TimeSlotInput, slot_drafts
 from sorafeed_assets.serving.graphql.types import Playlist
 
@@ -102,7 +104,7 @@ async def _play_back(info: Info, display_id: str, state: PlaybackState) -> Displ
 
 
 @strawberry.type(description="Mutations.")
-class Mutation:
+class Mutation(ManyMutation):
     @strawberry.mutation(description="Add a display; its code is generated unless one is given.")
     async def create_display(self, info: Info, name: str, id: str | None = None) -> DisplayPayload:  # noqa: A002  # the API's word
         context = _admin(info)
@@ -136,13 +138,20 @@ class Mutation:
 
     @strawberry.mutation(
         description="Add a playlist from CSV with the columns search_term, video_count, "
-        "fetch_mode and format; it becomes active at once."
+        "fetch_mode and format, or from JSON as it is exported; it becomes active at once."
     )
     async def import_playlist(
-        self, info: Info, display_id: strawberry.ID, name: str, csv: str
+        self,
+        info: Info,
+        display_id: strawberry.ID,
+        name: str,
+        csv: str | None = None,
+        json: str | None = None,
     ) -> PlaylistPayload:
         context = _admin(info)
-        drafts = parse_playlist_csv(csv)
+        if (csv is None) == (json is None):
+            raise InvalidInputError("csv", "or json is needed, and only one of them")
+        drafts = parse_playlist_json(json) if json is not None else parse_playlist_csv(csv or "")
         change = await context.change(
             lambda commands: commands.create_playlist(str(display_id), name, drafts)
         )
@@ -281,6 +290,35 @@ class Mutation:
             was_skipped=advance.skipped,
             display=shown.display,
         )
+
+    @strawberry.mutation(
+        description="Connect the screen that shows a code with a display, or with a new one of"
+        " this name. The screen then has a token of its own."
+    )
+    async def connect_screen(
+        self,
+        info: Info,
+        code: str,
+        display_id: strawberry.ID | None = None,
+        name: str | None = None,
+    ) -> DisplayPayload:
+        context = _admin(info)
+        if (display_id is None) == (name is None):
+            raise InvalidInputError("displayId", "or name is needed, and only one of them")
+        context.server.pairing_tries.take(str(context.principal.token.id))
+        chosen = None if display_id is None else str(display_id)
+        change = await context.change(
+            lambda commands: commands.connect_screen(code, display_id=chosen, name=name)
+        )
+        return await _display(context, change.display_id, change.problem)
+
+    @strawberry.mutation(description="Revoke the token of a display's screen.")
+    async def revoke_screen(
+        self, info: Info, display_id: strawberry.ID, token_id: strawberry.ID
+    ) -> DisplayPayload:
+        context, key = _admin(info), parse_id(str(token_id), "tokenId")
+        await context.change(lambda commands: commands.revoke_screen(str(display_id), key))
+        return await _display(context, str(display_id))
 
     @strawberry.mutation(description="Watch a search: keep its counts even if no playlist uses it.")
     async def watch_term(self, info: Info, search: str) -> TermPayload:

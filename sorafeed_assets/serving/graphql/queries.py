@@ -10,11 +10,13 @@ from sorafeed_assets.domain.paging import check_first
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.counts.typeahead import preview_count
+from sorafeed_assets.services.playlists.templates import list_templates
 from sorafeed_assets.services.timelines.previewing import preview
 from sorafeed_assets.serving.graphql.blocks import BlockInput, CsvBlock, Preview, drafts_of
 from sorafeed_assets.serving.graphql.connections import connection, info_of
 from sorafeed_assets.serving.graphql.context import Info, parse_id
 from sorafeed_assets.serving.graphql.display import Display, load_display
+from sorafeed_assets.serving.graphql.many import Template
 from sorafeed_assets.serving.graphql.types import (
     After,
     Connection,
@@ -48,13 +50,22 @@ class DisplayConnection:
         return await info.context.server.run(info.context.reads.count_displays)
 
 
+@strawberry.type(description="A word by which people choose displays.")
+class Tag:
+    tag: str
+    displays: int = strawberry.field(description="How many displays have it.")
+
+
 @strawberry.type(description="Queries.")
 class Query:
-    @strawberry.field(description="Displays whose name or code contains a search.")
+    @strawberry.field(
+        description="Displays whose name or code contains a search, or that have a tag."
+    )
     async def displays(
         self,
         info: Info,
         search: str | None = None,
+        tag: str | None = None,
         order_by: DisplayOrder = DisplayOrder.CODE,
         first: First = 20,
         after: After = None,
@@ -63,14 +74,34 @@ class Query:
         context.principal.must_read()
         context.tags.add(DISPLAYS_TAG)
         reads = context.reads
-        page = await context.server.run(lambda: reads.display_page(order_by, search, first, after))
+        page = await context.server.run(
+            lambda: reads.display_page(order_by, search, first, after, tag)
+        )
         for _, record in page.rows:
             context.touch(record.id)
         return DisplayConnection(
             edges=[Edge(cursor=cursor, node=Display.of(record)) for cursor, record in page.rows],
             page_info=info_of(page),
-            is_searched=bool(search and search.strip()),
+            is_searched=bool(search and search.strip()) or tag is not None,
         )
+
+    @strawberry.field(description="Every tag, in order.")
+    async def tags(self, info: Info) -> list[Tag]:
+        context = info.context
+        context.principal.must_read()
+        context.tags.add(DISPLAYS_TAG)
+        found = await context.server.run(context.reads.tags)
+        return [Tag(tag=tag, displays=count) for tag, count in found.items()]
+
+    @strawberry.field(description="The playlists that many displays follow, by name.")
+    async def templates(self, info: Info) -> list[Template]:
+        context = info.context
+        context.principal.must_read()
+        context.tags.add(DISPLAYS_TAG)
+        server = context.server
+        return [
+            Template.of(each) for each in await server.run(lambda: list_templates(server.engine))
+        ]
 
     @strawberry.field(description="The display with this code, or null.")
     async def display(self, info: Info, id: strawberry.ID) -> Display | None:  # noqa: A002  # the API's word

@@ -37,7 +37,7 @@ MAX_BODY: Final = 1_000_000
 _DISCARDED: Final = 16_000_000
 _OPEN: Final = ("/healthz", "/readyz", "/static/", "/clips/", "/favicon.ico")
 # Pages answer a request without a token themselves, with the sign-in form.
-_PAGES: Final = ("/admin", "/player/")
+_PAGES: Final = ("/admin", "/player")
 _HOME: Final = "/"
 _OF_DISPLAY: Final = re.compile(r"/(?:api/displays|player)/([A-Z0-9]{6})(?:/|$)", re.ASCII)
 # A player page reports plays of its display with the cookie of that display.

@@ -37,6 +37,7 @@ from sorafeed_assets.services.unsettled import waiting_displays
 from sorafeed_assets.serving.access.access import (
     ADMIN_COOKIE,
     Principal,
+    cookies_named,
     player_cookie,
 )
 from sorafeed_assets.serving.graphql.context import parse_id
@@ -46,7 +47,12 @@ from sorafeed_assets.serving.http.errors import (
 from sorafeed_assets.serving.pages import views
 from sorafeed_assets.serving.pages.rendering import render, templates
 from sorafeed_assets.serving.pages.shadow import DAYS, shadow_view
-from sorafeed_assets.serving.pages.signing_in import REFERRER, entered, permitted
+from sorafeed_assets.serving.pages.signing_in import (
+    REFERRER,
+    entered,
+    keep_on_screen,
+    permitted,
+)
 from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
 from sorafeed_assets.storage.dagster_runs import count_failed_runs
@@ -365,10 +371,24 @@ async def player(request: Request) -> Response:
     if isinstance(principal, Response):
         return principal
     server: ServerState = request.app.state.server
-    return HTMLResponse(
+    response = HTMLResponse(
         render("player.html", code=code, keys=await _plan_keys(server)),
         headers={"link": _PLAYER_PRELOADS, **REFERRER},
     )
+    _renew_cookie(request, response, principal, player_cookie(code))
+    return response
+
+
+def _renew_cookie(request: Request, response: Response, principal: Principal, cookie: str) -> None:
+    """Let the cookie of a screen's token start its life again."""
+    token = principal.token
+    if token.role is not Role.DISPLAY or token.expires_at is not None:
+        return
+    server: ServerState = request.app.state.server
+    for secret in cookies_named(request.headers, cookie):
+        _, known = server.tokens.get(secret)
+        if known is not None and known.id == token.id:
+            keep_on_screen(request, response, cookie, secret)
 
 
 async def _plan_keys(server: ServerState) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from sorafeed_assets.services.tokens import find_token, find_tokens
+from sorafeed_assets.services.tokens import Role, find_token, find_tokens
 from sorafeed_assets.serving.access.access import (
     ADMIN_COOKIE,
     Principal,
@@ -32,6 +32,8 @@ REFERRER: Final = {"referrer-policy": "same-origin"}
 _TARGET: Final = re.compile(r"/(?:admin(?:/[\w/-]*)?|player/[A-Z0-9]{6})", re.ASCII)
 _OF_DISPLAY: Final = re.compile(r"/(?:player|admin/displays)/([A-Z0-9]{6})", re.ASCII)
 _WEEK: Final = 7 * 86_400
+# Browsers keep no cookie longer; the player page renews it.
+_LONGEST: Final = 400 * 86_400
 
 
 async def enter(request: Request) -> Response:
@@ -90,6 +92,9 @@ async def _keep(request: Request, secret: str, cookie: str, target: str) -> Resp
     except (UnauthenticatedError, ForbiddenError, TooManyCallsError) as error:
         return sign_in(target, str(error), status=kind_of(error).status)
     response = RedirectResponse(target, 303)
+    if token.role is Role.DISPLAY and token.expires_at is None:
+        keep_on_screen(request, response, cookie, secret)
+        return response
     response.set_cookie(
         cookie,
         secret,
@@ -100,6 +105,18 @@ async def _keep(request: Request, secret: str, cookie: str, target: str) -> Resp
         expires=token.expires_at,
     )
     return response
+
+
+def keep_on_screen(request: Request, response: Response, cookie: str, secret: str) -> None:
+    """Store a screen's token in a cookie, for as long as browsers keep one."""
+    response.set_cookie(
+        cookie,
+        secret,
+        max_age=_LONGEST,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
 
 
 def sign_in(

@@ -67,6 +67,7 @@ class Card(NamedTuple):
     offline_since: datetime | None = None
     poster: str | None = None
     found_by: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def order(self) -> tuple[int, str]:
@@ -162,6 +163,7 @@ def card(
             record.now_video_id or "", record.now_thumbnail, record.now_width, record.now_height
         ),
         found_by=f"{record.name} {record.id} {record.playlist_names or ''}".lower(),
+        tags=tuple(record.tags),
     )
 
 

@@ -154,6 +154,18 @@ def lock_displays(connection: Connection, ids: Collection[str]) -> list[str]:
     return list(connection.scalars(_LOCK_ROWS, {"display_ids": sorted(set(ids))}))
 
 
+def lock_rows(connection: Connection, ids: Collection[str]) -> list[str]:
+    """Lock only the rows of displays, for changes that no plan depends on; those that exist."""
+    return list(connection.scalars(_LOCK_ROWS, {"display_ids": sorted(set(ids))}))
+
+
+def load_playlist(connection: Connection, playlist_id: UUID) -> Playlist | None:
+    """A playlist with its blocks."""
+    display_id = playlist_display(connection, playlist_id)
+    found = [] if display_id is None else load_playlists(connection, [display_id])
+    return next((each for each in found if each.id == playlist_id), None)
+
+
 def load_playlists(
     connection: Connection, ids: Collection[str] | None = None, *, active_only: bool = False
 ) -> list[Playlist]:

@@ -75,6 +75,9 @@ GRANTS: Final[dict[str, Allowed]] = {
     "time_slots": Allowed("r", "rawd", "rawd"),
     "timetables": Allowed("r", "rawd", "rawd"),
     "deletions": Allowed("r", "rad", "rad"),
+    "display_tags": Allowed("r", "rad", "rad"),
+    "templates": Allowed("r", "rawd", "rawd"),
+    "template_blocks": Allowed("r", "rad", "rad"),
     "display_terms": Allowed("r", "rad", "rad"),
     "display_changes": Allowed("r", "rad", "rad"),
     "timeline_builds": Allowed("r", "rad", "rad"),
@@ -97,6 +100,8 @@ GRANTS: Final[dict[str, Allowed]] = {
     "backups": Allowed("r", "r", "r"),
     # Access: the reader sees all columns but the hashes, see READER_COLUMNS.
     "api_tokens": Allowed("", "r", "raw"),
+    # Who may delete a pairing may give a display a token, by `add_screen_token`, and revoke it.
+    "screen_pairings": Allowed("", "rad", "rad"),
     "idempotency_keys": Allowed("", "rawd", "rawd"),
     "signing_keys": Allowed("", "rad", "rad"),
     # The old system beside this one.

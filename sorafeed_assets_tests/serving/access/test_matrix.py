@@ -94,6 +94,11 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/admin/flags", "POST"): Line("/admin/flags", ADMINS_FORM),
     ("/admin/rollouts", "GET"): Line("/admin/rollouts", ADMINS),
     ("/admin/rollouts", "POST"): Line("/admin/rollouts", ADMINS_FORM),
+    ("/api/playlists/{playlist_id}.{kind}", "GET"): Line(
+        f"/api/playlists/{ENTRY}.csv", ALL.replace("200", "404")
+    ),
+    ("/admin/templates", "GET"): Line("/admin/templates", ADMINS),
+    ("/admin/templates", "POST"): Line("/admin/templates", ADMINS_FORM),
     # There is no old system.
     ("/admin/shadow", "GET"): Line("/admin/shadow", ALL.replace("200", "404")),
     ("/admin/displays/{code}", "GET"): Line("/admin/displays/MINE01", OWN),
@@ -104,6 +109,14 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
         "/admin/displays/MINE01/timetable", ADMINS_FORM
     ),
     ("/player/worker.js", "GET"): Line("/player/worker.js", OPEN),
+    ("/admin/connect", "GET"): Line("/admin/connect", ADMINS),
+    ("/admin/connect", "POST"): Line("/admin/connect", ADMINS_FORM),
+    ("/admin/connect/{code}", "GET"): Line("/admin/connect/ABCDEFGH", ADMINS),
+    ("/admin/displays/{code}/screens", "GET"): Line("/admin/displays/MINE01/screens", ADMINS),
+    ("/admin/displays/{code}/screens", "POST"): Line("/admin/displays/MINE01/screens", ADMINS_FORM),
+    ("/player", "GET"): Line("/player", OPEN),
+    ("/player/pairing", "GET"): Line("/player/pairing", OPEN),
+    ("/player/pairing", "POST"): Line("/player/pairing", f"{OPEN[:-3]}403"),
     ("/player/{code}", "GET"): Line("/player/MINE01", OWN),
     ("/player/{code}/", "GET"): Line("/player/MINE01/", SLASH),
     ("/static", "GET"): Line("/static/admin.css", OPEN),

@@ -224,3 +224,27 @@ def test_text_of_posts_and_people_is_never_markup(browser: Browser, site: Site) 
         expect(page.locator("[data-import-refusal]")).to_contain_text("<img src=x")
         assert page.evaluate(_MADE) == 0
         assert player.evaluate(_MADE) == 0
+
+
+def test_a_screen_is_connected_by_its_code(page: Page, browser: Browser, site: Site) -> None:
+    add_demo_posts(site.engine, "heron", 9)
+    make_display(site.admin, "CODE01", newest("heron", 3))
+    with watched_page(browser) as screen:
+        screen.goto(f"{site.url}/player")
+        until(screen, "document.body.dataset.code")
+        code = screen.get_by_role("heading").inner_text()
+        expect(screen.get_by_role("img", name="QR code")).to_be_visible()
+        until(screen, "document.querySelector('[data-qr]').naturalWidth > 0")
+        site.enter(page)
+        page.get_by_role("link", name="Connect a screen").click()
+        page.get_by_role("textbox", name="Code on the screen").fill(code)
+        page.get_by_role("combobox", name="Display").fill("CODE01")
+        page.get_by_role("button", name="Connect").click()
+        page.wait_for_url(f"{site.url}/admin/displays/CODE01/screens")
+        until(screen, "document.body.dataset.view === 'playing'")
+        assert screen.url == f"{site.url}/player/CODE01"
+        page.get_by_role("button", name="Revoke screen at").click()
+        expect(page.get_by_text("1 revoked")).to_be_visible()
+        screen.goto(f"{site.url}/player")
+        until(screen, "document.body.dataset.code")
+        assert screen.get_by_role("heading").inner_text() != code

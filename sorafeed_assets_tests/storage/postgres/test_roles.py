@@ -23,6 +23,7 @@ from sorafeed_assets.storage.postgres.roles import (
 from sorafeed_assets.storage.postgres.tables import metadata
 from sorafeed_assets_tests.legacy.old_side import TABLES, OldPost, scan
 from sorafeed_assets_tests.roles import as_member
+from sorafeed_assets_tests.wall import add_display
 
 _PRIVILEGES = {
     "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE", "m": "MAINTAIN",
@@ -235,6 +236,21 @@ def test_the_api_neither_deletes_plays_nor_makes_tokens_nor_writes_posts(databas
         "ALTER TABLE displays ADD COLUMN x integer",
         "CREATE TABLE mine (id integer)",
     )
+
+
+def test_the_api_gives_and_revokes_only_tokens_of_displays(
+    database_url: str, engine: Engine
+) -> None:
+    add_display(engine, "MINE01")
+    add = "SELECT add_screen_token('MINE01', 'hall', 'x')"
+    with psycopg.connect(as_member(database_url, Group.PLAYER)) as connection:
+        (token,) = connection.execute(add).fetchone() or (None,)
+        revoke = f"SELECT revoke_screen_token('MINE01', '{token}')"
+        assert connection.execute(revoke).fetchone() == (True,)
+    _refused(as_member(database_url, Group.READER), add, revoke, "SELECT FROM screen_pairings")
+    _refused(as_member(database_url, Group.SCANNER), add, revoke)
+    with engine.connect() as connection_:
+        assert connection_.execute(text("SELECT role FROM api_tokens")).all() == [("display",)]
 
 
 def test_the_engine_changes_neither_plays_nor_the_schema(database_url: str) -> None:

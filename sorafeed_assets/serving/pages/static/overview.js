@@ -7,6 +7,7 @@ const cards = document.querySelector("[data-cards]");
 const empty = document.querySelector("[data-empty]");
 const tools = document.querySelector("[data-tools]");
 const find = document.querySelector("[data-find]");
+const tagSelect = document.querySelector("[data-tag]");
 const MOST = 200;
 
 const ORDERS = {
@@ -15,8 +16,18 @@ const ORDERS = {
   code: (card) => [card.dataset.code],
 };
 
+// The tags of all cards, to choose one.
+function listTags() {
+  const tags = new Set([...cards.children].flatMap((card) => card.dataset.tags.split(" ").filter(Boolean)));
+  const chosen = tagSelect.value;
+  tagSelect.replaceChildren(new Option("Any tag", ""), ...[...tags].sort().map((tag) => new Option(tag, tag)));
+  tagSelect.value = tags.has(chosen) ? chosen : "";
+  document.querySelector("[data-tagged]").hidden = !tags.size;
+}
+
 function filter() {
   const chosen = new FormData(tools);
+  const tag = tagSelect.value;
   const show = chosen.get("show");
   // Words in any order, each anywhere in the name, the code or the playlists' names.
   const wanted = find.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -24,6 +35,7 @@ function filter() {
   for (const card of cards.children) {
     const fits =
       wanted.every((word) => card.dataset.find.includes(word)) &&
+      (!tag || card.dataset.tags.split(" ").includes(tag)) &&
       (show === "all" || (show === "online" ? card.dataset.online === "1" : card.dataset.attention < 3));
     card.hidden = !fits;
     shown += fits;
@@ -94,6 +106,7 @@ async function refresh(codes) {
       else if (fresh) cards.append(fresh);
     }
   }
+  listTags();
   sort();
   filter();
   sum();
@@ -136,6 +149,7 @@ pictures();
 dialogs();
 relate();
 setInterval(relate, 30_000);
+listTags();
 recall();
 sort();
 filter();

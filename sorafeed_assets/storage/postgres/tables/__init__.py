@@ -3,6 +3,7 @@
 from sorafeed_assets.storage.postgres.tables.access import (
     api_tokens,
     idempotency_keys,
+    screen_pairings,
     signing_keys,
 )
 from sorafeed_assets.storage.postgres.tables.backups import backups
@@ -38,10 +39,13 @@ from sorafeed_assets.storage.postgres.tables.lineage import (
 from sorafeed_assets.storage.postgres.tables.playlists import (
     deletions,
     display_changes,
+    display_tags,
     display_terms,
     displays,
     playlist_blocks,
     playlists,
+    template_blocks,
+    templates,
     time_slots,
     timetables,
 )
@@ -75,6 +79,7 @@ __all__ = [
     "deletions",
     "display_changes",
     "display_requests",
+    "display_tags",
     "display_terms",
     "displays",
     "figures",
@@ -96,10 +101,13 @@ __all__ = [
     "reactions",
     "rollout_changes",
     "rollouts",
+    "screen_pairings",
     "search_terms",
     "shadow_comparisons",
     "signing_keys",
     "sora_posts",
+    "template_blocks",
+    "templates",
     "time_slots",
     "timeline_builds",
     "timeline_videos",

@@ -1,4 +1,4 @@
-"""Tokens, answers kept for a repeated request, and the keys that sign plans."""
+"""Tokens, screens that wait for one, repeated requests, and the keys that sign plans."""
 
 from sqlalchemy import (
     CheckConstraint,
@@ -28,6 +28,25 @@ api_tokens = Table(
     CheckConstraint("(role = 'display') = (display_id IS NOT NULL)", name="display"),
     CheckConstraint("btrim(name) <> ''", name="name_filled"),
     UniqueConstraint("token_hash"),
+)
+
+screen_pairings = Table(
+    "screen_pairings",
+    metadata,
+    Column("code", Text, primary_key=True, comment="what the screen shows and an admin enters"),
+    Column(
+        "token_hash",
+        Text,
+        nullable=False,
+        comment="SHA-256 of the screen's secret, which becomes its token",
+    ),
+    Column("requested_from", Text, nullable=False, comment="the screen's address"),
+    created_at(),
+    Column("expires_at", MOMENT, nullable=False),
+    CheckConstraint("code ~ '^[A-Z2-9]{8}$'", name="code"),
+    UniqueConstraint("token_hash"),
+    Index("screen_pairings_expires_at_idx", "expires_at"),
+    comment="screens that wait to be connected with a display; removed when they are",
 )
 
 idempotency_keys = Table(

@@ -78,6 +78,42 @@ displays = Table(
     postgresql_with=UPDATED_OFTEN,
 )
 
+display_tags = Table(
+    "display_tags",
+    metadata,
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True, comment="a word in lower case"),
+    CheckConstraint(r"tag ~ '^[^\s,]{1,40}$'", name="tag"),
+    Index("display_tags_tag_idx", "tag"),
+    comment="words by which people choose displays",
+)
+
+templates = Table(
+    "templates",
+    metadata,
+    id_column(),
+    Column("name", Text, nullable=False),
+    created_at(),
+    Column("updated_at", MOMENT, nullable=False, server_default=func.now()),
+    CheckConstraint("btrim(name) <> ''", name="name_filled"),
+    comment="playlists that many displays follow: each has a copy, kept equal by every edit",
+)
+
+template_blocks = Table(
+    "template_blocks",
+    metadata,
+    Column("template_id", ForeignKey("templates.id", ondelete="CASCADE"), primary_key=True),
+    Column("block_order", Integer, primary_key=True),
+    Column("search_term", Text, nullable=False),
+    Column("video_count", Integer, nullable=False),
+    Column("fetch_mode", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    CheckConstraint("video_count BETWEEN 1 AND 500", name="video_count"),
+    CheckConstraint("fetch_mode IN ('newest', 'random')", name="fetch_mode"),
+    CheckConstraint("format IN ('mixed', 'wide', 'tall')", name="format"),
+    CheckConstraint("block_order >= 0", name="block_order"),
+)
+
 playlists = Table(
     "playlists",
     metadata,
@@ -97,11 +133,21 @@ playlists = Table(
     Column("total_blocks", Integer, nullable=False, server_default=text("0")),
     Column("total_videos", Integer, nullable=False, server_default=text("0")),
     Column("loop_count", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "template_id",
+        ForeignKey("templates.id", ondelete="SET NULL"),
+        comment="the template that it follows",
+    ),
     CheckConstraint("btrim(name) <> ''", name="name_filled"),
     Index(
         "playlists_one_active_idx", "display_id", unique=True, postgresql_where=text("is_active")
     ),
     Index("playlists_display_id_created_at_idx", "display_id", "created_at", "id"),
+    Index(
+        "playlists_template_id_idx",
+        "template_id",
+        postgresql_where=text("template_id IS NOT NULL"),
+    ),
 )
 
 playlist_blocks = Table(
