@@ -45,11 +45,12 @@ def write_json(file: Path, rows: Sequence[Row]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Seconds of each kind of work against a size, which the x axis names."""
+    """The ``unit`` of each kind of work against a size, which the x axis names."""
 
     title: str
     series: Series
     axis: str = "posts"
+    unit: str = "seconds"
 
 
 def draw(file: Path, plot: Plot) -> None:
@@ -68,7 +69,7 @@ def draw(file: Path, plot: Plot) -> None:
         marker = _MARKERS[number % len(_MARKERS)]
         style = "--" if name.startswith("current way") else "-"
         axes.plot(sizes, costs, marker=marker, linestyle=style, label=name)
-    axes.set(title=plot.title, xscale="log", yscale="log", xlabel=plot.axis, ylabel="seconds")
+    axes.set(title=plot.title, xscale="log", yscale="log", xlabel=plot.axis, ylabel=plot.unit)
     axes.grid(visible=True, which="both", alpha=0.3)
     axes.legend(fontsize="small")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,15 +9,25 @@ import orjson
 import typer
 from rich.table import Table
 
+from sorafeed_assets.bench.report import Plot, draw
 from sorafeed_assets.cli.common import Bars, console
 from sorafeed_assets.domain.simulation.catalogue import POSTS_PER_DAY, Rates
-from sorafeed_assets.domain.simulation.needs import NAMED, SETTLE, Needs, needs_of
+from sorafeed_assets.domain.simulation.needs import (
+    NAMED,
+    PLAY_API,
+    PLAY_POSTGRES,
+    SETTLE,
+    Needs,
+    needs_of,
+)
 from sorafeed_assets.domain.simulation.tally import Tally, total
 from sorafeed_assets.domain.simulation.wall import HOUR, WallPlan, simulate_wall
 
 simulate = typer.Typer(no_args_is_help=True)
 
 _MEGABYTE: Final = 1_000_000
+_SOON: Final = 10
+_SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 
 
 @simulate.callback()
@@ -51,6 +61,10 @@ def wall(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
+    plot_file: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Also plot what larger walls like this one need, as a PNG."),
+    ] = None,
 ) -> None:
     """Simulate a wall with the real planner, and say what it would need by unit costs.
 
@@ -76,6 +90,8 @@ def wall(
     console.print(_costs_table())
     if json_file is not None:
         json_file.write_bytes(orjson.dumps(_figures(plan, tallies, needs), option=_JSON))
+    if plot_file is not None:
+        draw(plot_file, _plot(plan, whole))
 
 
 _JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
@@ -97,6 +113,18 @@ _LINES: Final = {
     "rows": "rows written to PostgreSQL",
     "snapshots": "snapshots written to Redis",
 }
+
+
+def _plot(plan: WallPlan, whole: Tally) -> Plot:
+    """The cores of walls of other sizes, whose displays play as these do."""
+    plays = whole.plays / plan.displays / plan.seconds
+    costs = {
+        "API": plays * PLAY_API.value,
+        "PostgreSQL, for plays": plays * PLAY_POSTGRES.value,
+        f"settling all displays within {_SOON} s": SETTLE.value / _SOON,
+    }
+    series = {name: [(size, size * cost) for size in _SIZES] for name, cost in costs.items()}
+    return Plot("Cores that a wall keeps busy, by unit costs", series, "displays", "cores")
 
 
 def _hours_table(tallies: list[Tally]) -> Table:

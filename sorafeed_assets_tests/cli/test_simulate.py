@@ -13,9 +13,11 @@ def test_it_prints_what_a_wall_needs_and_where_costs_come_from(tmp_path: Path) -
     console.width = 200
     file = tmp_path / "wall.json"
     command = ["simulate", "wall", "--displays", "3", "--hours", "0.02", "--json", str(file)]
+    command += ["--plot", str(tmp_path / "wall.png")]
     result = CliRunner().invoke(build("simulate"), command)
     assert result.exception is None, result.output
     figures = json.loads(file.read_text())
+    assert (tmp_path / "wall.png").read_bytes().startswith(b"\x89PNG")
     (hour,) = figures["hours"]
     assert hour["plays"] > 0
     assert figures["needs"]["api_cores"] > 0
