@@ -232,6 +232,7 @@ _LOOPS: dict[str, tuple[object, str]] = {
     "lease": (react_module, "renew_lease"),
     "listen": (react_module, "make_url"),
     "settle": (Settler, "settle_changed"),
+    "clock": (react_module, "note_due"),
     "queues": (react_module, "low_displays"),
     "count": (Settler, "count_waiting_terms"),
     "posts": (Settler, "apply_posts"),

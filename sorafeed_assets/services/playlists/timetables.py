@@ -145,12 +145,14 @@ def edit_slots(
     """Add time slots to a playlist, and remove some of its display; returns the display.
 
     Raises:
-        InvalidInputError: too many slots, or the same one twice.
+        InvalidInputError: too many slots, the same one twice, or one to remove is not there.
         NotFoundError: there is no such playlist.
     """
     with engine.begin() as connection:
         display_id = _lock_display_of(connection, playlist_id)
         slots = sql.load_slots(connection, [display_id]).get(display_id, [])
+        if set(removed) - {slot.id for slot in slots}:
+            raise InvalidInputError("slot", "is no longer there; reload the page")
         rest = [slot for slot in slots if slot.id not in removed]
         own = [slot.draft for slot in rest if slot.playlist_id == playlist_id]
         _check_slots([*own, *added])

@@ -1,6 +1,7 @@
 """The page of a display's timetable: the week as a calendar, time slots, the base playlist."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -19,15 +20,19 @@ from sorafeed_assets.domain.playlists.time_slots import (
 )
 from sorafeed_assets.domain.playlists.time_zones import load_zone, zone_names
 from sorafeed_assets.services.playlists.timetables import spans_of, timetable_of
+from sorafeed_assets.services.timelines.guide import guide_of
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.http.errors import kind_of
 from sorafeed_assets.serving.pages import calendar
 from sorafeed_assets.serving.pages.forms import fields_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import REFERRER, permitted
+from sorafeed_assets.serving.players.guide import title_of
 from sorafeed_assets.serving.state import ServerState
 
 _WORKDAYS: Final = frozenset(list(Weekday)[:5])
+_GUIDE: Final = timedelta(hours=1)
+_MOST_ENTRIES: Final = 12
 _EMPTY: Final = {
     "playlist": "",
     "starts": "09:00",
@@ -139,6 +144,9 @@ def _render(
         spans = spans_of(view, *calendar.bounds(monday, zone))
         base_id = view.decision.base_id
         week = calendar.week_of(spans, monday, zone, view.playlists, base_id, view.now)
+    guide = guide_of(server.engine, code, _GUIDE)
+    entries = guide.entries[:_MOST_ENTRIES]
+    posts = server.queries.posts({entry.pick.video_id for entry in entries if entry.pick})
     form = dict(_EMPTY, time_zone=zone.key) if edited is None else _form_of(edited)
     days = _WORKDAYS if edited is None else edited.draft.days
     if fields is not None:
@@ -154,6 +162,9 @@ def _render(
         sizes=calendar,
         local=lambda at: f"{at.astimezone(zone):%a %d %b, %H:%M}",
         zone=zone.key,
+        clock=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
+        entries=[(entry, title_of(entry, guide, posts)) for entry in entries],
+        guide=guide,
         zones=sorted(zone_names()),
         slots=[(slot, shown_slot(slot.draft), slot in view.unusable) for slot in view.slots],
         form=form,

@@ -74,6 +74,7 @@ def test_forms_add_change_and_remove_a_slot(
     assert "<b>All day</b> is active by its time slot" in page
     assert "Every day all day (Europe/Vienna)" in page
     assert "Add a time slot" not in page
+    assert "A tea number" in page.split("What plays when")[1]
     [(slot,)] = run(engine, "SELECT id::text FROM time_slots")
     edited = admin.http.get(f"{PAGE}?slot={slot}").text
     assert "Change the time slot" in edited
@@ -84,6 +85,8 @@ def test_forms_add_change_and_remove_a_slot(
     assert "Active as the base playlist; next is All day" in shown
     assert _post(admin, do="base", playlist=other).status_code == 400
     assert _post(admin, do="base", playlist=base).status_code == 303
+    assert _post(admin, **late).status_code == 400  # it was replaced, so that it is gone
+    [(slot,)] = run(engine, "SELECT id::text FROM time_slots")
     assert _post(admin, do="remove", slot=slot, playlist=other).status_code == 303
     assert run(engine, _SLOTS) == []
 
