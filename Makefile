@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up setup test fuzz lint lint-deploy rules docs clean
+.PHONY: up setup test fuzz chaos lint lint-deploy rules docs clean
 
 up: setup
 	@$(BIN)/sorafeed up
@@ -24,6 +24,9 @@ test: setup
 
 fuzz: setup
 	@$(BIN)/python -m pytest --numprocesses 2 --hypothesis-profile fuzz sorafeed_assets_tests/serving/test_fuzz.py
+
+chaos: setup
+	@$(BIN)/sorafeed chaos --minutes 5 --kills 100
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -77,6 +77,11 @@ COMMANDS: Final = {
         "Measure the engine beside the system it replaces, on servers and a catalogue of its own.",
     ),
     "simulate": Late("simulate", "simulate", "What a wall would do and need, without servers."),
+    "chaos": Late(
+        "chaos",
+        "chaos",
+        "Kill, stop and starve a wall that plays, on servers of its own; then check everything.",
+    ),
     "counts": Late("catalog", "counts", "Counts per search and format."),
     "displays": Late("displays", "displays", "Displays: screens on walls."),
     "playlists": Late("displays", "playlists", "Playlists of displays."),

@@ -22,7 +22,6 @@ from sorafeed_assets.domain.errors import SetupError
 _FILES: Final = "processes-*.json"
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 15.0
-# A program that ran this long has not kept failing.
 _WELL_SECONDS: Final = 60.0
 _MOST_FAILURES: Final = 8
 _LAST_LINES: Final = 15
@@ -86,6 +85,7 @@ class Supervisor:
         owner: the command that watches ("up").
         say: prints one line.
         clock: monotonic seconds.
+        patience: a program that ran this many seconds has not kept failing.
     """
 
     def __init__(
@@ -94,10 +94,12 @@ class Supervisor:
         owner: str,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        patience: float = _WELL_SECONDS,
     ) -> None:
         self._file = folder / _FILES.replace("*", owner)
         self.say = say
         self._clock = clock
+        self._patience = patience
         self._watched: list[_Watched] = []
 
     def watch(self, program: Program) -> None:
@@ -141,7 +143,7 @@ class Supervisor:
 
     def _failed(self, watched: _Watched, what: str) -> None:
         program, now = watched.program, self._clock()
-        if now - watched.started >= _WELL_SECONDS:
+        if now - watched.started >= self._patience:
             watched.failures = 0
         watched.failures += 1
         if watched.failures > _MOST_FAILURES:

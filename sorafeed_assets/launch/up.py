@@ -4,7 +4,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
@@ -96,12 +96,20 @@ class Up:
         settings: with every address.
         supervisor: watches the programs.
         stop: ends the waiting for a program.
+        more: further variables of the API and `react`.
     """
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, stop: Stop) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        supervisor: Supervisor,
+        stop: Stop,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self._settings = settings
         self._supervisor = supervisor
         self._stop = stop
+        self._more = dict(more or {})
         self._folder = settings.data_dir.resolve()
         self._stack = ExitStack()
         self._starting: list[tuple[Child, int]] = []
@@ -131,14 +139,19 @@ class Up:
         command = [sys.executable, "-m", "sorafeed_assets.serving", str(port), _CLIPS]
         for number in range(1, processes + 1):
             name = "api" if number == 1 else f"api {number}"
-            self._start(name, command, port, {"SORAFEED_DAGSTER_UI_URL": interface})
+            self._start(name, command, port, {"SORAFEED_DAGSTER_UI_URL": interface, **self._more})
 
-    def start_others(self, port: int) -> None:
-        """Start `react`, Dagster's three programs, and following where there is an old system."""
+    def start_others(self, port: int, reacts: int = 1) -> None:
+        """Start `react`, Dagster's programs, and following where there is an old system.
+
+        Of several ``reacts`` one leads.
+        """
         code_port = free_port(port + 2)  # beside the UI, so that it is recognized
         workspace = self._folder / "workspace.yaml"
         workspace.write_text(yaml.safe_dump(_workspace(code_port)))
-        self._start("react", [_program("sorafeed"), "react"])
+        for number in range(1, reacts + 1):
+            name = "react" if number == 1 else f"react {number}"
+            self._start(name, [_program("sorafeed"), "react"], more=self._more)
         self._start(
             "dagster code server",
             [
@@ -200,7 +213,15 @@ class Up:
             SetupError: one of them keeps failing.
         """
         while not self._stop.wait(_LOOK_SECONDS):
-            self._supervisor.look()
+            self.look()
+
+    def look(self) -> None:
+        """Start programs again that have ended.
+
+        Raises:
+            SetupError: one of them keeps failing.
+        """
+        self._supervisor.look()
 
 
 def _program(name: str) -> str:

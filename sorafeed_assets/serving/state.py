@@ -193,6 +193,7 @@ class ServerState:
             str(self.settings.database_url),
             self.settings.model_copy(update={"statement_timeout_seconds": seconds}),
             pool_size=_THREADS,
+            application=f"sorafeed api {use}",
         )
         self.metrics.count_queries(engine, use)
         return engine

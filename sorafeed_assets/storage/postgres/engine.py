@@ -19,9 +19,12 @@ from sorafeed_assets.storage.postgres.tracing import trace_statements
 _PREPARED_AFTER: Final = 5
 
 
-def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) -> Engine:
+def create_database_engine(
+    url: str, settings: Settings, *, pool_size: int = 5, application: str = "sorafeed"
+) -> Engine:
     """An engine on psycopg 3 for ``url``; sessions have statement, lock and idle time-outs.
 
+    ``application`` is what `pg_stat_activity` shows of its sessions.
     A pooler between may drop these options: deploy/pgbouncer/pgbouncer.ini sets them again.
     """
     options = {
@@ -39,7 +42,7 @@ def create_database_engine(url: str, settings: Settings, *, pool_size: int = 5) 
         pool_use_lifo=True,
         connect_args={
             "connect_timeout": 5,
-            "application_name": "sorafeed",
+            "application_name": application,
             "prepare_threshold": _PREPARED_AFTER if settings.prepared_statements else None,
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },

@@ -1,0 +1,206 @@
+"""The servers and programs of a run, supervised as `sorafeed up` supervises them."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Final
+
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
+from sorafeed_assets.launch.processes import end_left_overs
+from sorafeed_assets.launch.servers import psycopg2_url
+from sorafeed_assets.launch.supervision import Supervisor, processes
+from sorafeed_assets.launch.up import UNCLEAN, Stop, Up
+from sorafeed_assets.settings import Settings, load_settings
+from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets.storage.postgres.migrate import migrate
+
+OWN: Final = "sorafeed chaos"
+"""The application_name of the run's own sessions, which are not killed."""
+API_PROCESSES: Final = 3
+REACTS: Final = 2
+_LOOK_SECONDS: Final = 0.1
+_DISK: Final = "2g"
+# A program that was killed after it ran this long has not kept failing.
+_WELL_SECONDS: Final = 1.0
+_CLOCK: Final = "clock"
+_FAKE_TIME: Final = "*/faketime/libfaketimeMT.so.1"
+_LISTEN: Final = "0A"
+# The demo's wall calls more often than real players of one token do.
+_CALLS: Final = 10_000
+
+
+@dataclass(slots=True)
+class Stage:
+    """What runs.
+
+    Attributes:
+        settings: with every address.
+        folder: the data folder.
+        postgres, redis: the servers.
+        port: where the processes of the API listen.
+        disk: the folder of PostgreSQL's file system; None where none could be made for it.
+        clock: the file that steps the clock of API and `react`; None without libfaketime.
+        stopped: the process ids that are stopped now.
+        ended: why supervision ended; None while it goes on.
+    """
+
+    settings: Settings
+    folder: Path
+    postgres: EmbeddedPostgres
+    redis: EmbeddedRedis
+    port: int
+    ui_port: int
+    disk: Path | None = None
+    clock: Path | None = None
+    stopped: set[int] = field(default_factory=set)
+    ended: str | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def pids(self, *names: str) -> dict[str, int]:
+        """Process ids by program: those that run, whose name begins with one of ``names``."""
+        return {
+            state.name: state.pid
+            for state in processes(self.folder)
+            if state.pid is not None and state.name.startswith(names)
+        }
+
+    def listening(self) -> int:
+        """How many processes listen at the port of the API."""
+        address = f":{self.port:04X}"
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return sum(row[1].endswith(address) and row[3] == _LISTEN for row in rows)
+
+    def answering(self) -> int:
+        """How many processes of the API listen and are not stopped."""
+        stopped = self.stopped & set(self.pids("api").values())
+        return max(0, self.listening() - len(stopped))
+
+
+@contextmanager
+def open_stage(folder: Path, displays: int, posts: int, stop: Stop) -> Iterator[Stage]:
+    """Start everything on an empty folder, with a demo wall that is materialized.
+
+    Raises:
+        SetupError: a server or a program does not start.
+    """
+    end_left_overs(folder)
+    log = _Log(folder / "supervisor.log")
+    supervisor = Supervisor(folder, "chaos", log, patience=_WELL_SECONDS)
+    with ExitStack() as stack:
+        disk = stack.enter_context(_disk(folder / "postgres"))
+        postgres = EmbeddedPostgres(folder / "postgres", {"max_wal_size": "256MB"})
+        redis = EmbeddedRedis(folder / "redis")
+        for server in (postgres, redis):
+            stack.callback(server.stop)
+            server.start()
+            supervisor.watch(server)
+        settings = _addressed(folder, postgres, redis)
+        clock = _clock(folder)
+        stage = Stage(settings, folder, postgres, redis, free_port(), free_port(), disk, clock)
+        _migrate(settings)
+        programs = stack.enter_context(Up(settings, supervisor, stop, _faked(clock)))
+        programs.start_api(stage.port, f"http://127.0.0.1:{stage.ui_port}", API_PROCESSES)
+        code = programs.prepare(posts, displays, is_shared=False)
+        if code not in (0, UNCLEAN):
+            raise SetupError(f"the demo wall is not prepared: exit code {code}")
+        programs.start_others(stage.ui_port, REACTS)
+        programs.wait_until_ready()
+        stack.enter_context(_supervised(stage, programs))
+        yield stage
+
+
+@contextmanager
+def _supervised(stage: Stage, programs: Up) -> Iterator[None]:
+    ended = Event()
+
+    def watch() -> None:
+        try:
+            while not ended.wait(_LOOK_SECONDS):
+                programs.look()
+        except SetupError as error:
+            stage.ended = str(error)
+
+    thread = Thread(target=watch, name="supervisor")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _addressed(folder: Path, postgres: EmbeddedPostgres, redis: EmbeddedRedis) -> Settings:
+    return load_settings(
+        data_dir=folder,
+        database_url=postgres.create_database("sorafeed"),
+        dagster_url=psycopg2_url(postgres.create_database("dagster")),
+        redis_url=redis.url,
+        api_calls_per_second=_CALLS,
+    )
+
+
+def _migrate(settings: Settings) -> None:
+    engine = create_database_engine(str(settings.database_url), settings)
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[Path | None]:
+    """A small file system of its own for PostgreSQL; None where this process may not mount one."""
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.geteuid() != 0 or mount is None or umount is None:
+        yield None
+        return
+    command = [mount, "-t", "tmpfs", "-o", f"size={_DISK},mode=700", "sorafeed-chaos", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603  # our own words
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run([umount, "-l", str(folder)], capture_output=True, check=False)  # noqa: S603  # our own words
+
+
+def _clock(folder: Path) -> Path | None:
+    """The file that libfaketime reads the clock's step from; None without libfaketime."""
+    if not any(Path("/usr/lib").glob(_FAKE_TIME)):
+        return None
+    file = folder / _CLOCK
+    file.write_text("+0")
+    return file
+
+
+def _faked(clock: Path | None) -> Mapping[str, str]:
+    """The variables with which a program's clock is stepped by the file."""
+    if clock is None:
+        return {}
+    library = next(Path("/usr/lib").glob(_FAKE_TIME))
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",
+        # A step of the clock moves the time of day only.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+class _Log:
+    """Writes each line that supervision says to a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __call__(self, line: str) -> None:
+        with self._file.open("a") as output:
+            output.write(f"{line}\n")

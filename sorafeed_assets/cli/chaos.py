@@ -1,0 +1,55 @@
+"""`sorafeed chaos`."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sorafeed_assets.chaos.run import Scale
+from sorafeed_assets.chaos.run import run as run_chaos
+from sorafeed_assets.cli.common import Bars, DataDir, console, settings_of
+from sorafeed_assets.launch import data_folder
+from sorafeed_assets.launch.processes import end_left_overs
+from sorafeed_assets.launch.up import stop_on_signals
+
+_BROKEN = 1
+
+
+def chaos(
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long faults come.")] = 5.0,
+    kills: Annotated[int, typer.Option(min=0, help="How many processes are killed.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed plans the same faults.")] = 1,
+    displays: Annotated[int, typer.Option(min=1, max=1_000, help="How many players play.")] = 100,
+    posts: Annotated[int, typer.Option(min=100, help="Posts of the demo catalogue.")] = 20_000,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the outcome to this file.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Kill, stop and starve a wall that plays, on servers of its own; then check everything.
+
+    It uses the folder `chaos` of the data folder, which is emptied first. The exit code is 1 when
+    something was lost, doubled or broken.
+    """
+    folder = data_folder.prepare(settings_of(data_dir).data_dir / "chaos")
+    with data_folder.owned(folder), stop_on_signals() as stop:
+        end_left_overs(folder)
+        _empty(folder)
+        with Bars() as bars:
+            outcome = run_chaos(folder, Scale(minutes, kills, seed, displays, posts), bars, stop)
+    console.print(outcome.markdown(), markup=False, highlight=False, soft_wrap=True)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(outcome.as_json(), indent=1, ensure_ascii=False))
+    if not outcome.is_well:
+        raise typer.Exit(_BROKEN)
+
+
+def _empty(folder: Path) -> None:
+    for each in folder.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != "up.lock":
+            each.unlink()
