@@ -42,7 +42,7 @@ class Injected:
     Attributes:
         kind: what it was.
         at: seconds after the start.
-        target: the process or thing.
+        target: the process or thing; empty when there was none.
         recovery: seconds from its end until everything concerned answered; None if it did not.
     """
 
@@ -179,7 +179,8 @@ class Faults:
         number: signal.Signals = signal.SIGKILL,
     ) -> tuple[str, Condition]:
         target, pid = self._program(name, fault.turn)
-        self._signal(pid, number)
+        if not self._signal(pid, number):
+            return "", lambda: True
 
         def is_over() -> bool:
             now = self._stage.pids(target).get(target)
@@ -194,10 +195,12 @@ class Faults:
         return target, self._after_loss(is_lost)
 
     def _kill_backend(self, fault: Fault) -> tuple[str, Condition]:
-        _, pid = self._backend(fault.turn)
         is_lost = self._watch_connection()
-        self._signal(pid, signal.SIGKILL)
-        return f"backend {pid}", self._after_loss(is_lost)
+        target, pid = self._backend(fault.turn)
+        # A session may end by itself before it is killed.
+        while pid and not self._signal(pid, signal.SIGKILL):
+            target, pid = self._backend(fault.turn)
+        return target, self._after_loss(is_lost)
 
     def _watch_connection(self) -> Condition:
         """Whether PostgreSQL has ended the sessions that it had now."""
@@ -345,10 +348,15 @@ class Faults:
         return time.monotonic()
 
     @staticmethod
-    def _signal(pid: int, number: signal.Signals) -> None:
-        if pid:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+    def _signal(pid: int, number: signal.Signals) -> bool:
+        """Send a signal; False when there is no such process."""
+        if not pid:
+            return False
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 def _fill(filler: Path, stop: Event, seconds: float) -> None:

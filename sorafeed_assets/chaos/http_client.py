@@ -111,11 +111,13 @@ class Client:
             await asyncio.sleep(self._rng.uniform(0.0, pause))
             pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
-        if self._writer is not None:
-            self._writer.close()
-        self._reader = self._writer = None
+        writer, self._reader, self._writer = self._writer, None, None
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _attempt(
         self,
@@ -134,8 +136,7 @@ class Client:
                 return await _reply(self._reader)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             # The answer of an attempt that took too long must not be read by the next one.
-            with contextlib.suppress(OSError):
-                self.close()
+            await self.close()
             return None
 
     def _request(

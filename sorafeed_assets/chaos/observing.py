@@ -1,9 +1,11 @@
 """What is sampled while a run goes on: processes that answer, and waits for locks."""
 
 import time
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from threading import Event
 from typing import Final
 
@@ -15,28 +17,41 @@ from sorafeed_assets.storage.postgres.waits import LockWait, lock_waits
 
 _ANSWERING_SECONDS: Final = 0.1
 _WAITS_SECONDS: Final = 0.02
+# A process that was just killed may still be counted in a sample.
+_MARGIN_SECONDS: Final = 0.3
 LIMIT_SECONDS: Final = 0.1
 """A statement of a player or a scanner may wait this long for a lock."""
 
 
 @dataclass(slots=True)
 class Answering:
-    """How many processes of the API answered, by monotonic time."""
+    """How many processes of the API answered, and how many hung, by monotonic time."""
 
-    samples: list[tuple[float, int]] = field(default_factory=list)
+    samples: list[tuple[float, int, int]] = field(default_factory=list)
 
     def observe(self, stage: Stage, stop: Event) -> None:
         """Sample until ``stop``."""
         while not stop.wait(_ANSWERING_SECONDS):
-            self.samples.append((time.monotonic(), stage.answering()))
+            self.samples.append((time.monotonic(), *stage.answering()))
 
-    def always(self, begin: float, end: float) -> bool:
-        """Whether one answered in all samples between two moments."""
-        return all(number for moment, number in self.samples if begin - 0.2 <= moment <= end + 0.2)
+    def longest(self, calls: Sequence[tuple[float, float]], *, with_hanging: bool) -> float:
+        """Seconds of the longest of ``calls`` during which a process always answered.
 
-    def longest(self, calls: Sequence[tuple[float, float]]) -> float:
-        """Seconds of the longest of ``calls`` during which one always answered."""
-        return max((end - begin for begin, end in calls if self.always(begin, end)), default=0.0)
+        ``with_hanging`` says whether calls count while another process hung: the system gives it
+        new connections as before.
+        """
+        return max(
+            (end - begin for begin, end in calls if self._counts(begin, end, with_hanging)),
+            default=0.0,
+        )
+
+    def _counts(self, begin: float, end: float, with_hanging: bool) -> bool:  # noqa: FBT001  # of one caller
+        first = bisect_left(self.samples, begin - _MARGIN_SECONDS, key=itemgetter(0))
+        last = bisect_right(self.samples, end + _MARGIN_SECONDS, key=itemgetter(0))
+        return all(
+            answering and (with_hanging or not hanging)
+            for _, answering, hanging in self.samples[first:last]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ def recoveries(injected: Sequence[Injected]) -> list[Recovery]:
     """The times by kind of fault, kills first."""
     by_kind: dict[str, list[float | None]] = defaultdict(list)
     for each in injected:
+        if not each.target:
+            continue
         by_kind[each.kind].append(each.recovery)
     order = sorted(by_kind, key=lambda kind: (kind not in KILLS, kind))
     found = []

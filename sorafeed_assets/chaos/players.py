@@ -85,12 +85,12 @@ class Player:
         await reader
         while not stop.is_set():
             entry = next((each for each in self._queue if each not in self._done), None)
-            if entry is None:
-                await asyncio.sleep(_NOTHING_SECONDS)
-                await self._read()
-                continue
             if reader.done():
                 reader = asyncio.create_task(self._read())
+            if entry is None:
+                await reader
+                await asyncio.sleep(_NOTHING_SECONDS)
+                continue
             await asyncio.sleep(self._seconds * self._rng.uniform(0.5, 1.5))
             self._done.add(entry)
             self._outbox.append(entry)
@@ -99,8 +99,8 @@ class Player:
         self._has_plays.set()
         await reader
         await telling
-        self._reads.close()
-        self._plays.close()
+        await self._reads.close()
+        await self._plays.close()
 
     async def _read(self) -> None:
         headers = {"if-none-match": self._etag} if self._etag else {}

@@ -30,7 +30,7 @@ from sorafeed_assets.storage.postgres.engine import create_database_engine
 
 Progress = Callable[[str, int, int], None]
 
-_THREADS: Final = 24
+_THREADS: Final = 64
 _SETTLE_SECONDS: Final = 3.0
 LONGEST_READ: Final = 1.0
 """Seconds within which a read is answered while an API process is there."""
@@ -60,7 +60,7 @@ class Scale:
 
 
 def run(folder: Path, scale: Scale, progress: Progress, stop: Stop) -> Outcome:
-    """Run on an empty folder that the caller owns.
+    """Run on a folder that the caller owns, and that is emptied.
 
     Raises:
         SetupError: a server or a program does not start, or keeps failing.
@@ -88,6 +88,7 @@ class Run:
         self._told = Told()
         self._written = Written()
         self._answering = Answering()
+        self._work: list[Future[None]] = []
 
     def outcome(self) -> Outcome:
         """Run, wait until everything is quiet, and check."""
@@ -135,6 +136,9 @@ class Run:
     def _must_run(self) -> None:
         if self._stage.ended is not None:
             raise SetupError(self._stage.ended)
+        for each in self._work:
+            if each.done():
+                each.result()
 
     @contextmanager
     def _writing(self, engine: Engine, displays: Sequence[str]) -> Iterator[None]:
@@ -165,7 +169,7 @@ class Run:
 
         answering = _thread(self._answering.observe, self._stage, self._ended)
         with ThreadPoolExecutor(4) as pool, answering:
-            work = [
+            self._work = [
                 pool.submit(asyncio.run, talk()),
                 pool.submit(
                     writers.edit_by_sql, engine, displays, self._written, self._ended, seed
@@ -178,7 +182,7 @@ class Run:
                 self._interrupted.wait(_SETTLE_SECONDS)
             finally:
                 self._ended.set()
-            for each in work:
+            for each in self._work:
                 each.result()
 
     def _inject(self, faults: Faults, plan: Sequence[Fault]) -> None:
@@ -204,16 +208,17 @@ class Run:
         self, seconds: float, quiet: float | None, faults: Faults, waits: Waits
     ) -> list[Figure]:
         reads, plays, edits = self._told.reads, self._told.plays, self._written.edits
-        kills = sum(each.kind in KILLS for each in faults.injected)
-        others = len(faults.injected) - kills
-        longest = self._answering.longest(reads.slow)
+        found = [each.kind for each in faults.injected if each.target]
+        kills = sum(kind in KILLS for kind in found)
+        longest = self._answering.longest(reads.slow, with_hanging=False)
+        hanging = self._answering.longest(reads.slow, with_hanging=True)
         internal = sum(each.statuses[INTERNAL] for each in (reads, plays, edits))
         long = waits.long(PLAYERS_READ, SCANNER)
         in_time = f"answered within {PATIENCE:.0f} s"
         return [
             Figure("time with faults", f"{seconds / 60:.1f} min"),
             Figure("processes killed", f"{kills:,}"),
-            Figure("other faults", f"{others:,}"),
+            Figure("other faults", f"{len(found) - kills:,}"),
             Figure("plays acknowledged", f"{len(self._told.acknowledged):,}"),
             Figure("plays refused after an edit", f"{len(self._told.refused):,}"),
             Figure("edits through the API", f"{edits.calls_answered:,}"),
@@ -230,6 +235,7 @@ class Run:
                 f"< {LONGEST_READ:.0f} s",
                 longest < LONGEST_READ,
             ),
+            Figure("the same, also while another process hung", f"{hanging:.2f} s"),
             Figure("longest read", f"{reads.longest:.2f} s"),
             Figure("longest call that tells plays", f"{plays.longest:.2f} s"),
             Figure("answers with status 500", f"{internal:,}", "0", internal == 0),

@@ -11,6 +11,7 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.data_folder import LOCK
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from sorafeed_assets.launch.processes import end_left_overs
 from sorafeed_assets.launch.servers import psycopg2_url
@@ -28,6 +29,7 @@ _LOOK_SECONDS: Final = 0.1
 _DISK: Final = "2g"
 # A program that was killed after it ran this long has not kept failing.
 _WELL_SECONDS: Final = 1.0
+_POSTGRES: Final = "postgres"
 _CLOCK: Final = "clock"
 _FAKE_TIME: Final = "*/faketime/libfaketimeMT.so.1"
 _LISTEN: Final = "0A"
@@ -76,25 +78,38 @@ class Stage:
         rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
         return sum(row[1].endswith(address) and row[3] == _LISTEN for row in rows)
 
-    def answering(self) -> int:
-        """How many processes of the API listen and are not stopped."""
-        stopped = self.stopped & set(self.pids("api").values())
-        return max(0, self.listening() - len(stopped))
+    def answering(self) -> tuple[int, int]:
+        """How many processes of the API answer, and how many hang because they are stopped."""
+        hanging = len(self.stopped & set(self.pids("api").values()))
+        return max(0, self.listening() - hanging), hanging
+
+
+def empty(folder: Path) -> None:
+    """End what an earlier run left in the folder, and remove its files."""
+    end_left_overs(folder)
+    umount = shutil.which("umount")
+    if umount is not None and (folder / _POSTGRES).is_mount():
+        subprocess.run([umount, "-l", str(folder / _POSTGRES)], check=True)  # noqa: S603  # our own words
+    for each in folder.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != LOCK:
+            each.unlink()
 
 
 @contextmanager
 def open_stage(folder: Path, displays: int, posts: int, stop: Stop) -> Iterator[Stage]:
-    """Start everything on an empty folder, with a demo wall that is materialized.
+    """Start everything on a folder that is emptied, with a demo wall that is materialized.
 
     Raises:
         SetupError: a server or a program does not start.
     """
-    end_left_overs(folder)
+    empty(folder)
     log = _Log(folder / "supervisor.log")
     supervisor = Supervisor(folder, "chaos", log, patience=_WELL_SECONDS)
     with ExitStack() as stack:
-        disk = stack.enter_context(_disk(folder / "postgres"))
-        postgres = EmbeddedPostgres(folder / "postgres", {"max_wal_size": "256MB"})
+        disk = stack.enter_context(_disk(folder / _POSTGRES))
+        postgres = EmbeddedPostgres(folder / _POSTGRES, {"max_wal_size": "256MB"})
         redis = EmbeddedRedis(folder / "redis")
         for server in (postgres, redis):
             stack.callback(server.stop)

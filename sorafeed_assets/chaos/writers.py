@@ -85,7 +85,7 @@ async def edit(
         else:
             await _mutate(client, written, _SKIP, {"display": display})
         await asyncio.sleep(_EDIT_SECONDS * rng.uniform(0.5, 1.5))
-    client.close()
+    await client.close()
 
 
 def _block(draft: BlockDraft) -> dict[str, Any]:

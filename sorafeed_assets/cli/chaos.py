@@ -1,7 +1,6 @@
 """`sorafeed chaos`."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,6 @@ from sorafeed_assets.chaos.run import Scale
 from sorafeed_assets.chaos.run import run as run_chaos
 from sorafeed_assets.cli.common import Bars, DataDir, console, settings_of
 from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.processes import end_left_overs
 from sorafeed_assets.launch.up import stop_on_signals
 
 _BROKEN = 1
@@ -34,22 +32,11 @@ def chaos(
     something was lost, doubled or broken.
     """
     folder = data_folder.prepare(settings_of(data_dir).data_dir / "chaos")
-    with data_folder.owned(folder), stop_on_signals() as stop:
-        end_left_overs(folder)
-        _empty(folder)
-        with Bars() as bars:
-            outcome = run_chaos(folder, Scale(minutes, kills, seed, displays, posts), bars, stop)
+    with data_folder.owned(folder), stop_on_signals() as stop, Bars() as bars:
+        outcome = run_chaos(folder, Scale(minutes, kills, seed, displays, posts), bars, stop)
     console.print(outcome.markdown(), markup=False, highlight=False, soft_wrap=True)
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(outcome.as_json(), indent=1, ensure_ascii=False))
     if not outcome.is_well:
         raise typer.Exit(_BROKEN)
-
-
-def _empty(folder: Path) -> None:
-    for each in folder.iterdir():
-        if each.is_dir():
-            shutil.rmtree(each)
-        elif each.name != "up.lock":
-            each.unlink()

@@ -12,7 +12,8 @@ from typing import Final, TextIO
 
 from sorafeed_assets.domain.errors import SetupError
 
-_LOCK: Final = "up.lock"
+LOCK: Final = "up.lock"
+"""The file that the owner of a folder has locked."""
 _RUNTIME: Final = "runtime.json"
 _PROBE_SECONDS: Final = 0.5
 
@@ -53,7 +54,7 @@ def owned(folder: Path) -> Iterator[None]:
     Raises:
         SetupError: another `sorafeed` owns it.
     """
-    with (folder / _LOCK).open("a+") as lock:
+    with (folder / LOCK).open("a+") as lock:
         if not _locked(lock, _PROBE_SECONDS):
             raise SetupError(
                 f"another sorafeed command is using {folder}; end it, or choose another folder"
@@ -77,7 +78,7 @@ def publish(folder: Path, runtime: Runtime) -> None:
 
 def running(folder: Path) -> Runtime | None:
     """The servers of the folder's current owner, to join; None when no command owns it."""
-    lock_file = folder / _LOCK
+    lock_file = folder / LOCK
     if not lock_file.exists():
         return None
     with lock_file.open("r") as lock:

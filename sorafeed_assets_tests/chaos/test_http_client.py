@@ -16,8 +16,12 @@ def _call(
     """One call to a server that gives these answers in turn; None hangs. The requests it got."""
     requests: list[bytes] = []
     left = list(answers)
+    handlers: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handlers.append(task)
         while True:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -30,6 +34,7 @@ def _call(
             if answer is not None:
                 writer.write(answer)
         writer.close()
+        await writer.wait_closed()
 
     async def work() -> Reply | None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -38,8 +43,9 @@ def _call(
         try:
             return await client.call(count, "/api", seconds=seconds)
         finally:
-            client.close()
+            await client.close()
             server.close()
+            await asyncio.gather(*handlers)
 
     return asyncio.run(work()), requests
 

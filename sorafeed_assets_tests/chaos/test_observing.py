@@ -54,6 +54,11 @@ def test_without_a_lock_there_is_no_wait(engine: Engine) -> None:
 
 
 def test_reads_count_only_while_a_process_answers() -> None:
-    answering = Answering([(moment / 10, 0 if 20 <= moment < 30 else 2) for moment in range(60)])
-    assert answering.longest([(0.5, 1.2), (1.5, 4.0), (4.0, 4.3)]) == 0.7
-    assert answering.longest([(1.5, 4.0)]) == 0.0
+    away, hung = range(20, 30), range(50, 60)
+    answering = Answering(
+        [(moment / 10, 0 if moment in away else 2, int(moment in hung)) for moment in range(90)]
+    )
+    calls = [(0.5, 1.25), (1.5, 4.0), (3.5, 4.0), (5.0, 6.5)]
+    assert answering.longest(calls, with_hanging=False) == 0.75
+    assert answering.longest(calls, with_hanging=True) == 1.5
+    assert answering.longest([(1.5, 4.0)], with_hanging=True) == 0.0
