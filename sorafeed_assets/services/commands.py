@@ -5,11 +5,12 @@ What is checked and written is in the rooms (`services.playlists`, `services.cou
 """
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from redis import Redis
@@ -17,6 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from sorafeed_assets.domain.errors import (
+    BusyError,
     DisplayNotFoundError,
     NotFoundError,
     SorafeedError,
@@ -44,8 +46,13 @@ from sorafeed_assets.storage.cache.redis import (
 from sorafeed_assets.storage.postgres.retry import is_lost
 from sorafeed_assets.storage.timelines import playback
 
+# A player gives up an attempt after some seconds; a thread that waits longer does so in vain.
+_BUSY_SECONDS: Final = 2.0
+
 # A play waits for the plans of all that are recorded with it.
 MOST_PLANNED: Final = 8
+
+_Result = TypeVar("_Result")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -201,7 +208,9 @@ class Commands:
 
     def begin(self, display_id: str, entry: UUID) -> bool:
         """Record that the head of the queue is being shown; False when it is not the head."""
-        begun, prepared = self._timelines.begin(display_id, entry, self.settler.played.prepare)
+        begun, prepared = _while_busy(
+            lambda: self._timelines.begin(display_id, entry, self.settler.played.prepare)
+        )
         if begun:
             self._cache(display_id, prepared)
         return begun
@@ -209,7 +218,9 @@ class Commands:
     def mark_played(self, display_id: str, entry: UUID, *, skipped: bool = False) -> Advance:
         """Record a play, once even if it is repeated, and advance to the next video."""
         play = Play(display_id, entry, skipped)
-        advance, timeline = self._timelines.advance_alone(play, self.settler.played.known)
+        advance, timeline = _while_busy(
+            lambda: self._timelines.advance_alone(play, self.settler.played.known)
+        )
         self._cache(display_id, timeline and self.settler.played.encode([timeline]))
         return advance
 
@@ -334,3 +345,18 @@ class Commands:
             self.settler.snapshot([display_id], *tags)
             problem = NOT_PLANNED
         return Change(display_id, playlist_id, problem)
+
+
+def _while_busy(work: Callable[[], _Result]) -> _Result:
+    """Try work again while another transaction has the display, for a while.
+
+    Raises:
+        BusyError: it has the display still.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            return work()
+        except BusyError:
+            if time.monotonic() > deadline:
+                raise

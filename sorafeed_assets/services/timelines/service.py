@@ -44,7 +44,7 @@ from sorafeed_assets.services.timelines.publishing import OvertakenError
 from sorafeed_assets.services.timelines.rebuild import Outcomes, rebuild
 from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
 from sorafeed_assets.storage.playlists.rows import lock_displays
-from sorafeed_assets.storage.postgres.locks import LockSpace, lock, try_lock
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock, try_lock, wait_at_most
 from sorafeed_assets.storage.postgres.retry import retried
 from sorafeed_assets.storage.timelines import writes
 from sorafeed_assets.storage.timelines.advance import (
@@ -61,6 +61,9 @@ _tracer: Final = trace.get_tracer(__name__)
 # Displays of one transaction wait for each other, so their number is bounded.
 _CHUNK: Final = 100
 _ATTEMPTS: Final = 5
+LONGEST_WAIT: Final = 0.09
+"""Seconds that a player's statement waits for a lock: a player repeats what was not stored, and
+statements that wait for a display keep the threads from those of others."""
 
 
 _Also = TypeVar("_Also")
@@ -205,8 +208,10 @@ class TimelineService:
 
         Raises:
             NotDrivenError: the old system drives the display.
+            BusyError: another transaction has the display.
         """
         with self._engine.begin() as connection:
+            wait_at_most(connection, LONGEST_WAIT)
             lock(connection, LockSpace.DISPLAY, [display_id])
             must_drive(self._flags.at(connection), display_id)
             free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
@@ -240,17 +245,25 @@ class TimelineService:
         if at is not None and at.tzinfo is None:
             raise InvalidInputError("at", f"is {at.isoformat()}; add its time zone")
         play = Play(display_id, timeline_video_id, skipped, at)
-        return self.advance_alone(play, lambda _ids: ())[0]
+        return self.advance_alone(play, lambda _ids: (), is_player=False)[0]
 
     @retried
     @_tracer.start_as_current_span("advance")
-    def advance_alone(self, play: Play, known: Known) -> tuple[Advance, PlayedTimeline | None]:
+    def advance_alone(
+        self, play: Play, known: Known, *, is_player: bool = True
+    ) -> tuple[Advance, PlayedTimeline | None]:
         """`advance`, with the snapshot of the display, but for the videos of the rows ``known``.
 
-        There is none when the display's snapshot is locked, or when it was planned further.
+        There is none when the display's snapshot is locked, or when it was planned further. For a
+        player no statement waits long for a lock.
+
+        Raises:
+            BusyError: another transaction has the display.
         """
         display_id, entry = play.display_id, (play.display_id, play.timeline_video_id)
         with self._engine.begin() as connection:
+            if is_player:
+                wait_at_most(connection, LONGEST_WAIT)
             lock(connection, LockSpace.DISPLAY, [display_id])
             free = try_lock(connection, [LockSpace.SNAPSHOT], [display_id])
             head = self._head(connection, display_id, known([display_id]))

@@ -41,6 +41,8 @@ FROM (
 ) AS keys
 """)
 
+_WAIT_AT_MOST: Final = text("SELECT set_config('lock_timeout', :milliseconds, true)")
+
 # In the order of ids, and for each in the order of spaces; bool_and does not short-circuit.
 _TRY_LOCK: Final = text("""
 SELECT id
@@ -55,6 +57,11 @@ WHERE (
 def lock(connection: Connection, space: LockSpace, ids: Collection[str]) -> None:
     """Acquire the locks of ``ids`` in ``space``, waiting for their holders."""
     connection.execute(_LOCK, {"space": int(space), "ids": list(ids)})
+
+
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """Let each statement of this transaction wait at most so long for locks, then fail."""
+    connection.execute(_WAIT_AT_MOST, {"milliseconds": f"{round(1000 * seconds)}ms"})
 
 
 def try_lock(

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.domain.errors import NotFoundError
+from sorafeed_assets.chaos.observing import Waits
+from sorafeed_assets.domain.errors import BusyError, NotFoundError
+from sorafeed_assets.services import commands
 from sorafeed_assets.services.cache.write import (
     check_timeline_cache,
     write_admin_snapshot,
@@ -20,6 +22,7 @@ from sorafeed_assets.services.counts.pools import refresh_candidates, sample_poo
 from sorafeed_assets.services.counts.reads import refresh_days, sample_recount
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
+from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
@@ -150,3 +153,27 @@ def test_players_and_rebuilds_at_once_lose_no_play(
     plays = {row.timeline_video_id for row in run(engine, "SELECT * FROM video_history")}
     assert advanced
     assert set(advanced) <= plays
+
+
+def test_a_player_of_a_locked_display_is_told_so_and_waits_for_no_lock(
+    engine: Engine, service: TimelineService, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_BUSY_SECONDS", 0.5)
+    player = commands.Commands(engine, redis, service, ttl=100)
+    head = queue_of(engine, "AAAAA1")[0]
+    waits, stop = Waits(engine), Event()
+    with ThreadPoolExecutor(1) as pool:
+        observing = pool.submit(waits.observe, stop)
+        with engine.begin() as holder:
+            lock_displays(holder, ["AAAAA1"])
+            assert isinstance(player.mark_played_alone(Play("AAAAA1", head.id)), BusyError)
+            with pytest.raises(BusyError):
+                player.begin("AAAAA1", head.id)
+        stop.set()
+        observing.result(60)
+    assert waits.long("") == []
+    assert player.begin("AAAAA1", head.id)
+    answer = player.mark_played_alone(Play("AAAAA1", head.id))
+    assert isinstance(answer, Advance)
+    assert answer.video_id == head.video_id
+    redis.close()
