@@ -96,7 +96,8 @@ class Client:
     ) -> Reply | None:
         """Repeat a request, at once and then after growing pauses; None when it stays unanswered.
 
-        An attempt may take ``seconds``.
+        The first attempt may take ``seconds``, each further one twice as long: a busy server would
+        otherwise do its work in vain.
         """
         started = time.monotonic()
         pause = 0.0
@@ -109,6 +110,7 @@ class Client:
                 count.called(started, answered=False)
                 return None
             await asyncio.sleep(self._rng.uniform(0.0, pause))
+            seconds = min(2 * seconds, max(seconds, CHANGE_SECONDS))
             pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
 
     async def close(self) -> None:

@@ -142,7 +142,7 @@ def scan(engine: Engine, written: Written, stop: Event, seed: int) -> None:
         now = datetime.now(UTC)
         posts = [
             sql.ScannedPost(
-                f"chaos_{seed}_{number + place:08}",
+                f"{sql.SCANNED}{seed}_{number + place:08}",
                 f"A {rng.choice(_TERMS)} that the scanner found as number {number + place}",
                 now - timedelta(seconds=rng.randrange(3_600)),
                 *rng.choice(((640, 352), (352, 640))),

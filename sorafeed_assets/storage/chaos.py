@@ -26,7 +26,7 @@ WHERE playlist_id = (SELECT id FROM playlists WHERE display_id = :display AND is
 _DELETE_QUEUED: Final = text("""
 DELETE FROM sora_posts WHERE id = (
     SELECT video_id FROM timeline_videos
-    WHERE display_id = :display ORDER BY loop_iteration DESC, timeline_position DESC LIMIT 1)
+    WHERE display_id = :display AND NOT starts_with(video_id, :scanned) ORDER BY loop_iteration DESC, timeline_position DESC LIMIT 1)
 """)
 _SCAN: Final = text("""
 INSERT INTO sora_posts (id, text, posted_at, indexed_at, width, height)
@@ -56,6 +56,10 @@ ORDER BY d.id
 _RECORDED: Final = text("""
 SELECT EXISTS (SELECT FROM lineage_records WHERE recorded_at > :since)
 """)
+
+
+SCANNED: Final = "chaos_"
+"""The first letters of ids of posts that a run inserts; edits by SQL delete others only."""
 
 
 class ScannedPost(NamedTuple):
@@ -97,8 +101,8 @@ def change_video_count(connection: Connection, display: str, count: int) -> None
 
 
 def delete_queued_post(connection: Connection, display: str) -> None:
-    """Delete the post that a display plays last of its queue."""
-    connection.execute(_DELETE_QUEUED, {"display": display})
+    """Delete the post that a display plays last of its queue, if the scanner did not insert it."""
+    connection.execute(_DELETE_QUEUED, {"display": display, "scanned": SCANNED})
 
 
 def scan(connection: Connection, posts: Sequence[ScannedPost]) -> None:
