@@ -26,7 +26,8 @@ WHERE playlist_id = (SELECT id FROM playlists WHERE display_id = :display AND is
 _DELETE_QUEUED: Final = text("""
 DELETE FROM sora_posts WHERE id = (
     SELECT video_id FROM timeline_videos
-    WHERE display_id = :display AND NOT starts_with(video_id, :scanned) ORDER BY loop_iteration DESC, timeline_position DESC LIMIT 1)
+    WHERE display_id = :display AND NOT starts_with(video_id, :scanned)
+    ORDER BY loop_iteration DESC, timeline_position DESC LIMIT 1)
 """)
 _SCAN: Final = text("""
 INSERT INTO sora_posts (id, text, posted_at, indexed_at, width, height)
