@@ -1,51 +1,66 @@
-"""Reads of snapshots do not wait again and again for a Redis that hangs."""
+"""Batched reads of players' snapshots from Redis."""
 
 import asyncio
-import os
-import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
 
-from sorafeed_assets.launch.embedded import EmbeddedRedis
-from sorafeed_assets.serving.live.connection import create_read_client
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
+from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import playback_key, timeline_key
 
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(tmp_path / "redis", persist=False)
-    server.start()
-    yield server
-    server.stop()
+CODES = [f"CROWD{number}" for number in range(10)]
 
 
-def test_a_redis_that_hangs_is_asked_once_a_second(own_redis: EmbeddedRedis) -> None:
-    with Redis.from_url(own_redis.url) as redis:
-        redis.mset({timeline_key("AAAAA1"): "{}", playback_key("AAAAA1"): "playing"})
-    pid = own_redis.pid
-    assert pid is not None
-    now = 100.0
+async def _read_at_once(url: str, codes: list[str]) -> list[tuple[str, str] | None]:
+    async with AsyncRedis.from_url(url, decode_responses=True) as redis:
+        snapshots = snapshot_reads(redis)
+        return list(await asyncio.gather(*map(snapshots.read, codes)))
 
-    async def work() -> None:
-        nonlocal now
-        async with create_read_client(own_redis.url) as redis:
-            reads = snapshot_reads(redis, lambda: now)
-            assert await reads.read("AAAAA1") == ("{}", "playing")
-            os.kill(pid, signal.SIGSTOP)
-            try:
-                with pytest.raises(RedisTimeoutError):
-                    await reads.read("AAAAA1")
-                with pytest.raises(RedisConnectionError, match="a moment ago"):
-                    await reads.read("AAAAA1")
-            finally:
-                os.kill(pid, signal.SIGCONT)
-            now += 1.5
-            assert await reads.read("AAAAA1") == ("{}", "playing")
 
-    asyncio.run(work())
+def test_a_crowd_shares_one_round_trip(settings: Settings) -> None:
+    url = str(settings.redis_url)
+    with Redis.from_url(url, decode_responses=True) as redis:
+        for code in CODES:
+            redis.set(timeline_key(code), f"queue of {code}")
+            redis.set(playback_key(code), "playing")
+        redis.delete(playback_key(CODES[3]), timeline_key(CODES[4]))
+        redis.config_resetstat()
+        found = asyncio.run(_read_at_once(url, [*CODES, CODES[0]]))
+        assert redis.info("commandstats")["cmdstat_mget"]["calls"] == 1
+    known = [(f"queue of {code}", "playing") for code in CODES]
+    assert found == [*known[:3], None, None, *known[5:], known[0]]
+
+
+def test_all_callers_get_the_error_of_their_batch() -> None:
+    async def ask() -> list[BaseException | tuple[str, str] | None]:
+        async with AsyncRedis.from_url(f"redis://127.0.0.1:{free_port()}") as redis:
+            snapshots = snapshot_reads(redis)
+            asked = map(snapshots.read, CODES)
+            return list(await asyncio.gather(*asked, return_exceptions=True))
+
+    found = asyncio.run(ask())
+    assert len(found) == len(CODES)
+    assert all(isinstance(each, RedisError) for each in found)
+
+
+def test_who_stops_waiting_takes_nothing_from_others(settings: Settings) -> None:
+    url = str(settings.redis_url)
+    with Redis.from_url(url) as redis:
+        redis.mset({timeline_key("STAYS1"): "queue", playback_key("STAYS1"): "idle"})
+
+    async def ask() -> tuple[str, str] | None:
+        async with AsyncRedis.from_url(url, decode_responses=True) as redis:
+            snapshots = snapshot_reads(redis)
+            leaving = asyncio.create_task(snapshots.read("LEAVES"))
+            staying = asyncio.create_task(snapshots.read("STAYS1"))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+            return await staying
+
+    assert asyncio.run(ask()) == ("queue", "idle")

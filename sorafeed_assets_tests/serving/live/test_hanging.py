@@ -1,0 +1,51 @@
+"""Reads of snapshots do not wait again and again for a Redis that hangs."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from sorafeed_assets.launch.embedded import EmbeddedRedis
+from sorafeed_assets.serving.live.connection import create_read_client
+from sorafeed_assets.serving.live.snapshots import snapshot_reads
+from sorafeed_assets.storage.cache.redis import playback_key, timeline_key
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(tmp_path / "redis", persist=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_redis_that_hangs_is_asked_once_a_second(own_redis: EmbeddedRedis) -> None:
+    with Redis.from_url(own_redis.url) as redis:
+        redis.mset({timeline_key("AAAAA1"): "{}", playback_key("AAAAA1"): "playing"})
+    pid = own_redis.pid
+    assert pid is not None
+    now = 100.0
+
+    async def work() -> None:
+        nonlocal now
+        async with create_read_client(own_redis.url) as redis:
+            reads = snapshot_reads(redis, lambda: now)
+            assert await reads.read("AAAAA1") == ("{}", "playing")
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                with pytest.raises(RedisTimeoutError):
+                    await reads.read("AAAAA1")
+                with pytest.raises(RedisConnectionError, match="a moment ago"):
+                    await reads.read("AAAAA1")
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            now += 1.5
+            assert await reads.read("AAAAA1") == ("{}", "playing")
+
+    asyncio.run(work())
