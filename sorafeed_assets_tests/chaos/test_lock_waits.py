@@ -16,7 +16,6 @@ from sorafeed_assets.chaos.writers import Written, scan
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
-from sorafeed_assets.launch.materialize import materialize_all
 from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.counts.reads import counted_days, refresh_days
 from sorafeed_assets.services.timelines.checks import check_queues
@@ -34,7 +33,7 @@ from sorafeed_assets_tests.wall import add_playlist, add_posts
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-_DISPLAYS = [f"WALL{number:02}" for number in range(40)]
+_DISPLAYS = [f"WALL{number:02}" for number in range(16)]
 _WORDS = ["cat video", "commercial", "Movie Trailer", "Music Video"]
 _PLAYERS = "sorafeed api"
 _SCANNER = "sorafeed scanner"
@@ -44,7 +43,7 @@ _SCANNER = "sorafeed scanner"
 def wall(engine: Engine) -> Engine:
     """Displays with playlists of frequent searches, of whose posts there are thousands."""
     for day, words in enumerate(_WORDS):
-        add_posts(engine, words, 1_200, day=day)
+        add_posts(engine, words, 600, day=day)
     with engine.begin() as connection:
         insert_displays(connection, _DISPLAYS, _DISPLAYS)
     for number, display in enumerate(_DISPLAYS):
@@ -91,7 +90,7 @@ def _edit(settings: Settings) -> None:
     engine = create_database_engine(str(settings.database_url), settings, application="editor")
     with create_redis_client(str(settings.redis_url)) as redis:
         commands = Commands(engine, redis, TimelineService(engine), ttl=3_600)
-        for number, display in enumerate(_DISPLAYS[:12]):
+        for number, display in enumerate(_DISPLAYS[:6]):
             drafts = [
                 BlockDraft(_WORDS[(number + place) % 4], 3 + place, FetchMode.NEWEST, Format.MIXED)
                 for place in range(4)
@@ -117,11 +116,13 @@ def _break_an_index(engine: Engine) -> None:
 def test_players_and_scanners_wait_for_no_lock(
     wall: Engine, addressed: Settings, instance: dg.DagsterInstance
 ) -> None:
-    materialize_all(addressed, instance)
+    connections = Connections(addressed)
+    connections.settler.settle(_DISPLAYS)
     told = Told()
     with ExitStack() as stack:
         observer = create_database_engine(str(addressed.database_url), addressed)
         stack.callback(observer.dispose)
+        stack.callback(connections.close)
         waits, ended = Waits(observer), Event()
         pool = stack.enter_context(ThreadPoolExecutor(1))
         observing = pool.submit(waits.observe, ended)
@@ -129,17 +130,14 @@ def test_players_and_scanners_wait_for_no_lock(
         server = stack.enter_context(served(addressed))
         stack.enter_context(reacting(addressed, instance))
         with _playing(addressed, wall, server.url, told):
-            wait_until(lambda: len(told.acknowledged) > 40, "plays")
+            wait_until(lambda: len(told.acknowledged) > 16, "plays")
             _edit(addressed)
-            connections = Connections(addressed)
-            stack.callback(connections.close)
             connections.settler.settle(_DISPLAYS)
             refresh_days(wall, counted_days(wall), pool_size=500)
-            materialize_all(addressed, instance)
             _break_an_index(wall)
             migrate(wall)
             before = len(told.acknowledged)
-            wait_until(lambda: len(told.acknowledged) > before + 40, "plays after it")
+            wait_until(lambda: len(told.acknowledged) > before + 16, "plays after it")
         wait_until(lambda: is_quiet(wall), "nothing to wait")
         ended.set()
         observing.result(60)
