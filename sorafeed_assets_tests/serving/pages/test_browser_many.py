@@ -1,0 +1,111 @@
+"""Many displays on the overview in a real browser: chosen by tag, changed together."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from sorafeed_assets_tests.serving.browsing import STEP, Site, add_demo_posts, needs_browser, shows
+from sorafeed_assets_tests.serving.client import CREATE_DISPLAY, make_display, newest
+
+pytestmark = needs_browser
+
+_TAG = """
+mutation ($ids: [ID!]!) {
+  tagDisplays(displayIds: $ids, add: ["hall"]) { results { problem } }
+}
+"""
+_STATES = (
+    '{ displays(tag: "hall", first: 100) { nodes { id playbackState activePlaylist { name } } } }'
+)
+
+
+def _tagged(site: Site) -> dict[str, tuple[str, str | None]]:
+    """The tagged displays: code → (state, name of the active playlist)."""
+    nodes = site.admin.ask(_STATES)["displays"]["nodes"]
+    return {
+        node["id"]: (node["playbackState"], (node["activePlaylist"] or {}).get("name"))
+        for node in nodes
+    }
+
+
+def test_displays_are_chosen_by_tag_and_changed_together(page: Page, site: Site) -> None:
+    add_demo_posts(site.engine, "finch", 9)
+    make_display(site.admin, "MANY00", newest("finch", 2), name="Birds")
+    codes = [f"MANY0{n}" for n in range(1, 5)]
+    for code in codes:
+        site.admin.ask(CREATE_DISPLAY, name=f"Display {code}", id=code)
+    site.admin.ask(_TAG, ids=codes[:3])
+    site.enter(page)
+    bar = page.get_by_role("region", name="Selected displays")
+    expect(bar).to_be_hidden()
+    page.get_by_label("Show displays with a tag").select_option("hall")
+    expect(page.locator("#display-MANY04")).to_be_hidden()
+    page.get_by_label("Select Display MANY01").check()
+    expect(bar).to_contain_text("1 selected")
+    bar.get_by_role("button", name="Select all shown").click()
+    expect(bar).to_contain_text("3 selected")
+
+    bar.get_by_role("button", name="Copy a playlist").click()
+    page.get_by_label("From display").fill("MANY00")
+    page.get_by_label("From display").press("Tab")
+    expect(page.locator("[data-playlists]")).to_contain_text("Birds (active)", timeout=STEP)
+    page.get_by_role("button", name="Copy and play").click()
+    shows(page, "3 of 3 done.")
+    assert _tagged(site) == dict.fromkeys(codes[:3], ("PLAYING", "Birds"))
+    # The cards were reloaded, and stay selected.
+    expect(page.locator("#display-MANY01")).to_contain_text("Birds", timeout=STEP)
+    expect(bar).to_contain_text("3 selected")
+    bar.get_by_role("button", name="Pause").click()
+    shows(page, "Paused:")
+    assert {state for state, _ in _tagged(site).values()} == {"PAUSED"}
+
+    # Each that cannot be changed is named with its reason; the others are changed.
+    site.admin.ask('mutation { deleteDisplay(id: "MANY03") { id } }')
+    expect(page.locator("#display-MANY03")).to_have_count(0, timeout=STEP)
+    expect(bar).to_contain_text("2 selected", timeout=STEP)
+    bar.get_by_role("button", name="Activate").click()
+    page.get_by_label("Name of the playlist").fill("Fish")
+    page.locator("#many-activate").get_by_role("button", name="Activate").click()
+    expect(page.locator("#many-results")).to_contain_text("MANY01", timeout=STEP)
+    expect(page.locator("#many-results")).to_contain_text("2 not done")
+    page.locator("#many-results").get_by_role("button", name="Close").click()
+
+    bar.get_by_role("button", name="Delete").click()
+    expect(page.locator("#many-delete")).to_contain_text("MANY01, MANY02")
+    page.locator("#many-delete").get_by_role("button", name="Delete").click()
+    expect(page.locator("#display-MANY01")).to_have_count(0, timeout=STEP)
+    expect(page.get_by_label("Show displays with a tag")).to_be_hidden()
+    expect(page.locator("#display-MANY04")).to_be_visible()
+    assert _tagged(site) == {}
+
+
+def test_a_template_is_edited_once(page: Page, site: Site) -> None:
+    add_demo_posts(site.engine, "wren", 9)
+    for code in ("TEMP01", "TEMP02"):
+        site.admin.ask(CREATE_DISPLAY, name=f"Display {code}", id=code)
+    site.enter(page, "templates")
+    page.get_by_label("Name").fill("Weekend")
+    page.get_by_label("Blocks, one a line").fill("search_term,video_count\nwren,2\n-no,1")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert")).to_contain_text("Line 3, search_term")
+    page.get_by_label("Blocks, one a line").fill("search_term,video_count\nwren,2")
+    page.get_by_role("button", name="Add").click()
+    shows(page, "No display follows it yet")
+    page.goto(f"{site.url}/admin")
+    for code in ("TEMP01", "TEMP02"):
+        page.get_by_label(f"Select Display {code}").check()
+    page.get_by_role("button", name="Follow a template").click()
+    expect(page.locator("[data-templates]")).to_contain_text("Weekend", timeout=STEP)
+    page.get_by_role("button", name="Follow", exact=True).click()
+    shows(page, "2 of 2 done.")
+    page.goto(f"{site.url}/admin/templates")
+    shows(page, "Followed by 2")
+    page.get_by_label("Blocks, one a line").first.fill("search_term,video_count\nwren,3")
+    page.get_by_role("button", name="Save for all").click()
+    expect(page.get_by_label("Blocks, one a line").first).to_have_value(
+        re.compile("wren,3"), timeout=STEP
+    )
+    query = "query ($id: ID!) { display(id: $id) { activePlaylist { blocks { videoCount } } } }"
+    for code in ("TEMP01", "TEMP02"):
+        found = site.admin.ask(query, id=code)["display"]["activePlaylist"]["blocks"]
+        assert [block["videoCount"] for block in found] == [3]
