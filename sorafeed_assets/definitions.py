@@ -13,7 +13,8 @@ from types import ModuleType
 import dagster as dg
 
 from sorafeed_assets import defs as groups
-from sorafeed_assets.defs.io import PostgresTables
+from sorafeed_assets.defs.io import Frames
+from sorafeed_assets.defs.io import Plan as Plan
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.settings import Settings, load_settings
 
@@ -28,7 +29,7 @@ def build_definitions(
     """
     settings = settings or load_settings()
     connections = connections or Connections(settings)
-    resources = {"connections": connections, "io_manager": PostgresTables(connections)}
+    resources = {"connections": connections, "io_manager": Frames(connections)}
     modules = list(group_modules())
     merged = dg.Definitions.merge(
         dg.Definitions(resources=resources, executor=dg.in_process_executor),

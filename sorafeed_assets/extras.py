@@ -19,6 +19,7 @@ EXTRAS: Final = {
         "opentelemetry.instrumentation",
     ),
     "kubernetes": ("dagster_k8s", "kubernetes"),
+    "notebook": ("ipykernel", "matplotlib"),
 }
 """Extra → modules of its packages."""
 

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sorafeed_assets.domain.errors import SetupError
 
-_SECRETS_DIR: Final = "SORAFEED_SECRETS_DIR"
+SECRETS_DIR: Final = "SORAFEED_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
@@ -192,13 +192,13 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _secrets_dir() -> Path | None:
-    given = os.environ.get(_SECRETS_DIR)
+    given = os.environ.get(SECRETS_DIR)
     if not given:
         return None
     folder = Path(given)
     if not folder.is_dir():
         raise SetupError(
-            f"{_SECRETS_DIR}: {folder} is not a folder; mount the secrets there, or unset it"
+            f"{SECRETS_DIR}: {folder} is not a folder; mount the secrets there, or unset it"
         )
     return folder
 

@@ -6,13 +6,13 @@ import sys
 
 def main() -> None:
     """Run the command; an error a user can act on is one message, not a traceback."""
-    from sorafeed_assets.cli.app import COMMANDS, build
+    from sorafeed_assets.cli.app import build
+    from sorafeed_assets.cli.exits import FAILED
     from sorafeed_assets.domain.errors import SorafeedError
 
-    completes = "_SORAFEED_COMPLETE" in os.environ
     try:
         # Built here, because loading the definitions reads the settings, which may be wrong.
-        build(*(COMMANDS if completes else sys.argv[1:2]))()
+        build(*_called())()
     except SorafeedError as error:
         text = str(error)
     except Exception as error:
@@ -30,7 +30,18 @@ def main() -> None:
 
     message = f"[bold red]Error:[/] {escape(text)}"
     Console(stderr=True).print(message, highlight=False, soft_wrap=True)
-    sys.exit(1)
+    sys.exit(FAILED)
+
+
+def _called() -> list[str]:
+    """The subcommand that is called; for a shell's completion the one before the word to complete.
+
+    All names are known without importing any subcommand.
+    """
+    if "_SORAFEED_COMPLETE" not in os.environ:
+        return sys.argv[1:2]
+    words = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    return words.split()[1:2]
 
 
 __all__ = ["main"]

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from sorafeed_assets.cli.common import Bars, DataDir, console, database
+from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.demo.seed import seed_catalog
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.services.counts.reads import term_totals
@@ -43,15 +42,16 @@ def seed(
 
 
 @counts.command("show")
-def show_counts(data_dir: DataDir = None) -> None:
+def show_counts(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """Show the counts of every tracked term; one that is not counted yet is shown as unknown."""
+    how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         totals = term_totals(engine)
         terms = tracked_terms(engine)
-    table = Table("search", title="Matching posts")
-    for format_ in Format:
-        table.add_column(format_.value, justify="right")
-    for term in terms:
-        cells = [totals.get((term, format_.value)) for format_ in Format]
-        table.add_row(escape(term), *("unknown" if c is None else f"{c:,}" for c in cells))
-    console.print(table)
+    unknown = "unknown" if how is Output.TABLE else None
+    rows = [
+        [term, *(totals.get((term, format_.value), unknown) for format_ in Format)]
+        for term in terms
+    ]
+    columns = ["search", *(format_.value for format_ in Format)]
+    print_list(columns, rows, how, title="Matching posts")

@@ -1,13 +1,15 @@
-"""What the commands share: the console, settings with --data-dir, an engine, plain errors."""
+"""What the commands share: the console, settings with --data-dir, an engine, plain errors.
+
+What takes long to import is imported when it is called, so that help and completion are quick.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from redis import Redis
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,19 +20,29 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.settings import Settings, load_settings
-from sorafeed_assets.storage.cache.redis import create_redis_client
-from sorafeed_assets.storage.postgres.engine import create_database_engine
-from sorafeed_assets.storage.postgres.migrate import migrate
 
-console = Console()
-errors = Console(stderr=True)
+if TYPE_CHECKING:
+    from redis import Redis
+    from sqlalchemy import Engine
 
 _SECONDS_A_LINE: Final = 5.0
+_UNLIMITED: Final = 10_000  # columns
+
+
+def _create_console(*, stderr: bool = False) -> Console:
+    """A console that cuts and wraps nothing where its output is not a terminal."""
+    created = Console(stderr=stderr)
+    if not created.is_terminal:
+        created.width = _UNLIMITED
+    return created
+
+
+console = _create_console()
+errors = _create_console(stderr=True)
+
 
 DataDir = Annotated[
     Path | None,
@@ -43,16 +55,20 @@ def settings_of(data_dir: Path | None) -> Settings:
     return load_settings(**({"data_dir": data_dir} if data_dir else {}))
 
 
-def engine_of(settings: Settings) -> Engine:
+def engine_of(settings: Settings) -> "Engine":
     """An engine on the project's database."""
+    from sorafeed_assets.storage.postgres.engine import create_database_engine
+
     if settings.database_url is None:
         raise SetupError("no database address; run `sorafeed up`")
     return create_database_engine(str(settings.database_url), settings)
 
 
 @contextmanager
-def redis_of(settings: Settings) -> Iterator[Redis]:
+def redis_of(settings: Settings) -> Iterator["Redis"]:
     """A client of the project's Redis."""
+    from sorafeed_assets.storage.cache.redis import create_redis_client
+
     if settings.redis_url is None:
         raise SetupError("no Redis address; run `sorafeed up`")
     with create_redis_client(str(settings.redis_url)) as redis:
@@ -60,8 +76,11 @@ def redis_of(settings: Settings) -> Iterator[Redis]:
 
 
 @contextmanager
-def database(data_dir: Path | None) -> Iterator[tuple[Engine, Settings]]:
+def database(data_dir: Path | None) -> Iterator[tuple["Engine", Settings]]:
     """A migrated database: the configured one, a running `up`'s, or the data folder's own."""
+    from sorafeed_assets.launch.servers import servers
+    from sorafeed_assets.storage.postgres.migrate import migrate
+
     with servers(settings_of(data_dir)) as settings:
         engine = engine_of(settings)
         try:

@@ -3,12 +3,13 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Console
 
-from sorafeed_assets.cli.common import DataDir, console, database, redis_of
+from sorafeed_assets.cli import exits
+from sorafeed_assets.cli.common import DataDir, console, database, errors, redis_of
 from sorafeed_assets.cli.flags import actor
 from sorafeed_assets.cli.legacy import sides
+from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.services.legacy.cutover import Cutover, Switch
 from sorafeed_assets.services.legacy.queues import settle_imported
 from sorafeed_assets.services.settle import Settler
@@ -29,9 +30,14 @@ def cutover(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Switch in spite of problems.")] = False,
     why: Annotated[str, typer.Option("--why", help="The reason, for the history.")] = "cutover",
+    as_json: AsJson = False,
+    output: As = None,
     data_dir: DataDir = None,
 ) -> None:
     """Switch displays to this system; nothing is switched while something speaks against it."""
+    how = chosen(output, as_json)
+    # Sentences are not part of what a program reads.
+    out = console if how is Output.TABLE else errors
     then = Driver.OLD if back else Driver.NEW
     codes = [code.upper() for code in display or ()]
     with database(data_dir) as (engine, settings), redis_of(settings) as redis:
@@ -40,19 +46,19 @@ def cutover(
         )
         switch = Switch(engine, timelines, *sides(settings))
         found = switch.check(codes, share, then)
-        _print(found)
+        _print(found, how, out)
         if check:
-            raise typer.Exit(0 if found.is_ready else 1)
+            raise typer.Exit(exits.OK if found.is_ready else exits.FAILED)
         if not found.is_ready and not force:
-            console.print("nothing was switched; solve these problems, or use --force")
-            raise typer.Exit(1)
+            out.print("nothing was switched; solve these problems, or use --force")
+            raise typer.Exit(exits.FAILED)
         by = actor("sorafeed cutover")
         change = switch.switch(codes, share, then, by=by, why=why)
         settle_imported(engine, Settler.of(engine, redis, settings), sorted(change.displays))
     number = len(change.displays)
-    console.print(f"{number:,} display{'' if number == 1 else 's'} switched")
+    out.print(f"{number:,} display{'' if number == 1 else 's'} switched")
     if back and change.displays:
-        console.print(
+        out.print(
             "their plays since the switch: `sorafeed legacy export-plays FILE --since …"
             f" {' '.join(f'--display {code}' for code in sorted(change.displays))}`",
             markup=False,
@@ -60,23 +66,23 @@ def cutover(
         )
 
 
-def _print(found: Cutover) -> None:
-    table = Table("display", "driver", "queue", "plays imported until (UTC)", "problems")
-    for each in found.displays:
-        until = each.played_until
-        table.add_row(
+def _print(found: Cutover, how: Output, out: Console) -> None:
+    rows = [
+        (
             each.display_id,
             each.now if each.now is each.then else f"{each.now} → {each.then}",
-            f"{each.queued} videos" if each.now is not each.then is Driver.NEW else "",
-            "never" if until is None else f"{until:%Y-%m-%d %H:%M:%S}",
-            escape("; ".join(each.problems)) or "none",
+            each.queued if each.now is not each.then is Driver.NEW else None,
+            each.played_until,
+            "; ".join(each.problems) or "none",
         )
-    console.print(table)
+        for each in found.displays
+    ]
+    print_list(("display", "driver", "queued", "plays_imported_until", "problems"), rows, how)
     catalog, queues = found.status.catalog, found.status.queues
     if catalog is not None and catalog.problem is None:
         waiting = "unknown" if catalog.waiting is None else f"{catalog.waiting:,}"
-        console.print(f"posts waiting to be copied: {waiting}")
+        out.print(f"posts waiting to be copied: {waiting}")
     if queues is not None and queues.imported_at is not None:
-        console.print(f"old queues imported at {queues.imported_at:%Y-%m-%d %H:%M:%S} UTC")
+        out.print(f"old queues imported at {queues.imported_at:%Y-%m-%d %H:%M:%S} UTC")
     for problem in found.problems:
-        console.print(f"problem: {problem}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"problem: {problem}", markup=False, highlight=False, soft_wrap=True)

@@ -7,10 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.markup import escape
-from rich.table import Column, Table
 
-from sorafeed_assets.cli.common import DataDir, console, database, redis_of
+from sorafeed_assets.cli.common import DataDir, console, database, redis_of, say
+from sorafeed_assets.cli.output import As, AsJson, chosen, print_list
 from sorafeed_assets.domain.errors import InvalidInputError, PlanAuditError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
 from sorafeed_assets.services.commands import Change, Commands
@@ -68,19 +67,15 @@ def add_display(
 
 
 @displays.command("list")
-def show_displays(data_dir: DataDir = None) -> None:
+def show_displays(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """List all displays and the playlist each one plays."""
-    table = Table("code", "name", "status", "active playlist", "playlists")
+    how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
-        for display in list_displays(engine):
-            table.add_row(
-                display.id,
-                escape(display.name),
-                display.status,
-                escape(display.active_playlist or "none"),
-                str(display.playlists),
-            )
-    console.print(table)
+        rows = [
+            (each.id, each.name, each.status, each.active_playlist, each.playlists)
+            for each in list_displays(engine)
+        ]
+    print_list(("code", "name", "status", "active_playlist", "playlists"), rows, how)
 
 
 @playlists.command("import")
@@ -108,24 +103,27 @@ def import_playlist(
 @playlists.command("list")
 def show_playlists(
     display: Annotated[str | None, typer.Option(help="Only this display's.")] = None,
+    as_json: AsJson = False,
+    output: As = None,
     data_dir: DataDir = None,
 ) -> None:
     """List playlists, the active ones marked."""
-    table = Table(
-        Column("id", no_wrap=True), "display", "name", "active", "blocks", "videos", "created"
-    )
+    how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
-        for playlist in list_playlists(engine, display):
-            table.add_row(
-                str(playlist.id),
-                playlist.display_id,
-                escape(playlist.name),
-                "active" if playlist.is_active else "",
-                str(playlist.blocks),
-                str(playlist.videos),
-                f"{playlist.created_at:%Y-%m-%d %H:%M}",
+        rows = [
+            (
+                str(each.id),
+                each.display_id,
+                each.name,
+                each.is_active,
+                each.blocks,
+                each.videos,
+                each.created_at,
             )
-    console.print(table)
+            for each in list_playlists(engine, display)
+        ]
+    columns = ("id", "display", "name", "active", "blocks", "videos", "created")
+    print_list(columns, rows, how)
 
 
 @playlists.command("activate")
@@ -141,26 +139,25 @@ def activate(
 
 @timeline.command("show")
 def show_timeline(
-    code: Annotated[str, typer.Argument(help="The display's code.")], data_dir: DataDir = None
+    code: Annotated[str, typer.Argument(help="The display's code.")],
+    as_json: AsJson = False,
+    output: As = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Show what plays now and next, and the plan ahead with the reason of each pick."""
+    how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         view = timeline_view(engine, code)
-    table = Table("", "loop", "position", "search", "post", "reason", title=f"{code}: what plays")
-    for mark, picks in (
-        ("now", [view.now] if view.now else []),
-        ("next", view.next),
-        ("", view.planned),
-    ):
-        for pick in picks:
-            table.add_row(
-                mark,
-                str(pick.loop),
-                str(pick.position),
-                escape(pick.search_term),
-                escape(pick.video_id),
-                pick.tier,
-            )
-    console.print(table)
+    rows = [
+        (when, pick.loop, pick.position, pick.search_term, pick.video_id, pick.tier)
+        for when, picks in (
+            ("now", [view.now] if view.now else []),
+            ("next", view.next),
+            ("later", view.planned),
+        )
+        for pick in picks
+    ]
+    columns = ("when", "loop", "position", "search", "post", "reason")
+    print_list(columns, rows, how, title=f"{code}: what plays")
     for term in view.dry_blocks.values():
-        console.print(f"no post matches {term!r}: its block is dry", markup=False)
+        say(f"no post matches {term!r}: its block is dry")

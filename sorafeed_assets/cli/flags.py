@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from sorafeed_assets.cli.common import DataDir, console, database
+from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list, print_object
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.flags.known import known_flag
 from sorafeed_assets.services.flags import FlagChange, Flags
@@ -31,20 +31,22 @@ def actor(command: str) -> str:
 
 
 @flags.command("list")
-def show(data_dir: DataDir = None) -> None:
+def show(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """List all flags: what they decide, and how their values are spread."""
-    table = Table("flag", "now", "version", "decides", "values")
+    how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         values = Flags(engine).now()
-    for flag in values.known.values():
-        table.add_row(
+    rows = [
+        (
             flag.key,
-            escape(values.summary(flag.key)),
-            str(values.definition_version(flag.key) or ""),
+            values.summary(flag.key),
+            values.definition_version(flag.key) or None,
             flag.description,
             ", ".join(flag.values),
         )
-    console.print(table)
+        for flag in values.known.values()
+    ]
+    print_list(("flag", "now", "version", "decides", "values"), rows, how)
 
 
 @flags.command("set")
@@ -120,11 +122,23 @@ def _print_change(done: FlagChange, summary: str) -> None:
 def explain(
     flag: Flag,
     display: Annotated[str, typer.Argument(help="The display's code.")],
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Say which value a display has, and why."""
     with database(data_dir) as (engine, _settings):
         reason = Flags(engine).why(flag, display.upper())
+    if as_json:
+        print_object(
+            {
+                "flag": flag,
+                "display": reason.display_id,
+                "value": reason.value,
+                "why": reason.text,
+                "version": reason.version,
+            }
+        )
+        return
     console.print(
         f"{flag} of {reason.display_id} is {reason.value}: {reason.text}"
         + (f" (version {reason.version})" if reason.version else ""),
@@ -138,28 +152,24 @@ def explain(
 def history(
     flag: Annotated[str | None, typer.Argument(help="Only this flag.")] = None,
     most: Annotated[int, typer.Option(min=1, help="How many changes to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
+    output: As = None,
     data_dir: DataDir = None,
 ) -> None:
     """Show who changed what, when and why, the newest first."""
+    how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         found = Flags(engine)
         if flag is not None:
             known_flag(flag, found.known)
         with engine.connect() as connection:
             rows = found.history(connection, flag, most)
-    if as_json:
+    if how is Output.JSON:
         shown = [{**each._asdict(), "changed_at": each.changed_at.isoformat()} for each in rows]
         typer.echo(json.dumps(shown, indent=2))
         return
-    table = Table("when (UTC)", "flag", "version", "by", "why", "displays")
-    for each in rows:
-        table.add_row(
-            f"{each.changed_at:%Y-%m-%d %H:%M:%S}",
-            each.flag,
-            str(each.version),
-            escape(each.changed_by),
-            escape(each.reason),
-            f"{each.displays:,}",
-        )
-    console.print(table)
+    changes = [
+        (each.changed_at, each.flag, each.version, each.changed_by, each.reason, each.displays)
+        for each in rows
+    ]
+    print_list(("changed_at", "flag", "version", "changed_by", "reason", "displays"), changes, how)

@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
+from sorafeed_assets.cli import exits
 from sorafeed_assets.cli.common import Bars, DataDir, console, database, redis_of, settings_of
+from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.domain.errors import InvalidInputError, SetupError
 from sorafeed_assets.domain.legacy.queues import Problem
 from sorafeed_assets.launch.legacy import Follow
@@ -52,16 +54,20 @@ def sides(settings: Settings) -> tuple[str | None, Path | None]:
 
 
 @legacy.command("check")
-def check(data_dir: DataDir = None) -> None:
+def check(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """Look at the old system, and say what can be imported; nothing is written."""
+    how = chosen(output, as_json)
     url, path = sides(settings_of(data_dir))
     findings: list[Finding] = [] if url is None else check_catalog(url)
     findings += [] if path is None else check_queues(path)
-    for finding in findings:
+    if how is not Output.TABLE:
+        rows = [(each.side, each.is_problem, each.text) for each in findings]
+        print_list(("side", "is_problem", "text"), rows, how)
+    for finding in findings if how is Output.TABLE else ():
         mark = "[bold red]problem[/]" if finding.is_problem else "found"
         console.print(f"{finding.side}: {mark}: {escape(finding.text)}", soft_wrap=True)
     if any(finding.is_problem for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(exits.FAILED)
 
 
 @legacy.command("import")
@@ -77,7 +83,7 @@ def import_all(data_dir: DataDir = None) -> None:
     for problem in problems:
         _print_problem(problem)
     if any(problem.kind in {"refused", "conflict"} for problem in problems):
-        raise typer.Exit(1)
+        raise typer.Exit(exits.FAILED)
 
 
 def _import_catalog(engine: Engine, url: str) -> None:
@@ -148,7 +154,7 @@ def export(
 
 @legacy.command("status")
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Show how far behind each side is, and what differs."""

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from sorafeed_assets.cli.common import DataDir, console, database, redis_of
 from sorafeed_assets.cli.flags import actor
+from sorafeed_assets.cli.output import As, AsJson, chosen, print_list
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.rollouts.machine import Rollout, State, Step
 from sorafeed_assets.domain.rollouts.signals import Signal
@@ -75,29 +76,31 @@ def start(
 
 
 @rollout.command("list")
-def show_all(data_dir: DataDir = None) -> None:
+def show_all(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """List all rollouts, the newest first."""
-    table = Table("name", "flag", "value", "status", "step", "share", "verdict", "reason")
+    how = chosen(output, as_json)
     with _rollouts(data_dir) as rollouts:
-        for each in rollouts.all():
-            plan, state = each.plan, each.state
-            table.add_row(
-                plan.name,
-                plan.flag,
-                plan.value,
-                state.status,
-                f"{state.step + 1} of {len(plan.steps)}",
-                f"{state.percent:g} %",
-                each.verdict or "",
-                escape(state.reason),
+        rows = [
+            (
+                each.plan.name,
+                each.plan.flag,
+                each.plan.value,
+                each.state.status,
+                f"{each.state.step + 1} of {len(each.plan.steps)}",
+                each.state.percent,
+                each.verdict,
+                each.state.reason,
             )
-    console.print(table)
+            for each in rollouts.all()
+        ]
+    columns = ("name", "flag", "value", "status", "step", "percent", "verdict", "reason")
+    print_list(columns, rows, how)
 
 
 @rollout.command("show")
 def show(
     name: Name,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Show where a rollout stands, its last comparison, and how it came there."""

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sorafeed_assets.cli.common import Bars, DataDir, console, database
+from sorafeed_assets.cli.output import AsJson
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome
 from sorafeed_assets.launch.shadow import compare_until_stopped
 from sorafeed_assets.services.shadow.report import ShadowReport, shadow_report
@@ -56,7 +57,7 @@ def _print_pass(done: Pass) -> None:
 
 @shadow.command("report")
 def report(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=90, help="The last days, today included.")
     ] = None,

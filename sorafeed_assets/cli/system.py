@@ -2,7 +2,8 @@
 
 import json
 import signal
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -17,8 +18,10 @@ from sorafeed_assets.cli.common import (
     errors,
     settings_of,
 )
+from sorafeed_assets.cli.output import AsJson
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.demo.start import load_demo
+from sorafeed_assets.launch.attention import Attention
 from sorafeed_assets.launch.dagster_instance import end_interrupted_runs, open_instance
 from sorafeed_assets.launch.materialize import Report, in_background, materialize_all
 from sorafeed_assets.launch.react import React, log_plainly, switch_threads_often
@@ -28,6 +31,8 @@ from sorafeed_assets.launch.up import UNCLEAN
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets.storage.postgres.roles import provide_roles
 from sorafeed_assets.tracing import start_tracing
+
+_SHOWN: Final = 20
 
 
 def prepare(
@@ -73,9 +78,7 @@ def _print_status(status: Status) -> None:
     table.add_row("tracked terms", f"{status.terms:,}")
     table.add_row("counts", f"{counts['fresh']:,} fresh, {counts['stale']:,} stale")
     table.add_row("displays", f"{status.displays:,}")
-    table.add_row(
-        "timelines", f"{queues['complete']} complete, {queues['low']} low, {queues['dry']} dry"
-    )
+    table.add_row("timelines", ", ".join(f"{n:,} {_words(name)}" for name, n in queues.items()))
     table.add_row("checks", f"{checks['passed']} passed, {checks['failed']} failed")
     lineage = status.lineage
     table.add_row(
@@ -93,6 +96,24 @@ def _print_status(status: Status) -> None:
         again = f", started again {process.restarts} times" if process.restarts else ""
         table.add_row("process", f"{process.name}: {pid} since {process.since}{again}")
     console.print(table)
+    _print_attention(status.attention)
+
+
+def _print_attention(attention: Sequence[Attention]) -> None:
+    if not attention:
+        console.print("nothing needs attention")
+        return
+    table = Table("how bad", "what", "which", "why", title="Needs attention")
+    for each in attention[:_SHOWN]:
+        why = "; ".join(each.reasons[:_SHOWN])
+        table.add_row(each.severity, each.kind, escape(each.subject), escape(why))
+    console.print(table)
+    if len(attention) > _SHOWN:
+        console.print(f"and {len(attention) - _SHOWN:,} more; --json has all")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def react(data_dir: DataDir = None) -> None:
@@ -116,7 +137,7 @@ def react(data_dir: DataDir = None) -> None:
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Show posts, counts, displays, timelines, checks, lineage, processes and the last runs."""

@@ -6,10 +6,9 @@ from uuid import UUID
 
 import typer
 from redis.exceptions import RedisError
-from rich.markup import escape
-from rich.table import Table
 
 from sorafeed_assets.cli.common import DataDir, console, database
+from sorafeed_assets.cli.output import As, AsJson, chosen, print_list
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, tell
@@ -37,20 +36,24 @@ def create(
 
 
 @tokens.command("list")
-def show(data_dir: DataDir = None) -> None:
+def show(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """List all tokens, without their secrets."""
-    table = Table("id", "name", "role", "display", "created", "expires", "revoked")
+    how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
-        for token in list_tokens(engine):
-            moments = (token.created_at, token.expires_at, token.revoked_at)
-            table.add_row(
-                str(token.id),
-                escape(token.name),
-                token.role,
-                token.display_id or "",
-                *(f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in moments),
+        rows = [
+            (
+                str(each.id),
+                each.name,
+                each.role,
+                each.display_id,
+                each.created_at,
+                each.expires_at,
+                each.revoked_at,
             )
-    console.print(table)
+            for each in list_tokens(engine)
+        ]
+    columns = ("id", "name", "role", "display", "created", "expires", "revoked")
+    print_list(columns, rows, how)
 
 
 @tokens.command("revoke")

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from sorafeed_assets.cli import exits
 from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
 from sorafeed_assets.cli.links import printable
 from sorafeed_assets.launch.processes import end_descendants
@@ -15,7 +16,6 @@ from sorafeed_assets.services.tokens import Role, create_token, list_tokens, rev
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
 
-_INTERRUPTED: Final = 130  # the exit code that shells use for Ctrl-C
 _DEMO: Final = "sorafeed up"
 _LINK: Final = "admin-link"
 
@@ -62,7 +62,7 @@ def up(
                 is_shared = settings.dagster_url is not None
                 code = programs.prepare(posts, displays, is_shared=is_shared)
                 if code not in (0, UNCLEAN):
-                    raise typer.Exit(1)
+                    raise typer.Exit(exits.FAILED)
                 if ui_port is not None:
                     stop.wait(0)  # from here on a signal only sets the request to stop
                     programs.start_others(ui_port)
@@ -75,9 +75,9 @@ def up(
     except KeyboardInterrupt:
         errors.print("stopped; start it again to continue")
         end_descendants()
-        os._exit(_INTERRUPTED)  # background threads would continue to retry
+        os._exit(exits.INTERRUPTED)  # background threads would continue to retry
     if once and code == UNCLEAN:
-        raise typer.Exit(1)
+        raise typer.Exit(exits.FAILED)
 
 
 def _migrate(settings: Settings) -> str:

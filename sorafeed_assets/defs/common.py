@@ -1,9 +1,10 @@
 """What several rooms share: partitions, retries, pools, priorities, table metadata, errors."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 import dagster as dg
 from dagster import AssetCheckSeverity
@@ -12,8 +13,10 @@ from pydantic import Field
 from sqlalchemy import Table, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from sorafeed_assets.defs.dagster_internals import priority_tags, range_tags
+from sorafeed_assets.defs.dagster_internals import partition_span, priority_tags, range_tags
+from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError, UnavailableError
+from sorafeed_assets.storage.playlists.rows import display_ids
 from sorafeed_assets.storage.postgres.descriptions import description_of
 
 OWNERS: Final = ["team:data-engineering"]
@@ -30,6 +33,14 @@ CODE_VERSION: Final = "1"
 HOURLY: Final = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=3), warn_window=timedelta(hours=2)
 )
+ASKED_BY_TAG: Final = "sorafeed/asked_by"
+"""The tag of a run that names the sensor that asked for it."""
+DISPLAYS_TAG: Final = "sorafeed/displays"
+"""The tag of a run that says which displays it is about."""
+DAYS_TAG: Final = "sorafeed/days"
+"""The tag of a run that says which catalog days it is about."""
+# A tag is shown whole in the list of runs.
+_MOST_NAMED: Final = 10
 _POSTGRES: Final = make_url("postgresql+psycopg://").get_dialect()()
 
 DISPLAYS: Final = dg.DynamicPartitionsDefinition(name="displays")
@@ -45,13 +56,26 @@ class DisplaysConfig(dg.Config):
         " When empty: all of them, and each is recorded.",
     )
 
-    def asked(self, context: dg.AssetExecutionContext) -> list[str]:
+    def asked(self, context: dg.AssetExecutionContext, connections: Connections) -> list[str]:
         """The displays to work on.
 
+        A run that a sensor asked for may be about a deleted display, which it empties.
+
         Raises:
-            InvalidInputError: one of them is not a partition of the run.
+            InvalidInputError: one of them is not a partition of the run, or does not exist.
         """
-        return _narrowed(context.partition_keys, self.displays, "displays")
+        asked = _narrowed(context, self.displays, "displays")
+        if ASKED_BY_TAG in context.run.tags:
+            return asked
+        with connections.engine.connect() as connection:
+            unknown = sorted(set(asked) - set(display_ids(connection, asked)))
+        if unknown:
+            raise InvalidInputError(
+                "displays",
+                f"{_few(unknown)}: no such display; check the code, or create it with"
+                " `sorafeed displays add`",
+            )
+        return asked
 
 
 class DaysConfig(dg.Config):
@@ -72,14 +96,32 @@ class DaysConfig(dg.Config):
         Raises:
             InvalidInputError: one of them is not a partition of the run.
         """
-        return _narrowed(context.partition_keys, self.days, "days")
+        return _narrowed(context, self.days, "days")
 
 
-def _narrowed(keys: Sequence[str], asked: Sequence[str], field: str) -> list[str]:
+def _narrowed(context: dg.AssetExecutionContext, asked: Sequence[str], field: str) -> list[str]:
+    if partition_span(context.run.tags) is None:
+        raise InvalidInputError(field, "the run has no partitions; choose some in the launchpad")
+    keys = context.partition_keys
     unknown = sorted(set(asked) - set(keys))
     if unknown:
-        raise InvalidInputError(field, f"{unknown[0]!r} is not a partition of the run")
+        raise InvalidInputError(
+            field, f"{_few(unknown)}: not among the partitions of the run; choose them there too"
+        )
     return sorted(set(asked)) or list(keys)
+
+
+def _few(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    every = list(names)
+    more = len(every) - _MOST_NAMED
+    named = ", ".join(islice(every, _MOST_NAMED))
+    return f"{named} and {more:,} more" if more > 0 else named
+
+
+def default_config(configs: Mapping[str, dg.Config]) -> dict[str, Any]:
+    """The config of a job that the launchpad shows: every field with its default, by asset."""
+    return {"ops": {asset: {"config": dict(config)} for asset, config in configs.items()}}
 
 
 def catalog_day_partitions(first_day: date) -> dg.DailyPartitionsDefinition:
@@ -100,8 +142,22 @@ def run_over_days(job: str, days: Collection[date], *, run_key: str | None = Non
         run_key=run_key,
         job_name=job,
         run_config={"ops": {"video_counts_daily": {"config": config}}},
-        tags=day_range_tags(chosen[0], chosen[-1]),
+        tags={
+            **day_range_tags(chosen[0], chosen[-1]),
+            DAYS_TAG: _few(day_ranges(chosen)),
+        },
     )
+
+
+def day_ranges(days: Sequence[date]) -> list[str]:
+    """Sorted days as text, consecutive ones as a range: ``2026-11-20 to 2026-11-24``."""
+    ranges: list[list[date]] = []
+    for day in days:
+        if ranges and day - ranges[-1][-1] == timedelta(days=1):
+            ranges[-1][1:] = [day]
+        else:
+            ranges.append([day])
+    return [" to ".join(day.isoformat() for day in ends) for ends in ranges]
 
 
 def run_over_displays(
@@ -117,7 +173,7 @@ def run_over_displays(
     return dg.RunRequest(
         job_name=job,
         run_config={"ops": {asset: {"config": config} for asset in assets}},
-        tags=range_tags(ordered[0], ordered[-1]),
+        tags={**range_tags(ordered[0], ordered[-1]), DISPLAYS_TAG: _few(sorted(chosen))},
     )
 
 
@@ -172,7 +228,8 @@ def plain_failures() -> Iterator[None]:
     except UnavailableError as error:
         raise dg.Failure(str(error), allow_retries=True) from error
     except SorafeedError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        # Its text says everything; as a cause it would be shown a second time.
+        raise dg.Failure(str(error), allow_retries=False) from None
     except (OperationalError, PsycopgOperationalError) as error:  # COPY bypasses SQLAlchemy
         text = str(getattr(error, "orig", error)).strip()
         raise dg.Failure(f"Postgres does not answer as it should: {text}") from error

@@ -6,9 +6,9 @@ from typing import Final
 
 import dagster as dg
 
+from sorafeed_assets.defs.common import ASKED_BY_TAG
 from sorafeed_assets.domain.automation import PastRun, RunState, reason_to_wait
 
-_ASKED_BY: Final = "sorafeed/asked_by"
 _REQUEST: Final = "sorafeed/request"
 # More than the number of failures after which the longest pause is reached.
 _RUNS_LOOKED_AT: Final = 12
@@ -43,7 +43,7 @@ def ask(
     reason = reason_to_wait(request, past, utc_now(), again_after=again_after)
     if reason:
         return dg.SkipReason(reason)
-    tags = {_ASKED_BY: name, _REQUEST: request}
+    tags = {ASKED_BY_TAG: name, _REQUEST: request}
     return dg.SensorResult(
         run_requests=[_tagged(run, tags) for run in runs],
         dynamic_partitions_requests=list(partitions),
@@ -59,7 +59,7 @@ def _tagged(run: dg.RunRequest, tags: dict[str, str]) -> dg.RunRequest:
 
 def _past_runs(instance: dg.DagsterInstance, sensor: str) -> list[PastRun]:
     records = instance.get_run_records(
-        dg.RunsFilter(tags={_ASKED_BY: sensor}), limit=_RUNS_LOOKED_AT
+        dg.RunsFilter(tags={ASKED_BY_TAG: sensor}), limit=_RUNS_LOOKED_AT
     )
     return [
         PastRun(

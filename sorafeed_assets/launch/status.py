@@ -1,5 +1,6 @@
 """The state of the system, as `sorafeed status` shows it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,10 +12,10 @@ from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.compare import read_lineage
 from sorafeed_assets.defs.recording import recorded_assets
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.launch.attention import Attention, FailedCheck, read_attention
 from sorafeed_assets.launch.supervision import ProcessState, processes
 from sorafeed_assets.services.counts.reads import counts_status
-from sorafeed_assets.services.playlists.editing import list_displays
-from sorafeed_assets.services.timelines.queues import queue_status
+from sorafeed_assets.services.timelines.queues import QueueClass, queue_classes
 from sorafeed_assets.storage.backups import last_backup
 
 
@@ -39,7 +40,7 @@ class LastBackup:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The figures of `sorafeed status --json`."""
+    """The figures of `sorafeed status --json`; the ``timelines`` add up to the displays."""
 
     posts: int
     terms: int
@@ -51,6 +52,7 @@ class Status:
     backup: LastBackup | None
     runs: tuple[LastRun, ...]
     processes: tuple[ProcessState, ...]
+    attention: tuple[Attention, ...]
 
     def as_json(self) -> dict[str, object]:
         """Ready for json.dumps."""
@@ -60,34 +62,48 @@ class Status:
 def read_status(connections: Connections, instance: dg.DagsterInstance) -> Status:
     """Gather the figures from Postgres and from Dagster."""
     counts = counts_status(connections.engine)
-    queues = queue_status(connections.engine, connections.settings.window)
+    classes = queue_classes(connections.engine, connections.settings.window)
+    queues = Counter(classes.values())
     graph = build_definitions(connections.settings, connections).resolve_asset_graph()
     passed, failed = _checks(instance, sorted(graph.asset_check_keys))
+    running = processes(connections.settings.data_dir.resolve())
     lineage = read_lineage(connections, instance, recorded_assets(graph))
     return Status(
         posts=counts.posts,
         terms=counts.terms,
         counts={"fresh": counts.fresh, "stale": counts.stale},
-        displays=len(list_displays(connections.engine)),
-        timelines={"complete": queues.complete, "low": queues.low, "dry": queues.dry},
-        checks={"passed": passed, "failed": failed},
+        displays=len(classes),
+        timelines={each.value: queues[each] for each in QueueClass},
+        checks={"passed": passed, "failed": len(failed)},
         lineage=lineage.as_json(),
         backup=_last_backup(connections.engine),
         runs=_last_runs(instance),
-        processes=processes(connections.settings.data_dir.resolve()),
+        processes=running,
+        attention=read_attention(connections, instance, classes, failed, lineage, running),
     )
 
 
-def _checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> tuple[int, int]:
+def _checks(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
+) -> tuple[int, list[FailedCheck]]:
+    """How many checks have passed, and those that have failed."""
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     evaluations = [
-        record.event.dagster_event.asset_check_evaluation_data.passed
+        record.event.dagster_event.asset_check_evaluation_data
         for record in records.values()
         if record.event
         and record.event.dagster_event
         and record.event.dagster_event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
-    return sum(evaluations), len(evaluations) - sum(evaluations)
+    failed = [
+        FailedCheck(
+            f"{found.asset_key.to_user_string()}:{found.check_name}",
+            found.description or "it has failed; its run has the reason",
+        )
+        for found in evaluations
+        if not found.passed
+    ]
+    return len(evaluations) - len(failed), failed
 
 
 def _last_backup(engine: Engine) -> LastBackup | None:

@@ -1,4 +1,8 @@
-"""SQL of table assets as pandas DataFrames, for ``load_asset_value`` in a notebook."""
+"""SQL of table assets as pandas DataFrames, for ``load_asset_value`` in a notebook.
+
+Not here: what is in Redis (`storage.cache.frames`) and in the old catalogue
+(`storage.legacy.frames`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,12 +64,13 @@ FRAMES: Final = {
         "SELECT * FROM rollouts ORDER BY created_at, name",
         "SELECT * FROM rollouts WHERE name = :partition",
     ),
+    "shadow_counts": Frame(
+        "SELECT * FROM shadow_comparisons WHERE kind = 'count' ORDER BY compared_at, id"
+    ),
+    "shadow_timelines": Frame(
+        "SELECT * FROM shadow_comparisons WHERE kind <> 'count' ORDER BY compared_at, id"
+    ),
 }
-
-
-def frame_names() -> tuple[str, ...]:
-    """The assets that `read_frame` knows."""
-    return tuple(FRAMES)
 
 
 def read_frame(engine: Engine, asset: str, partitions: Sequence[str] | None = None) -> pd.DataFrame:
@@ -78,6 +83,8 @@ def read_frame(engine: Engine, asset: str, partitions: Sequence[str] | None = No
     if partitions is None or frame.partition is None:
         with engine.connect() as connection:
             return pd.read_sql_query(text(frame.whole), connection)
+    if not partitions:
+        return pd.DataFrame()
     parts = []
     with engine.connect() as connection:
         for partition in partitions:

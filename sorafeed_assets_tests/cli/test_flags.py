@@ -111,7 +111,8 @@ def test_a_display_is_switched_over_and_back(
     assert queue_of(engine, "HALL01") == []
     checked = answer("cutover", "hall01", "--check", folder=folder)
     assert "old → new" in checked
-    assert "5 videos" in checked
+    planned = json.loads(answer("cutover", "hall01", "--check", "--json", folder=folder))
+    assert [(each["display"], each["queued"]) for each in planned] == [("HALL01", 5)]
     assert queue_of(engine, "HALL01") == []
     assert "1 display switched" in answer("cutover", "HALL01", folder=folder)
     assert len(queue_of(engine, "HALL01")) == 5

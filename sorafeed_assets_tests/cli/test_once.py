@@ -20,7 +20,7 @@ def test_once_again_and_with_a_failure(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     first = sorafeed("up", "--once", "--posts", "500", "--displays", "2", "--data-dir", str(folder))
     assert first.returncode == 0, first.stderr
-    assert "2 complete, 0 low, 0 dry" in first.stdout
+    assert "2 complete, 0 low, 0 dry, 0 no playlist, 0 old system" in first.stdout
     assert "22 passed, 0 failed" in first.stdout
     for asset in ("video_counts_daily", "count_cache", "display_timelines", "admin_snapshot"):
         assert asset in first.stdout  # with its time
@@ -43,14 +43,24 @@ def test_once_again_and_with_a_failure(tmp_path: Path) -> None:
     assert second.returncode == 1, second.stderr
     assert "Loading posts" not in second.stderr
     assert "check failed: display_timelines:every_timeline_is_current" in second.stdout
-    assert "2 complete, 1 low, 0 dry" in second.stdout
+    assert "2 complete, 1 low, 0 dry, 0 no playlist, 0 old system" in second.stdout
 
     result = call("status", "--json", folder=folder)
     assert result.exit_code == 0
     status = figures(result.stdout)
     assert (status["posts"], status["displays"]) == (500, 3)
-    assert status["timelines"] == {"complete": 2, "low": 1, "dry": 0}
+    assert sum(status["timelines"].values()) == 3
+    assert (status["timelines"]["complete"], status["timelines"]["low"]) == (2, 1)
     assert status["checks"] == {"passed": 21, "failed": 1}
+    assert status["lineage"]["recorded"] > 0
+    assert status["processes"] == []
+    display, check = status["attention"]
+    assert (display["severity"], display["kind"], display["subject"]) == (
+        ("broken", "display", "BROKEN")
+    )
+    assert display["reasons"][0].startswith("it cannot be planned: ")
+    assert check["subject"] == "display_timelines:every_timeline_is_current"
+    assert "BROKEN" in check["reasons"][0]
 
 
 def test_wrong_settings_are_named_in_one_message() -> None:

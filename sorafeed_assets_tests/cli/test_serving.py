@@ -180,7 +180,7 @@ def _others_join(folder: Path, tmp_path: Path) -> None:
     assert status["displays"] == 2
     assert set(status["counts"]) == {"fresh", "stale"}
     assert sum(status["counts"].values()) == 3 * status["terms"] > 0
-    assert status["timelines"] == {"complete": 2, "low": 0, "dry": 0}
+    assert status["timelines"]["complete"] == sum(status["timelines"].values()) == 2
     # A check that a run is about to evaluate again is not counted meanwhile.
     assert status["checks"]["failed"] == 0
     assert status["checks"]["passed"] > 0

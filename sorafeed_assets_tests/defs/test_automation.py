@@ -263,7 +263,9 @@ def test_an_unknown_display_fails_the_run(wall: Dagster) -> None:
     assert not failed.success
     (failure,) = [e.step_failure_data for e in failed.filter_events(lambda e: e.is_step_failure)]
     assert failure.user_failure_data is not None
-    assert "'NOSUCH' is not a partition of the run" in str(failure.user_failure_data.description)
+    assert "NOSUCH: not among the partitions of the run" in str(
+        failure.user_failure_data.description
+    )
 
 
 def test_a_bad_playlist_holds_up_nobody(

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from datetime import date
 
 import dagster as dg
 import pytest
 
 from sorafeed_assets.definitions import build_definitions
+from sorafeed_assets.defs.common import run_over_days, run_over_displays
+from sorafeed_assets.defs.io import loadable_assets
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.frames import frame_names
 
 DAY = "day"
 DISPLAY = "display"
@@ -208,9 +210,58 @@ def test_an_old_system_adds_its_assets_and_only_them(nodes: dict[str, dg.AssetSp
     assert not any(name.startswith(("shadow", "legacy")) for name in nodes)
 
 
-def test_table_assets_load_as_frames() -> None:
-    tables = {name for name, (group, _, _) in GRAPH.items() if group != "cache"}
-    assert set(frame_names()) == tables
+def test_every_asset_loads_as_a_frame(nodes: dict[str, dg.AssetSpec]) -> None:
+    both = {
+        "legacy_catalog_url": "postgresql://reader@127.0.0.1:1/old",
+        "legacy_queues": "/nowhere/old.sqlite",
+    }
+    specs = build_definitions(Settings.model_validate(both)).resolve_all_asset_specs()
+    every = {spec.key.to_user_string() for spec in specs}
+    assert every > nodes.keys()
+    assert loadable_assets() == every
+
+
+def test_every_sensor_schedule_and_job_says_what_it_does() -> None:
+    every = {
+        "legacy_catalog_url": "postgresql://reader@127.0.0.1:1/old",
+        "alert_webhook": "http://127.0.0.1:1/",
+    }
+    repository = build_definitions(Settings.model_validate(every)).get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    found = {
+        **{each.name: each.description for each in repository.sensor_defs},
+        **{each.name: each.description for each in repository.schedule_defs},
+        **{each.name: each.description for each in jobs},
+    }
+    assert {"alert_failed_runs", "hourly_shadow", "rebuild_displays"} <= found.keys()
+    assert [name for name, description in found.items() if not description] == []
+
+
+def test_the_launchpad_shows_the_useful_config(definitions: dg.Definitions) -> None:
+    displays: dict[str, dict[str, list[str]]] = {"config": {"displays": []}}
+    shown = {
+        "rebuild_displays": dict.fromkeys(
+            ["active_playlists", "display_timelines", "timeline_cache"], displays
+        ),
+        "refresh_counts": {"video_counts_daily": {"config": {"days": [], "recount": False}}},
+    }
+    for name, ops in shown.items():
+        job = definitions.resolve_job_def(name)
+        assert job.partitioned_config is not None
+        config = job.partitioned_config.get_run_config_for_partition_key("any")
+        assert config == {"ops": ops}
+
+
+def test_runs_say_which_displays_and_days_they_are_about() -> None:
+    codes = [f"AAAA{number:02}" for number in range(30)]
+    few = run_over_displays("rebuild_displays", ["a"], codes[1:4], codes)
+    assert few.tags["sorafeed/displays"] == "AAAA01, AAAA02, AAAA03"
+    many = run_over_displays("rebuild_displays", ["a"], codes, codes)
+    assert many.tags["sorafeed/displays"] == f"{', '.join(codes[:10])} and 20 more"
+    days = [date(2026, 11, day) for day in (24, 20, 21, 22, 27)]
+    assert run_over_days("refresh_counts", days).tags["sorafeed/days"] == (
+        "2026-11-20 to 2026-11-22, 2026-11-24, 2026-11-27"
+    )
 
 
 def test_they_load_without_a_server() -> None:

@@ -76,7 +76,7 @@ def timeline_cache(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """What a display plays next, in Redis; it expires after 24 hours."""
     with plain_failures():
-        displays = config.asked(context)
+        displays = config.asked(context, connections)
         connections.settler.cache_timelines(displays)
         every = not config.displays and is_by_hand(context)
         yield from record_step(context, connections, displays, every=every)

@@ -18,6 +18,8 @@ def build(_settings: Settings) -> dg.Definitions:
         sensors=[
             dg.AutomationConditionSensorDefinition(
                 "automation",
+                description="Evaluates the automation conditions of assets: `admin_snapshot` is"
+                " written after changes, at most every five minutes.",
                 target=dg.AssetSelection.assets("admin_snapshot"),
                 default_status=dg.DefaultSensorStatus.RUNNING,
                 minimum_interval_seconds=60,

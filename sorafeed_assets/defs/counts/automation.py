@@ -6,7 +6,13 @@ from typing import Final
 
 import dagster as dg
 
-from sorafeed_assets.defs.common import HOURLY_PRIORITY, plain_failures, run_over_days
+from sorafeed_assets.defs.common import (
+    HOURLY_PRIORITY,
+    DaysConfig,
+    default_config,
+    plain_failures,
+    run_over_days,
+)
 from sorafeed_assets.defs.dagster_internals import AssetJob
 from sorafeed_assets.defs.requests import ask
 from sorafeed_assets.defs.resources import Connections
@@ -43,6 +49,7 @@ def build_refresh_counts() -> AssetJob:
         selection=dg.AssetSelection.assets(*ASSETS)
         | dg.AssetSelection.checks_for_assets("sora_posts"),
         description="Refresh counts of catalog days, then totals, candidates and caches.",
+        config=default_config({"video_counts_daily": DaysConfig()}),
         tags=HOURLY_PRIORITY,
     )
 
@@ -65,6 +72,8 @@ def days_to_refresh(connections: Connections) -> list[date]:
     cron_schedule="0 * * * *",
     job_name=JOB_NAME,
     execution_timezone="UTC",
+    description="Refreshes the counts of the catalog days that changed, in one run; without"
+    " changes those of today, which renews the caches.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_counts(
@@ -81,6 +90,8 @@ def hourly_counts(
 
 @dg.sensor(
     name="new_posts",
+    description="Refreshes counts ahead of the hour: after edits and deletes, many new posts, or"
+    " for new search terms. Finds nothing to do while `react` runs.",
     job_name=JOB_NAME,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,

@@ -30,7 +30,10 @@ def step_errors(events: Iterable[dg.DagsterEvent]) -> list[tuple[str, str]]:
 
 
 @dg.run_failure_sensor(
-    name="failed_runs", default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15
+    name="failed_runs",
+    description="Logs each failed run in one sentence: the job, the failed steps and why.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=15,
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
     """Log each failed run in a sentence; `lineage.alerts` sends it where that is configured."""

@@ -70,7 +70,7 @@ def active_playlists(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Activation: the newest playlist of a display is active, unless one was chosen by hand."""
     with plain_failures():
-        displays = config.asked(context)
+        displays = config.asked(context, connections)
         connections.settler.activate(displays)
         observed = RecordedAsset("playlists", is_observed=True, partitions=DISPLAYS)
         record_partitions(context, connections, observed, displays, every=False)

@@ -32,6 +32,8 @@ def build_evaluate_rollouts() -> AssetJob:
 
 @dg.sensor(
     name="late_rollouts",
+    description="Evaluates rollouts that were not evaluated for a minute and a quarter. Finds"
+    " nothing to do while `react` runs.",
     job_name=JOB_NAME,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,

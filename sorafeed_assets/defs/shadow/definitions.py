@@ -30,6 +30,7 @@ def build(settings: Settings) -> dg.Definitions:
         # Away from the refresh of counts and from the checks of displays.
         cron_schedule="15 * * * *",
         execution_timezone="UTC",
+        description="Compares what is due today with the old system, a quarter past each hour.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     return dg.Definitions(

@@ -37,7 +37,7 @@ def display_timelines(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """The full order of a display's loop, and its first window in the live queue."""
     with plain_failures():
-        displays = config.asked(context)
+        displays = config.asked(context, connections)
         failed = connections.settler.publish(displays).failed
         planned = [display for display in displays if display not in failed]
         every = not config.displays and is_by_hand(context)

@@ -11,8 +11,11 @@ import dagster as dg
 
 from sorafeed_assets.defs.common import (
     DISPLAYS,
+    DISPLAYS_TAG,
     HOURLY_PRIORITY,
     PLAYLIST_PRIORITY,
+    DisplaysConfig,
+    default_config,
     plain_failures,
     run_over_displays,
 )
@@ -48,6 +51,7 @@ def build_rebuild_displays() -> AssetJob:
         | dg.AssetSelection.checks_for_assets(_OBSERVED),
         description="Activate, plan, publish and cache displays: those in the config, or all of"
         " the run's partitions; then check them.",
+        config=default_config({asset: DisplaysConfig() for asset in ASSETS}),
         tags=PLAYLIST_PRIORITY,
     )
 
@@ -67,6 +71,7 @@ def build_check_displays() -> AssetJob:
     cron_schedule="30 * * * *",
     job_name=CHECKS_JOB_NAME,
     execution_timezone="UTC",
+    description="Checks every display half an hour after each full hour, and changes none.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 def hourly_checks(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
@@ -76,11 +81,13 @@ def hourly_checks(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     settles. Every hour, because a screen should not be wrong for longer,
     and half an hour away from `hourly_counts`, because both read much of PostgreSQL.
     """
-    return dg.RunRequest()
+    return dg.RunRequest(tags={DISPLAYS_TAG: "all"})
 
 
 @dg.sensor(
     name="unsettled",
+    description="Settles displays that wait, play an old version, run low or are not recorded,"
+    " and keeps the partitions equal to the displays. Finds nothing to do while `react` runs.",
     job_name=JOB_NAME,
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,

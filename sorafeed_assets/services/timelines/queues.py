@@ -1,7 +1,9 @@
 """The state of queues: which are low, which plans are stale, what a display plays next."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -18,12 +20,14 @@ from sorafeed_assets.domain.playlists.playlist import (
 from sorafeed_assets.services.flags.changes import load_values
 from sorafeed_assets.services.timelines.book import CandidateBook
 from sorafeed_assets.services.timelines.driving import Driver, driven_by, driver_of
-from sorafeed_assets.storage.playlists.rows import load_active_playlists
+from sorafeed_assets.storage.playlists.rows import display_ids, load_active_playlists
+from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.timelines.queues import (
     Depth,
     load_built_playlists,
     load_depths,
     load_differing,
+    load_dry_searches,
     load_plan_problems,
     load_planners,
 )
@@ -41,18 +45,30 @@ _LOW: Final = 3
 _FEW: Final = 10
 
 
+class QueueClass(StrEnum):
+    """The state of a display's queue; each display is in exactly one."""
+
+    COMPLETE = "complete"
+    """It has enough to play, even while its window is not quite full."""
+    LOW = "low"
+    """Its queue is short although there is more to play, or its plan ran out."""
+    DRY = "dry"
+    """It has nothing to play: no post matches any of its blocks."""
+    NO_PLAYLIST = "no_playlist"
+    """It has no active playlist."""
+    OLD_SYSTEM = "old_system"
+    """The old system drives it."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """How many displays with an active playlist have a full, a low and a dry queue.
-
-    A dry display has nothing to play. A low one has, but its queue is short, or its plan
-    ran out. A display that is neither is counted in ``complete``, even while its window is not
-    quite full.
-    """
+    """How many displays are in each `QueueClass`; together they are all displays."""
 
     complete: int
     low: int
     dry: int
+    no_playlist: int = 0
+    old_system: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +112,35 @@ def low_displays(engine: Engine, *, low: int = _LOW) -> list[str]:
 
 
 def queue_status(engine: Engine, window: int) -> QueueStatus:
-    """The queues of all displays with an active playlist, counted."""
+    """The queues of all displays, counted by class."""
+    numbers = Counter(queue_classes(engine, window).values())
+    return QueueStatus(**{each.value: numbers[each] for each in QueueClass})
+
+
+def queue_classes(engine: Engine, window: int) -> dict[str, QueueClass]:
+    """Display → the state of its queue, for all displays, at one moment."""
     low = min(_LOW, window)
-    with engine.connect() as connection:
+    with snapshot(engine) as connection:
+        displays = display_ids(connection)
         depths = _depths(connection, low)
         lows = _lows(connection, depths, low)
-    rest = [depth for depth in depths if depth.display_id not in lows]
-    dry = sum(depth.is_built and depth.ahead == 0 and depth.queued == 0 for depth in rest)
-    short = len(lows) + sum(not depth.is_built for depth in rest)
-    return QueueStatus(len(depths) - dry - short, short, dry)
+        old = driven_by(load_values(connection), [Driver.OLD], displays)
+    classes = dict.fromkeys(displays, QueueClass.NO_PLAYLIST)
+    classes |= {depth.display_id: _class_of(depth, lows) for depth in depths}
+    return classes | dict.fromkeys(old, QueueClass.OLD_SYSTEM)
+
+
+def _class_of(depth: Depth, lows: set[str]) -> QueueClass:
+    if depth.display_id in lows or not depth.is_built:
+        return QueueClass.LOW
+    is_dry = depth.ahead == 0 and depth.queued == 0
+    return QueueClass.DRY if is_dry else QueueClass.COMPLETE
+
+
+def dry_searches(engine: Engine) -> dict[str, list[str]]:
+    """Display → the searches of its plan that no post matches; other displays are missing."""
+    with engine.connect() as connection:
+        return load_dry_searches(connection)
 
 
 def _depths(connection: Connection, low: int) -> list[Depth]:

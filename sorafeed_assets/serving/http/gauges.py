@@ -4,16 +4,14 @@ A figure that could not be read is left out: its last value might no longer be t
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from sorafeed_assets.domain.shadow.outcome import Outcome
+from sorafeed_assets.services.timelines.queues import QueueClass
 from sorafeed_assets.services.watching import Figures
-
-_QUEUES: Final = ("complete", "low", "dry")
 
 
 class StoredGauges(Collector):
@@ -76,8 +74,8 @@ def _stored(figures: Figures) -> Iterator[Metric]:
     displays = GaugeMetricFamily(
         "sorafeed_displays", "Displays by the state of their queue.", labels=["queue"]
     )
-    for name in _QUEUES:
-        displays.add_metric([name], getattr(figures.queues, name))
+    for each in QueueClass:
+        displays.add_metric([each.value], getattr(figures.queues, each.value))
     yield displays
     yield _gauge("sorafeed_counts_given_up", "Counts given up after retries.", stored.given_up)
     yield _gauge(

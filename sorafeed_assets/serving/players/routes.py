@@ -25,6 +25,7 @@ from sorafeed_assets.services.timelines.guide import note_durations
 from sorafeed_assets.services.tokens import Role, Token
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
+from sorafeed_assets.serving.live.events import StreamEvent
 from sorafeed_assets.serving.players.media import media_url
 from sorafeed_assets.serving.players.requests import (
     display_of,
@@ -41,7 +42,8 @@ _FEWEST: Final = 3
 _MOST: Final = 5
 # Of a display's token. A client that has too many reconnects after a minute, not at once.
 _MOST_STREAMS: Final = 10
-_REPLACED: Final = b"retry: 60000\nevent: replaced\ndata: []\n\n"
+_OPEN: Final = f"retry: 1000\nevent: {StreamEvent.OPEN}\ndata: []\n\n".encode()
+_REPLACED: Final = f"retry: 60000\nevent: {StreamEvent.REPLACED}\ndata: []\n\n".encode()
 _HEARTBEAT_SECONDS: Final = 15.0
 # Cached answers for some 4,000 players, at 10 kB each.
 _KEPT_BYTES: Final = 40_000_000
@@ -264,7 +266,7 @@ async def _stream(
     most = _MOST_STREAMS if is_player else server.settings.api_streams_per_token
     subscription: Subscription
     with server.hub.subscribe(tags, token, most) as subscription:
-        yield b"retry: 1000\nevent: open\ndata: []\n\n"
+        yield _OPEN
         while True:
             heard = await subscription.next(_HEARTBEAT_SECONDS)
             if heard is None:
@@ -272,7 +274,7 @@ async def _stream(
                     yield _REPLACED
                 return
             if heard:
-                yield f"event: change\ndata: {json.dumps(heard)}\n\n".encode()
+                yield f"event: {StreamEvent.CHANGE}\ndata: {json.dumps(heard)}\n\n".encode()
                 server.reactions.sent(heard)
             else:
                 yield b": still here\n\n"

@@ -255,6 +255,11 @@ class OldCatalog:
         ((count, digest),) = self._rows(f"SELECT count(*), {total} FROM ({rows}) AS r", values)
         return Digest(int(str(count)), int(str(digest)))
 
+    def posts_of(self, part: Part) -> list[tuple[object, ...]]:
+        """The posts of a part, as `columns.POSTS`."""
+        rows, values = _part_rows(part)
+        return self._rows(f"{rows} ORDER BY p.indexed_at, p.id", values)
+
     def row_digests(self, part: Part) -> dict[str, str]:
         """The digest of each row of a part, by id."""
         one = columns.CREATOR_DIGEST if part == CREATORS else columns.POST_DIGEST

@@ -92,6 +92,7 @@ GRANTS: Final[dict[str, Allowed]] = {
     "lineage_records": Allowed("r", "rad", "rawd"),
     "leases": Allowed("r", "r", "rawd"),
     "figures": Allowed("r", "r", "rawd"),
+    "play_hours": Allowed("r", "r", "raw"),
     # Flags and rollouts: what was decided is never changed.
     "flag_versions": Allowed("r", "ra", "ra"),
     "flag_assignments": Allowed("r", "rad", "rad"),

@@ -59,6 +59,21 @@ WHERE plan_problem IS NOT NULL
 ORDER BY id
 """)
 
+_DRY_SEARCHES: Final = text("""
+SELECT d.id, array_agg(k.search_term ORDER BY k.block_order) AS searches
+FROM displays AS d
+JOIN timeline_builds AS b ON b.id = d.active_build_id AND jsonb_array_length(b.dry_blocks) > 0
+JOIN playlist_blocks AS k
+    ON k.playlist_id = b.playlist_id AND jsonb_exists(b.dry_blocks, CAST(k.id AS text))
+GROUP BY d.id ORDER BY d.id
+""")
+
+_QUEUED_ON: Final = text("""
+SELECT video_id, array_agg(DISTINCT display_id ORDER BY display_id) AS displays
+FROM timeline_videos WHERE video_id = ANY(CAST(:ids AS text[]))
+GROUP BY video_id
+""")
+
 _BUILT: Final = text("""
 SELECT d.id, b.content_hash
 FROM displays AS d LEFT JOIN timeline_builds AS b ON b.id = d.active_build_id
@@ -171,6 +186,17 @@ def load_plan_problems(
     """Those of some displays, or of all, that could not be planned when last tried, and why."""
     asked = {"ids": None if display_ids is None else list(display_ids)}
     return {row.id: row.plan_problem for row in connection.execute(_PLAN_PROBLEMS, asked)}
+
+
+def load_dry_searches(connection: Connection) -> dict[str, list[str]]:
+    """Display → the searches of its active build that no post matches, in playing order."""
+    return {row.id: list(row.searches) for row in connection.execute(_DRY_SEARCHES)}
+
+
+def load_queued_on(connection: Connection, post_ids: Collection[str]) -> dict[str, list[str]]:
+    """Post → the displays that have it in their queue, sorted; other posts are missing."""
+    rows = connection.execute(_QUEUED_ON, {"ids": list(post_ids)})
+    return {row.video_id: list(row.displays) for row in rows}
 
 
 def built_versions(

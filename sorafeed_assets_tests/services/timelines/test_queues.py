@@ -52,7 +52,7 @@ def test_low_displays_have_more_in_their_plan(displays: Engine) -> None:
 
 
 def test_the_status_counts_each_display_once(displays: Engine) -> None:
-    assert queue_status(displays, 5) == QueueStatus(complete=1, low=2, dry=1)
+    assert queue_status(displays, 5) == QueueStatus(complete=1, low=2, dry=1, no_playlist=1)
 
 
 def play_without_planning(engine: Engine, left: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_a_plan_that_ran_out_is_low(
     before = videos_of(displays, FULL)
     assert len(before) == left
     assert low_displays(displays) == [FULL, LOW]
-    assert queue_status(displays, 5) == QueueStatus(complete=0, low=3, dry=1)
+    assert queue_status(displays, 5) == QueueStatus(complete=0, low=3, dry=1, no_playlist=1)
     TimelineService(displays).repopulate([FULL])
     queue = queue_of(displays, FULL)
     assert [row.video_id for row in queue][:left] == before

@@ -90,6 +90,7 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ),
     ("/admin/leave", "POST"): Line("/admin/leave", "303 303 303 303 303 303 303 303 303 403"),
     ("/admin/figures", "GET"): Line("/admin/figures", ALL),
+    ("/admin/posts", "GET"): Line("/admin/posts?words=cat", ALL),
     ("/admin/flags", "GET"): Line("/admin/flags", ADMINS),
     ("/admin/flags", "POST"): Line("/admin/flags", ADMINS_FORM),
     ("/admin/rollouts", "GET"): Line("/admin/rollouts", ADMINS),

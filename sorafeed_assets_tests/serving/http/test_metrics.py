@@ -12,6 +12,7 @@ from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.timelines.queues import QueueClass
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.services.watching import read_figures
 from sorafeed_assets.serving.server import Listening, serving
@@ -93,13 +94,14 @@ def test_queues_and_plans_are_counted(admin: Api, engine: Engine) -> None:
     make_display(admin, "AAAAAA", newest("cat", 5))
     make_display(admin, "BBBBBB", newest("nothing of it", 5))
     add_display(engine, "CCCCCC")
+    add_display(engine, "DDDDDD")
     add_playlist(engine, "CCCCCC", [("cat", 3)])
     run(engine, "UPDATE displays SET plan_problem = 'wrong' WHERE id = 'CCCCCC'")
     run(engine, "UPDATE playlists SET is_active = true WHERE display_id = 'CCCCCC'")
     samples = _samples(admin)
     queues = {name: samples["sorafeed_displays", (("queue", name),)]
-              for name in ("complete", "low", "dry")}  # fmt: skip
-    assert queues == {"complete": 1, "low": 1, "dry": 1}
+              for name in QueueClass}  # fmt: skip
+    assert queues == {"complete": 1, "low": 1, "dry": 1, "no_playlist": 1, "old_system": 0}
     assert samples["sorafeed_plan_problems", ()] == 1
 
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from sorafeed_assets.domain.plotting import HEIGHT, WIDTH
+from sorafeed_assets.services.plots import plots_of
 from sorafeed_assets.services.watching import sample_figures
-from sorafeed_assets.serving.pages.figures import HEIGHT, WIDTH, plots_of
 from sorafeed_assets.storage.figures import MinuteFigures, read_minutes
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api
@@ -82,8 +83,9 @@ def test_a_reader_sees_the_plots(admin: Api, reader: Api, engine: Engine) -> Non
     sample_figures(engine, low=3)
     page = reader.http.get("/admin/figures")
     assert page.status_code == 200
-    assert len(re.findall(r'<svg class="plot"', page.text)) == 4
+    assert len(re.findall(r'<svg class="plot"', page.text)) == 7
     assert "From a change to the screen" in page.text
+    assert "New posts of the largest searches by day" in page.text
     assert 'href="/admin/figures"' in reader.http.get("/admin").text
     # The policy allows no style in the markup.
     assert "style=" not in page.text

@@ -60,6 +60,7 @@ from sorafeed_assets.storage.postgres.tables.rollouts import (
     shadow_comparisons,
 )
 from sorafeed_assets.storage.postgres.tables.timelines import (
+    play_hours,
     post_durations,
     timeline_builds,
     timeline_videos,
@@ -95,6 +96,7 @@ __all__ = [
     "lineage_records",
     "metadata",
     "play_failures",
+    "play_hours",
     "playlist_blocks",
     "playlists",
     "post_durations",

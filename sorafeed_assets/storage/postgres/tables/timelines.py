@@ -86,6 +86,21 @@ timeline_videos = Table(
     postgresql_with=UPDATED_OFTEN,
 )
 
+play_hours = Table(
+    "play_hours",
+    metadata,
+    Column("hour", MOMENT, primary_key=True, comment="its start"),
+    Column("plays", BigInteger, nullable=False),
+    Column("skips", BigInteger, nullable=False, comment="plays that were skipped"),
+    Column(
+        "repeats",
+        BigInteger,
+        nullable=False,
+        comment="plays of a video that the display had played before",
+    ),
+    comment="how much was played, by hour",
+)
+
 # No foreign keys, because plays outlive displays, playlists, blocks and posts.
 video_history = Table(
     "video_history",

@@ -1,0 +1,79 @@
+"""docs/notebook.ipynb runs from its first cell to its last, on real servers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from sorafeed_assets.defs.recording import follow_displays
+from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.launch.dagster_home import environment, prepare_home
+from sorafeed_assets.launch.dagster_instance import open_instance
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
+from sorafeed_assets.settings import Settings
+from sorafeed_assets_tests.dagster_instance import dagster_database
+from sorafeed_assets_tests.defs.conftest import bring_up_to_date
+from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+
+_NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
+_EXECUTE = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
+def _outputs(cells: list[Any]) -> list[dict[str, Any]]:
+    return [output for cell in cells for output in cell.get("outputs", [])]
+
+
+def test_the_notebook_runs(
+    engine: Engine, settings: Settings, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    add_posts(engine, "cat video", 12)
+    add_posts(engine, "dog video", 2, day=1)
+    for code, term, videos in (("AAAAA1", "cat video", 4), ("BBBBB2", "dog video", 4)):
+        add_display(engine, code)
+        add_playlist(engine, code, [(term, videos)])
+    connections = Connections(settings)
+    bring_up_to_date(connections)
+    executed = tmp_path / "executed.ipynb"
+    with dagster_database(settings, postgres) as addressed:
+        prepare_home(addressed)
+        with open_instance(addressed) as instance:
+            follow_displays(connections, instance)
+        connections.close()
+        done = subprocess.run(
+            [sys.executable, "-c", _EXECUTE, str(_NOTEBOOK), str(executed)],
+            env={**os.environ, **environment(addressed), "MPLBACKEND": "inline"},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=_NOTEBOOK.parents[1],
+        )
+        assert done.returncode == 0, done.stderr
+    outputs = _outputs(json.loads(executed.read_text())["cells"])
+    assert [each for each in outputs if each["output_type"] == "error"] == []
+    assert [each for each in outputs if each.get("name") == "stderr"] == []
+    assert sum("image/png" in each.get("data", {}) for each in outputs) == 3
+    tables = [
+        "".join(each["data"]["text/html"])
+        for each in outputs
+        if "text/html" in each.get("data", {})
+    ]
+    assert len(tables) == 2
+    assert "A cat video number p_cat_video_0_0011" in tables[1]
+    assert "<td>new</td>" in tables[1]
+    printed = "".join("".join(each["text"]) for each in outputs if "text" in each)
+    assert printed == "10 videos queued, 10 of them in Redis\n"
+
+
+def test_the_notebook_is_stored_without_outputs() -> None:
+    cells = json.loads(_NOTEBOOK.read_text("utf-8"))["cells"]
+    assert _outputs(cells) == []
+    assert {cell.get("execution_count") for cell in cells} == {None}
