@@ -75,6 +75,11 @@ _KINDS: Final[tuple[tuple[type[SorafeedError], ErrorKind], ...]] = (
     (UnavailableError, ErrorKind("UNAVAILABLE", 503)),
 )
 _OTHER: Final = ErrorKind("REFUSED", 400)
+# What Starlette says of a route.
+_PAGE_MESSAGES: Final[Mapping[str, str]] = {
+    "Not Found": "there is no page at this address; check it, or begin at the displays",
+    "Method Not Allowed": "this address is for programs; begin at the displays",
+}
 _TITLES: Final[Mapping[int, str]] = {
     400: "This request is not valid",
     401: "Sign in first",
@@ -119,6 +124,7 @@ def error_response(
 ) -> Response:
     """An error outside GraphQL: as a page for a browser, by its Accept header, else as JSON."""
     if _wants_page(accept):
+        message = _PAGE_MESSAGES.get(message, message)
         page = render(
             "error.html",
             title=_TITLES.get(status, "This did not work"),

@@ -13,7 +13,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     ("path", "status", "says"),
     [
         ("/admin/displays/NOSUCH", 404, "Display NOSUCH does not exist"),
-        ("/admin/nowhere", 404, "Not found"),
+        ("/admin/nowhere", 404, "There is no page at this address"),
         ("/admin/displays/nosuch", 400, "The code is &#39;nosuch&#39;; it must be 6 characters"),
         ("/api/displays/NOSUCH/next", 404, "Display NOSUCH does not exist"),
     ],
