@@ -122,14 +122,17 @@ function fields(row) {
   };
 }
 
-// The blocks to preview and to save. A block that is edited is another block and has another id,
-// which the preview and the save must have in common: the shuffle depends on it.
+// The blocks to preview and to save. Each has an id for the case that it is stored as a new block:
+// the preview and the save must have it in common, because the shuffle depends on it. A block that
+// is edited is another block, and gets another id.
 function drafts() {
   return [...list.children].map((row) => {
     const found = fields(row);
     const now = JSON.stringify(found);
-    if (!row.dataset.id || (row.dataset.fields && row.dataset.fields !== now)) row.dataset.id = randomKey();
-    row.dataset.fields = now;
+    if (row.dataset.fields !== now) {
+      row.dataset.fields = now;
+      row.dataset.id = randomKey();
+    }
     return { ...found, id: row.dataset.id };
   });
 }
@@ -391,6 +394,8 @@ async function save(asNew) {
           { id: playlist, blocks: wanted },
         );
     stored = JSON.stringify(blocks());
+    // These ids are taken now.
+    for (const row of list.children) delete row.dataset.fields;
     removed.length = 0;
     showUndo();
     showRefusal(refusal, null);
@@ -509,7 +514,6 @@ submit(document.querySelector("[data-delete]"), async () => {
 for (const row of list.children) {
   if (row.querySelector("[data-total]").textContent === "…") count(row);
 }
-for (const row of list.children) row.dataset.fields = JSON.stringify(fields(row));
 deleted.follow(afterRestore);
 deleted.showOffer(afterRestore);
 pictures();
