@@ -228,7 +228,7 @@ def test_every_text_has_contrast(
     page.locator("[data-block]").last.get_by_label("Search").fill("-no")
     expect(page.locator("[aria-invalid]")).to_be_visible()
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator("[data-refusal]:visible")).to_have_count(1)
+    expect(page.locator("[data-wrong]:visible")).to_have_count(1)
     page.route("**/graphql", lambda route: route.abort())
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("[data-toasts] p")).to_be_visible()
