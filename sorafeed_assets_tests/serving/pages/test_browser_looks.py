@@ -69,7 +69,7 @@ _TEXTS: Final = """() => {
     add(node.parentElement, range.getClientRects(), node.data.trim());
   }
   for (const field of root.querySelectorAll("input, select")) {
-    if (!isSeen(field) || ["radio", "hidden", "file"].includes(field.type)) continue;
+    if (!isSeen(field) || ["radio", "hidden", "file", "date"].includes(field.type)) continue;
     add(field, [inner(field)], field.value || field.name);
     if (field.placeholder) add(field, [inner(field)], field.placeholder, "::placeholder");
   }
