@@ -44,9 +44,15 @@ COMMANDS: Final = {
         "Bring the database and Dagster's own to their current schemas.",
     ),
     "backup": Late(
-        "backup", "backup", "Write both databases, as of one moment, into a new folder."
+        "backup",
+        "backup",
+        "Write both databases, as of one moment, into a new folder, and print its name.",
     ),
-    "restore": Late("backup", "restore", "Restore both databases from a backup."),
+    "restore": Late(
+        "backup",
+        "restore",
+        "Restore both databases from a backup; nothing else may use them meanwhile.",
+    ),
     "env": Late(
         "programs",
         "print_environment",
