@@ -115,7 +115,6 @@ class _Preview:
         planned = self._plan(playlist)
         result = planned.result
         terms = {block.id: block.search_term for block in playlist.blocks}
-        old_terms = {} if build is None else {b.id: b.search_term for b in build.inputs.blocks}
         picks = result.schedule.ahead(result.loop, result.position)[: self._first]
         videos = tuple(
             ViewedPick(
@@ -123,7 +122,7 @@ class _Preview:
                 pick.position,
                 pick.post_id,
                 pick.block_id,
-                terms.get(pick.block_id) or old_terms.get(pick.block_id, "(a removed block)"),
+                terms.get(pick.block_id, "(a removed block)"),
                 pick.tier,
                 "planned",
             )

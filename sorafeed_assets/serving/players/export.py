@@ -141,7 +141,10 @@ class _ExportResponse(StreamingResponse):
     def _release(self) -> None:
         pending = self._pending
         if pending is None or pending.done():
-            self._server.submit(self._export.close)
+            # A server that ends cancels what no thread has begun.
+            self._server.submit(self._export.close).add_done_callback(
+                lambda closing: self._export.close() if closing.cancelled() else None
+            )
         else:
             pending.add_done_callback(lambda _: self._export.close())
             asyncio.get_running_loop().run_in_executor(None, self._export.cancel)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.http.errors import INTERNAL, kind_of
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.backups import Backup, store_backup
 from sorafeed_assets.storage.shadow.comparisons import COUNT, Compared, store
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.metrics import Sample, samples_of
@@ -79,6 +81,7 @@ def samples(
         with engine.begin() as connection:
             compared = Compared(COUNT, "cat", Finding(Outcome.SAME), "mixed")
             store(connection, [compared])
+            store_backup(connection, Backup(datetime.now(UTC), "a folder", 1, 1.0))
         admin.ask('mutation { watchTerm(search: "cat") { term } }')
         admin.refusal("{ nothing }")
         admin.refusal('{ count(search: "-x") { total } }')

@@ -330,7 +330,7 @@ def test_health_names_each_dependency(reader: Api, server: str) -> None:
     }  # fmt: skip
     assert background.keys() == {
         "channel", "cache", "snapshots", "calls", "jobs", "tokens", "memory", "keys", "reactions",
-        "flags", "troubles",
+        "flags", "troubles", "durations",
     }  # fmt: skip
     assert {work["failures"] for work in background.values()} == {0}
     figures = reader.http.get("/metrics").text

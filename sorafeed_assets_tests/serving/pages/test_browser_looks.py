@@ -361,14 +361,20 @@ def _walk(page: Page) -> None:
     """Tab through all controls: each once, in page order, visible, with a focus ring."""
     wanted: list[str] = page.evaluate(_NUMBER)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    reached = []
-    for _ in wanted:
+    reached: list[int] = []
+    for _ in range(2 * len(wanted)):
+        if len(reached) == len(wanted):
+            break
         page.keyboard.press("Tab")
         at = page.evaluate(_FOCUSED)
-        reached.append(at["number"])
-        assert at["isSeen"], wanted[at["number"]]
-        assert at["rings"], wanted[at["number"]]
+        named = wanted[at["number"]] if at["number"] >= 0 else "a box that scrolls"
+        assert at["isSeen"], named
+        assert at["rings"], named
         assert max(_contrast(ring, 1.0, _rgb(ground)[0][None]) for ring in at["rings"]) >= 3
+        # Day, month, year and calendar of a date are one control; a box that scrolls is none.
+        is_same_date = reached[-1:] == [at["number"]] and 'type="date"' in named
+        if at["number"] >= 0 and not is_same_date:
+            reached.append(at["number"])
     assert reached == list(range(len(wanted))), wanted
 
 
@@ -380,12 +386,12 @@ def test_the_keyboard_reaches_everything_in_order(
     _walk(page)
     page.goto(f"{filled.url}/admin/displays/LOOK02")
     _walk(page)
-    page.get_by_role("button", name="Rename").focus()
+    page.get_by_role("button", name="Rename").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("textbox", name="Name")).to_be_focused()
     page.keyboard.press("Escape")
     # The focus returns to the control from before the dialog.
-    expect(page.get_by_role("button", name="Rename")).to_be_focused()
+    expect(page.get_by_role("button", name="Rename").first).to_be_focused()
     filled.play(page, "LOOK01")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Unmute")).to_be_focused()
