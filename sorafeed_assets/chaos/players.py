@@ -92,6 +92,8 @@ class Player:
                 await asyncio.sleep(_NOTHING_SECONDS)
                 continue
             await asyncio.sleep(self._seconds * self._rng.uniform(0.5, 1.5))
+            if stop.is_set():
+                break  # it was not shown to its end, and may be told by nobody any more
             self._done.add(entry)
             self._outbox.append(entry)
             self._told.waiting += 1

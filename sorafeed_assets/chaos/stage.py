@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ API_PROCESSES: Final = 3
 REACTS: Final = 2
 _LOOK_SECONDS: Final = 0.1
 _DISK: Final = "2g"
+_SLEEPS: Final = "import time; [time.sleep(0.02) for _ in range(20)]"
 # A program that was killed after it ran this long has not kept failing.
 _WELL_SECONDS: Final = 1.0
 _POSTGRES: Final = "postgres"
@@ -47,7 +49,7 @@ class Stage:
         postgres, redis: the servers.
         port: where the processes of the API listen.
         disk: the folder of PostgreSQL's file system; None where none could be made for it.
-        clock: the file that steps the clock of API and `react`; None without libfaketime.
+        clock: the file that steps the clock of API and `react`; None where that is not possible.
         stopped: the process ids that are stopped now.
         ended: why supervision ended; None while it goes on.
     """
@@ -187,12 +189,19 @@ def _disk(folder: Path) -> Iterator[Path | None]:
 
 
 def _clock(folder: Path) -> Path | None:
-    """The file that libfaketime reads the clock's step from; None without libfaketime."""
+    """The file that libfaketime reads the clock's step from; None without one that works."""
     if not any(Path("/usr/lib").glob(_FAKE_TIME)):
         return None
     file = folder / _CLOCK
     file.write_text("+0")
-    return file
+    # With some versions `time.sleep` fails, which no program has to expect.
+    tried = subprocess.run(  # noqa: S603  # this interpreter
+        [sys.executable, "-c", _SLEEPS],
+        env={**os.environ, **_faked(file)},
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    return file if tried.returncode == 0 else None
 
 
 def _faked(clock: Path | None) -> Mapping[str, str]:
