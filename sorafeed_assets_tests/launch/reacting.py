@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG
 from sorafeed_assets.defs.lineage.compare import read_lineage
-from sorafeed_assets.defs.recording import recorded_assets
+from sorafeed_assets.defs.recording import record_waiting, recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.react import React
 from sorafeed_assets.settings import Settings
@@ -56,6 +56,8 @@ def assert_recorded_once(settings: Settings, instance: dg.DagsterInstance) -> No
     """Assert that the stored state is recorded, nothing waits, and no record has two events."""
     connections = Connections(settings)
     assets = recorded_assets(build_definitions(settings, connections).resolve_asset_graph())
+    # The last records of a process that was stopped wait for the next one.
+    record_waiting(connections, instance, assets)
     lineage = read_lineage(connections, instance, assets)
     connections.close()
     assert lineage.differing == {}, lineage.differing
