@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.errors import (
     DisplayNotFoundError,
@@ -89,8 +89,7 @@ def preview(
         SorafeedError: the draft cannot be planned.
     """
     check_drafts(drafts)
-    with snapshot(engine) as connection:
-        connection.execute(text("SET TRANSACTION READ ONLY"))
+    with snapshot(engine, read_only=True) as connection:
         return _Preview(connection, display_id, first, pool_size).of(playlist_id, drafts)
 
 

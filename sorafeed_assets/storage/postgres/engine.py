@@ -78,9 +78,11 @@ def ping(engine: Engine) -> None:
 
 
 @contextmanager
-def snapshot(engine: Engine) -> Iterator[Connection]:
+def snapshot(engine: Engine, *, read_only: bool = False) -> Iterator[Connection]:
     """A transaction in which every statement sees the same rows (REPEATABLE READ)."""
-    connected = engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    connected = engine.connect().execution_options(
+        isolation_level="REPEATABLE READ", postgresql_readonly=read_only
+    )
     with connected as connection, connection.begin():
         yield connection
 

@@ -50,6 +50,7 @@ const loaded = new Map(); // video → object URL, or its address where fetching
 const loading = new Map();
 const recent = []; // played videos, repeated while there is no connection
 let outbox = [];
+const keys = new WeakMap(); // play → its key in the store, which may have to be waited for
 
 // Server state
 
@@ -173,7 +174,9 @@ function mark(video, skipped) {
 async function keepPlay(play) {
   outbox.push(play);
   const place = placeNow();
-  play.key = await withRoom(() => store.add(play, place));
+  const key = withRoom(() => store.add(play, place));
+  keys.set(play, key);
+  await key;
   showUntold();
 }
 
@@ -201,7 +204,8 @@ async function flush() {
       failures = 0;
       outbox.splice(0, told);
       // One that stays is sent again after the next start, and recorded once.
-      await store.remove(plays.slice(0, told).map((play) => play.key)).catch(() => {});
+      const kept = await Promise.all(plays.slice(0, told).map((play) => keys.get(play) ?? play.key));
+      await store.remove(kept).catch(() => {});
       showUntold();
     }
     await reread();
