@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up setup test fuzz chaos lint lint-deploy rules docs clean
+.PHONY: up setup test fuzz chaos lint lint-deploy rules docs pictures clean
 
 up: setup
 	@$(BIN)/sorafeed up
@@ -19,8 +19,14 @@ setup: .venv/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-test: setup
-	@$(BIN)/python -m pytest --numprocesses 2
+# The accessibility test needs axe-core; it is skipped where npm is missing or reaches no registry.
+node_modules/.ready: package.json package-lock.json
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@ \
+	  || echo "npm did not install axe-core, so the test of accessibility is skipped"
+
+# Each worker begins with its half in order, so that what the tests of a module share is made once.
+test: setup node_modules/.ready
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 fuzz: setup
 	@$(BIN)/python -m pytest --numprocesses 2 --hypothesis-profile fuzz sorafeed_assets_tests/serving/test_fuzz.py
@@ -56,5 +62,9 @@ rules:
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# The pictures of the operator's and the engineer's guide, taken while both are walked through.
+pictures: setup
+	@$(BIN)/python -m pytest sorafeed_assets_tests/walkthroughs --pictures docs/images
+
 clean:
-	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv node_modules site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         None, description="PostgreSQL 18 with the catalogue, displays and queues"
     )
     database_read_url: PostgresDsn | None = Field(
-        None, description="A streaming replica of it, for lists and exports"
+        None, description="A streaming replica of that PostgreSQL, for lists and exports"
     )
     read_lag_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
         10.0, description="A replica that lags more is not read, in seconds"
@@ -90,10 +90,10 @@ class Settings(BaseSettings):
         1_000, description="How many event streams one token may have open in a process"
     )
     player_plan_hours: Annotated[int, Field(ge=1, le=720)] = Field(
-        168, description="For how many hours a player goes on by its plan without a server"
+        168, description="How many hours a player continues with its plan without a server"
     )
     player_plan_videos: Annotated[int, Field(ge=10, le=2_000)] = Field(
-        300, description="How many positions a player's plan has before it goes round"
+        300, description="How many positions a player's plan has before it repeats"
     )
     trusted_proxies: str = Field(
         "",
@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     )
     alert_webhook: HttpUrl | None = Field(
         None, description="Address that failed runs and failed checks are sent to, as JSON by POST"
+    )
+    prometheus_url: HttpUrl | None = Field(
+        None,
+        description="Address of the Prometheus that scrapes the API, for its alerts on the admin"
+        " page and in `sorafeed status`, and for the signal `server_errors` of rollouts",
     )
     otlp_endpoint: HttpUrl | None = Field(
         None, description="Address of an OpenTelemetry collector (OTLP by HTTP), for traces"
@@ -128,7 +133,7 @@ class Settings(BaseSettings):
         5, description="How long a statement of comparing may run on the old PostgreSQL, in seconds"
     )
     shadow_gate_days: Annotated[int, Field(ge=1, le=30)] = Field(
-        7, description="Days without an unexplained difference that the gate asks for"
+        7, description="Days without an unexplained difference before the gate opens"
     )
     shadow_keep_days: Annotated[int, Field(ge=30, le=3_650)] = Field(
         90, description="For how many days comparisons are kept"

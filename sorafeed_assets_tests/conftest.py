@@ -12,7 +12,9 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
+from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 
@@ -39,6 +41,11 @@ _FAST = {
     "shared_buffers": "64MB",
     "autovacuum": "off",
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """An option of `make pictures`."""
+    parser.addoption("--pictures", type=Path, help="save the pictures of the docs in this folder")
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +109,28 @@ def engine(settings: Settings) -> Iterator[Engine]:
     engine = create_database_engine(str(settings.database_url), settings)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of this test's Redis."""
+    with create_redis_client(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis for this test only, which it may stop; that deletes its data."""
+    server = EmbeddedRedis(tmp_path / "redis", persist=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settler(engine: Engine, redis: Redis, settings: Settings) -> Settler:
+    """Settles the displays of this test's servers."""
+    return Settler.of(engine, redis, settings)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,6 @@
 """docs/notebook.ipynb runs from its first cell to its last, on real servers."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +8,14 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.defs.recording import follow_displays
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.launch.dagster_home import environment, prepare_home
+from sorafeed_assets.launch.dagster_home import prepare_home
 from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.defs.conftest import bring_up_to_date
+from sorafeed_assets_tests.notebooks import NOTEBOOK, executed
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
-
-_NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
-_EXECUTE = """
-import sys, nbclient, nbformat
-notebook = nbformat.read(sys.argv[1], as_version=4)
-nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
-nbformat.write(notebook, sys.argv[2])
-"""
 
 
 def _outputs(cells: list[Any]) -> list[dict[str, Any]]:
@@ -42,22 +32,12 @@ def test_the_notebook_runs(
         add_playlist(engine, code, [(term, videos)])
     connections = Connections(settings)
     bring_up_to_date(connections)
-    executed = tmp_path / "executed.ipynb"
     with dagster_database(settings, postgres) as addressed:
         prepare_home(addressed)
         with open_instance(addressed) as instance:
             follow_displays(connections, instance)
         connections.close()
-        done = subprocess.run(
-            [sys.executable, "-c", _EXECUTE, str(_NOTEBOOK), str(executed)],
-            env={**os.environ, **environment(addressed), "MPLBACKEND": "inline"},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=_NOTEBOOK.parents[1],
-        )
-        assert done.returncode == 0, done.stderr
-    outputs = _outputs(json.loads(executed.read_text())["cells"])
+        outputs = _outputs(executed(json.loads(NOTEBOOK.read_text("utf-8")), addressed, tmp_path))
     assert [each for each in outputs if each["output_type"] == "error"] == []
     assert [each for each in outputs if each.get("name") == "stderr"] == []
     assert sum("image/png" in each.get("data", {}) for each in outputs) == 3
@@ -74,6 +54,6 @@ def test_the_notebook_runs(
 
 
 def test_the_notebook_is_stored_without_outputs() -> None:
-    cells = json.loads(_NOTEBOOK.read_text("utf-8"))["cells"]
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
     assert _outputs(cells) == []
     assert {cell.get("execution_count") for cell in cells} == {None}

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from sorafeed_assets.services.cache.lineage import ADMIN, COUNTS
-from sorafeed_assets.services.playlists.editing import Activation, activate
-from sorafeed_assets.storage.playlists.rows import display_ids, lock_displays
+from sorafeed_assets.services.playlists.activation import Activation, activate
+from sorafeed_assets.storage.playlists.rows import display_ids, lock_displays, undecided_displays
 from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -78,6 +78,12 @@ def activate_pending(engine: Engine, ids: Collection[str] | None = None) -> dict
         wanted = display_ids(connection, ids)
         lock_displays(connection, wanted)
         return activate(connection, wanted)
+
+
+def undecided(engine: Engine) -> set[str]:
+    """The displays whose active playlist is still to be chosen."""
+    with engine.connect() as connection:
+        return set(undecided_displays(connection))
 
 
 def hold_snapshots(connection: Connection) -> None:

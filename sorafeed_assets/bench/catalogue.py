@@ -17,7 +17,8 @@ from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.demo.seed import seed_catalog
 from sorafeed_assets.domain.catalog.search import parse_query
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
-from sorafeed_assets.services.counts.reads import count_posts, refresh_days
+from sorafeed_assets.services.counts.reads import count_posts
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.benchmarks import catalogue as sql
@@ -66,8 +67,12 @@ class Bench:
         """A client of the bench's Redis."""
         return create_redis_client(self.redis_url)
 
-    def dagster_url(self) -> str:
-        """The address of Dagster's database, which is created if it is missing."""
+    def empty_dagster(self) -> str:
+        """The address of an empty database for Dagster; one that was there is removed.
+
+        A benchmark that was killed leaves a run in progress, for which a sensor would wait.
+        """
+        self.postgres.drop_database("dagster")
         return self.postgres.create_database("dagster").replace("://", "+psycopg2://", 1)
 
     def catalogue(self, posts: int) -> Engine:

@@ -21,12 +21,8 @@ from sorafeed_assets.demo.playlists import bench_terms
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.services.cache.write import write_admin_snapshot, write_count_cache
 from sorafeed_assets.services.counts.pools import refresh_candidates, sample_pools
-from sorafeed_assets.services.counts.reads import (
-    counted_days,
-    counts_versions,
-    refresh_days,
-    term_totals,
-)
+from sorafeed_assets.services.counts.reads import counted_days, counts_versions, term_totals
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.catalog.stream import stream_day

@@ -21,6 +21,7 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.benchmarks.postgraphile import prepare, take_back
 
 _POSTGRAPHILE: Final = "postgraphile@4.14.1"
+_CLIPS: Final = "sorafeed_assets.demo.clips"
 _START_SECONDS: Final = 60.0
 
 
@@ -28,7 +29,7 @@ _START_SECONDS: Final = 60.0
 def our_server(settings: Settings, log: Path) -> Iterator[str]:
     """The API in a process of its own; its address."""
     port = free_port()
-    command = [sys.executable, "-m", "sorafeed_assets.serving", str(port)]
+    command = [sys.executable, "-m", "sorafeed_assets.serving", str(port), _CLIPS]
     url = f"http://127.0.0.1:{port}"
     with _running(command, settings.as_environment(), log, f"{url}/readyz"):
         yield url

@@ -15,6 +15,7 @@ from sorafeed_assets.bench.displays import clear_displays, make_displays, new_pl
 from sorafeed_assets.bench.measuring import Row, Target, alternate, row, seconds
 from sorafeed_assets.demo.catalogue import Post
 from sorafeed_assets.demo.playlists import bench_terms
+from sorafeed_assets.domain.batches import batched
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.storage.benchmarks import catalogue as sql
 from sorafeed_assets.storage.catalog.bulk import copy_new
@@ -60,9 +61,9 @@ def measure_ingest(bench: Bench, posts: int) -> IngestCosts:
     return IngestCosts(with_outbox, without, while_busy)
 
 
-def _batches(count: int) -> Iterator[tuple[Post, ...]]:
+def _batches(count: int) -> Iterator[Sequence[Post]]:
     posts = list(new_posts(count * _BATCH, _SEED))
-    return (tuple(posts[i : i + _BATCH]) for i in range(0, len(posts), _BATCH))
+    return batched(posts, _BATCH)
 
 
 def _insert(engine: Engine, posts: Sequence[Post], *, with_triggers: bool = True) -> float:

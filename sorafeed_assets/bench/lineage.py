@@ -87,7 +87,7 @@ def measure_lineage(bench: Bench, posts: int) -> LineageCosts:
         {
             **bench.settings.model_dump(),
             "database_url": engine.url.render_as_string(hide_password=False),
-            "dagster_url": bench.dagster_url(),
+            "dagster_url": bench.empty_dagster(),
             "redis_url": bench.redis_url,
         }
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from sorafeed_assets.bench.load import Call, Connection, connected, in_time_limit
 from sorafeed_assets.bench.measuring import WrongResultError
+from sorafeed_assets.domain.batches import batched
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,7 @@ def play_in_batches(players: Players, size: int, clients: int, seconds: float) -
 
 def _in_turn(displays: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     while True:
-        for start in range(0, len(displays), size):
-            yield displays[start : start + size]
+        yield from batched(displays, size)
 
 
 async def _heads(players: Players, connections: Sequence[Connection]) -> dict[str, str]:

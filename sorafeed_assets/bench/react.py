@@ -161,6 +161,8 @@ def _measure_posts(wall: Wall, costs: ReactCosts) -> None:
     for number, post_id in enumerate(reversed(added[-deletes:])):
         _see_deletion(wall, post_id, costs.deletes)
         wall.bench.progress("Deleting posts", number + 1, deletes)
+    # The count that a burst is added to includes the deleted posts.
+    wait(lambda: is_quiet(wall.engine), "the end of the deletions")
     bursts = wall.bench.scale.times(_BURSTS)
     for number in range(bursts):
         posts = [next(wall.posts) for _ in range(wall.bench.scale.new_posts)]
@@ -249,9 +251,11 @@ def _measure_stock(wall: Wall, instance: dg.DagsterInstance, costs: ReactCosts) 
             connection.execution_options(isolation_level="AUTOCOMMIT")
             before = sql.queued_playlist(connection, display)
             new_playlists(wall.engine, {display: playlist_of(wall.terms, rng)})
-            costs.stock_edits.append(seconds(lambda: stock.tick("unsettled")))
+            started = time.perf_counter()
+            why = stock.tick("unsettled")
+            costs.stock_edits.append(time.perf_counter() - started)
             if sql.queued_playlist(connection, display) == before:
-                raise WrongResultError("the sensor did not settle an edit")
+                raise WrongResultError(f"the sensor did not settle an edit: {why}")
         _insert(wall, [wall.watched_post(next(wall.posts), -1 - number)])
         costs.stock_posts.append(seconds(stock.refresh_counts))
         _insert(wall, [next(wall.posts) for _ in range(wall.bench.scale.new_posts)])
@@ -268,16 +272,18 @@ class _Stock:
     definitions: dg.Definitions
     connections: Connections
 
-    def tick(self, sensor: str) -> None:
-        """Evaluate a sensor, and execute the runs that it requests."""
+    def tick(self, sensor: str) -> str | None:
+        """Evaluate a sensor, and execute the runs that it requests; why it requested none."""
         definition = self.definitions.resolve_sensor_def(sensor)
         context = dg.build_sensor_context(
             instance=self.instance,
             sensor_name=sensor,
             resources={"connections": self.connections},
         )
-        for request in definition.evaluate_tick(context).run_requests or []:
+        result = definition.evaluate_tick(context)
+        for request in result.run_requests or []:
             self._run(str(request.job_name or definition.job_name), request)
+        return result.skip_message
 
     def refresh_counts(self) -> None:
         """Execute the run of the hourly schedule, and settle the displays concerned."""

@@ -90,7 +90,7 @@ def react_settings(bench: Bench, engine: Engine, folder: Path) -> Settings:
             **bench.settings.model_dump(),
             "data_dir": folder,
             "database_url": engine.url.render_as_string(hide_password=False),
-            "dagster_url": bench.dagster_url(),
+            "dagster_url": bench.empty_dagster(),
             "redis_url": bench.redis_url,
         }
     )

@@ -17,6 +17,8 @@ from sorafeed_assets.bench.lineage import lineage_rows, measure_lineage
 from sorafeed_assets.bench.measuring import Progress, Row
 from sorafeed_assets.bench.react import measure_react, react_rows
 from sorafeed_assets.bench.react_sizes import measure_sizes, sizes_plots, sizes_rows
+from sorafeed_assets.bench.rolling import measure_rollback, rollback_rows
+from sorafeed_assets.bench.switching import measure_switches, switch_rows
 from sorafeed_assets.bench.timelines import (
     measure_played,
     measure_timelines,
@@ -42,6 +44,7 @@ class Benchmark(StrEnum):
     ALL = "all"
     API = "api"
     REACT = "react"
+    ROLLBACK = "rollback"
 
 
 @dataclass(slots=True)
@@ -132,12 +135,18 @@ def _api(bench: Bench, results: Results) -> None:
 def _react(bench: Bench, results: Results) -> None:
     folder = bench.folder / "react"
     results.rows += react_rows(measure_react(bench, bench.scale.posts, folder))
+    results.rows += switch_rows(measure_switches(bench, bench.scale.posts, folder))
     sizes = measure_sizes(bench, bench.scale.posts, folder)
     results.rows += sizes_rows(sizes)
     results.plots |= sizes_plots(sizes)
 
 
-_WITH_PROCESSES: Final = (Benchmark.API, Benchmark.REACT)
+def _rollback(bench: Bench, results: Results) -> None:
+    folder = bench.folder / "rollback"
+    results.rows += rollback_rows(measure_rollback(bench, bench.scale.posts, folder))
+
+
+_WITH_PROCESSES: Final = (Benchmark.API, Benchmark.REACT, Benchmark.ROLLBACK)
 _MEASURES: Mapping[Benchmark, Callable[[Bench, Results], None]] = {
     Benchmark.COUNTS: _counts,
     Benchmark.TIMELINES: _timelines,
@@ -146,4 +155,5 @@ _MEASURES: Mapping[Benchmark, Callable[[Bench, Results], None]] = {
     Benchmark.LINEAGE: _lineage,
     Benchmark.API: _api,
     Benchmark.REACT: _react,
+    Benchmark.ROLLBACK: _rollback,
 }

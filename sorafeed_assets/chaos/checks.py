@@ -20,6 +20,7 @@ from sorafeed_assets.services.cache.write import check_count_cache, check_timeli
 from sorafeed_assets.services.counts.pools import sample_pools
 from sorafeed_assets.services.counts.reads import counts_status, sample_recount
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
+from sorafeed_assets.services.timelines.excluding import check_excluded
 from sorafeed_assets.storage import chaos as sql
 from sorafeed_assets.storage.benchmarks.react import waiting
 
@@ -117,6 +118,7 @@ def check_all(
         Invariant("plays still in an outbox", ["a play"] * told.waiting),
         Invariant("queues broken", _lines(queues)),
         Invariant("displays that play another playlist than the active one", playing_another),
+        Invariant("excluded posts queued", _lines(check_excluded(engine, displays))),
         Invariant("plans that break a rule", _lines(check_plans(engine, displays))),
         Invariant("plans not made again the same", _lines(check_replans(engine, displays))),
         Invariant("acknowledged edits lost", ["a playlist"] * (len(written.playlists) - playlists)),

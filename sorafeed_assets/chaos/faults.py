@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Final
 
-import psutil
 import psycopg
 from redis import Redis
 from redis.exceptions import RedisError
@@ -21,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sorafeed_assets.chaos.plan import Fault, Kind
 from sorafeed_assets.chaos.players import Told
 from sorafeed_assets.chaos.stage import OWN, Stage
+from sorafeed_assets.launch.fork_server import NAME as FORK_SERVER
 from sorafeed_assets.storage import chaos as sql
 from sorafeed_assets.storage.benchmarks.react import leader
 from sorafeed_assets.storage.cache.redis import TIMELINE_KEYS, matching_keys
@@ -122,19 +122,21 @@ class Faults:
         """The actions against a program, by kind."""
 
         def kill(
-            name: str, is_well: Callable[[int], bool], number: signal.Signals = signal.SIGKILL
+            *names: str, is_well: Callable[[int], bool], number: signal.Signals = signal.SIGKILL
         ) -> _Action:
-            return lambda fault: self._kill_program(name, fault, is_well, number)
+            return lambda fault: self._kill_program(names, fault, is_well, number)
 
         def stop(name: str) -> _Action:
             return lambda fault: self._stop_program(name, fault)
 
         return {
-            Kind.KILL_API: kill("api", _listens),
-            Kind.KILL_REACT: kill("react", lambda _pid: self._leads()),
-            Kind.KILL_DAGSTER: kill("dagster", lambda _pid: True),
-            Kind.KILL_REDIS: kill("Valkey", lambda _pid: self._has_snapshots()),
-            Kind.RESTART_REDIS: kill("Valkey", lambda _pid: self._has_snapshots(), signal.SIGTERM),
+            Kind.KILL_API: kill("api", FORK_SERVER, is_well=self._is_ready),
+            Kind.KILL_REACT: kill("react", is_well=lambda _pid: self._leads()),
+            Kind.KILL_DAGSTER: kill("dagster", is_well=lambda _pid: True),
+            Kind.KILL_REDIS: kill("Valkey", is_well=lambda _pid: self._has_snapshots()),
+            Kind.RESTART_REDIS: kill(
+                "Valkey", is_well=lambda _pid: self._has_snapshots(), number=signal.SIGTERM
+            ),
             Kind.STOP_API: stop("api"),
             Kind.STOP_REACT: stop("react"),
             Kind.STOP_REDIS: stop("Valkey"),
@@ -156,8 +158,8 @@ class Faults:
             return "", 0
         return chosen[0]
 
-    def _program(self, name: str, turn: float) -> tuple[str, int]:
-        return self._pick(lambda: list(self._stage.pids(name).items()), turn)
+    def _program(self, names: Sequence[str], turn: float) -> tuple[str, int]:
+        return self._pick(lambda: list(self._stage.pids(*names).items()), turn)
 
     def _backend(self, turn: float) -> tuple[str, int]:
         def found() -> Sequence[tuple[str, int]]:
@@ -173,12 +175,12 @@ class Faults:
 
     def _kill_program(
         self,
-        name: str,
+        names: Sequence[str],
         fault: Fault,
         is_well: Callable[[int], bool],
-        number: signal.Signals = signal.SIGKILL,
+        number: signal.Signals,
     ) -> tuple[str, Condition]:
-        target, pid = self._program(name, fault.turn)
+        target, pid = self._program(names, fault.turn)
         if not self._signal(pid, number):
             return "", lambda: True
 
@@ -189,7 +191,7 @@ class Faults:
         return target, is_over
 
     def _end_postgres(self, fault: Fault, number: signal.Signals) -> tuple[str, Condition]:
-        target, pid = self._program("PostgreSQL", fault.turn)
+        target, pid = self._program(["PostgreSQL"], fault.turn)
         is_lost = self._watch_connection()
         self._signal(pid, number)
         return target, self._after_loss(is_lost)
@@ -250,7 +252,7 @@ class Faults:
             self._stage.stopped.discard(pid)
 
     def _stop_program(self, name: str, fault: Fault) -> tuple[str, Condition]:
-        target, pid = self._program(name, fault.turn)
+        target, pid = self._program([name], fault.turn)
         with self._stopped(pid):
             self._stop.wait(fault.seconds)
         return target, self._plays_again()
@@ -314,6 +316,9 @@ class Faults:
         now = time.monotonic()
         return lambda: self._told.plays.last > now and self._told.reads.last > now
 
+    def _is_ready(self, pid: int) -> bool:
+        return pid in self._stage.pids("api", FORK_SERVER, ready=True).values()
+
     def _leads(self) -> bool:
         try:
             with self._engine.connect() as connection:
@@ -369,11 +374,3 @@ def _fill(filler: Path, stop: Event, seconds: float) -> None:
                     pass
             except OSError:
                 stop.wait(_LOOK_SECONDS)
-
-
-def _listens(pid: int) -> bool:
-    try:
-        found = psutil.Process(pid).net_connections("tcp")
-    except psutil.Error:
-        return False
-    return any(each.status == psutil.CONN_LISTEN for each in found)

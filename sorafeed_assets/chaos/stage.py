@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
 
+import psutil
+
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.data_folder import LOCK
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
@@ -34,7 +36,7 @@ _WELL_SECONDS: Final = 1.0
 _POSTGRES: Final = "postgres"
 _CLOCK: Final = "clock"
 _FAKE_TIME: Final = "*/faketime/libfaketimeMT.so.1"
-_LISTEN: Final = "0A"
+_ENDED: Final = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 # The demo's wall calls more often than real players of one token do.
 _CALLS: Final = 10_000
 
@@ -66,24 +68,22 @@ class Stage:
     ended: str | None = None
     _lock: Lock = field(default_factory=Lock)
 
-    def pids(self, *names: str) -> dict[str, int]:
-        """Process ids by program: those that run, whose name begins with one of ``names``."""
+    def pids(self, *names: str, ready: bool = False) -> dict[str, int]:
+        """Process ids by program: those that run, whose name begins with one of ``names``.
+
+        With ``ready``, those that have told since their start that they are.
+        """
         return {
             state.name: state.pid
             for state in processes(self.folder)
-            if state.pid is not None and state.name.startswith(names)
+            if state.pid is not None and state.name.startswith(names) and state.is_ready >= ready
         }
-
-    def listening(self) -> int:
-        """How many processes listen at the port of the API."""
-        address = f":{self.port:04X}"
-        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-        return sum(row[1].endswith(address) and row[3] == _LISTEN for row in rows)
 
     def answering(self) -> tuple[int, int]:
         """How many processes of the API answer, and how many hang because they are stopped."""
-        hanging = len(self.stopped & set(self.pids("api").values()))
-        return max(0, self.listening() - hanging), hanging
+        ready = {pid for pid in self.pids("api", ready=True).values() if _runs(pid)}
+        hanging = self.stopped & ready
+        return len(ready - hanging), len(hanging)
 
 
 def empty(folder: Path) -> None:
@@ -126,7 +126,8 @@ def open_stage(folder: Path, displays: int, posts: int, stop: Stop) -> Iterator[
         code = programs.prepare(posts, displays, is_shared=False)
         if code not in (0, UNCLEAN):
             raise SetupError(f"the demo wall is not prepared: exit code {code}")
-        programs.start_others(stage.ui_port, REACTS)
+        programs.start_interface(stage.ui_port)
+        programs.start_reacting(REACTS)
         programs.wait_until_ready()
         stack.enter_context(_supervised(stage, programs))
         yield stage
@@ -217,6 +218,14 @@ def _faked(clock: Path | None) -> Mapping[str, str]:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
     }
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process has not ended, though its end may not be noticed yet."""
+    try:
+        return psutil.Process(pid).status() not in _ENDED
+    except psutil.NoSuchProcess:
+        return False
 
 
 class _Log:

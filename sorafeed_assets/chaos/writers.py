@@ -118,14 +118,18 @@ async def _mutate(
 def edit_by_sql(
     engine: Engine, displays: Sequence[str], written: Written, stop: Event, seed: int
 ) -> None:
-    """Change blocks and delete queued posts by plain SQL until ``stop``."""
+    """Change blocks, delete and exclude queued posts by plain SQL until ``stop``."""
     rng = random.Random(seed)  # noqa: S311  # edits, not secrets
     while not stop.wait(_SQL_SECONDS * rng.uniform(0.5, 1.5)):
-        display, count, is_delete = rng.choice(displays), rng.randint(1, 12), rng.random() < 0.3
+        display, count, choice = rng.choice(displays), rng.randint(1, 12), rng.random()
         try:
             with engine.begin() as connection:
-                if is_delete:
+                if choice < 0.3:
                     sql.delete_queued_post(connection, display)
+                elif choice < 0.4:
+                    sql.exclude_queued_post(connection, display)
+                elif choice < 0.45:
+                    sql.allow_all(connection)
                 else:
                     sql.change_video_count(connection, display, count)
         except SQLAlchemyError as error:

@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "migrate": Late(
         "system",
         "migrate_database",
-        "Bring the database and Dagster's own to their current schemas.",
+        "Migrate the project's database and Dagster's to their current schemas.",
     ),
     "backup": Late(
         "backup",
@@ -51,7 +51,7 @@ COMMANDS: Final = {
     "restore": Late(
         "backup",
         "restore",
-        "Restore both databases from a backup; nothing else may use them meanwhile.",
+        "Restore both databases from a backup; stop all other programs that use them first.",
     ),
     "env": Late(
         "programs",
@@ -82,27 +82,37 @@ COMMANDS: Final = {
         "bench",
         "Measure the engine beside the system it replaces, on servers and a catalogue of its own.",
     ),
-    "simulate": Late("simulate", "simulate", "What a wall would do and need, without servers."),
+    "simulate": Late(
+        "simulate", "simulate", "Simulate a wall without servers: what it would do and need."
+    ),
     "chaos": Late(
         "chaos",
         "chaos",
         "Kill, stop and starve a wall that plays, on servers of its own; then check everything.",
     ),
-    "counts": Late("catalog", "counts", "Counts per search and format."),
-    "displays": Late("displays", "displays", "Displays: screens on walls."),
-    "playlists": Late("displays", "playlists", "Playlists of displays."),
-    "timeline": Late("displays", "timeline", "What a display plays."),
-    "demo": Late("demo", "demo", "Things to try on."),
-    "legacy": Late("legacy", "legacy", "The old system: follow it, and compare."),
+    "counts": Late("catalog", "counts", "Show how many posts match each search."),
+    "blocklist": Late(
+        "blocklist", "blocklist", "Exclude posts and creators on every display, and allow them."
+    ),
+    "displays": Late(
+        "displays", "displays", "Add and list displays, and control what is on their screens."
+    ),
+    "playlists": Late("displays", "playlists", "Import, export, list and activate playlists."),
+    "timeline": Late("displays", "timeline", "Show what a display plays, and why."),
+    "timetable": Late(
+        "timetable", "timetable", "Show, export and import time slots: playlists by the clock."
+    ),
+    "demo": Late("demo", "demo", "Build demo data: a small old system."),
+    "legacy": Late("legacy", "legacy", "Check the old system, import it, and follow it."),
     "shadow": Late("shadow", "shadow", "Compare with the old system, from the same state."),
-    "flags": Late("flags", "flags", "Flags: values that decide for displays."),
+    "flags": Late("flags", "flags", "Set flags for all displays, for a share or by name."),
     "rollout": Late("rollout", "rollout", "Give a flag's value to a growing share of displays."),
     "cutover": Late(
         "cutover",
         "cutover",
-        "Switch displays to this system; nothing is switched while something speaks against it.",
+        "Switch displays to this system, unless a check finds a reason against it.",
     ),
-    "tokens": Late("tokens", "tokens", "Tokens for the API."),
+    "tokens": Late("tokens", "tokens", "Create, list and revoke tokens for the API."),
 }
 
 

@@ -16,13 +16,13 @@ def backup(
         Path | None, typer.Option(help="Folder of the backups (SORAFEED_BACKUP_DIR).")
     ] = None,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="How many backups stay in the folder.")
+        int | None, typer.Option(min=1, help="How many backups to keep in the folder.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write both databases, as of one moment, into a new folder, and print its name.
 
-    Everything goes on meanwhile.
+    Everything keeps running meanwhile.
     """
     settings = settings_of(data_dir)
     with servers(settings) as addressed:
@@ -34,11 +34,11 @@ def backup(
 def restore(
     folder: Annotated[Path, typer.Argument(help="A folder that `sorafeed backup` has printed.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace what the databases have.")
+        bool, typer.Option("--replace", help="Replace the contents of both databases.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Restore both databases from a backup; nothing else may use them meanwhile."""
+    """Restore both databases from a backup; stop all other programs that use them first."""
     with servers(settings_of(data_dir)) as addressed:
         manifest = restore_backup(addressed, folder.absolute(), replace=replace)
     console.print(

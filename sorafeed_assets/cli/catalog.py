@@ -7,24 +7,23 @@ import typer
 
 from sorafeed_assets.cli.common import Bars, DataDir, console, database
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
-from sorafeed_assets.demo.seed import seed_catalog
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.services.counts.reads import term_totals
-from sorafeed_assets.services.counts.terms import tracked_terms
 
 counts = typer.Typer(no_args_is_help=True)
 
 
 def seed(
     posts: Annotated[int, typer.Option(min=1, help="Total number of posts.")],
-    seed: Annotated[int, typer.Option(help="The same seed and day give the same rows.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same posts.")] = 1,
     until: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; today by default.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; up to now by default.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Fill the catalogue with generated posts; existing rows are kept."""
-    last = until.date() if until else datetime.now(UTC).date()
+    from sorafeed_assets.demo.seed import seed_catalog
+
+    last = until.date() if until else datetime.now(UTC)
     with database(data_dir) as (engine, settings), Bars() as bars:
         summary = seed_catalog(
             engine,
@@ -44,6 +43,9 @@ def seed(
 @counts.command("show")
 def show_counts(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """Show the counts of every tracked term; one that is not counted yet is shown as unknown."""
+    from sorafeed_assets.services.counts.reads import term_totals
+    from sorafeed_assets.services.counts.terms import tracked_terms
+
     how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         totals = term_totals(engine)

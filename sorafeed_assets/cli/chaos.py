@@ -16,7 +16,7 @@ _BROKEN = 1
 
 
 def chaos(
-    minutes: Annotated[float, typer.Option(min=0.1, help="How long faults come.")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long faults are injected.")] = 5.0,
     kills: Annotated[int, typer.Option(min=0, help="How many processes are killed.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The same seed plans the same faults.")] = 1,
     displays: Annotated[int, typer.Option(min=1, max=1_000, help="How many players play.")] = 100,

@@ -11,22 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
-from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.settings import Settings, load_settings
+from sorafeed_assets.domain.errors import PlanAuditError, SetupError
+from sorafeed_assets.domain.text import counted
 
 if TYPE_CHECKING:
     from redis import Redis
+    from rich.progress import TaskID
     from sqlalchemy import Engine
+
+    from sorafeed_assets.services.commands import Change, Commands
+    from sorafeed_assets.settings import Settings
 
 _SECONDS_A_LINE: Final = 5.0
 _UNLIMITED: Final = 10_000  # columns
@@ -50,12 +45,14 @@ DataDir = Annotated[
 ]
 
 
-def settings_of(data_dir: Path | None) -> Settings:
+def settings_of(data_dir: Path | None) -> "Settings":
     """The settings, with ``--data-dir`` on top."""
+    from sorafeed_assets.settings import load_settings
+
     return load_settings(**({"data_dir": data_dir} if data_dir else {}))
 
 
-def engine_of(settings: Settings) -> "Engine":
+def engine_of(settings: "Settings") -> "Engine":
     """An engine on the project's database."""
     from sorafeed_assets.storage.postgres.engine import create_database_engine
 
@@ -65,7 +62,7 @@ def engine_of(settings: Settings) -> "Engine":
 
 
 @contextmanager
-def redis_of(settings: Settings) -> Iterator["Redis"]:
+def redis_of(settings: "Settings") -> Iterator["Redis"]:
     """A client of the project's Redis."""
     from sorafeed_assets.storage.cache.redis import create_redis_client
 
@@ -76,18 +73,58 @@ def redis_of(settings: Settings) -> Iterator["Redis"]:
 
 
 @contextmanager
-def database(data_dir: Path | None) -> Iterator[tuple["Engine", Settings]]:
-    """A migrated database: the configured one, a running `up`'s, or the data folder's own."""
+def database(
+    data_dir: Path | None, *, with_indexes: bool = True
+) -> Iterator[tuple["Engine", "Settings"]]:
+    """A migrated database: the configured one, a running `up`'s, or the data folder's own.
+
+    For ``with_indexes`` see `migrate`.
+    """
     from sorafeed_assets.launch.servers import servers
     from sorafeed_assets.storage.postgres.migrate import migrate
 
     with servers(settings_of(data_dir)) as settings:
         engine = engine_of(settings)
         try:
-            migrate(engine)
+            migrate(engine, with_indexes=with_indexes)
             yield engine, settings
         finally:
             engine.dispose()
+
+
+@contextmanager
+def commands_on(data_dir: Path | None) -> Iterator["Commands"]:
+    """The commands that the API uses too, on the servers of ``data_dir``."""
+    from sorafeed_assets.services.commands import Commands
+    from sorafeed_assets.services.timelines.service import TimelineService
+
+    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
+        timelines = TimelineService(
+            engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
+        )
+        yield Commands(
+            engine,
+            redis,
+            timelines,
+            ttl=settings.cache_ttl_seconds,
+            pool_size=settings.candidates_per_pool,
+        )
+
+
+def queued(commands: "Commands", change: "Change") -> str:
+    """How many videos a change of a display has planned and queued.
+
+    Raises:
+        PlanAuditError: the display stays on its last good plan.
+    """
+    if change.problem is not None:
+        raise PlanAuditError(
+            f"the change is stored, but {change.display_id} cannot play it: {change.problem}"
+        )
+    view = commands.timeline(change.display_id)
+    ahead = [*([view.now] if view.now else []), *view.next]
+    planned = len(ahead) + len(view.planned)
+    return f"{counted(planned, 'video')} planned, {len(ahead)} queued"
 
 
 def say(line: str) -> None:
@@ -103,6 +140,15 @@ class Bars:
     """
 
     def __init__(self) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

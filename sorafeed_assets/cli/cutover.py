@@ -10,6 +10,7 @@ from sorafeed_assets.cli.common import DataDir, console, database, errors, redis
 from sorafeed_assets.cli.flags import actor
 from sorafeed_assets.cli.legacy import sides
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
+from sorafeed_assets.domain.text import counted
 from sorafeed_assets.services.legacy.cutover import Cutover, Switch
 from sorafeed_assets.services.legacy.queues import settle_imported
 from sorafeed_assets.services.settle import Settler
@@ -34,7 +35,7 @@ def cutover(
     output: As = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Switch displays to this system; nothing is switched while something speaks against it."""
+    """Switch displays to this system, unless a check finds a reason against it."""
     how = chosen(output, as_json)
     # Sentences are not part of what a program reads.
     out = console if how is Output.TABLE else errors
@@ -55,8 +56,7 @@ def cutover(
         by = actor("sorafeed cutover")
         change = switch.switch(codes, share, then, by=by, why=why)
         settle_imported(engine, Settler.of(engine, redis, settings), sorted(change.displays))
-    number = len(change.displays)
-    out.print(f"{number:,} display{'' if number == 1 else 's'} switched")
+    out.print(f"{counted(len(change.displays), 'display')} switched")
     if back and change.displays:
         out.print(
             "their plays since the switch: `sorafeed legacy export-plays FILE --since …"

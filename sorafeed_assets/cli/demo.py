@@ -42,4 +42,7 @@ def legacy(
         ("SORAFEED_LEGACY_QUEUES", str(side.queues)),
     ):
         typer.echo(f"export {name}={shlex.quote(value)}")
-    errors.print("Set these, and run: sorafeed legacy import")
+    errors.print(
+        "Set these, and run `sorafeed up`, which follows this old system; or go step by step:"
+        " docs/migration.md"
+    )

@@ -1,56 +1,21 @@
 """`sorafeed displays`, `sorafeed playlists` and `sorafeed timeline`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from sorafeed_assets.cli.common import DataDir, console, database, redis_of, say
-from sorafeed_assets.cli.output import As, AsJson, chosen, print_list
-from sorafeed_assets.domain.errors import InvalidInputError, PlanAuditError
-from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
-from sorafeed_assets.services.commands import Change, Commands
-from sorafeed_assets.services.playlists.editing import list_displays, list_playlists
-from sorafeed_assets.services.timelines.queues import timeline_view
-from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.cli import remote
+from sorafeed_assets.cli.common import DataDir, commands_on, console, database, queued, say
+from sorafeed_assets.cli.files import AsFile, File, kind_asked, read_file
+from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
+from sorafeed_assets.domain.playlists.files import FileKind
+from sorafeed_assets.domain.text import counted
 
 displays = typer.Typer(no_args_is_help=True)
 playlists = typer.Typer(no_args_is_help=True)
 timeline = typer.Typer(no_args_is_help=True)
-
-
-@contextmanager
-def _commands(data_dir: Path | None) -> Iterator[Commands]:
-    """The commands that the API uses too, on the servers of ``data_dir``."""
-    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
-        timelines = TimelineService(
-            engine, window=settings.window, candidates_per_pool=settings.candidates_per_pool
-        )
-        yield Commands(
-            engine,
-            redis,
-            timelines,
-            ttl=settings.cache_ttl_seconds,
-            pool_size=settings.candidates_per_pool,
-        )
-
-
-def _queued(commands: Commands, change: Change) -> str:
-    """How many videos are planned and queued.
-
-    Raises:
-        PlanAuditError: the display stays on its last good plan.
-    """
-    if change.problem is not None:
-        raise PlanAuditError(
-            f"the change is stored, but {change.display_id} cannot play it: {change.problem}"
-        )
-    view = commands.timeline(change.display_id)
-    ahead = [*([view.now] if view.now else []), *view.next]
-    return f"{len(ahead) + len(view.planned)} videos planned, {len(ahead)} queued"
+remote.add_to(displays)
 
 
 @displays.command("add")
@@ -62,13 +27,15 @@ def add_display(
     data_dir: DataDir = None,
 ) -> None:
     """Add a display; prints its code."""
-    with _commands(data_dir) as commands:
+    with commands_on(data_dir) as commands:
         console.print(commands.create_display(code, name))
 
 
 @displays.command("list")
 def show_displays(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """List all displays and the playlist each one plays."""
+    from sorafeed_assets.services.playlists.displays import list_displays
+
     how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         rows = [
@@ -80,34 +47,55 @@ def show_displays(as_json: AsJson = False, output: As = None, data_dir: DataDir 
 
 @playlists.command("import")
 def import_playlist(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file.")],
+    file: File,
     display: Annotated[str, typer.Option(help="The display's code.")],
-    name: Annotated[str | None, typer.Option(help="The file's name by default.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The playlist's name; the file's by default.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Create a playlist from a CSV with search_term, video_count, fetch_mode and format; it plays
-    at once.
+    """Create a playlist from a CSV or JSON file; it plays at once.
+
+    The columns are search_term, video_count, fetch_mode and format.
     """
-    try:
-        drafts = parse_playlist_csv(file.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(str(file), "is not UTF-8; save it as CSV UTF-8") from error
-    with _commands(data_dir) as commands:
+    from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
+    from sorafeed_assets.domain.playlists.files import parse_playlist_json
+
+    text, kind = read_file(file)
+    drafts = parse_playlist_json(text) if kind is FileKind.JSON else parse_playlist_csv(text)
+    with commands_on(data_dir) as commands:
         change = commands.create_playlist(display, name or file.stem, drafts)
-        queued = _queued(commands, change)
-    console.print(
-        f"playlist {change.playlist_id} with {len(drafts)} blocks is active on {display}: {queued}"
-    )
+        planned = queued(commands, change)
+    blocks = counted(len(drafts), "block")
+    console.print(f"playlist {change.playlist_id} with {blocks} is active on {display}: {planned}")
+
+
+@playlists.command("export")
+def export_playlist(
+    playlist: Annotated[UUID, typer.Argument(help="The playlist's id.")],
+    as_json: AsJson = False,
+    output: AsFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a playlist as a CSV or JSON file, which `import` reads."""
+    from sorafeed_assets.services.playlists import files
+
+    kind = kind_asked(output, as_json)
+    with database(data_dir) as (engine, _settings):
+        text = files.export_playlist(engine, playlist, kind)
+    typer.echo(text, nl=False)
 
 
 @playlists.command("list")
 def show_playlists(
-    display: Annotated[str | None, typer.Option(help="Only this display's.")] = None,
+    display: Annotated[str | None, typer.Option(help="Only playlists of this display.")] = None,
     as_json: AsJson = False,
     output: As = None,
     data_dir: DataDir = None,
 ) -> None:
     """List playlists, the active ones marked."""
+    from sorafeed_assets.services.playlists.editing import list_playlists
+
     how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         rows = [
@@ -130,11 +118,11 @@ def show_playlists(
 def activate(
     playlist: Annotated[UUID, typer.Argument(help="The playlist's id.")], data_dir: DataDir = None
 ) -> None:
-    """Choose a playlist by hand; it stays active until a newer one is created."""
-    with _commands(data_dir) as commands:
+    """Activate a playlist by hand; it stays active until a newer one is created."""
+    with commands_on(data_dir) as commands:
         change = commands.activate(playlist)
-        queued = _queued(commands, change)
-    console.print(f"{change.display_id} plays the playlist: {queued}")
+        planned = queued(commands, change)
+    console.print(f"{change.display_id} plays the playlist: {planned}")
 
 
 @timeline.command("show")
@@ -144,12 +132,26 @@ def show_timeline(
     output: As = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Show what plays now and next, and the plan ahead with the reason of each pick."""
+    """Show what plays now and next, and the plan ahead with the reason of each pick.
+
+    A table numbers loops and positions from 1; JSON and CSV number them from 0, as they are stored.
+    """
+    from sorafeed_assets.services.timelines.views import timeline_view
+    from sorafeed_assets.serving.wording import reason_of
+
     how = chosen(output, as_json)
+    first = 1 if how is Output.TABLE else 0
     with database(data_dir) as (engine, _settings):
         view = timeline_view(engine, code)
     rows = [
-        (when, pick.loop, pick.position, pick.search_term, pick.video_id, pick.tier)
+        (
+            when,
+            pick.loop + first,
+            pick.position + first,
+            pick.search_term,
+            pick.video_id,
+            reason_of(pick.tier) if how is Output.TABLE else pick.tier,
+        )
         for when, picks in (
             ("now", [view.now] if view.now else []),
             ("next", view.next),
@@ -160,4 +162,4 @@ def show_timeline(
     columns = ("when", "loop", "position", "search", "post", "reason")
     print_list(columns, rows, how, title=f"{code}: what plays")
     for term in view.dry_blocks.values():
-        say(f"no post matches {term!r}: its block is dry")
+        say(f"No post matches “{term}”: its block is left out.")

@@ -3,7 +3,7 @@
 import getpass
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,7 +12,12 @@ from sorafeed_assets.cli.common import DataDir, console, database
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list, print_object
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.flags.known import known_flag
-from sorafeed_assets.services.flags import FlagChange, Flags
+from sorafeed_assets.domain.text import counted
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from sorafeed_assets.services.flags import FlagChange, Flags
 
 flags = typer.Typer(no_args_is_help=True)
 
@@ -20,6 +25,12 @@ _SHOWN = 20
 
 Flag = Annotated[str, typer.Argument(help="The flag; see `sorafeed flags list`.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
+
+
+def _flags(engine: "Engine") -> "Flags":
+    from sorafeed_assets.services.flags import Flags
+
+    return Flags(engine)
 
 
 def actor(command: str) -> str:
@@ -35,7 +46,7 @@ def show(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -
     """List all flags: what they decide, and how their values are spread."""
     how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
-        values = Flags(engine).now()
+        values = _flags(engine).now()
     rows = [
         (
             flag.key,
@@ -82,7 +93,7 @@ def change(
             "value", "is needed, with at most one of --share and --display; or --file alone"
         )
     with database(data_dir) as (engine, _settings):
-        found = Flags(engine)
+        found = _flags(engine)
         with engine.begin() as connection:
             if definition is not None:
                 done = found.set_definition(connection, flag, definition, by=by, why=why)
@@ -105,17 +116,18 @@ def _read(file: Path) -> object:
         raise InvalidInputError(str(file), f"is not JSON: {error}") from error
 
 
-def _print_change(done: FlagChange, summary: str) -> None:
+def _print_change(done: "FlagChange", summary: str) -> None:
     if done.version is None:
-        console.print(f"{done.flag} is that already: {escape(summary)}", soft_wrap=True)
+        console.print(f"{done.flag} already has this value: {escape(summary)}", soft_wrap=True)
         return
     console.print(f"{done.flag} version {done.version}: {escape(summary)}", soft_wrap=True)
     changed = [f"{code}: {old} → {new}" for code, (old, new) in sorted(done.displays.items())]
     for line in changed[:_SHOWN]:
         console.print(line, markup=False, highlight=False)
     if len(changed) > _SHOWN:
-        console.print(f"and {len(changed) - _SHOWN:,} more displays")
-    console.print(f"{len(changed):,} displays have another value now")
+        console.print(f"and {len(changed) - _SHOWN:,} more")
+    displays = counted(len(changed), "display")
+    console.print(f"{displays} {'has' if len(changed) == 1 else 'have'} a new value now")
 
 
 @flags.command("why")
@@ -125,9 +137,9 @@ def explain(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Say which value a display has, and why."""
+    """Show which value a display has, and why."""
     with database(data_dir) as (engine, _settings):
-        reason = Flags(engine).why(flag, display.upper())
+        reason = _flags(engine).why(flag, display.upper())
     if as_json:
         print_object(
             {
@@ -159,7 +171,7 @@ def history(
     """Show who changed what, when and why, the newest first."""
     how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
-        found = Flags(engine)
+        found = _flags(engine)
         if flag is not None:
             known_flag(flag, found.known)
         with engine.connect() as connection:

@@ -55,10 +55,11 @@ def sides(settings: Settings) -> tuple[str | None, Path | None]:
 
 @legacy.command("check")
 def check(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
-    """Look at the old system, and say what can be imported; nothing is written."""
+    """Check the old system, and print what can be imported; nothing is written."""
     how = chosen(output, as_json)
-    url, path = sides(settings_of(data_dir))
-    findings: list[Finding] = [] if url is None else check_catalog(url)
+    settings = settings_of(data_dir)
+    url, path = sides(settings)
+    findings: list[Finding] = [] if url is None else check_catalog(url, settings.catalog_first_day)
     findings += [] if path is None else check_queues(path)
     if how is not Output.TABLE:
         rows = [(each.side, each.is_problem, each.text) for each in findings]
@@ -72,9 +73,17 @@ def check(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) 
 
 @legacy.command("import")
 def import_all(data_dir: DataDir = None) -> None:
-    """Import everything once, compare it, and end; after an interruption it continues."""
-    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
-        url, path = sides(settings)
+    """Import everything once, and compare it; after an interruption, run it again to continue."""
+    url, path = sides(settings_of(data_dir))
+    # An interrupted copy goes on without the indexes that it builds at its end.
+    with (
+        database(data_dir, with_indexes=url is None) as (engine, settings),
+        redis_of(settings) as redis,
+    ):
+        if path is not None:
+            # Refused before the catalogue is copied, which may take minutes.
+            with old_queues(path):
+                pass
         if url is not None:
             _import_catalog(engine, url)
         problems: Sequence[Problem] = []
@@ -106,7 +115,7 @@ def _import_queues(engine: Engine, settler: Settler, path: Path) -> Sequence[Pro
     settle_imported(engine, settler, done.changed)
     for what, found in done.found.items():
         console.print(f"{what}: {found:,} found, {done.written[what]:,} written")
-    console.print(f"{done.written['posts']:,} posts taken that only the old queues had")
+    console.print(f"{done.written['posts']:,} posts copied that only the old queues had")
     return done.problems
 
 
@@ -118,8 +127,12 @@ def _print_problem(problem: Problem) -> None:
 @legacy.command("follow")
 def follow(data_dir: DataDir = None) -> None:
     """Follow the old system until Ctrl-C: posts every second, queues when they are written."""
-    with database(data_dir) as (engine, settings), redis_of(settings) as redis:
-        sides(settings)
+    url, _ = sides(settings_of(data_dir))
+    # Those that an interrupted copy left are built by the next one, at its end.
+    with (
+        database(data_dir, with_indexes=url is None) as (engine, settings),
+        redis_of(settings) as redis,
+    ):
         log_plainly()
         following = Follow(settings, engine, redis)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -134,7 +147,7 @@ def export(
         str | None, typer.Option(help="Only plays since then: ISO 8601 with a time zone.")
     ] = None,
     display: Annotated[
-        list[str] | None, typer.Option(help="Only this display's; can be repeated.")
+        list[str] | None, typer.Option(help="Only plays of this display; can be repeated.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -145,11 +158,12 @@ def export(
         raise InvalidInputError(
             "since", f"is {since!r}; write it as 2026-11-25T10:00:00+00:00"
         ) from None
-    with database(data_dir) as (engine, settings):
+    with database(data_dir, with_indexes=False) as (engine, settings):
         codes = [code.upper() for code in display or ()]
         old = settings.legacy_queues
         written = export_plays(engine, file, since=moment, display_ids=codes, old=old)
-    console.print(f"{written:,} plays written to {file}", soft_wrap=True)
+    plays = f"{written:,} play{'' if written == 1 else 's'}"
+    console.print(f"{plays} written to {file}", soft_wrap=True)
 
 
 @legacy.command("status")
@@ -158,7 +172,7 @@ def status(
     data_dir: DataDir = None,
 ) -> None:
     """Show how far behind each side is, and what differs."""
-    with database(data_dir) as (engine, settings):
+    with database(data_dir, with_indexes=False) as (engine, settings):
         found = legacy_status(engine, *sides(settings))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))

@@ -32,7 +32,7 @@ As = Annotated[
     Output | None, typer.Option("--output", "-o", help="Print a table (default), JSON or CSV.")
 ]
 
-_TIME: Final = "%Y-%m-%d %H:%M:%S"
+_TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def chosen(output: Output | None, as_json: bool) -> Output:  # noqa: FBT001  # an option's value

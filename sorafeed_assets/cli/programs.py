@@ -25,6 +25,6 @@ def run_program(
 ) -> None:
     """Run a program, such as one of Dagster's, with the variables of `sorafeed env`.
 
-    It takes the place of this command, so that signals and exit codes are its own.
+    It replaces this command's process, so signals and exit codes are its own.
     """
     run_in_place(joined(settings_of(data_dir)), program, context.args)

@@ -34,7 +34,8 @@ Why = Annotated[str, typer.Option(help="The reason, for the history.")]
 @contextmanager
 def _rollouts(data_dir: Path | None) -> Iterator[Rollouts]:
     with database(data_dir) as (engine, settings), redis_of(settings) as redis:
-        yield Rollouts(engine, Flags(engine), Settler.of(engine, redis, settings).settle)
+        settle = Settler.of(engine, redis, settings).settle
+        yield Rollouts.of(engine, Flags(engine), settle, settings)
 
 
 def parse_steps(given: str) -> tuple[Step, ...]:
@@ -65,13 +66,15 @@ def start(
         str, typer.Option(help="Shares in percent and how long each is held; the last is 100.")
     ] = _STEPS,
     signal: Annotated[
-        list[Signal] | None, typer.Option(help="Compare only these signals; all by default.")
+        list[Signal] | None,
+        typer.Option(help="Compare only these signals; all that have a source by default."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Begin a rollout with its first step; `sorafeed react` evaluates it every minute."""
-    plan = Rollout(name, flag, value, parse_steps(steps), frozenset(signal or Signal))
+    shares = parse_steps(steps)
     with _rollouts(data_dir) as rollouts:
+        plan = Rollout(name, flag, value, shares, frozenset(signal or rollouts.signals))
         _print_state(name, rollouts.start(plan, by=actor("sorafeed rollout start")))
 
 
@@ -103,7 +106,7 @@ def show(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show where a rollout stands, its last comparison, and how it came there."""
+    """Show where a rollout stands, its last comparison, and its history."""
     with _rollouts(data_dir) as rollouts:
         stored, changes = rollouts.one(name)
     if as_json:
@@ -137,7 +140,7 @@ def pause(name: Name, why: Why = "paused by hand", data_dir: DataDir = None) -> 
 
 @rollout.command("resume")
 def resume(name: Name, data_dir: DataDir = None) -> None:
-    """Let a paused or forced rollout go on by itself."""
+    """Let a paused or forced rollout continue automatically."""
     with _rollouts(data_dir) as rollouts:
         _print_state(name, rollouts.resume(name, by=actor("sorafeed rollout resume")))
 
@@ -149,14 +152,14 @@ def force(
     why: Why = "forced by hand",
     data_dir: DataDir = None,
 ) -> None:
-    """Set the share by hand; signals are shown, and decide nothing until `resume`."""
+    """Set the share by hand; signals are shown, but change nothing until `resume`."""
     with _rollouts(data_dir) as rollouts:
         _print_state(name, rollouts.force(name, share, by=actor("sorafeed rollout force"), why=why))
 
 
 @rollout.command("stop")
 def stop(name: Name, why: Why = "stopped by hand", data_dir: DataDir = None) -> None:
-    """End a rollout: its share goes back to 0, and its displays to their value before."""
+    """End a rollout: its share returns to 0, and its displays to their previous value."""
     with _rollouts(data_dir) as rollouts:
         _print_state(name, rollouts.stop(name, by=actor("sorafeed rollout stop"), why=why))
 

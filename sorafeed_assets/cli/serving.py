@@ -12,7 +12,7 @@ from sorafeed_assets.cli.common import DataDir, engine_of, errors, say, settings
 from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.api_processes import ApiProcesses
+from sorafeed_assets.launch.api_processes import ApiProcesses, listen
 from sorafeed_assets.launch.servers import servers
 from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
@@ -29,10 +29,12 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     tls_certificate: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A PEM file, for HTTPS.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A PEM file, for HTTPS."),
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Its key.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The certificate's key, a PEM file."),
     ] = None,
     api_processes: Annotated[
         int, typer.Option(min=1, max=64, help="How many processes share the port.")
@@ -66,11 +68,16 @@ def serve(
         arguments = [str(port), clips.__name__, "--host", host]
         if tls_certificate is not None:
             arguments += ["--tls-certificate", str(tls_certificate), "--tls-key", str(tls_key)]
-        _serve_by_several(settings, arguments, api_processes, say_ready)
+        with listen(host, port) as socket:
+            _serve_by_several(settings, socket, arguments, api_processes, say_ready)
 
 
 def _serve_by_several(
-    settings: Settings, arguments: list[str], processes: int, on_ready: Callable[[], None]
+    settings: Settings,
+    socket: int,
+    arguments: list[str],
+    processes: int,
+    on_ready: Callable[[], None],
 ) -> None:
     stop, reload = Event(), Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -78,7 +85,7 @@ def _serve_by_several(
     signal.signal(signal.SIGHUP, lambda *_: reload.set())
     folder = data_folder.prepare(settings.data_dir)
     supervisor = Supervisor(folder, "serve", say)
-    with ApiProcesses(arguments, settings.as_environment(), folder, supervisor) as api:
+    with ApiProcesses(socket, arguments, settings.as_environment(), folder, supervisor) as api:
         api.start(processes)
         on_ready()
         api.watch(stop, reload)

@@ -24,7 +24,7 @@ _OUTCOMES: Final = tuple(Outcome)
 @shadow.command("run")
 def run(
     once: Annotated[
-        bool, typer.Option("--once", help="End when everything was compared today.")
+        bool, typer.Option("--once", help="End when everything has been compared today.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -59,7 +59,8 @@ def _print_pass(done: Pass) -> None:
 def report(
     as_json: AsJson = False,
     days: Annotated[
-        int | None, typer.Option("--days", min=1, max=90, help="The last days, today included.")
+        int | None,
+        typer.Option("--days", min=1, max=90, help="How many days, up to today."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:

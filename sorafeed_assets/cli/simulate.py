@@ -32,13 +32,15 @@ _SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 
 @simulate.callback()
 def _group() -> None:
-    """What a wall would do and need, without servers."""
+    """Simulate a wall without servers: what it would do and need."""
 
 
 @simulate.command("wall")
 def wall(
-    displays: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many displays.")] = 1_000,
-    hours: Annotated[float, typer.Option(min=0.01, max=168, help="For how long.")] = 1.0,
+    displays: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Displays of the wall.")
+    ] = 1_000,
+    hours: Annotated[float, typer.Option(min=0.01, max=168, help="Hours to simulate.")] = 1.0,
     posts: Annotated[
         int, typer.Option(min=1, help="Posts of the catalogue at the beginning.")
     ] = 3_100_000,

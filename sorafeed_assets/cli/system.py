@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final
 
 import typer
@@ -16,20 +17,24 @@ from sorafeed_assets.cli.common import (
     database,
     engine_of,
     errors,
+    say,
     settings_of,
 )
 from sorafeed_assets.cli.output import AsJson
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.demo.start import load_demo
-from sorafeed_assets.launch.attention import Attention
+from sorafeed_assets.domain.text import counted
+from sorafeed_assets.launch.attention import AttentionItem
 from sorafeed_assets.launch.dagster_instance import end_interrupted_runs, open_instance
 from sorafeed_assets.launch.materialize import Report, in_background, materialize_all
-from sorafeed_assets.launch.react import React, log_plainly, switch_threads_often
-from sorafeed_assets.launch.servers import servers
+from sorafeed_assets.launch.react import React, log_plainly, tune_interpreter
+from sorafeed_assets.launch.servers import servers, wait_for_postgres
 from sorafeed_assets.launch.status import Status, read_status
 from sorafeed_assets.launch.up import UNCLEAN
+from sorafeed_assets.services.timelines.queues import QueueClass
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets.storage.postgres.roles import provide_roles
+from sorafeed_assets.storage.reactions import drop_all
 from sorafeed_assets.tracing import start_tracing
 
 _SHOWN: Final = 20
@@ -38,16 +43,23 @@ _SHOWN: Final = 20
 def prepare(
     posts: Annotated[int | None, typer.Option(min=0)] = None,
     displays: Annotated[int | None, typer.Option(min=0, max=10_000)] = None,
-    shared_dagster: Annotated[bool, typer.Option("--shared-dagster")] = False,
+    interrupted_before: Annotated[
+        str | None,
+        typer.Option(help="End runs that were created before this moment and have not ended."),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Load the demo and materialize everything that is not up to date, as `up` does."""
     with database(data_dir) as (engine, settings):
         with Bars() as bars, open_instance(settings) as instance:
-            if not shared_dagster:
-                end_interrupted_runs(instance)
-            load_demo(engine, settings, posts=posts, displays=displays, on_progress=bars)
+            if interrupted_before is not None:
+                end_interrupted_runs(instance, datetime.fromisoformat(interrupted_before))
+            added = load_demo(engine, settings, posts=posts, displays=displays, on_progress=bars)
             report = in_background(lambda: materialize_all(settings, instance, bars))
+            if added:
+                # No user waited for the first plans of the demo's displays.
+                with engine.begin() as connection:
+                    drop_all(connection)
             connections = Connections(settings)
             try:
                 status = read_status(connections, instance)
@@ -78,7 +90,9 @@ def _print_status(status: Status) -> None:
     table.add_row("tracked terms", f"{status.terms:,}")
     table.add_row("counts", f"{counts['fresh']:,} fresh, {counts['stale']:,} stale")
     table.add_row("displays", f"{status.displays:,}")
-    table.add_row("timelines", ", ".join(f"{n:,} {_words(name)}" for name, n in queues.items()))
+    # The old system is named only where it drives a display.
+    shown = {name: n for name, n in queues.items() if n or name != QueueClass.OLD_SYSTEM}
+    table.add_row("timelines", ", ".join(f"{n:,} {_words(name)}" for name, n in shown.items()))
     table.add_row("checks", f"{checks['passed']} passed, {checks['failed']} failed")
     lineage = status.lineage
     table.add_row(
@@ -93,19 +107,21 @@ def _print_status(status: Status) -> None:
         table.add_row("run", f"{run.job} {run.status.lower()}{took}")
     for process in status.processes:
         pid = "ended" if process.pid is None else f"pid {process.pid}"
-        again = f", started again {process.restarts} times" if process.restarts else ""
-        table.add_row("process", f"{process.name}: {pid} since {process.since}{again}")
+        again = f", restarted {counted(process.restarts, 'time')}" if process.restarts else ""
+        starting = "" if process.is_ready or process.pid is None else ", not ready yet"
+        line = f"{process.name}: {pid} since {process.since}{again}{starting}"
+        table.add_row("process", line)
     console.print(table)
     _print_attention(status.attention)
 
 
-def _print_attention(attention: Sequence[Attention]) -> None:
+def _print_attention(attention: Sequence[AttentionItem]) -> None:
     if not attention:
         console.print("nothing needs attention")
         return
-    table = Table("how bad", "what", "which", "why", title="Needs attention")
+    table = Table("severity", "kind", "name", "reasons", title="Needs attention")
     for each in attention[:_SHOWN]:
-        why = "; ".join(each.reasons[:_SHOWN])
+        why = " ".join(each.reasons[:_SHOWN])
         table.add_row(each.severity, each.kind, escape(each.subject), escape(why))
     console.print(table)
     if len(attention) > _SHOWN:
@@ -128,9 +144,9 @@ def react(data_dir: DataDir = None) -> None:
         finally:
             engine.dispose()
         log_plainly()
-        switch_threads_often()
         start_tracing(settings, "sorafeed-react")
         process = React(settings, instance)
+        tune_interpreter()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: process.stop())
         process.run()
@@ -153,9 +169,15 @@ def status(
         _print_status(figures)
 
 
-def migrate_database(data_dir: DataDir = None) -> None:
-    """Bring the database and Dagster's own to their current schemas."""
+def migrate_database(
+    wait: Annotated[
+        int, typer.Option(min=0, help="Seconds to wait for a PostgreSQL that does not answer yet.")
+    ] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Migrate the project's database and Dagster's to their current schemas."""
     with servers(settings_of(data_dir)) as settings:
+        wait_for_postgres(settings, wait, say)
         engine = engine_of(settings)
         try:
             # First the roles: in a new database their migrator owns the tables.

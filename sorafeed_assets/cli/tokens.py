@@ -1,17 +1,17 @@
 """`sorafeed tokens`."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from redis.exceptions import RedisError
 
 from sorafeed_assets.cli.common import DataDir, console, database
 from sorafeed_assets.cli.output import As, AsJson, chosen, print_list
-from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client, tell
+from sorafeed_assets.domain.roles import Role
+
+if TYPE_CHECKING:
+    from sorafeed_assets.settings import Settings
 
 tokens = typer.Typer(no_args_is_help=True)
 
@@ -24,11 +24,14 @@ def create(
         str | None, typer.Option(help="The display's code, for the role display.")
     ] = None,
     days: Annotated[
-        int | None, typer.Option(min=1, help="Days until the token expires; never by default.")
+        int | None,
+        typer.Option(min=1, help="Days until the token expires; never by default."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Create a token and print it once: only its hash is stored."""
+    from sorafeed_assets.services.tokens import create_token
+
     with database(data_dir) as (engine, _settings):
         life = None if days is None else timedelta(days=days)
         _, secret = create_token(engine, role, name, display_id=display, life=life)
@@ -38,6 +41,8 @@ def create(
 @tokens.command("list")
 def show(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """List all tokens, without their secrets."""
+    from sorafeed_assets.services.tokens import list_tokens
+
     how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         rows = [
@@ -61,14 +66,20 @@ def revoke(
     token: Annotated[UUID, typer.Argument(help="The token's id.")], data_dir: DataDir = None
 ) -> None:
     """Revoke a token immediately."""
+    from sorafeed_assets.services.tokens import revoke_token
+
     with database(data_dir) as (engine, settings):
         revoke_token(engine, token)
         _tell_servers(settings)
     console.print(f"revoked {token}")
 
 
-def _tell_servers(settings: Settings) -> None:
+def _tell_servers(settings: "Settings") -> None:
     """Have servers check their cached tokens again; without Redis they do so within 5 s."""
+    from redis.exceptions import RedisError
+
+    from sorafeed_assets.storage.cache.redis import create_redis_client, tell
+
     with create_redis_client(str(settings.redis_url)) as redis:
         try:
             tell(redis, ["tokens"])

@@ -8,10 +8,12 @@ import typer
 from sorafeed_assets.cli import exits
 from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
 from sorafeed_assets.cli.links import printable
+from sorafeed_assets.launch.own_servers import embedded, owned_folder
 from sorafeed_assets.launch.processes import end_descendants
-from sorafeed_assets.launch.servers import embedded, owned_folder, publish
+from sorafeed_assets.launch.servers import publish
 from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.launch.up import DEFAULT_API_PORT, UNCLEAN, Up, choose_port, stop_on_signals
+from sorafeed_assets.services.materialized import was_materialized
 from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.migrate import migrate
@@ -42,7 +44,7 @@ def up(
 ) -> None:
     """Start the servers, load the demo, materialize everything, and serve the UI and the API.
 
-    A program that ends is started again.
+    A program that exits is restarted.
     """
     settings = settings_of(data_dir)
     try:
@@ -55,22 +57,31 @@ def up(
                 Up(addressed, supervisor, stop) as programs,
             ):
                 publish(folder, addressed)
-                secret = _migrate(addressed)
+                secret, is_later = _migrate(addressed)
+                is_later &= ui_port is not None and posts is None and displays is None
                 interface = f"http://127.0.0.1:{ui_port}"
                 if ui_port is not None:
                     programs.start_api(web_port, interface, api_processes)
                 is_shared = settings.dagster_url is not None
-                code = programs.prepare(posts, displays, is_shared=is_shared)
+                code = 0
+                if not is_later:
+                    code = programs.prepare(posts, displays, is_shared=is_shared)
                 if code not in (0, UNCLEAN):
                     raise typer.Exit(exits.FAILED)
                 if ui_port is not None:
                     stop.wait(0)  # from here on a signal only sets the request to stop
-                    programs.start_others(ui_port)
+                    programs.start_interface(ui_port)
+                    if not is_later:
+                        programs.start_reacting()
                     programs.wait_until_ready()
                     if not stop.is_set():
                         link = f"http://127.0.0.1:{web_port}/admin?token={secret}"
                         output = console.file.fileno()
-                        _say_ready(interface, printable(link, folder / _LINK, output))
+                        shown = printable(link, folder / _LINK, output)
+                        _say_ready(interface, shown, follows=addressed.follows_legacy)
+                    if is_later:
+                        programs.start_reacting()
+                        programs.prepare_beside(is_shared=is_shared)
                     programs.watch()
     except KeyboardInterrupt:
         errors.print("stopped; start it again to continue")
@@ -80,22 +91,26 @@ def up(
         raise typer.Exit(exits.FAILED)
 
 
-def _migrate(settings: Settings) -> str:
-    """Migrate; returns a new admin token for the printed link, valid until the next start."""
+def _migrate(settings: Settings) -> tuple[str, bool]:
+    """Migrate; returns an admin token and whether everything was materialized before.
+
+    The token is for the printed link, and valid until the next start.
+    """
     engine = engine_of(settings)
     try:
         migrate(engine)
         for token in list_tokens(engine):
             if token.name == _DEMO and token.revoked_at is None:
                 revoke_token(engine, token.id)
-        return create_token(engine, Role.ADMIN, _DEMO)[1]
+        return create_token(engine, Role.ADMIN, _DEMO)[1], was_materialized(engine)
     finally:
         engine.dispose()
 
 
-def _say_ready(interface: str, admin: str) -> None:
+def _say_ready(interface: str, admin: str, *, follows: bool) -> None:
+    old = "Old system:  followed; see `sorafeed legacy status`\n" if follows else ""
     console.print(
-        f"\nDagster UI:  {interface}\nAdmin page:  {admin}\nCtrl-C stops everything.",
+        f"\nDagster UI:  {interface}\nAdmin page:  {admin}\n{old}Ctrl-C stops everything.",
         highlight=False,
         soft_wrap=True,
     )

@@ -13,6 +13,7 @@ import dagster as dg
 from sorafeed_assets.defs.common import DISPLAYS, check_result, plain_failures
 from sorafeed_assets.defs.dagster_internals import partition_span
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.batches import batched
 
 Problems = Mapping[str, Sequence[str]]
 """Display → what is wrong with it."""
@@ -77,8 +78,8 @@ def _check_displays(
 ) -> dg.AssetCheckResult:
     displays = connections.settler.all_displays() if asked is None else asked
     lines: list[str] = []
-    for start in range(0, len(displays), _CHUNK):
-        found = check.find(connections, displays[start : start + _CHUNK])
+    for chunk in batched(displays, _CHUNK):
+        found = check.find(connections, chunk)
         lines += [f"{display}: {text}" for display, texts in found.items() for text in texts]
     return check_result(lines, len(displays))
 

@@ -2,9 +2,11 @@
 
 A record becomes an event that names it. A process that was killed may have stored the event
 without noting it, so a record that was begun before is first looked up in Dagster: nothing
-is recorded twice.
+is recorded twice. A process that lost its session, and the lock with it, finds that out before it
+stores events; if it is storing them at that moment, the look-up waits until it has.
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,10 +48,14 @@ from sorafeed_assets.storage.rollouts.rows import rollout_names
 
 _tracer: Final = trace.get_tracer(__name__)
 
+PLAYLISTS: Final = "playlists"
+SEARCH_TERMS: Final = "search_terms"
 _AT_ONCE: Final = 1_000
 # Up to so many partitions are looked up one by one, whatever the number of displays.
 _FEW: Final = 20
 _EARLIER: Final = timedelta(minutes=5)
+# Dagster's storage tries for seconds to connect again, while PostgreSQL recovers.
+_MAY_STORE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +138,35 @@ def record_waiting(
     if number != followed.number:
         follow_displays(connections, instance)
         followed.number = number
+    for name in waiting.keys() - {asset.name for asset in assets}:
+        _pass_over(connections, name)
+    if PLAYLISTS in waiting and SEARCH_TERMS not in waiting:
+        repeat_terms(connections)
+        waiting[SEARCH_TERMS] = waiting[PLAYLISTS]
     return sum(
         record_asset(connections, instance, asset) for asset in assets if asset.name in waiting
     )
+
+
+def repeat_terms(connections: Connections) -> None:
+    """Let the search terms be recorded again, because playlists have been recorded since.
+
+    The transaction that settles a playlist tracks its terms. Without another record after that of
+    the playlist, Dagster would show terms that stay the same as "Unsynced".
+    """
+    with connections.engine.begin() as connection:
+        repeat_heads(connection, SEARCH_TERMS, None)
+
+
+def _pass_over(connections: Connections, name: str) -> None:
+    """Let nothing wait of an asset that the graph does not have, as without the old system.
+
+    Its heads stay: `mend` repeats them where the graph has it.
+    """
+    while True:
+        with taking(connections.engine, name, most=_AT_ONCE) as taken:
+            if not taken.records:
+                return
 
 
 def record_asset(
@@ -153,8 +185,9 @@ def record_asset(
     while True:
         with (
             _tracer.start_as_current_span("record", attributes={"sorafeed.asset": asset.name}),
-            taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as records,
+            taking(connections.engine, asset.name, partitions, most=_AT_ONCE) as taken,
         ):
+            records = taken.records
             _link(records)
             wanted = {record.partition for record in records}
             keys = asset.existing(instance, wanted)
@@ -170,9 +203,9 @@ def record_asset(
             there = _already_recorded(instance, asset, [r for r in new if r.attempts > 1])
             new = [record for record in new if record.id not in there]
             if new:
-                store_events(
-                    instance, _events(connections, instance, asset, new, metadata or {}), step
-                )
+                events = _events(connections, instance, asset, new, metadata or {})
+                taken.confirm()
+                store_events(instance, events, step)
         recorded += len(records)
         if len(records) < _AT_ONCE:
             return recorded
@@ -219,6 +252,7 @@ def _already_recorded(
     """The ids of the records that Dagster already has an event for."""
     if not records:
         return set()
+    time.sleep(_MAY_STORE_SECONDS)
     fetch = instance.fetch_observations if asset.is_observed else instance.fetch_materializations
     partitions = sorted({r.partition for r in records if r.partition != WHOLE})
     since = min(record.created_at for record in records) - _EARLIER

@@ -49,7 +49,8 @@ class Connections:
     @cached_property
     def rollouts(self) -> Rollouts:
         """The rollouts."""
-        return Rollouts(self.engine, Flags(self.engine), self.settler.settle)
+        flags = Flags(self.engine)
+        return Rollouts.of(self.engine, flags, self.settler.settle, self.settings)
 
     def progress(self, step: str) -> Callable[[int, int], None] | None:
         """Return a listener for one step's (done, total); None without `on_progress`."""

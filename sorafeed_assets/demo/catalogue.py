@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -31,6 +32,15 @@ _SIZE_SHARES: Final = (0.46, 0.43, 0.07, 0.02, 0.012, 0.005, 0.003)
 _POOL_SHARES: Final = (0.615, 0.28, 0.105)
 _SEPARATORS: Final = (" ", "\n", "\t", "\n\t")
 _SEPARATOR_SHARES: Final = (0.68, 0.29, 0.02, 0.01)
+
+
+class Part(NamedTuple):
+    """Posts of a catalog day: those from ``start`` to ``stop`` of the ``posts`` that it has."""
+
+    day: date
+    posts: int
+    start: int
+    stop: int
 
 
 class Post(NamedTuple):
@@ -72,14 +82,46 @@ def posts_of_day(day: date, posts: int, days: int) -> int:
     return (ordinal + 1) * posts // days - ordinal * posts // days
 
 
+def whole_days(until: date, posts: int, days: int) -> list[Part]:
+    """The ``days`` days up to and including ``until``."""
+    found = [until - timedelta(days=back) for back in reversed(range(days))]
+    shares = {day: posts_of_day(day, posts, days) for day in found}
+    return [Part(day, count, 0, count) for day, count in shares.items()]
+
+
+def days_up_to(now: datetime, posts: int, days: int, seed: int) -> list[Part]:
+    """The same number of posts as `whole_days` has, the newest of them not after ``now``.
+
+    What the last day does not have yet, the day before the first one has.
+    """
+    *earlier, today = whole_days(now.date(), posts, days)
+    midnight = datetime(now.year, now.month, now.day, tzinfo=UTC)
+    past = (now - midnight) // timedelta(microseconds=1)
+    _, indexed = _times(_generator(seed, today.day, 0), today.posts)
+    there = int(np.searchsorted(indexed, past, "right"))
+    # Days that are ``days`` apart have the same number of posts.
+    before = today.day - timedelta(days=days)
+    return [
+        Part(before, today.posts, there, today.posts),
+        *earlier,
+        Part(today.day, today.posts, 0, there),
+    ]
+
+
 def creators_for(count: int) -> int:
     """How many creators a catalogue with ``count`` posts a day has."""
     return max(1, round(count * CATALOG_DAYS / POSTS_PER_CREATOR))
 
 
-def post_ids(day: date, count: int, seed: int) -> list[str]:
-    """The ids of a day's posts, in the order of `generate_day`."""
-    return _ids(_times(_generator(seed, day, 0), count), day, seed)
+def post_ids(part: Part, seed: int) -> list[str]:
+    """The ids of a part's posts, in the order of `generate_part`."""
+    times = _times(_generator(seed, part.day, 0), part.posts)
+    return _ids(times, part.day, seed)[part.start : part.stop]
+
+
+def generate_part(part: Part, seed: int) -> Iterator[Post]:
+    """The posts of a part of a day by indexed_at."""
+    return islice(generate_day(part.day, part.posts, seed), part.start, part.stop)
 
 
 def generate_day(day: date, count: int, seed: int) -> Iterator[Post]:

@@ -1,7 +1,7 @@
 """A small old side to try on: a generated catalogue in the old tables, and a file of queues.
 
 It has the faults of a real one: a queue that holds its playlist eight times, most displays without
-a playlist, posts of unknown time, and plays that are mostly repeats.
+a playlist, posts of unknown time, and plays many of which are repeats.
 """
 
 import json
@@ -27,6 +27,8 @@ _IDS: Final = UUID("9b1c1f0e-3a53-5d4f-8a41-0d7d0a1f2b6e")
 _DISPLAYS: Final = 42
 _WITH_PLAYLIST: Final = 6
 _PLAYS: Final = 300
+# So few that nearly four plays in ten are repeats.
+_PLAYED: Final = 187
 _COPIES: Final = 8
 _SEED: Final = 1
 
@@ -137,7 +139,7 @@ def _add_plays(plays: _Table, code: str, posts: list[Post], noon: datetime) -> N
             {
                 "id": _id(f"play/{code}/{number}"),
                 "display_id": code,
-                "video_id": posts[number * 7 % (len(posts) // 2 + 1)].id,
+                "video_id": posts[number * 7 % min(_PLAYED, len(posts))].id,
                 "loop_iteration": number // 52,
                 "played_at": _text(noon + timedelta(seconds=12 * number)),
             }

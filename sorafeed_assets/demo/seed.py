@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime
 from typing import Final
 
 from sqlalchemy import Engine
@@ -12,12 +12,14 @@ from sqlalchemy import Engine
 from sorafeed_assets.demo.catalogue import (
     CATALOG_DAYS,
     Creator,
+    Part,
     Post,
     creators_for,
+    days_up_to,
     generate_creators,
-    generate_day,
+    generate_part,
     post_ids,
-    posts_of_day,
+    whole_days,
 )
 from sorafeed_assets.demo.playlists import MAX_DISPLAYS, demo_playlist, display_code
 from sorafeed_assets.domain.errors import InvalidInputError
@@ -48,7 +50,7 @@ def seed_catalog(
     *,
     posts: int,
     seed: int = 1,
-    until: date,
+    until: date | datetime,
     first_day: date,
     days: int = CATALOG_DAYS,
     on_progress: Callable[[int, int], None] | None = None,
@@ -56,7 +58,8 @@ def seed_catalog(
 ) -> SeedSummary:
     """Load the demo posts of the ``days`` days up to and including ``until``.
 
-    A day's share does not depend on ``until``, so a later ``until`` only adds days;
+    When that is a time, no post is later, and the day before these days has the rest. A
+    day's share does not depend on ``until``, so a later ``until`` only adds posts;
     days before ``first_day`` are left out. Each day is a transaction; existing rows are kept.
     A large load into an empty catalogue builds the indexes last. ``on_progress`` is
     called with the posts done and the posts in all, ``on_indexes`` likewise with indexes.
@@ -67,41 +70,46 @@ def seed_catalog(
     _check_at_least("posts", posts, 1)
     _check_at_least("days", days, 1)
     _check_at_least("seed", seed, 0)
-    if until < first_day:
+    last = until.astimezone(UTC).date() if isinstance(until, datetime) else until
+    if last < first_day:
         raise InvalidInputError(
-            "until", f"is {until}, before the first catalog day {first_day}; choose a later day"
+            "until", f"is {last}, before the first catalog day {first_day}; choose a later day"
         )
     started = time.monotonic()
-    wanted = [until - timedelta(days=back) for back in reversed(range(days))]
-    shares = {day: posts_of_day(day, posts, days) for day in wanted if day >= first_day}
-    total = sum(shares.values())
-    _seed_creators(engine, creators_for(max(shares.values())), seed)
+    wanted = (
+        days_up_to(until.astimezone(UTC), posts, days, seed)
+        if isinstance(until, datetime)
+        else whole_days(until, posts, days)
+    )
+    parts = [part for part in wanted if part.day >= first_day and part.start < part.stop]
+    total = sum(part.stop - part.start for part in parts)
+    _seed_creators(engine, creators_for(max((part.posts for part in parts), default=0)), seed)
     done = inserted = 0
     is_large = total >= _LARGE
     with indexes_built_after(engine, on_indexes) if is_large else nullcontext():
-        for day, count in shares.items():
-            inserted += _seed_day(engine, day, count, seed)
-            done += count
+        for part in parts:
+            inserted += _seed_part(engine, part, seed)
+            done += part.stop - part.start
             if on_progress is not None:
                 on_progress(done, total)
     if is_large and inserted:
         analyze(engine)
-    return SeedSummary(total, len(shares), inserted, time.monotonic() - started)
+    return SeedSummary(total, len(parts), inserted, time.monotonic() - started)
 
 
-def _seed_day(engine: Engine, day: date, count: int, seed: int) -> int:
+def _seed_part(engine: Engine, part: Part, seed: int) -> int:
     columns = Post._fields
     with engine.begin() as connection:
         bulk.lock_bulk(connection)
-        ids = post_ids(day, count, seed)
+        ids = post_ids(part, seed)
         if not bulk.count_stored(connection, sora_posts, ids[:_SAMPLE]):
-            posts = generate_day(day, count, seed)
+            posts = generate_part(part, seed)
             inserted = bulk.copy_new(connection, sora_posts, columns, posts)
             if inserted is not None:
                 return inserted
-        elif bulk.count_stored(connection, sora_posts, ids) == count:
+        elif bulk.count_stored(connection, sora_posts, ids) == len(ids):
             return 0
-        return bulk.merge_new(connection, sora_posts, columns, generate_day(day, count, seed))
+        return bulk.merge_new(connection, sora_posts, columns, generate_part(part, seed))
 
 
 def _seed_creators(engine: Engine, count: int, seed: int) -> None:

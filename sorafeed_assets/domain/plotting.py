@@ -11,6 +11,9 @@ from typing import Final
 WIDTH: Final = 600
 HEIGHT: Final = 140
 _STEPS: Final = (1, 2, 5)
+# From here on a value is shown as a whole number, and below as nothing.
+_WHOLE: Final = 10
+_LEAST: Final = 0.001
 # Distinct for colour-blind readers, on white and on black (Okabe and Ito).
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 _SVG: Final = "http://www.w3.org/2000/svg"
@@ -25,11 +28,15 @@ Values = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a plot: its name, its last value, and its pieces as points of a polyline."""
+    """One line of a plot: its name, its last value, and its pieces as points of a polyline.
+
+    ``so_far`` is the piece to a last moment that is not over, or None.
+    """
 
     name: str
     last: str
     pieces: tuple[str, ...]
+    so_far: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +51,23 @@ class Plot:
     last: str
 
 
-def plot(title: str, unit: str, of: Mapping[str, Values], first: str, last: str) -> Plot:
-    """A plot of lines by name; ``first`` and ``last`` are the labels of its time axis."""
+def plot(
+    title: str,
+    unit: str,
+    of: Mapping[str, Values],
+    first: str,
+    last: str,
+    *,
+    is_open: bool = False,
+) -> Plot:
+    """A plot of lines by name; ``first`` and ``last`` are the labels of its time axis.
+
+    ``is_open``: the last moment is not over, so that its values are too small to compare.
+    """
     top = _round_up(max((v for values in of.values() for v in values if v is not None), default=0))
-    lines = tuple(Line(name, _last(values), _pieces(values, top)) for name, values in of.items())
+    lines = tuple(_line(name, values, top, is_open=is_open) for name, values in of.items())
+    if is_open:
+        last = f"{last}, so far"
     return Plot(title, unit, f"{top:,g}" if top < 1_000_000 else f"{top:,.0f}", lines, first, last)
 
 
@@ -55,7 +75,7 @@ def as_svg(drawn: Plot) -> str:
     """The plot as an SVG image of its own, with its title, axis and a row for each line's name."""
     height = HEIGHT + 3 * _MARGIN + _ROW * len(drawn.lines)
     bottom = HEIGHT + _MARGIN
-    edge = escape(f"upper edge: {drawn.top} {drawn.unit}")
+    edge = escape(f"0 to {drawn.top} {drawn.unit}")
     parts = [
         f'<svg xmlns="{_SVG}" viewBox="-8 -4 {WIDTH + 16} {height}" width="{WIDTH}" {_TEXT}>',
         f'<text y="10" font-weight="bold">{escape(drawn.title)}</text>',
@@ -66,9 +86,9 @@ def as_svg(drawn: Plot) -> str:
         ),
         *(
             f'<polyline stroke="{_COLOURS[number % len(_COLOURS)]}" stroke-width="2"'
-            f' points="{piece}"/>'
+            f'{dashes} points="{piece}"/>'
             for number, line in enumerate(drawn.lines)
-            for piece in line.pieces
+            for piece, dashes in _drawn_pieces(line)
         ),
         "</g>",
         f'<text y="{bottom + 15}">{escape(drawn.first)}</text>',
@@ -85,6 +105,12 @@ def as_svg(drawn: Plot) -> str:
     return "".join(parts)
 
 
+def _drawn_pieces(line: Line) -> list[tuple[str, str]]:
+    """Each piece of a line, and the attribute that draws it with dashes."""
+    so_far = [] if line.so_far is None else [(line.so_far, ' stroke-dasharray="4 4"')]
+    return [*((piece, "") for piece in line.pieces), *so_far]
+
+
 def _round_up(value: float) -> float:
     """The next number of 1, 2 or 5 and zeros, at least 1."""
     scale = 1.0
@@ -99,7 +125,20 @@ def _last(values: Values) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "no data"
-    return f"{known[-1]:,}" if isinstance(known[-1], int) else f"{known[-1]:.2g}"
+    last = known[-1]
+    if isinstance(last, int) or last >= _WHOLE:
+        return f"{last:,.0f}"
+    return f"{last:.2g}" if last >= _LEAST else "0"
+
+
+def _line(name: str, values: Values, top: float, *, is_open: bool) -> Line:
+    before, last = values[:-1], values[-2:]
+    if not is_open or None in last or len(last) < 2:
+        return Line(name, _last(values), _pieces(values, top))
+    # With the moments before the last two left out, to have them at their places.
+    gap: list[float | None] = [None] * (len(values) - 2)
+    (so_far,) = _pieces([*gap, *last], top)
+    return Line(name, _last(values), _pieces([*before, None], top), so_far)
 
 
 def _pieces(values: Values, top: float) -> tuple[str, ...]:

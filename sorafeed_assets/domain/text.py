@@ -1,4 +1,4 @@
-"""Which text can be stored and sent: any Unicode text that UTF-8 databases accept."""
+"""Text of people: what can be stored (any Unicode that UTF-8 databases accept), and quoting it."""
 
 from typing import Final
 
@@ -11,6 +11,16 @@ def shown(value: object) -> str:
     """A value as an error quotes it, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as ``1 display`` and ``2,000 displays``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def sentence(text: str) -> str:
+    """A text with a capital at its start and a full stop at its end."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def check_storable(value: str, field: str) -> None:

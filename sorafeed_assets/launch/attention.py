@@ -1,11 +1,11 @@
 """What needs attention, with reasons, the worst first: for `sorafeed status`.
 
-Not here: alerts, which tell a failure once (`defs.lineage.alerts`, `deploy/prometheus`).
+Not here: the alerts of Dagster, which report a failure once (`defs.lineage.alerts`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import UTC
 from typing import Final
 
 import dagster as dg
@@ -13,32 +13,28 @@ import dagster as dg
 from sorafeed_assets.defs.lineage.compare import Lineage
 from sorafeed_assets.defs.lineage.failures import failure_sentence, step_errors
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.errors import UnavailableError
+from sorafeed_assets.domain.text import sentence
 from sorafeed_assets.launch.supervision import ProcessState
+from sorafeed_assets.services.attention import Attention, Severity, read_attention
 from sorafeed_assets.services.counts.reads import stale_counts
-from sorafeed_assets.services.timelines.queues import (
-    QueueClass,
-    dry_searches,
-    plan_problems,
-    stale_displays,
-)
+from sorafeed_assets.services.flags.changes import load_values
+from sorafeed_assets.storage.prometheus import Prometheus, prometheus_of
 
 # Counts are refreshed hourly.
 _STALE_HOURS: Final = 2.0
 _RUNS_READ: Final = 50
-
-
-class Severity(StrEnum):
-    """How bad it is: broken stops a screen or the system, degraded does not."""
-
-    BROKEN = "broken"
-    DEGRADED = "degraded"
+_ALERT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
-    """Something that needs attention: a display, check, run, process, asset or the counts."""
+class AttentionItem:
+    """Something that needs attention: a display, check, run, process, asset, alert or the counts.
 
-    severity: Severity
+    ``severity`` is broken, degraded or offline; ``reasons`` are sentences.
+    """
+
+    severity: str
     kind: str
     subject: str
     reasons: tuple[str, ...]
@@ -52,70 +48,80 @@ class FailedCheck:
     why: str
 
 
-def read_attention(
+def needs_attention(
     connections: Connections,
     instance: dg.DagsterInstance,
-    classes: Mapping[str, QueueClass],
     failed_checks: Iterable[FailedCheck],
     lineage: Lineage,
     processes: Sequence[ProcessState],
-) -> tuple[Attention, ...]:
+) -> tuple[AttentionItem, ...]:
     """Gather what needs attention, the worst first."""
-    stale = stale_counts(connections.engine, older_than_hours=_STALE_HOURS)
+    with connections.engine.connect() as connection:
+        flags = load_values(connection)
+    counts = stale_counts(connections.engine, older_than_hours=_STALE_HOURS)
     found = [
-        *display_attention(
-            classes,
-            plan_problems(connections.engine),
-            dry_searches(connections.engine),
-            stale_displays(connections.engine),
-        ),
+        *display_attention(read_attention(connections.engine, flags)),
         *(
-            Attention(Severity.BROKEN, "process", process.name, ("it has ended",))
+            _attention(Severity.BROKEN, "process", process.name, "It has ended.")
             for process in processes
             if process.pid is None
         ),
         *(
-            Attention(Severity.DEGRADED, "check", check.name, (check.why,))
+            _attention(Severity.DEGRADED, "check", check.name, sentence(check.why))
             for check in failed_checks
         ),
         *(
-            Attention(Severity.DEGRADED, "run", job, (sentence,))
-            for job, sentence in _failed_runs(instance).items()
+            _attention(Severity.DEGRADED, "run", job, sentence(why))
+            for job, why in _failed_runs(instance).items()
         ),
         *_lineage(lineage),
-        *([Attention(Severity.DEGRADED, "counts", "counts", tuple(stale))] if stale else []),
+        *alert_attention(prometheus_of(connections.settings.prometheus_url, _ALERT_SECONDS)),
+        *(_attention(Severity.DEGRADED, "counts", "counts", sentence(why)) for why in counts),
     ]
-    worst = list(Severity)
+    worst = [severity.name.lower() for severity in Severity]
     found.sort(key=lambda each: (worst.index(each.severity), each.kind, each.subject))
     return tuple(found)
 
 
-def display_attention(
-    classes: Mapping[str, QueueClass],
-    problems: Mapping[str, str],
-    dry: Mapping[str, Sequence[str]],
-    stale: Mapping[str, str],
-) -> list[Attention]:
+def _attention(severity: Severity, kind: str, subject: str, *reasons: str) -> AttentionItem:
+    return AttentionItem(severity.name.lower(), kind, subject, reasons)
+
+
+def display_attention(displays: Mapping[str, Attention]) -> list[AttentionItem]:
     """The displays that need attention: one line each, with every reason."""
-    found = []
-    for display, queue in classes.items():
-        if queue in {QueueClass.NO_PLAYLIST, QueueClass.OLD_SYSTEM}:
-            continue
-        broken, degraded = [], []
-        if display in problems:
-            broken.append(f"it cannot be planned: {problems[display]}")
-        elif display in stale:
-            degraded.append("its queue does not follow its active playlist")
-        if queue is QueueClass.DRY:
-            broken.append("it has nothing to play: no post matches any of its blocks")
-        elif display in dry:
-            degraded += [f"no post matches {term!r}" for term in dry[display]]
-        if queue is QueueClass.LOW:
-            degraded.append("its queue is low")
-        if broken or degraded:
-            severity = Severity.BROKEN if broken else Severity.DEGRADED
-            found.append(Attention(severity, "display", display, (*broken, *degraded)))
-    return found
+    return [
+        _attention(found.severity, "display", name, *found.problems, *_offline(found))
+        for name, found in displays.items()
+        if found.severity is not Severity.NONE
+    ]
+
+
+def alert_attention(prometheus: Prometheus | None) -> list[AttentionItem]:
+    """The alerts that fire, if there is a Prometheus; or why they are not known."""
+    if prometheus is None:
+        return []
+    try:
+        firing = prometheus.firing()
+    except UnavailableError as error:
+        why = sentence(f"the alerts are not known: {error}")
+        return [_attention(Severity.DEGRADED, "alert", "Prometheus", why)]
+    return [
+        _attention(
+            Severity.BROKEN if alert.is_urgent else Severity.DEGRADED,
+            "alert",
+            alert.name,
+            *map(sentence, alert.summaries),
+            f"Since {alert.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
+            f"What to do: docs/runbook.md#{alert.section}.",
+        )
+        for alert in firing
+    ]
+
+
+def _offline(found: Attention) -> list[str]:
+    if found.offline_since is None:
+        return []
+    return [f"Offline, last seen {found.offline_since.astimezone(UTC):%Y-%m-%d %H:%M} UTC."]
 
 
 def _failed_runs(instance: dg.DagsterInstance) -> dict[str, str]:
@@ -143,11 +149,11 @@ def _sentence(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return failure_sentence(run.job_name, run.run_id, step_errors(events))
 
 
-def _lineage(lineage: Lineage) -> list[Attention]:
+def _lineage(lineage: Lineage) -> list[AttentionItem]:
     by_asset: dict[str, list[str]] = {}
     for (asset, _), text in sorted(lineage.differing.items()):
         by_asset.setdefault(asset, []).append(text)
     return [
-        Attention(Severity.DEGRADED, "lineage", asset, tuple(texts))
+        _attention(Severity.DEGRADED, "lineage", asset, *map(sentence, texts))
         for asset, texts in by_asset.items()
     ]

@@ -29,7 +29,6 @@ FORMAT: Final = 1
 OURS: Final = "sorafeed"
 DAGSTER: Final = "dagster"
 _PART: Final = ".part"
-_CHUNK: Final = 1 << 20
 _NAME: Final = "%Y-%m-%dT%H%M%S.%fZ"
 _NAMED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d{6}\.\d{6}Z")
 

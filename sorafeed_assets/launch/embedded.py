@@ -1,6 +1,7 @@
 """A real PostgreSQL and a real Valkey from Python wheels, in a data folder, on loopback."""
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -44,6 +45,7 @@ CREATE_DATABASE: Final = sql.SQL(
     "CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'"
     " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
 )
+_DROP_DATABASE: Final = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
 
 
 def free_port(preferred: int = 0) -> int:
@@ -89,7 +91,7 @@ def _as_unprivileged() -> list[str]:
 class EmbeddedPostgres:
     """One PostgreSQL server in ``folder``, reached by TCP on loopback with a password.
 
-    Started again, it listens at the same port.
+    Started again, it listens at the same port; by another command too, if the port is still free.
     """
 
     name: Final = "PostgreSQL"
@@ -121,7 +123,7 @@ class EmbeddedPostgres:
                 " move the folder away or choose another with --data-dir"
             )
         self._stop_left_over()
-        self._port = _port(self._port, preferred_port)
+        self._port = _port(self._port, self._last_port() or preferred_port)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),
@@ -143,6 +145,13 @@ class EmbeddedPostgres:
                 start_new_session=True,
             )
         self._wait_until_ready()
+
+    def _last_port(self) -> int | None:
+        """The port of its last start, by any command; addresses that were printed stay right."""
+        with suppress(FileNotFoundError):
+            found = re.search(r'"port=(\d+)"', (self.data / "postmaster.opts").read_text())
+            return int(found[1]) if found else None
+        return None
 
     def _create_cluster(self, prefix: list[str]) -> None:
         password = secrets.token_urlsafe(24)
@@ -214,6 +223,11 @@ class EmbeddedPostgres:
                     CREATE_DATABASE.format(sql.Identifier(name), sql.Identifier(template))
                 )
         return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove ``name`` with all that is in it, if it exists; ends its sessions."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(_DROP_DATABASE.format(sql.Identifier(name)))
 
     @property
     def pid(self) -> int | None:

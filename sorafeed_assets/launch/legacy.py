@@ -1,7 +1,8 @@
 """`sorafeed legacy follow`: the old system is followed until it is stopped.
 
 New posts are copied every second, the queues are imported when their file was written, and one part
-of the catalogue at a time is compared, each once a day.
+of the catalogue at a time is compared, each once a day. The first import of the queues waits for
+the first copy of the catalogue: nothing is planned of a part of it, or without its indexes.
 
 Several may run. One leads: it holds a lease, and reads the old side; another one takes over some
 seconds after its end. Two that lead for a moment do no harm: each pass begins at a stored cursor
@@ -28,8 +29,10 @@ from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.services.legacy.catalog import check_readable
 from sorafeed_assets.services.legacy.follow import (
     compare_due,
+    continue_copy,
     copy_new_posts,
     import_changed_queues,
+    is_copied,
 )
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.settings import Settings
@@ -41,6 +44,7 @@ _POSTS_SECONDS: Final = 1.0
 _QUEUES_SECONDS: Final = 5.0
 _COMPARE_SECONDS: Final = 10.0
 _LONGEST_PAUSE: Final = 30.0
+_SECONDS_A_LINE: Final = 10.0
 LEASE: Final = "legacy"
 _LEASE_LIFE: Final = timedelta(seconds=10)
 _RENEW_SECONDS: Final = 2.0
@@ -60,6 +64,8 @@ class Follow:
         self._path = settings.legacy_queues
         self._stop = Event()
         self._leads = Event()
+        self._copied = Event()
+        self._said_at = time.monotonic()
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{uuid4()}"
         self._failure: BaseException | None = None
 
@@ -131,11 +137,21 @@ class Follow:
             return
         with old_catalog(url) as old:
             check_readable(old)
+            copy = continue_copy
             while self.is_leading:
-                copied = copy_new_posts(self._engine, old)
+                copied = copy(self._engine, old, self._say)
+                copy = copy_new_posts
+                self._copied.set()
                 if copied.posts or copied.creators:
                     _log.info("copied %s posts, %s creators", copied.posts, copied.creators)
                 self._stop.wait(_POSTS_SECONDS)
+
+    def _say(self, step: str, done: int, total: int) -> None:
+        """Log how far a long copy is, now and then."""
+        now = time.monotonic()
+        if now - self._said_at >= _SECONDS_A_LINE:
+            self._said_at = now
+            _log.info("%s: %s of %s", step, f"{done:,}", f"{total:,}")
 
     def _compare(self, url: str) -> None:
         """Compare one part after the other, each once a day."""
@@ -156,7 +172,14 @@ class Follow:
                     )
 
     def _import(self, path: Path) -> None:
+        if not self.is_leading:
+            return
+        if self._url is None or is_copied(self._engine):
+            self._copied.set()
         while self.is_leading:
+            if not self._copied.is_set():
+                self._stop.wait(_POSTS_SECONDS)
+                continue
             # Posts of queues are taken by `import`, when the catalogue is copied.
             done = import_changed_queues(self._engine, self._settler, path, with_posts=False)
             if done is not None and any(done.written.values()):

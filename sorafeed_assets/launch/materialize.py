@@ -15,7 +15,12 @@ from sorafeed_assets.defs.counts.automation import JOB_NAME as COUNTS_JOB
 from sorafeed_assets.defs.counts.automation import days_to_refresh
 from sorafeed_assets.defs.lineage.failures import first_line
 from sorafeed_assets.defs.lineage.mend import mend
-from sorafeed_assets.defs.recording import follow_displays, record_waiting, recorded_assets
+from sorafeed_assets.defs.recording import (
+    follow_displays,
+    record_waiting,
+    recorded_assets,
+    repeat_terms,
+)
 from sorafeed_assets.defs.resources import Connections, Progress
 from sorafeed_assets.defs.timelines.automation import ASSETS as DISPLAY_ASSETS
 from sorafeed_assets.defs.timelines.automation import JOB_NAME as DISPLAYS_JOB
@@ -72,6 +77,7 @@ def materialize_all(
             pass
         connections.settler.cache_overview()
         mend(connections, instance, assets)
+        repeat_terms(connections)
         record_waiting(connections, instance, assets)
     finally:
         connections.close()

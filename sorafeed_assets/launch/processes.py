@@ -21,7 +21,7 @@ class Child:
     """One long-running program and its descendants, in a session of their own.
 
     Its log is in ``folder``/logs, and its process id in ``folder``/children. A child that
-    ``speaks`` writes to the terminal instead.
+    ``speaks`` writes to the terminal instead. It inherits the open files ``descriptors``.
     """
 
     def __init__(
@@ -32,41 +32,36 @@ class Child:
         folder: Path,
         *,
         speaks: bool = False,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.name = name
+        self._descriptors = tuple(descriptors)
         self._command = list(command)
         self._environment = dict(environment)
         self._speaks = speaks
         slug = name.replace(" ", "-").lower()
         self.log = folder / "logs" / f"{slug}.log"
-        self._records = folder / _RECORDS
+        self._folder = folder
         self._slug = slug
+        self._record: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, more: Mapping[str, str] | None = None) -> None:
-        """Start it; what is left of an earlier start is ended first.
-
-        The variables ``more`` are for this start only.
-        """
+    def start(self) -> None:
+        """Start it; what is left of an earlier start is ended first."""
         self.stop()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             written = None if self._speaks else output
             self._process = subprocess.Popen(  # noqa: S603  # our own commands
                 self._command,
-                env={**os.environ, **self._environment, **(more or {})},
+                env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,
                 start_new_session=True,
+                pass_fds=self._descriptors,
             )
-        self._records.mkdir(exist_ok=True)
-        created = psutil.Process(self._process.pid).create_time()
-        record = {"pid": self._process.pid, "created": created}
-        self._record(self._process.pid).write_text(json.dumps(record))
-
-    def _record(self, pid: int) -> Path:
-        return self._records / f"{self._slug}-{pid}.json"
+        self._record = note_session(self._folder, self._slug, self._process.pid)
 
     @property
     def pid(self) -> int | None:
@@ -95,9 +90,22 @@ class Child:
         process, self._process = self._process, None
         if process is None:
             return
-        _end_session(process.pid)
+        end_session(process.pid)
         process.wait()
-        self._record(process.pid).unlink(missing_ok=True)
+        if self._record is not None:
+            self._record.unlink(missing_ok=True)
+
+
+def note_session(folder: Path, name: str, pid: int) -> Path:
+    """Note the process that leads a session, for the next owner of the folder; returns the file.
+
+    Raises:
+        psutil.NoSuchProcess: it does not exist any more.
+    """
+    record = folder / _RECORDS / f"{name}-{pid}.json"
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(json.dumps({"pid": pid, "created": psutil.Process(pid).create_time()}))
+    return record
 
 
 def end_left_overs(folder: Path) -> None:
@@ -110,7 +118,7 @@ def end_left_overs(folder: Path) -> None:
             record.unlink()
             continue
         if _is_same(pid, created):
-            _end_session(pid)
+            end_session(pid)
         record.unlink()
     _signal_all(_log_readers(folder), signal.SIGKILL)
 
@@ -141,8 +149,8 @@ def _is_same(pid: int, created: float) -> bool:
         return True
 
 
-def _end_session(pid: int) -> None:
-    """End every process of the session that ``pid`` leads or led."""
+def end_session(pid: int) -> None:
+    """End every process of the session that ``pid`` leads or led: SIGTERM first, then SIGKILL."""
     _signal_all(_session(pid), signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_SECONDS
     while (members := _session(pid)) and time.monotonic() < deadline:

@@ -7,6 +7,7 @@ under their locks, and records of an asset are given to Dagster by one transacti
 What is done here is done by Dagster's sensors too, slower; see `defs.timelines.automation`.
 """
 
+import gc
 import logging
 import os
 import socket
@@ -32,12 +33,15 @@ from sorafeed_assets.defs.recording import (
     recorded_assets,
 )
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.batches import batched
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.services.timelines.prefetching import PlanEnds
+from sorafeed_assets.services.timelines.excluding import excluded_on
+from sorafeed_assets.services.timelines.plan_ends import PlanEnds
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import uncached_displays
 from sorafeed_assets.services.watching import sample_figures
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.catalog.blocklist import is_waiting
 from sorafeed_assets.storage.catalog.outbox import waiting_kinds
 from sorafeed_assets.storage.counts.jobs import CHANNEL as JOBS_CHANNEL
 from sorafeed_assets.storage.lineage_records import REACT_LEASE, end_lease, renew_lease
@@ -67,6 +71,8 @@ _SAME_AGAIN_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
 # How long a busy thread may hold the GIL: settling takes it back after each statement.
 _SWITCH_SECONDS: Final = 0.0005
+# Planning a display allocates thousands of short-lived objects, which need no collection.
+_OBJECTS_BEFORE_COLLECTION: Final = 20_000
 
 _log: Final = logging.getLogger(__name__)
 
@@ -86,9 +92,16 @@ class _Tried:
         return due
 
 
-def switch_threads_often() -> None:
-    """Switch threads more often, so that recording and comparing do not delay settling."""
+def tune_interpreter() -> None:
+    """Have garbage collections and other threads delay settling less; for a whole process.
+
+    Call it once everything is loaded.
+    """
     sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
+    # Objects loaded so far are permanent, so garbage collections need not scan them.
+    gc.collect()
+    gc.freeze()
 
 
 def log_plainly() -> None:
@@ -99,6 +112,8 @@ def log_plainly() -> None:
     handler.setFormatter(formatter)
     ours = logging.getLogger("sorafeed_assets")
     ours.addHandler(handler)
+    # Dagster may give the root logger a handler of its own.
+    ours.propagate = False
     ours.setLevel(logging.INFO)
 
 
@@ -187,7 +202,7 @@ class React:
         while not self._stop.is_set():
             try:
                 work()
-            except Exception:  # noqa: BLE001  # whatever it is, this work has to go on
+            except Exception:  # noqa: BLE001  # whatever it is, this work has to continue
                 failures += 1
                 _log.exception("%s failed, %s times in a row", name, failures)
             else:
@@ -262,6 +277,7 @@ class React:
             **uncached_displays(engine),
             **dict.fromkeys(low_displays(engine, low=low), "low"),
             **stale_displays(engine),
+            **excluded_on(engine),
         }
         due = self._tried.due(reasons)
         if due:
@@ -273,8 +289,7 @@ class React:
             due = self._ending.due(self._plan_ends.ending())
             if not due:
                 return
-            for start in range(0, len(due), _PLANNED_AT_ONCE):
-                some = due[start : start + _PLANNED_AT_ONCE]
+            for some in batched(due, _PLANNED_AT_ONCE):
                 self._connections.settler.plan_ahead(some, self._plan_ends.reach)
 
     def _count(self) -> None:
@@ -285,14 +300,16 @@ class React:
                 pass
 
     def _apply_posts(self) -> None:
-        """Apply new, edited and deleted posts, then settle the displays concerned."""
+        """Apply new, edited, deleted and excluded posts; note the displays concerned."""
         if not self.is_leading:
             self._catch_ups_due = self._catch_ups_done + 1
             return
         with self._engine.connect() as connection:
             kinds = waiting_kinds(connection)
+            is_excluding = is_waiting(connection)
         now = time.monotonic()
-        is_due = kinds - {"insert"} or (kinds and now - self._applied_at >= _NEW_POSTS_SECONDS)
+        is_late = now - self._applied_at >= _NEW_POSTS_SECONDS
+        is_due = is_excluding or kinds - {"insert"} or (kinds and is_late)
         catch_ups = self._catch_ups_due
         catch_up = catch_ups != self._catch_ups_done
         if is_due or catch_up:

@@ -42,10 +42,10 @@ from sorafeed_assets.storage.postgres.roles import owner_to_act_as, restate
 _NAMES: Final = (OURS, DAGSTER)
 _BEGIN: Final = """
 SET client_min_messages = warning;
+BEGIN;
 SET statement_timeout = 0;
 SET lock_timeout = '10s';
 SET idle_in_transaction_session_timeout = 0;
-BEGIN;
 """
 
 
@@ -133,7 +133,7 @@ def restore(settings: Settings, folder: Path, *, replace: bool = False) -> Manif
         engines = {OURS: ours, DAGSTER: dagster}
         with ours.connect() as connection:
             server = server_version(connection)
-            if not knows_revision(connection, manifest.revision):
+            if not knows_revision(manifest.revision):
                 raise SetupError(
                     f"the backup's schema {manifest.revision} is newer than this release;"
                     f" restore it with the release {manifest.version} or later"
@@ -245,14 +245,10 @@ class _Filling:
             SetupError: a program has failed; nothing was changed.
         """
         beginning = [
-            "SET client_min_messages = warning;",
-            "BEGIN;",
-            "SET statement_timeout = 0;",
-            "SET lock_timeout = '10s';",
+            _BEGIN,
+            f'SET ROLE "{self._owner}";' if self._owner else "",
+            CLEAR if clear else "",
         ]
-        beginning += ["SET idle_in_transaction_session_timeout = 0;"]
-        beginning += [f'SET ROLE "{self._owner}";'] if self._owner else []
-        beginning += [CLEAR] if clear else []
         command = [self._pg_restore, "--no-owner", "--no-privileges", "--exit-on-error",
                    "--file=-", str(dump)]  # fmt: skip
         with subprocess.Popen(  # noqa: S603  # PostgreSQL's own program

@@ -1,20 +1,25 @@
-"""The servers that a command uses: given by settings, joined from a running `up`, or embedded."""
+"""The servers that a command uses: given by settings, joined from a running `up`, or embedded.
+
+Most commands are given theirs, so what starts servers is imported only when it is needed.
+"""
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
-from sorafeed_assets.launch.processes import end_left_overs
-from sorafeed_assets.launch.supervision import Supervisor
 from sorafeed_assets.settings import Settings, load_settings
+from sorafeed_assets.storage.postgres.engine import create_database_engine, ping
+from sorafeed_assets.storage.postgres.retry import is_lost
 
-_POSTGRES_PORT: Final = 54320
-_REDIS_PORT: Final = 63790
+_LOOK_SECONDS: Final = 1.0
 
 
 @contextmanager
@@ -32,13 +37,15 @@ def servers(settings: Settings, *, joinable: bool = False) -> Iterator[Settings]
     folder = settings.data_dir.resolve()
     runtime = data_folder.running(folder) if folder.exists() else None
     if runtime is not None:
-        yield _addressed(settings, runtime)
+        yield addressed(settings, runtime)
         return
-    with owned_folder(settings) as folder, embedded(settings, folder) as addressed:
+    from sorafeed_assets.launch.own_servers import embedded, owned_folder
+
+    with owned_folder(settings) as folder, embedded(settings, folder) as found:
         # A command that joined a short one would lose the servers when that ends.
         if joinable:
-            publish(folder, addressed)
-        yield addressed
+            publish(folder, found)
+        yield found
 
 
 def joined(settings: Settings) -> Settings:
@@ -56,66 +63,50 @@ def joined(settings: Settings) -> Settings:
             f"no instance runs in {folder}; start `sorafeed up` first, or set"
             " SORAFEED_DATABASE_URL, SORAFEED_DAGSTER_URL and SORAFEED_REDIS_URL"
         )
-    return _addressed(settings, runtime)
+    return addressed(settings, runtime)
 
 
-@contextmanager
-def owned_folder(settings: Settings) -> Iterator[Path]:
-    """Own the data folder; ends the processes of an earlier owner that was killed.
+def wait_for_postgres(settings: Settings, seconds: float, say: Callable[[str], None]) -> None:
+    """Wait until both databases answer, for at most ``seconds``; says so once for each.
 
-    Raises:
-        SetupError: another command owns it, or it cannot be written to.
+    Who connects after that finds out what is wrong.
     """
-    folder = data_folder.prepare(settings.data_dir)
-    with data_folder.owned(folder):
-        end_left_overs(folder)
-        yield folder
+    deadline = time.monotonic() + seconds
+    for url in (settings.database_url, settings.dagster_url):
+        engine = create_database_engine(str(url), settings)
+        try:
+            _wait_for(engine, deadline, say)
+        finally:
+            engine.dispose()
 
 
-def publish(folder: Path, addressed: Settings) -> None:
+def _wait_for(engine: Engine, deadline: float, say: Callable[[str], None]) -> None:
+    is_said = False
+    while time.monotonic() < deadline:
+        try:
+            ping(engine)
+        except DBAPIError as error:
+            if not is_lost(error):
+                raise
+            if not is_said:
+                say(f"waiting for PostgreSQL: {str(error.orig).strip()}")
+            is_said = True
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def publish(folder: Path, found: Settings) -> None:
     """Let other commands join the servers at these addresses."""
     data_folder.publish(
         folder,
         data_folder.Runtime(
             os.getpid(),
-            str(addressed.database_url),
-            str(addressed.dagster_url),
-            str(addressed.redis_url),
+            str(found.database_url),
+            str(found.dagster_url),
+            str(found.redis_url),
         ),
     )
-
-
-@contextmanager
-def embedded(
-    settings: Settings, folder: Path, supervisor: Supervisor | None = None
-) -> Iterator[Settings]:
-    """Run the servers that the settings do not name, in a folder that the caller owns.
-
-    With a ``supervisor`` it watches them.
-    """
-    with ExitStack() as stack:
-        database_url, dagster_url, redis_url = (
-            str(url) if url else None
-            for url in (settings.database_url, settings.dagster_url, settings.redis_url)
-        )
-        if database_url is None or dagster_url is None:
-            postgres = EmbeddedPostgres(folder / "postgres")
-            stack.callback(postgres.stop)
-            postgres.start(_POSTGRES_PORT)
-            if supervisor is not None:
-                supervisor.watch(postgres)
-            database_url = database_url or postgres.create_database("sorafeed")
-            dagster_url = dagster_url or psycopg2_url(postgres.create_database("dagster"))
-        if redis_url is None:
-            redis = EmbeddedRedis(folder / "redis")
-            stack.callback(redis.stop)
-            redis.start(_REDIS_PORT)
-            if supervisor is not None:
-                supervisor.watch(redis)
-            redis_url = redis.url
-        yield _addressed(
-            settings, data_folder.Runtime(os.getpid(), database_url, dagster_url, redis_url)
-        )
 
 
 def _complete(settings: Settings) -> bool:
@@ -128,7 +119,8 @@ def psycopg2_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
-def _addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:
+def addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:
+    """The settings with every address set: as given, or those of ``runtime``."""
     # Built, not copied, so that the addresses are validated.
     return load_settings(
         **{

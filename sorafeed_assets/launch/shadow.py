@@ -1,6 +1,6 @@
 """`sorafeed shadow run`: what is due is compared, until it is stopped.
 
-An error that may pass, such as a server that is away, is told and retried; any other one ends it.
+An error that may pass, such as a server that is away, is reported and retried; another one ends it.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.compare import read_lineage
 from sorafeed_assets.defs.recording import recorded_assets
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.launch.attention import Attention, FailedCheck, read_attention
+from sorafeed_assets.launch.attention import AttentionItem, FailedCheck, needs_attention
 from sorafeed_assets.launch.supervision import ProcessState, processes
 from sorafeed_assets.services.counts.reads import counts_status
 from sorafeed_assets.services.timelines.queues import QueueClass, queue_classes
@@ -52,7 +52,7 @@ class Status:
     backup: LastBackup | None
     runs: tuple[LastRun, ...]
     processes: tuple[ProcessState, ...]
-    attention: tuple[Attention, ...]
+    attention: tuple[AttentionItem, ...]
 
     def as_json(self) -> dict[str, object]:
         """Ready for json.dumps."""
@@ -79,7 +79,7 @@ def read_status(connections: Connections, instance: dg.DagsterInstance) -> Statu
         backup=_last_backup(connections.engine),
         runs=_last_runs(instance),
         processes=running,
-        attention=read_attention(connections, instance, classes, failed, lineage, running),
+        attention=needs_attention(connections, instance, failed, lineage, running),
     )
 
 

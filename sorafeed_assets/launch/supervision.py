@@ -1,4 +1,4 @@
-"""Supervision: a program that ends is started again, until it keeps failing.
+"""Supervision: a program that ends is restarted, until it keeps failing.
 
 A loop of our own rather than circus or supervisor: what is watched is not only commands but the
 embedded servers too, which start in an order, at ports that stay; all have to end with their
@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,11 @@ from typing import Final, Protocol
 import psutil
 
 from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.serving.notify import readiness
 
 _FILES: Final = "processes-*.json"
-_FIRST_PAUSE: Final = 0.25
+_FIRST_PAUSE: Final = 0.1
+_GROWTH: Final = 3
 _LONGEST_PAUSE: Final = 15.0
 _WELL_SECONDS: Final = 60.0
 _MOST_FAILURES: Final = 8
@@ -28,7 +30,7 @@ _LAST_LINES: Final = 15
 
 
 class Program(Protocol):
-    """A program that can be started again after it ended."""
+    """A program that can be restarted after it ended."""
 
     @property
     def name(self) -> str:
@@ -55,25 +57,28 @@ class ProcessState:
 
     Attributes:
         name: the program.
-        pid: its process id; None while it waits to be started again.
+        pid: its process id; None while it waits to be restarted.
         since: when it was last started (ISO 8601, UTC).
-        restarts: how often it was started again.
+        restarts: how often it was restarted.
+        is_ready: whether it does its work; for a program that does not tell, whether it runs.
     """
 
     name: str
     pid: int | None
     since: str
     restarts: int
+    is_ready: bool = True
 
 
 @dataclass(slots=True)
 class _Watched:
     program: Program
+    tells: bool
     started: float
     since: datetime
     restarts: int = 0
     failures: int = 0
-    # When it is to be started again; None while it runs.
+    # When it is to be restarted; None while it runs.
     due: float | None = None
 
 
@@ -86,6 +91,9 @@ class Supervisor:
         say: prints one line.
         clock: monotonic seconds.
         patience: a program that ran this many seconds has not kept failing.
+
+    Attributes:
+        variables: those of programs that tell when they are ready.
     """
 
     def __init__(
@@ -101,11 +109,23 @@ class Supervisor:
         self._clock = clock
         self._patience = patience
         self._watched: list[_Watched] = []
+        self._stack = ExitStack()
+        self._readiness = self._stack.enter_context(readiness())
+        self._ready: set[int] = set()
+        self._published: list[int | None] = []
+        self.variables = self._readiness.environment
 
-    def watch(self, program: Program) -> None:
-        """Watch a program that was started."""
-        self._watched.append(_Watched(program, self._clock(), datetime.now(UTC)))
+    def watch(self, program: Program, *, tells: bool = False) -> None:
+        """Watch a program that was started (again); whether it ``tells`` when it is ready."""
+        self._watched = [each for each in self._watched if each.program is not program]
+        self._watched.append(_Watched(program, tells, self._clock(), datetime.now(UTC)))
         self._publish()
+
+    def is_ready(self, pid: int | None, seconds: float = 0.0) -> bool:
+        """Whether a process has told that it is ready, after at most ``seconds``."""
+        while pid not in self._ready and (told := self._readiness.told(seconds)) is not None:
+            self._ready.add(told)
+        return pid in self._ready
 
     def replace(self, old: Program, new: Program) -> None:
         """Watch ``new``, which was started, instead of ``old``."""
@@ -122,6 +142,13 @@ class Supervisor:
         Raises:
             SetupError: a program keeps failing; the message has its last lines.
         """
+        is_new = False
+        while (told := self._readiness.told()) is not None:
+            self._ready.add(told)
+            is_new = True
+        # A program that another one forks has its process id later than its start.
+        if is_new or self._published != self._pids():
+            self._publish()
         for watched in self._watched:
             if watched.due is None:
                 how = watched.program.ended()
@@ -151,20 +178,25 @@ class Supervisor:
                 f"{program.name} {what}, {watched.failures} times in a row; its log is"
                 f" {program.log}, which ends with:\n{last_lines(program.log)}"
             )
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (watched.failures - 1))
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * _GROWTH ** (watched.failures - 1))
         watched.due = now + pause
-        self.say(f"{program.name} {what}; it is started again in {pause:g} s")
+        self.say(f"{program.name} {what}; it is restarted in {pause:g} s")
         self._publish()
 
+    def _pids(self) -> list[int | None]:
+        return [None if each.due is not None else each.program.pid for each in self._watched]
+
     def _publish(self) -> None:
+        self._published = self._pids()
         states = [
             ProcessState(
                 watched.program.name,
-                watched.program.pid if watched.due is None else None,
+                pid,
                 watched.since.isoformat(timespec="seconds"),
                 watched.restarts,
+                watched.due is None and (not watched.tells or pid in self._ready),
             )
-            for watched in self._watched
+            for watched, pid in zip(self._watched, self._published, strict=True)
         ]
         part = self._file.with_suffix(".part")
         stored = {"owner": os.getpid(), "processes": [asdict(state) for state in states]}
@@ -174,6 +206,7 @@ class Supervisor:
     def end(self) -> None:
         """Forget what was watched."""
         self._watched = []
+        self._stack.close()
         self._file.unlink(missing_ok=True)
 
 
@@ -189,10 +222,10 @@ def processes(folder: Path) -> tuple[ProcessState, ...]:
     return tuple(found)
 
 
-def last_lines(log: Path, most: int = _LAST_LINES) -> str:
+def last_lines(log: Path) -> str:
     """The last lines of a log, indented."""
     try:
-        lines: Sequence[str] = log.read_text(errors="replace").splitlines()[-most:]
+        lines: Sequence[str] = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
     except OSError:
         lines = ()
     return _indented(lines or ("(nothing)",))

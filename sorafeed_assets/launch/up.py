@@ -1,11 +1,12 @@
 """`sorafeed up`: from an empty folder to live timelines, with an orderly shutdown."""
 
 import signal
-import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -14,18 +15,24 @@ from typing import Final, TypeVar
 import yaml
 
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.launch.dagster_home import environment
+from sorafeed_assets.launch import after
+from sorafeed_assets.launch.after import accepts
+from sorafeed_assets.launch.api_processes import listen
+from sorafeed_assets.launch.dagster_home import environment, prepare_home
 from sorafeed_assets.launch.embedded import free_port
+from sorafeed_assets.launch.fork_server import ApiProgram, ForkServer
 from sorafeed_assets.launch.processes import Child
-from sorafeed_assets.launch.supervision import Supervisor
+from sorafeed_assets.launch.supervision import Program, Supervisor
 from sorafeed_assets.settings import Settings
 
 UNCLEAN: Final = 3
 """The exit code of `sorafeed prepare` when a run or a check failed."""
 DEFAULT_PORT: Final = 3000
 DEFAULT_API_PORT: Final = 3080
+_DONE: Final = "code 0"
 _READY_SECONDS: Final = 90.0
-_LOOK_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.05
 # The routes of the demo's clips; named, because importing them takes long.
 _CLIPS: Final = "sorafeed_assets.demo.clips"
 # Each thread would have a heap of its own, and keep what it once needed.
@@ -90,7 +97,7 @@ def choose_port(wanted: int | None, usual: int = DEFAULT_PORT, option: str = "--
 
 
 class Up:
-    """The programs of `sorafeed up`, each of which is started again when it ends.
+    """The programs of `sorafeed up`, each of which is restarted when it ends.
 
     Args:
         settings: with every address.
@@ -112,7 +119,11 @@ class Up:
         self._more = dict(more or {})
         self._folder = settings.data_dir.resolve()
         self._stack = ExitStack()
-        self._starting: list[tuple[Child, int]] = []
+        self._workspace = self._folder / "workspace.yaml"
+        self._code_port = 0
+        self._began = datetime.now(UTC).isoformat()
+        self._starting: list[tuple[Program, Callable[[], bool]]] = []
+        self._beside: Child | None = None
 
     def __enter__(self) -> "Up":
         return self
@@ -122,57 +133,84 @@ class Up:
         self._stack.close()
 
     def prepare(self, posts: int | None, displays: int | None, *, is_shared: bool) -> int:
-        """Load the demo and materialize everything, in a process that ends; its exit code."""
+        """Load the demo and materialize everything, in a process that ends; its exit code.
+
+        Raises:
+            SetupError: a program that was started before keeps failing.
+        """
         options = [*_option("--posts", posts), *_option("--displays", displays)]
-        options += ["--shared-dagster"] if is_shared else []
+        child = self._preparing(options, is_shared=is_shared, speaks=True)
+        while child.ended() is None:
+            self._supervisor.look()
+            # Not `Stop.wait`: a signal breaks off preparing.
+            time.sleep(_LOOK_SECONDS)
+        return child.wait()
+
+    def prepare_beside(self, *, is_shared: bool) -> None:
+        """Materialize what is not up to date while everything runs; `look` says if it failed."""
+        self._beside = self._preparing([], is_shared=is_shared, speaks=False)
+
+    def _preparing(self, options: list[str], *, is_shared: bool, speaks: bool) -> Child:
+        options = [*options, *([] if is_shared else ["--interrupted-before", self._began])]
         command = [_program("sorafeed"), "prepare", *options]
-        child = Child("prepare", command, environment(self._settings), self._folder, speaks=True)
+        child = Child("prepare", command, environment(self._settings), self._folder, speaks=speaks)
         self._stack.callback(child.stop)
         child.start()
-        return child.wait()
+        return child
 
     def start_api(self, port: int, interface: str, processes: int = 1) -> None:
         """Start the API, which serves what is stored while everything else starts.
 
-        Several ``processes`` share the port: the system divides the connections among them.
+        Several ``processes`` share the port; see `launch.api_processes`.
         """
+        socket = self._stack.enter_context(listen("127.0.0.1", port))
         command = [sys.executable, "-m", "sorafeed_assets.serving", str(port), _CLIPS]
+        command += ["--socket", str(socket)]
+        told = {"SORAFEED_DAGSTER_UI_URL": interface, **self._supervisor.variables}
+        variables = {**environment(self._settings), **told, **self._more}
+        server = ForkServer(command, variables, self._folder, socket)
+        self._run(server)
         for number in range(1, processes + 1):
-            name = "api" if number == 1 else f"api {number}"
-            self._start(name, command, port, {"SORAFEED_DAGSTER_UI_URL": interface, **self._more})
+            program = ApiProgram("api" if number == 1 else f"api {number}", server)
+            self._run(program, partial(self._is_ready, program), tells=True)
 
-    def start_others(self, port: int, reacts: int = 1) -> None:
-        """Start `react`, Dagster's programs, and following where there is an old system.
+    def _is_ready(self, program: ApiProgram) -> bool:
+        return self._supervisor.is_ready(program.pid)
 
-        Of several ``reacts`` one leads.
-        """
-        code_port = free_port(port + 2)  # beside the UI, so that it is recognized
-        workspace = self._folder / "workspace.yaml"
-        workspace.write_text(yaml.safe_dump(_workspace(code_port)))
-        for number in range(1, reacts + 1):
-            name = "react" if number == 1 else f"react {number}"
-            self._start(name, [_program("sorafeed"), "react"], more=self._more)
+    def start_interface(self, port: int) -> None:
+        """Start Dagster's code server and its web server, which needs the code server."""
+        # A folder whose databases were restored has no home of Dagster yet.
+        prepare_home(self._settings)
+        self._code_port = free_port(port + 2)  # beside the UI, so that it is recognized
+        self._workspace.write_text(yaml.safe_dump(_workspace(self._code_port)))
         self._start(
             "dagster code server",
             [
                 *(_program("dagster"), "code-server", "start"),
-                *("-m", "sorafeed_assets.definitions", "-h", "127.0.0.1", "-p", str(code_port)),
+                *("-m", "sorafeed_assets.definitions"),
+                *("-h", "127.0.0.1", "-p", str(self._code_port)),
             ],
-            code_port,
+            self._code_port,
         )
-        self.wait_until_ready()
-        self._start(
-            "dagster web server",
-            [
-                _program("dagster-webserver"),
-                *("-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)),
-            ],
-            port,
-        )
-        daemon = [_program("dagster-daemon"), "run", "-w", str(workspace)]
+        arguments = ["-w", str(self._workspace), "-h", "127.0.0.1", "-p", str(port)]
+        self._start("dagster web server", self._with_code("dagster-webserver", *arguments), port)
+
+    def start_reacting(self, reacts: int = 1) -> None:
+        """Start `react`, Dagster's daemon, and following where there is an old system.
+
+        Of several ``reacts`` one leads. `start_interface` was called before.
+        """
+        for number in range(1, reacts + 1):
+            name = "react" if number == 1 else f"react {number}"
+            self._start(name, [_program("sorafeed"), "react"], more=self._more)
+        daemon = self._with_code("dagster-daemon", "run", "-w", str(self._workspace))
         self._start("dagster daemon", daemon)
         if self._settings.follows_legacy:
             self._start("legacy", [_program("sorafeed"), "legacy", "follow"])
+
+    def _with_code(self, program: str, *arguments: str) -> list[str]:
+        """The command of a program that begins when the code server listens."""
+        return [sys.executable, "-m", after.__name__, str(self._code_port), program, *arguments]
 
     def _start(
         self,
@@ -181,29 +219,39 @@ class Up:
         port: int | None = None,
         more: dict[str, str] | None = None,
     ) -> None:
-        if self._stop.is_set():
-            return
+        """Start a program, which is ready when it listens at the port, if it has one."""
         variables = {**environment(self._settings), **_FEW_ARENAS, **(more or {})}
         child = Child(name, command, variables, self._folder)
-        self._stack.callback(child.stop)
-        child.start()
-        self._supervisor.watch(child)
-        if port is not None:
-            self._starting.append((child, port))
+        self._run(child, None if port is None else partial(accepts, port))
+
+    def _run(
+        self,
+        program: Child | ApiProgram | ForkServer,
+        is_ready: Callable[[], bool] | None = None,
+        *,
+        tells: bool = False,
+    ) -> None:
+        if self._stop.is_set():
+            return
+        self._stack.callback(program.stop)
+        program.start()
+        self._supervisor.watch(program, tells=tells)
+        if is_ready is not None:
+            self._starting.append((program, is_ready))
 
     def wait_until_ready(self) -> None:
-        """Wait until every program that was started accepts connections.
+        """Wait until every program that was started accepts connections, or tells that it does.
 
         Raises:
             SetupError: one of them does not.
         """
         deadline = time.monotonic() + _READY_SECONDS
-        for child, port in self._starting:
-            while not self._stop.is_set() and not _accepts(port):
+        for program, is_ready in self._starting:
+            while not self._stop.is_set() and not is_ready():
                 self._supervisor.look()
                 if time.monotonic() > deadline:
-                    raise SetupError(f"{child.name} did not start; see its log {child.log}")
-                self._stop.wait(0.1)
+                    raise SetupError(f"{program.name} did not start; see its log {program.log}")
+                self._stop.wait(_POLL_SECONDS)
         self._starting.clear()
 
     def watch(self) -> None:
@@ -222,6 +270,13 @@ class Up:
             SetupError: one of them keeps failing.
         """
         self._supervisor.look()
+        if self._beside is not None and (how := self._beside.ended()) is not None:
+            if how != _DONE:
+                self._supervisor.say(
+                    "materializing what was not up to date ended with"
+                    f" {how}; its log is {self._beside.log}"
+                )
+            self._beside = None
 
 
 def _program(name: str) -> str:
@@ -235,9 +290,3 @@ def _option(name: str, value: int | None) -> list[str]:
 def _workspace(code_port: int) -> dict[str, object]:
     location = {"host": "127.0.0.1", "port": code_port, "location_name": "sorafeed_assets"}
     return {"load_from": [{"grpc_server": location}]}
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

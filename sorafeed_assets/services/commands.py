@@ -30,23 +30,25 @@ from sorafeed_assets.services import pairing, tokens
 from sorafeed_assets.services.cache.played import Prepared
 from sorafeed_assets.services.counts import terms
 from sorafeed_assets.services.many import NOT_PLANNED, ManyDisplays
-from sorafeed_assets.services.playlists import deleting, timetables
-from sorafeed_assets.services.playlists import editing as playlists
+from sorafeed_assets.services.playlists import activation, deleting, displays, editing, timetables
 from sorafeed_assets.services.settle import Settler
+from sorafeed_assets.services.timelines import remote
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.late import LatePlay
-from sorafeed_assets.services.timelines.queues import TimelineView, timeline_view
-from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
+from sorafeed_assets.services.timelines.playback import AdvancedAtOnce
+from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.timelines.views import TimelineView, timeline_view
 from sorafeed_assets.storage.cache.redis import (
     DISPLAYS_TAG,
     TERMS_TAG,
     TOKENS_TAG,
     display_tag,
+    remote_tag,
 )
 from sorafeed_assets.storage.postgres.retry import is_lost
 from sorafeed_assets.storage.timelines import playback
 
-# A player gives up an attempt after some seconds; a thread that waits longer does so in vain.
+# A player gives up an attempt after some seconds; a thread that waits longer wastes its time.
 _BUSY_SECONDS: Final = 2.0
 
 # A play waits for the plans of all that are recorded with it.
@@ -58,7 +60,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class PlaybackState(StrEnum):
-    """What a display is told to do."""
+    """What a display is asked to do."""
 
     PLAYING = "playing"
     PAUSED = "paused"
@@ -104,6 +106,8 @@ class Commands:
     ) -> None:
         self._engine = engine
         self._timelines = timelines
+        self._playback = timelines.playback
+        self._playback = timelines.playback
         self.settler = Settler(
             engine, redis, timelines, ttl=ttl, pool_size=pool_size, on_change=on_change
         )
@@ -111,7 +115,7 @@ class Commands:
 
     def create_display(self, display_id: str | None, name: str) -> str:
         """Add a display; returns its code."""
-        code = playlists.create_display(self._engine, display_id, name)
+        code = displays.create_display(self._engine, display_id, name)
         self._settle(code, None, DISPLAYS_TAG)
         return code
 
@@ -132,7 +136,7 @@ class Commands:
 
     def rename_display(self, display_id: str, name: str) -> None:
         """Rename a display."""
-        playlists.rename_display(self._engine, display_id, name)
+        displays.rename_display(self._engine, display_id, name)
         self.settler.snapshot([display_id], DISPLAYS_TAG)
 
     def delete_display(self, display_id: str) -> UUID:
@@ -144,24 +148,24 @@ class Commands:
 
     def create_playlist(self, display_id: str, name: str, drafts: Sequence[BlockDraft]) -> Change:
         """Add a playlist, which becomes active at once."""
-        playlist_id = playlists.create_playlist(self._engine, display_id, name, drafts)
+        playlist_id = editing.create_playlist(self._engine, display_id, name, drafts)
         return self._settle(display_id, playlist_id)
 
     def duplicate_playlist(self, playlist_id: UUID, name: str) -> Change:
         """Copy a playlist on its display, as an inactive one."""
-        display_id, copy = playlists.duplicate_playlist(self._engine, playlist_id, name)
+        display_id, copy = editing.duplicate_playlist(self._engine, playlist_id, name)
         return self._settle(display_id, copy)
 
     def rename_playlist(self, playlist_id: UUID, name: str) -> str:
         """Rename a playlist; returns its display."""
-        display_id = playlists.display_of(self._engine, playlist_id)
-        playlists.rename_playlist(self._engine, playlist_id, name)
+        display_id = editing.display_of(self._engine, playlist_id)
+        editing.rename_playlist(self._engine, playlist_id, name)
         self.settler.snapshot([display_id])
         return display_id
 
     def delete_playlist(self, playlist_id: UUID) -> Change:
         """Delete a playlist; the display continues with its newest other one."""
-        display_id = playlists.display_of(self._engine, playlist_id)
+        display_id = editing.display_of(self._engine, playlist_id)
         deletion_id = deleting.delete_playlist(self._engine, playlist_id)
         return replace(self._settle(display_id, None, DISPLAYS_TAG), deletion_id=deletion_id)
 
@@ -172,13 +176,13 @@ class Commands:
 
     def replace_blocks(self, playlist_id: UUID, drafts: Sequence[BlockDraft]) -> Change:
         """Replace the blocks of a playlist; the video on screen continues."""
-        display_id = playlists.display_of(self._engine, playlist_id)
-        playlists.replace_blocks(self._engine, playlist_id, drafts)
+        display_id = editing.display_of(self._engine, playlist_id)
+        editing.replace_blocks(self._engine, playlist_id, drafts)
         return self._settle(display_id, playlist_id)
 
     def activate(self, playlist_id: UUID) -> Change:
         """Choose a playlist by hand."""
-        display_id = playlists.activate_by_hand(self._engine, playlist_id)
+        display_id = activation.activate_by_hand(self._engine, playlist_id)
         return self._settle(display_id, playlist_id)
 
     def replace_slots(self, playlist_id: UUID, drafts: Sequence[SlotDraft]) -> Change:
@@ -206,10 +210,29 @@ class Commands:
             playback.set_playback_state(connection, display_id, state.value)
         self.settler.snapshot([display_id])
 
+    def set_sound(
+        self, display_id: str, *, is_muted: bool | None = None, volume: int | None = None
+    ) -> None:
+        """Mute or unmute a display, or set its volume in percent."""
+        remote.set_sound(self._engine, display_id, is_muted=is_muted, volume=volume)
+        self.settler.tell(remote_tag(display_id), display_tag(display_id))
+
+    def seek(self, display_id: str, seconds: float) -> None:
+        """Let a display go to a place in the video on screen."""
+        remote.seek(self._engine, display_id, seconds)
+        self.settler.tell(remote_tag(display_id))
+
+    def report(self, display_id: str, told: remote.Told) -> bool:
+        """Store what a display's player reports; True, and pages are notified, when it changed."""
+        changed = remote.store_report(self._engine, display_id, told)
+        if changed:
+            self.settler.tell(display_tag(display_id))
+        return changed
+
     def begin(self, display_id: str, entry: UUID) -> bool:
         """Record that the head of the queue is being shown; False when it is not the head."""
         begun, prepared = _while_busy(
-            lambda: self._timelines.begin(display_id, entry, self.settler.played.prepare)
+            lambda: self._playback.begin(display_id, entry, self.settler.played.prepare)
         )
         if begun:
             self._cache(display_id, prepared)
@@ -219,7 +242,7 @@ class Commands:
         """Record a play, once even if it is repeated, and advance to the next video."""
         play = Play(display_id, entry, skipped)
         advance, timeline = _while_busy(
-            lambda: self._timelines.advance_alone(play, self.settler.played.known)
+            lambda: self._playback.advance_alone(play, self.settler.played.known)
         )
         self._cache(display_id, timeline and self.settler.played.encode([timeline]))
         return advance
@@ -260,7 +283,7 @@ class Commands:
         answered: dict[int, Advance | SorafeedError] = {}
         for display_id, own in numbers.items():
             try:
-                answers = self._timelines.advance_late(display_id, [plays[n] for n in own])
+                answers = self._playback.advance_late(display_id, [plays[n] for n in own])
             except SorafeedError as error:
                 # Those that are recorded nevertheless are found when they are told again.
                 answers = [error] * len(own)
@@ -283,7 +306,7 @@ class Commands:
         if not plays:
             return AdvancedAtOnce([])
         try:
-            return self._timelines.advance_at_once(plays, self.settler.played.known, plans=plans)
+            return self._playback.advance_at_once(plays, self.settler.played.known, plans=plans)
         except DBAPIError as error:
             if is_lost(error):
                 raise
@@ -305,6 +328,16 @@ class Commands:
         if entry is None:
             raise NotFoundError(f"display {display_id} plays nothing that could be skipped")
         return self.mark_played(display_id, entry, skipped=True)
+
+    def previous(self, display_id: str) -> None:
+        """Show the video before the one on screen once more."""
+        self._timelines.jump(display_id)
+        self.settler.snapshot([display_id])
+
+    def play_now(self, display_id: str, post_id: str) -> None:
+        """Show a video of a display's plan or history at once; the others follow it."""
+        self._timelines.jump(display_id, post_id)
+        self.settler.snapshot([display_id])
 
     def watch_term(self, search: str) -> str:
         """Keep the counts of a search that no playlist needs."""

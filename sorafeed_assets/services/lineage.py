@@ -12,7 +12,7 @@ from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.services.cache import lineage as cache
 from sorafeed_assets.services.counts import lineage as counts
 from sorafeed_assets.services.counts.terms import terms_change
-from sorafeed_assets.services.playlists.editing import active_versions
+from sorafeed_assets.services.playlists.activation import active_versions
 from sorafeed_assets.services.rollouts.rollouts import ASSET as ROLLOUTS
 from sorafeed_assets.services.rollouts.rollouts import rollout_versions
 from sorafeed_assets.services.settle import PER_DISPLAY

@@ -1,7 +1,7 @@
 """Changing many displays at once: each is answered by itself, and all are settled together."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from sorafeed_assets.domain.batches import batched
+from sorafeed_assets.domain.catalog.blocklist import Target
 from sorafeed_assets.domain.errors import (
     DisplayNotFoundError,
     InvalidInputError,
@@ -21,7 +23,14 @@ from sorafeed_assets.domain.playlists.playlist import BlockDraft, check_name
 from sorafeed_assets.services.playlists import deleting, editing, templates
 from sorafeed_assets.services.playlists.timetables import hold_by_hand
 from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.storage.cache.redis import DISPLAYS_TAG, TOKENS_TAG, display_tag
+from sorafeed_assets.services.timelines import excluding
+from sorafeed_assets.services.timelines.excluding import Excluded
+from sorafeed_assets.storage.cache.redis import (
+    BLOCKLIST_TAG,
+    DISPLAYS_TAG,
+    TOKENS_TAG,
+    display_tag,
+)
 from sorafeed_assets.storage.playlists import rows
 from sorafeed_assets.storage.playlists import tags as stored_tags
 from sorafeed_assets.storage.postgres.retry import retried
@@ -221,12 +230,29 @@ class ManyDisplays:
                 found[display_id] = error
         return self._settle(found, DISPLAYS_TAG, TOKENS_TAG)
 
+    def exclude(self, target: Target, *, by: str, note: str = "") -> tuple[Excluded, list[Outcome]]:
+        """Exclude a post or creator; an outcome for each display that was to play it.
+
+        Raises:
+            InvalidInputError: the note is too long.
+            NotFoundError: the catalogue has no such post or creator.
+        """
+        excluded = excluding.exclude(self._engine, target, by=by, note=note)
+        self._settler.tell(BLOCKLIST_TAG)
+        return excluded, self._settle(dict.fromkeys(excluded.displays))
+
+    def allow(self, target: Target) -> bool:
+        """Allow a post or creator again, which counting follows; False if it was not excluded."""
+        was_excluded = excluding.allow(self._engine, target)
+        self._settler.tell(BLOCKLIST_TAG)
+        return was_excluded
+
     def _write(
         self, display_ids: Collection[str], write: _Write
     ) -> dict[str, UUID | SorafeedError | None]:
         """Write in batches, each a transaction; a batch that fails does not stop the others."""
         found: dict[str, UUID | SorafeedError | None] = {}
-        for some in _batches(sorted(_checked(display_ids))):
+        for some in batched(sorted(_checked(display_ids)), _BATCH):
             try:
                 written = _in_transaction(self._engine, some, write)
             except UnavailableError as error:
@@ -268,11 +294,6 @@ def _checked(display_ids: Collection[str]) -> list[str]:
             "display_ids", f"has {len(display_ids):,} displays; at most {MOST:,} are allowed"
         )
     return list(dict.fromkeys(display_ids))
-
-
-def _batches(display_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(display_ids), _BATCH):
-        yield display_ids[start : start + _BATCH]
 
 
 def _changed(found: Mapping[str, UUID | SorafeedError | None]) -> list[str]:

@@ -20,7 +20,7 @@ from sorafeed_assets.domain.errors import (
 )
 from sorafeed_assets.domain.pairing import make_code, parse_code, shown_code
 from sorafeed_assets.domain.playlists.playlist import check_display_code
-from sorafeed_assets.services.playlists.editing import add_display
+from sorafeed_assets.services.playlists.displays import add_display
 from sorafeed_assets.services.tokens import hash_of, new_secret
 from sorafeed_assets.storage import pairings as stored
 from sorafeed_assets.storage.playlists.rows import display_ids

@@ -8,17 +8,12 @@ from sqlalchemy import Connection
 
 from sorafeed_assets.domain.plotting import Plot, Values, plot
 from sorafeed_assets.storage.counts.by_day import largest_by_day
-from sorafeed_assets.storage.figures import MinuteFigures, read_minutes
+from sorafeed_assets.storage.figures import MinuteFigures
 from sorafeed_assets.storage.timelines.play_hours import PlayDay, read_days
 
 MINUTES: Final = 60
 DAYS: Final = 30
 _TERMS: Final = 5
-
-
-def hour_plots(connection: Connection) -> list[Plot]:
-    """The last hour, by minute."""
-    return plots_of(read_minutes(connection, MINUTES))
 
 
 def day_plots(connection: Connection, today: date) -> list[Plot]:
@@ -27,19 +22,19 @@ def day_plots(connection: Connection, today: date) -> list[Plot]:
 
 
 def counts_plot(connection: Connection, today: date) -> Plot:
-    """New posts by day of the terms that most posts match."""
+    """New posts by day of the terms that most posts match; ``today`` is not over."""
     largest = largest_by_day(connection, today, DAYS, _TERMS)
     first = today - timedelta(days=DAYS - 1)
-    return plot(
-        "New posts of the largest searches by day", "posts", largest, f"{first}", f"{today}"
-    )
+    title = "New posts of the largest searches by day"
+    return plot(title, "posts", largest, f"{first}", f"{today}", is_open=True)
 
 
 def plays_plots(days: Sequence[PlayDay]) -> list[Plot]:
-    """Plays by day, and the share of them that were repeats or skipped."""
+    """Plays by day, and the share that were repeats or skipped; the last day is not over."""
     first, last = f"{days[0].day}", f"{days[-1].day}"
+    plays = {"plays": [day.plays for day in days]}
     return [
-        plot("Plays by day", "plays", {"plays": [day.plays for day in days]}, first, last),
+        plot("Plays by day", "plays", plays, first, last, is_open=True),
         plot(
             "Share of plays by day",
             "%",

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import orjson
@@ -16,7 +14,21 @@ from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.domain.playlists.tags import check_tag
 from sorafeed_assets.domain.text import check_storable
+from sorafeed_assets.services.cursors import entry_key, moment_in, time_cursor, time_key
 from sorafeed_assets.services.playlists.deleting import Deletion, list_deletions
+from sorafeed_assets.services.records import (
+    BlockRecord,
+    BuildRecord,
+    CountedBlock,
+    DisplayJson,
+    DisplayRecord,
+    Page,
+    PlaylistRecord,
+    PostRecord,
+    TermRecord,
+    term_of,
+)
+from sorafeed_assets.services.timelines.excluding import list_blocklist
 from sorafeed_assets.services.timelines.history import (
     EVERY_PLAY,
     PlayFilter,
@@ -24,151 +36,16 @@ from sorafeed_assets.services.timelines.history import (
     read_plays,
 )
 from sorafeed_assets.storage import lists as stored
+from sorafeed_assets.storage.catalog.blocklist import Entry
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
 from sorafeed_assets.storage.catalog.pages import read_page
 from sorafeed_assets.storage.display_json import TOTAL_MARK, Field
-from sorafeed_assets.storage.lists import After, DisplayOrder
+from sorafeed_assets.storage.lists import DisplayOrder
 from sorafeed_assets.storage.playlists.tags import tag_counts
 
 _MAX_SEARCH: Final = 200
 
 _Record = TypeVar("_Record")
-
-
-class DisplayRecord(NamedTuple):
-    """A display, what it plays, and how far ahead it is planned."""
-
-    id: str
-    name: str
-    status: str
-    created_at: datetime
-    last_ping: datetime | None
-    is_muted: bool
-    playback_state: str
-    loop_iteration: int
-    timeline_position: int
-    current_timeline_video_id: UUID | None
-    dedup_since: datetime
-    active_build_id: int | None
-    built_at: datetime | None
-    built_playlist_id: UUID | None
-    active_playlist_id: UUID | None
-    active_playlist: str | None
-    now_video_id: str | None
-    now_text: str | None
-    is_shown: bool
-    queued: int
-    dry_searches: Sequence[str] | None
-    plan_problem: str | None
-    now_thumbnail: str | None
-    now_width: int | None
-    now_height: int | None
-    playlist_names: str | None
-    tags: Sequence[str] = ()
-
-
-class PlaylistRecord(NamedTuple):
-    """A playlist without its blocks."""
-
-    id: UUID
-    display_id: str
-    name: str
-    is_active: bool
-    created_at: datetime
-    updated_at: datetime
-    loop_count: int
-    total_blocks: int
-    total_videos: int
-
-
-class BlockRecord(NamedTuple):
-    """A block, and how often it was played."""
-
-    id: UUID
-    playlist_id: UUID
-    display_id: str
-    search_term: str
-    video_count: int
-    fetch_mode: str
-    format: str
-    block_order: int
-    times_played: int
-    last_played_at: datetime | None
-
-    @property
-    def term(self) -> str | None:
-        """The normalized search; None for an invalid one, which plain SQL can store."""
-        return _term(self.search_term)
-
-
-class CountedBlock(NamedTuple):
-    """A block, how many posts match (if counted), and how many of them were shown."""
-
-    record: BlockRecord
-    total: int | None
-    seen: int
-
-
-@dataclass(frozen=True, slots=True)
-class BuildRecord:
-    """A stored plan, without its picks."""
-
-    id: int
-    display_id: str
-    playlist_id: UUID
-    playlist_version: str
-    loop_iteration: int
-    created_at: datetime
-    content_hash: str
-    dry: int
-    planned: int
-
-
-@dataclass(frozen=True, slots=True)
-class TermRecord:
-    """A tracked term; ``problem`` says why it could not be counted."""
-
-    term: str
-    is_watched: bool
-    counted_at: datetime | None
-    problem: str | None
-    attempts: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PostRecord:
-    """A post of the catalogue."""
-
-    id: str
-    text: str | None
-    posted_at: datetime
-    permalink: str | None
-    video_url: str | None
-    video_url_md: str | None
-    thumbnail_url: str | None
-    gif_url: str | None
-    width: int | None
-    height: int | None
-    username: str | None
-    display_name: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[_Record]):
-    """A page of a list: rows with their cursors, and whether more pages follow."""
-
-    rows: list[tuple[str, _Record]]
-    has_next: bool
-    has_previous: bool
-
-
-class DisplayJson(NamedTuple):
-    """A display as JSON, in each requested shape."""
-
-    id: str
-    name: str
-    created_at: datetime
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +67,7 @@ class _AskedPage:
         kinds: tuple[type[str], ...] = (str,) if order is DisplayOrder.CODE else (str, str)
         key: Sequence[object] | None = None if after is None else of.key(after, *kinds)
         if key is not None and order is DisplayOrder.NEWEST:
-            key = (_moment(str(key[0])), key[1])
+            key = (moment_in(str(key[0])), key[1])
         return cls(order, search, key, of)
 
     def cursor(self, display: DisplayRecord | DisplayJson) -> str:
@@ -360,6 +237,16 @@ class Queries:
         listed = [(time_cursor(of, each.deleted_at, each.id), each) for each in found[:first]]
         return Page(listed, len(found) > first, after is not None)
 
+    def blocklist(self, first: int, after: str | None) -> Page[Entry]:
+        """A page of the blocklist, the latest first."""
+        of = PageList("blocklist")
+        found = list_blocklist(self._engine, check_first(first) + 1, entry_key(of, after))
+        listed = [
+            (of.cursor([each.excluded_at.isoformat(), each.kind.value, each.target_id]), each)
+            for each in found[:first]
+        ]
+        return Page(listed, len(found) > first, after is not None)
+
     def builds(self, display_ids: Collection[str]) -> dict[str, list[BuildRecord]]:
         """The builds that are kept of each display, the newest first."""
         found: dict[str, list[BuildRecord]] = {display_id: [] for display_id in display_ids}
@@ -394,7 +281,7 @@ class Queries:
         start = None
         if after is not None:
             posted_at, post_id = of.key(after, str, str)
-            start = Match(str(post_id), 0, _moment(str(posted_at)).isoformat())
+            start = Match(str(post_id), 0, moment_in(str(posted_at)).isoformat())
         asked = MatchQuery(query, format_, FetchMode.NEWEST)
         with self._engine.connect() as connection:
             matches = read_page(connection, asked, check_first(first) + 1, start)
@@ -414,7 +301,7 @@ def _with_totals(connection: Connection, texts: Sequence[str]) -> list[str]:
     missing = {part: orjson.loads(part) for split in parts for part in split[1::2]}
     if not missing:
         return list(texts)
-    terms = {part: _term(search) for part, (search, _, _) in missing.items()}
+    terms = {part: term_of(search) for part, (search, _, _) in missing.items()}
     totals = stored.totals_of(connection, {term for term in terms.values() if term})
     found: dict[str, str] = {}
     for part, (_, format_, seen) in missing.items():
@@ -423,14 +310,6 @@ def _with_totals(connection: Connection, texts: Sequence[str]) -> list[str]:
     return [
         "".join(found[part] if at % 2 else part for at, part in enumerate(split)) for split in parts
     ]
-
-
-@lru_cache(maxsize=10_000)
-def _term(search: str) -> str | None:
-    try:
-        return parse_query(search).term
-    except InvalidInputError:
-        return None
 
 
 def _records(kind: Callable[..., _Record], rows: Sequence[Row[Any]]) -> list[_Record]:
@@ -445,34 +324,3 @@ def _checked_search(search: str | None) -> str | None:
     if len(search) > _MAX_SEARCH:
         raise InvalidInputError("search", f"has over {_MAX_SEARCH} characters; write fewer")
     return search.strip()
-
-
-def time_cursor(of: PageList, moment: datetime, row_id: UUID) -> str:
-    """The cursor of a row of a list that is ordered by time, the latest first."""
-    return of.cursor([moment.isoformat(), str(row_id)])
-
-
-def time_key(of: PageList, cursor: str) -> After:
-    """Decode a cursor of `time_cursor`.
-
-    Raises:
-        InvalidInputError: it is not a cursor of this list.
-    """
-    moment, row_id = of.key(cursor, str, str)
-    try:
-        return After(_moment(str(moment)), UUID(str(row_id)))
-    except ValueError:
-        raise _no_cursor() from None
-
-
-def _moment(written: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(written)
-        # PostgreSQL accepts fewer time zones than Python.
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _no_cursor() from None
-
-
-def _no_cursor() -> InvalidInputError:
-    return InvalidInputError("after", "is not a cursor; use an endCursor of this list")

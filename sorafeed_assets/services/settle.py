@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
 from typing import Final
 
 from opentelemetry import trace
@@ -24,6 +23,7 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from sorafeed_assets.domain.batches import batched
 from sorafeed_assets.domain.errors import (
     CountsAuditError,
     NotFoundError,
@@ -37,13 +37,14 @@ from sorafeed_assets.services.cache.write import (
     write_timeline_cache,
 )
 from sorafeed_assets.services.counts.jobs import run_count_jobs
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import TermsSync, follow_terms, sync_search_terms
 from sorafeed_assets.services.counts.totals import audit_totals, refresh_totals
-from sorafeed_assets.services.playlists.editing import activate
+from sorafeed_assets.services.playlists.activation import activate
 from sorafeed_assets.services.timelines.driving import left_to_old
-from sorafeed_assets.services.timelines.rebuild import BuildOutcome
+from sorafeed_assets.services.timelines.rebuild import BuildOutcome, renew_timelines
 from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.unwritten import Unwritten
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import (
     DISPLAYS_TAG,
@@ -53,11 +54,7 @@ from sorafeed_assets.storage.cache.redis import (
     tell,
 )
 from sorafeed_assets.storage.lineage_records import forget_partitions
-from sorafeed_assets.storage.playlists.changes import (
-    begin_settling,
-    end_settling,
-    next_displays,
-)
+from sorafeed_assets.storage.playlists.changes import begin_settling, end_settling, next_displays
 from sorafeed_assets.storage.playlists.rows import display_ids as existing_displays
 from sorafeed_assets.storage.playlists.rows import lock_displays
 from sorafeed_assets.storage.reactions import Reaction, add_reactions
@@ -66,6 +63,7 @@ from sorafeed_assets.storage.timelines.queues import load_plan_problems
 PER_DISPLAY: Final = ("playlists", "active_playlists", "display_timelines", "timeline_cache")
 """The assets that are partitioned by display."""
 _CHUNK: Final = 100
+_AT_ONCE: Final = 1_000
 # Displays with only new posts are planned in small batches: an edit or a play that arrives
 # meanwhile waits for one batch at most.
 _LESS_URGENT: Final = 25
@@ -120,7 +118,7 @@ class Settler:
         self._ttl = ttl
         self._pool_size = pool_size
         self._on_change = on_change
-        self._unwritten = _Unwritten()
+        self._unwritten = Unwritten()
         self.played = PlayedSnapshots()
 
     @classmethod
@@ -153,24 +151,22 @@ class Settler:
         self.snapshot(display_ids, *tags, *([TERMS_TAG] if settled.terms_changed else []))
         return settled
 
-    def settle_changed(self, most: int = 1_000) -> Settled | None:
+    def settle_changed(self) -> Settled | None:
         """Settle the next displays that wait in `display_changes`; None when none does.
 
         Urgent ones go first. Snapshots are written only for displays whose plan or queue changed.
         """
         with self._engine.connect() as connection:
-            waiting, is_urgent = next_displays(connection, most, _LESS_URGENT)
+            waiting, is_urgent = next_displays(connection, _AT_ONCE, _LESS_URGENT)
         if not waiting:
             return None
         if is_urgent:
             return self.settle(waiting, DISPLAYS_TAG)
-        return self._settle_quietly(waiting)
+        return self.settle_quietly(waiting)
 
     def activate(self, display_ids: Collection[str]) -> None:
         """Activate the right playlists, the first step of settling; the rest still waits."""
-        ordered = sorted(set(display_ids))
-        for start in range(0, len(ordered), _CHUNK):
-            chunk = ordered[start : start + _CHUNK]
+        for chunk in batched(sorted(set(display_ids)), _CHUNK):
             with self._engine.begin() as connection:
                 lock_displays(connection, chunk)
                 begin_settling(connection, chunk)
@@ -179,23 +175,28 @@ class Settler:
     @_tracer.start_as_current_span("plan ahead")
     def plan_ahead(self, display_ids: Collection[str], ahead: int) -> Settled:
         """Settle displays, with plans that reach at least ``ahead`` picks."""
-        return self._settle_quietly(display_ids, ahead)
+        return self.settle_quietly(display_ids, ahead)
 
     @_tracer.start_as_current_span("settle")
-    def _settle_quietly(self, display_ids: Collection[str], ahead: int = 0) -> Settled:
-        """Settle displays; writes snapshots and notifies only of changes."""
-        settled = self.publish(display_ids, ahead=ahead)
+    def settle_quietly(
+        self, display_ids: Collection[str], ahead: int = 0, *, renews: bool = False
+    ) -> Settled:
+        """Settle displays; writes snapshots and notifies only of changes. See `publish`."""
+        settled = self.publish(display_ids, ahead=ahead, renews=renews)
         tags = [DISPLAYS_TAG] if settled.gone else []
         tags += [TERMS_TAG] if settled.terms_changed else []
         self.snapshot([*settled.changed, *settled.gone], *tags)
         return settled
 
     @_tracer.start_as_current_span("publish")
-    def publish(self, display_ids: Collection[str], *, ahead: int = 0) -> Settled:
+    def publish(
+        self, display_ids: Collection[str], *, ahead: int = 0, renews: bool = False
+    ) -> Settled:
         """Do the database part of settling: activate, plan, publish, track terms, record.
 
         Each batch of displays is one transaction; a display that cannot be planned stays on its
-        last good build, and all others are settled.
+        last good build, and all others are settled. A plan that does not change is recorded only if
+        it ``renews``: the candidates that it was made from.
         """
         trace.get_current_span().set_attribute("sorafeed.displays", len(display_ids))
         gone: set[str] = set()
@@ -210,9 +211,10 @@ class Settler:
             problems = load_plan_problems(connection, chunk).items()
             found = activate(connection, chunk, left_to_old(connection))
             yield
-            told.update(
-                name for name, _ in problems ^ load_plan_problems(connection, chunk).items()
-            )
+            left = load_plan_problems(connection, chunk)
+            told.update(name for name, _ in problems ^ left.items())
+            if renews:
+                renew_timelines(connection, set(chunk) - left.keys())
             terms_changed |= follow_terms(connection, chunk).is_change
             missing = [name for name in chunk if name not in found]
             if missing:
@@ -395,29 +397,3 @@ class Settler:
         """Every display, by code."""
         with self._engine.connect() as connection:
             return existing_displays(connection)
-
-
-class _Unwritten:
-    """Snapshots and tags that could not be written to Redis; safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self.displays: set[str] = set()
-        self._tags: set[str] = set()
-        self._counts = False
-
-    def add(self, displays: Collection[str], tags: Collection[str]) -> None:
-        with self._lock:
-            self.displays.update(displays)
-            self._tags.update(tags)
-
-    def add_counts(self) -> None:
-        with self._lock:
-            self._counts = True
-
-    def take(self) -> tuple[set[str], set[str], bool]:
-        """Remove and return the displays, the tags, and whether the totals are unwritten."""
-        with self._lock:
-            taken = self.displays, self._tags, self._counts
-            self.displays, self._tags, self._counts = set(), set(), False
-            return taken

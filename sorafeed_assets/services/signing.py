@@ -1,7 +1,7 @@
 """Signing the plans of players, and recognizing the picks that were planned.
 
 A plan is signed by ECDSA over P-256 with SHA-256, which browsers verify without a secret. A pick
-has a receipt, an HMAC, by which a play that is told days later is known to be of a plan.
+has a receipt, an HMAC, by which a play that is reported days later is known to be of a plan.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _RECEIPT_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class PlannedPick:
-    """A position of a display's plan, as a player is told it."""
+    """A position of a display's plan, as a player gets it."""
 
     display_id: str
     block_id: UUID

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -13,18 +12,12 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.playlist import check_display_code, check_name
+from sorafeed_assets.domain.roles import Role as Role
 from sorafeed_assets.storage import tokens as stored
 from sorafeed_assets.storage.playlists.rows import display_ids
+from sorafeed_assets.storage.postgres.retry import retried
 
 _PREFIX: Final = "sfd_"
-
-
-class Role(StrEnum):
-    """What a token permits."""
-
-    ADMIN = "admin"
-    READER = "reader"
-    DISPLAY = "display"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,7 @@ class Token:
         return None
 
 
+@retried
 def create_token(
     engine: Engine,
     role: Role,
@@ -105,6 +99,15 @@ def tokens_by_id(engine: Engine, ids: Collection[UUID]) -> dict[UUID, Token]:
     return {token.id: token for token in found}
 
 
+def usable_tokens(engine: Engine, most: int) -> tuple[str, dict[str, Token]]:
+    """The newest tokens that are neither revoked nor expired, by hash, with their version."""
+    with engine.connect() as connection:
+        # Read first: a token that changes meanwhile makes the next version differ.
+        version = stored.tokens_version(connection)
+        rows = [dict(row) for row in stored.usable_tokens(connection, most)]
+    return version, {str(row.pop("token_hash")): _token(row) for row in rows}
+
+
 def tokens_version(engine: Engine) -> str:
     """A version that differs whenever a token was added, changed or removed."""
     with engine.connect() as connection:
@@ -123,6 +126,7 @@ def tokens_of(engine: Engine, display_id: str) -> list[Token]:
         return [_token(dict(row)) for row in stored.tokens_of(connection, display_id)]
 
 
+@retried
 def create_screen_link(engine: Engine, display_id: str, name: str) -> str:
     """Create a token of a display for a link; returns its secret, which is not stored.
 

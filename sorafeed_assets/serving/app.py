@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import importlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.extras import require
 from sorafeed_assets.services import idempotency
 from sorafeed_assets.services.playlists import deleting
-from sorafeed_assets.serving.graphql.endpoint import Endpoint
+from sorafeed_assets.serving.graphql.late import LateEndpoint
 from sorafeed_assets.serving.http import health
 from sorafeed_assets.serving.http.compression import CompressionMiddleware
 from sorafeed_assets.serving.http.errors import error_response, on_sorafeed_error
@@ -31,6 +32,7 @@ from sorafeed_assets.serving.http.middleware import (
     RequestMiddleware,
 )
 from sorafeed_assets.serving.pages import (
+    alerts,
     figures,
     flags,
     pairing,
@@ -42,14 +44,23 @@ from sorafeed_assets.serving.pages import (
     timetable,
 )
 from sorafeed_assets.serving.pages import routes as pages
-from sorafeed_assets.serving.players import export, guide, history, plan, playlist_files, plays
+from sorafeed_assets.serving.players import (
+    export,
+    guide,
+    history,
+    plan,
+    playlist_files,
+    plays,
+    remote,
+)
 from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.serving.state import CHANNEL, ServerState
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import ALERTS_TAG
 
 _CALLS_EVERY: Final = 5.0
 _SILENCE: Final = 60.0
-_DURATIONS_EVERY: Final = 2.0
+_DURATIONS_EVERY: Final = 1.0
 _JOBS_EVERY: Final = 1.0
 _TOKENS_EVERY: Final = 2.0
 # A process hears of a changed flag within a second.
@@ -59,19 +70,38 @@ _KEYS_EVERY: Final = 600.0
 _REPLICA_EVERY: Final = 0.5
 _REACTIONS_EVERY: Final = 1.0
 _TROUBLES_EVERY: Final = 5.0
+_ALERTS_EVERY: Final = 15.0
 _CHANNEL_EVERY: Final = 0.25
 _CHANNEL_SECONDS: Final = 3.0
 _WARM_AGAIN: Final = 1.0
+# Numba, for the first plan that searches posts which wait to be counted.
+_MACHINE_CODE: Final = "sorafeed_assets.domain.catalog.finding"
+NOT_FOR_PLAYERS: Final = ("sorafeed_assets.serving.graphql.endpoint", _MACHINE_CODE)
+"""The modules that take long to import and that players do not need."""
 _NOT_TRACED: Final = "/healthz,/readyz,/metrics,/static/,/events"
 
 
-def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """Build the application for the databases of ``settings``; ``extra_routes`` come first."""
+def build_app(
+    settings: Settings,
+    extra_routes: Sequence[BaseRoute] = (),
+    on_loaded: Callable[[], None] = lambda: None,
+) -> Starlette:
+    """Build the application.
+
+    Args:
+        settings: where the databases are.
+        extra_routes: served before those of the application.
+        on_loaded: called in the event loop when what players do not need is imported too.
+    """
+    graphql = LateEndpoint()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         server = app.state.server = ServerState(settings)
         start_background(server)
+        server.background.until_done(
+            "imports", partial(_load_rest, server, graphql, on_loaded), _WARM_AGAIN
+        )
         try:
             yield
         finally:
@@ -83,11 +113,13 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
             Route("/metrics", health.metrics),
-            Route("/graphql", Endpoint().answer, methods=["GET", "POST"]),
+            Route("/graphql", graphql.answer, methods=["GET", "POST"]),
             Route("/api/displays/{code}/next", players.next_videos),
             Route("/api/displays/{code}/plan", plan.plan),
             Route("/api/displays/{code}/played", plays.played, methods=["POST"]),
             Route("/api/plays", plays.plays, methods=["POST"]),
+            Route("/api/displays/{code}/remote", remote.told),
+            Route("/api/displays/{code}/remote", remote.report, methods=["POST"]),
             Route("/api/displays/{code}/started", players.started, methods=["POST"]),
             Route("/api/displays/{code}/events", players.events),
             Route("/api/displays/{code}/guide.json", guide.guide_json),
@@ -100,14 +132,18 @@ def build_app(settings: Settings, extra_routes: Sequence[BaseRoute] = ()) -> Sta
             Route("/", pages.home),
             Route("/admin", pages.overview),
             Route("/admin/", pages.overview),
+            Route("/admin/alerts", alerts.firing),
             Route("/admin/cards", pages.cards),
             Route("/admin/enter", signing_in.enter, methods=["POST"]),
             Route("/admin/flags", flags.show),
             Route("/admin/flags", flags.change, methods=["POST"]),
             Route("/admin/figures", figures.show),
             Route("/admin/posts", posts.show),
+            Route("/admin/posts", posts.act, methods=["POST"]),
+            Route("/admin/posts/exclude", posts.confirm),
             Route("/admin/rollouts", rollouts.show),
             Route("/admin/rollouts", rollouts.act, methods=["POST"]),
+            Route("/admin/runbook", alerts.runbook),
             Route("/admin/leave", signing_in.leave, methods=["POST"]),
             Route("/admin/shadow", pages.shadow),
             Route("/admin/templates", template_pages.show),
@@ -189,7 +225,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 def start_background(server: ServerState) -> None:
     """Start the background work of a process."""
     background = server.background
-    background.repeat(CHANNEL, server.listener.listen, _CHANNEL_EVERY)
+    background.repeat(CHANNEL, server.listener.listen, _CHANNEL_EVERY, at_once=True)
     background.until_done("cache", partial(_warm, server), _WARM_AGAIN)
     background.repeat("calls", partial(_note_calls, server), _CALLS_EVERY)
     background.repeat("durations", partial(players.store_durations, server), _DURATIONS_EVERY)
@@ -199,8 +235,11 @@ def start_background(server: ServerState) -> None:
     background.repeat("memory", server.expire_responses, _MEMORY_EVERY)
     background.repeat("reactions", partial(_store_reactions, server), _REACTIONS_EVERY)
     background.repeat("troubles", partial(_store_troubles, server), _TROUBLES_EVERY)
-    if server.replica is not None:
-        background.repeat("replica", server.look_at_replica, _REPLICA_EVERY)
+    if server.alerts.are_asked_for:
+        look = partial(_look_at_alerts, server)
+        background.repeat("alerts", look, _ALERTS_EVERY, at_once=True)
+    if server.settings.database_read_url is not None:
+        background.repeat("replica", server.replica.look, _REPLICA_EVERY)
     background.repeat("keys", partial(_expire_rows, server), _KEYS_EVERY)
 
 
@@ -221,6 +260,17 @@ async def _warm(server: ServerState) -> None:
     server.is_warm = True
 
 
+async def _load_rest(
+    server: ServerState, graphql: LateEndpoint, on_loaded: Callable[[], None]
+) -> None:
+    """Import what takes long and players do not need, once the process is ready."""
+    while not server.is_warm:
+        await asyncio.sleep(0.02)
+    await graphql.load()
+    await asyncio.to_thread(importlib.import_module, _MACHINE_CODE)
+    on_loaded()
+
+
 async def _note_calls(server: ServerState) -> None:
     await players.note_calls(server, _SILENCE)
     await server.change(server.commands.settler.retry_unwritten)
@@ -232,6 +282,13 @@ async def _store_reactions(server: ServerState) -> None:
 
 async def _store_troubles(server: ServerState) -> None:
     await server.run_job(lambda: server.troubles.store(server.job_engine))
+
+
+async def _look_at_alerts(server: ServerState) -> None:
+    # In a thread that no request waits for.
+    if await asyncio.to_thread(server.alerts.look):
+        server.responses.drop([ALERTS_TAG])
+        server.hub.tell([ALERTS_TAG])
 
 
 async def _expire_rows(server: ServerState) -> None:

@@ -53,13 +53,20 @@ class Background:
         """Whether the last run of all work succeeded."""
         return all(state.failures == 0 for state in self.states.values())
 
-    def repeat(self, name: str, work: Callable[[], Awaitable[object]], every: float) -> None:
-        """Repeat work, each time ``every`` seconds after it ended."""
-        self._start(name, work, every, is_once=False)
+    def repeat(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        every: float,
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Repeat work, each time ``every`` seconds after it ended; the first time ``at_once``."""
+        self._start(name, work, every, is_once=False, waits=not at_once)
 
     def until_done(self, name: str, work: Callable[[], Awaitable[object]], pause: float) -> None:
         """Do work until it succeeds once, ``pause`` seconds apart; replaces a run in progress."""
-        self._start(name, work, pause, is_once=True)
+        self._start(name, work, pause, is_once=True, waits=False)
 
     def cancel(self, name: str) -> None:
         """Stop one kind of work."""
@@ -84,18 +91,31 @@ class Background:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(
-        self, name: str, work: Callable[[], Awaitable[object]], pause: float, *, is_once: bool
+        self,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        pause: float,
+        *,
+        is_once: bool,
+        waits: bool,
     ) -> None:
         self.cancel(name)
         self.states.setdefault(name, WorkState())
         self._metrics.work_failed.labels(name)
-        self._tasks[name] = asyncio.create_task(self._run(name, work, pause, is_once=is_once))
+        run = self._run(name, work, pause, is_once=is_once, waits=waits)
+        self._tasks[name] = asyncio.create_task(run)
 
     async def _run(
-        self, name: str, work: Callable[[], Awaitable[object]], pause: float, *, is_once: bool
+        self,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        pause: float,
+        *,
+        is_once: bool,
+        waits: bool,
     ) -> None:
         state = self.states[name]
-        if not is_once:
+        if waits:
             await self._sleep(pause)
         while True:
             longer = pause

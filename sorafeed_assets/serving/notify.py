@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Final
 
 VARIABLE: Final = "NOTIFY_SOCKET"
-_READY: Final = b"READY=1"
+_READY: Final = "READY=1"
+_PROCESS: Final = "MAINPID="
 
 
 def tell_ready() -> None:
@@ -21,28 +22,31 @@ def tell_ready() -> None:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         # "@" stands for the first byte of a name that is not in the file system.
-        sender.sendto(_READY, f"\0{name[1:]}" if name.startswith("@") else name)
+        message = f"{_READY}\n{_PROCESS}{os.getpid()}".encode()
+        sender.sendto(message, f"\0{name[1:]}" if name.startswith("@") else name)
 
 
 class Readiness:
-    """Waits for one process to say that it is ready."""
+    """Hears which processes say that they are ready."""
 
     def __init__(self, receiver: socket.socket, name: str) -> None:
         self._receiver = receiver
         self.environment = {VARIABLE: name}
 
-    def was_told(self, seconds: float) -> bool:
-        """Whether the process is ready, after at most ``seconds``."""
+    def told(self, seconds: float = 0.0) -> int | None:
+        """The id of a process that has said so, after at most ``seconds``; None if none has."""
         self._receiver.settimeout(seconds)
         try:
-            return self._receiver.recv(256).startswith(_READY)
-        except TimeoutError:
-            return False
+            lines = self._receiver.recv(256).decode().splitlines()
+        except (TimeoutError, BlockingIOError):
+            return None
+        pids = [line.removeprefix(_PROCESS) for line in lines if line.startswith(_PROCESS)]
+        return int(pids[0]) if _READY in lines and pids else None
 
 
 @contextmanager
 def readiness() -> Iterator[Readiness]:
-    """A socket for one process that is about to be started."""
+    """A socket for processes that are about to be started."""
     name = f"@sorafeed-{os.getpid()}-{secrets.token_hex(8)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(f"\0{name[1:]}")

@@ -15,7 +15,9 @@ from typing import Any, Final
 import orjson
 import structlog
 import uvloop
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -29,6 +31,8 @@ _START_SECONDS: Final = 30.0
 # A player holds one connection for events and one for calls; Granian's own limit is 128.
 _CONNECTIONS: Final = 20_000
 _WAITING_CONNECTIONS: Final = 1_024
+# A client that sends its headers byte by byte holds a connection no longer.
+_HEADER_SECONDS: Final = 30.0
 # How long a busy thread may hold the GIL; Python's default of 5 ms would delay answers.
 _SWITCH_SECONDS: Final = 0.0005
 # An answer allocates thousands of short-lived objects, which need no collection.
@@ -45,6 +49,8 @@ class Listening:
         certificate: the TLS certificate, which browsers need for HTTP/2.
         key: the certificate's key.
         routes: served in addition to those of the application.
+        socket: the file descriptor of a socket that listens there already, which other processes
+            of the API may share: a connection waits in it until one of them accepts it.
     """
 
     port: int
@@ -52,6 +58,21 @@ class Listening:
     certificate: Path | None = None
     key: Path | None = None
     routes: Sequence[BaseRoute] = ()
+    socket: int | None = None
+
+
+class _Server(Server):
+    """Granian on a socket that this process was given, if it was given one."""
+
+    def __init__(self, app: Starlette, given: int | None, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._given = given
+
+    def _init_shared_socket(self) -> None:
+        if self._given is None:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call]  # granian is untyped here
+        else:
+            self._shd = SocketHolder(self._given, False, _WAITING_CONNECTIONS)  # type: ignore[call-arg, assignment]  # not of its stub
 
 
 def log_as_json() -> None:
@@ -76,8 +97,8 @@ def serve(settings: Settings, listening: Listening, on_ready: Callable[[], None]
 
     def ready() -> None:
         # Objects loaded so far are permanent, so garbage collections need not scan them.
-        gc.collect()
         gc.freeze()
+        gc.enable()
         on_ready()
 
     async def run() -> None:
@@ -85,7 +106,9 @@ def serve(settings: Settings, listening: Listening, on_ready: Callable[[], None]
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await _serve(build_app(settings, listening.routes), listening, ready, stop)
+        # What is imported later is permanent too.
+        app = build_app(settings, listening.routes, on_loaded=gc.freeze)
+        await _serve(app, listening, ready, stop)
 
     _run(run())
 
@@ -98,12 +121,14 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 async def _serve(
     app: Starlette, listening: Listening, on_ready: Callable[[], None], stop: asyncio.Event
 ) -> None:
-    server = Server(
+    server = _Server(
         app,
+        listening.socket,
         address=listening.host,
         port=listening.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.auto,
+        http1_settings=HTTP1Settings(header_read_timeout=int(_HEADER_SECONDS * 1_000)),
         websockets=False,
         backlog=_WAITING_CONNECTIONS,
         backpressure=_CONNECTIONS,
@@ -113,9 +138,7 @@ async def _serve(
     )
     running = asyncio.create_task(server.serve())
     try:
-        await _wait_until_listening(listening, running)
-        if not hasattr(app.state, "server"):
-            raise SetupError("the API does not start; see its log")
+        await _wait_until_started(app, listening, running)
         on_ready()
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,19 +151,32 @@ async def _serve(
         await running
 
 
-async def _wait_until_listening(listening: Listening, running: "asyncio.Task[None]") -> None:
+async def _wait_until_started(
+    app: Starlette, listening: Listening, running: "asyncio.Task[None]"
+) -> None:
+    """Wait until the application is started and this process listens.
+
+    At a given socket connections are accepted before that, by the system or another process.
+    """
     async with asyncio.timeout(_START_SECONDS):
-        while True:
+        while not (hasattr(app.state, "server") and await _listens(listening)):
             if running.done():
                 running.result()
                 raise SetupError(f"the API does not start on port {listening.port}; is it taken?")
-            with contextlib.suppress(OSError):
-                _reader, writer = await asyncio.open_connection(listening.host, listening.port)
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-                return
             await asyncio.sleep(0.02)
+
+
+async def _listens(listening: Listening) -> bool:
+    if listening.socket is not None:
+        return True
+    try:
+        _reader, writer = await asyncio.open_connection(listening.host, listening.port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 @contextlib.contextmanager

@@ -11,23 +11,18 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from time import monotonic
 from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
 from psycopg import Connection
-from redis.exceptions import RedisError
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from starlette.requests import Request
-from starlette.responses import Response
 
 from sorafeed_assets.domain.errors import (
-    BusyError,
     SetupError,
     SorafeedError,
-    UnavailableError,
 )
 from sorafeed_assets.services.commands import MOST_PLANNED, Commands
 from sorafeed_assets.services.flags import Flags
@@ -36,39 +31,54 @@ from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.signing import Signer
 from sorafeed_assets.services.timelines.advancing import Advance, Play
-from sorafeed_assets.services.timelines.service import AdvancedAtOnce, TimelineService
-from sorafeed_assets.services.tokens import Token, find_tokens, tokens_by_id, tokens_version
-from sorafeed_assets.serving.access.access import RateLimit, TokenCache
+from sorafeed_assets.services.timelines.playback import AdvancedAtOnce
+from sorafeed_assets.services.timelines.repeats import RepeatedSearches
+from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.tokens import (
+    Token,
+    find_tokens,
+    tokens_by_id,
+    tokens_version,
+    usable_tokens,
+)
+from sorafeed_assets.serving.access.access import MOST_TOKENS, RateLimit, TokenCache
 from sorafeed_assets.serving.access.slots import Slots
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
+from sorafeed_assets.serving.live.alerts import FiringAlerts
 from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
 from sorafeed_assets.serving.live.changes import Hub, Listener
 from sorafeed_assets.serving.live.connection import create_channel_client, create_read_client
-from sorafeed_assets.serving.live.own_writes import BEYOND, OwnWrites
 from sorafeed_assets.serving.live.reactions import Reactions
 from sorafeed_assets.serving.live.response_cache import ResponseCache
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
 from sorafeed_assets.serving.live.troubles import Troubles
+from sorafeed_assets.serving.replica_reads import ReplicaReads
+from sorafeed_assets.serving.unavailable import begun_in_time, unavailable_for
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client, playback_key, timeline_key
+from sorafeed_assets.storage.cache.redis import CircuitBreaker, create_redis_client
 from sorafeed_assets.storage.postgres.engine import create_database_engine
-from sorafeed_assets.storage.postgres.replica import Replica, written_position
-from sorafeed_assets.storage.postgres.retry import is_conflict, is_lost, is_timeout
+from sorafeed_assets.storage.postgres.replica import Replica
 
 _THREADS: Final = 12
 _READ_SECONDS: Final = 5
 _CHANGE_SECONDS: Final = 60
 _DAGSTER_SECONDS: Final = 2
+# A play waits for its snapshot to be written; one that is not is written again later.
+_WRITE_SECONDS: Final = 0.5
 _CHANNEL_DEAD_SECONDS: Final = 3.0
 _REWRITE_AGAIN_SECONDS: Final = 1.0
 # A play of a locked display is in a batch again after these pauses, before it waits for the lock.
 _LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 _MOST_PLAYS: Final = 64
+# `react` plans most loops; here only edits, previews and plays that were ahead of it are planned.
+_CANDIDATES_KEPT: Final = 50_000
 _MOST_EXPORTS: Final = 4
 _MOST_PLANS: Final = 2
 # A preview plans a display; most threads that read are left to others.
 _MOST_PREVIEWS: Final = 4
+# Players give a call that tells one play up after seconds, and repeat it.
+_PLAY_BEGINS_SECONDS: Final = 5.0
 CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
 
@@ -96,17 +106,21 @@ class ServerState:
             raise SetupError("no database or Redis address; start `sorafeed up`, or set both")
         self.settings = settings
         self.metrics = Metrics()
+        self.metrics.stored.has_legacy = settings.legacy_catalog_url is not None
         self.engine = self._engine("read", _READ_SECONDS)
         self.change_engine = self._engine("change", _CHANGE_SECONDS)
         self.job_engine = self._engine("job", settings.statement_timeout_seconds)
         self.dagster_engine = self._dagster_engine()
-        self.replica = self._replica()
-        self.own_writes = OwnWrites()
-        self.redis = create_redis_client(str(settings.redis_url))
+        self.replica = ReplicaReads(self.engine, self._replica(), self.run)
+        breaker = CircuitBreaker()
+        self.redis = create_redis_client(
+            str(settings.redis_url), breaker, answers_within=_WRITE_SECONDS
+        )
         self.async_redis = create_read_client(str(settings.redis_url))
-        self.snapshots = snapshot_reads(self.async_redis)
+        self.snapshots = snapshot_reads(self.async_redis, breaker)
         self._channel_redis = create_channel_client(str(settings.redis_url))
         self.queries = Queries(self.engine)
+        self.repeats = RepeatedSearches()
         # On the change engine, because the metrics count only reads that requests cause.
         self.flags = Flags(self.change_engine)
         self.responses: ResponseCache[CachedResponse] = ResponseCache(
@@ -115,6 +129,7 @@ class ServerState:
         self.hub = Hub()
         self.reactions = Reactions(self.metrics)
         self.troubles = Troubles()
+        self.alerts = FiringAlerts(settings)
         self.tokens = TokenCache()
         self.stored_tokens = BatchedReads(self._find_tokens)
         rate = settings.api_calls_per_second
@@ -132,13 +147,15 @@ class ServerState:
                 self.change_engine,
                 window=settings.window,
                 candidates_per_pool=settings.candidates_per_pool,
+                candidates_kept=_CANDIDATES_KEPT,
                 flags=self.flags,
             ),
             ttl=settings.cache_ttl_seconds,
             pool_size=settings.candidates_per_pool,
             on_change=self._changed_here,
         )
-        self.rollouts = Rollouts(self.change_engine, self.flags, self.commands.settler.settle)
+        settle = self.commands.settler.settle
+        self.rollouts = Rollouts.of(self.change_engine, self.flags, settle, settings)
         # Plays that have to wait for their display are made one by one, those that need a plan some
         # at a time: neither keeps the others waiting.
         planned: Plays = BatchedChanges(
@@ -147,12 +164,14 @@ class ServerState:
             lambda play: self.change(lambda: self.commands.mark_played_alone(play)),
             most=MOST_PLANNED,
             pauses=_LOCKED_PAUSES,
+            begins_within=_PLAY_BEGINS_SECONDS,
         )
         self.plays: Plays = BatchedChanges(
             lambda plays: self.change(lambda: self.commands.record_plays(plays)),
             lambda recorded: self.change(lambda: self.commands.cache_plays(recorded)),
             planned.make,
             most=_MOST_PLAYS,
+            begins_within=_PLAY_BEGINS_SECONDS,
         )
         # Counting takes longer than a request is allowed to.
         self.job_settler = Settler.of(self.job_engine, self.redis, settings, self._changed_here)
@@ -211,33 +230,6 @@ class ServerState:
         self.metrics.count_queries(engine, "replica")
         return Replica(self.engine, engine, self.settings.read_lag_seconds)
 
-    def replica_for(self, request: Request) -> Engine | None:
-        """The replica, if it may answer a request that reads; None for the primary."""
-        if self.replica is None:
-            return None
-        after = self.own_writes.after(request, request.state.principal.token.id)
-        return self.replica.engine if self.replica.may_answer(after) else None
-
-    async def note_write(self, request: Request, response: Response) -> None:
-        """Let the client of a change see it in what it reads next, also from a replica."""
-        if self.replica is None:
-            return
-        try:
-            position = await self.run(self._position)
-        except UnavailableError:
-            # The change is stored; where is unknown, so the primary answers for a while.
-            position = BEYOND
-        self.own_writes.note(response, request.state.principal.token.id, position)
-
-    def _position(self) -> int:
-        with self.engine.connect() as connection:
-            return written_position(connection)
-
-    async def look_at_replica(self) -> None:
-        """Compare the replica with the primary."""
-        if self.replica is not None:
-            await self.run(self.replica.look)
-
     def _dagster_engine(self) -> Engine | None:
         """An engine on Dagster's database, for the metrics only; None without its address."""
         url = self.settings.dagster_url
@@ -256,14 +248,19 @@ class ServerState:
         await self.run(self.flags.at_once)
 
     async def confirm_tokens(self) -> None:
-        """Extend the cached tokens if no stored token has changed: one query for all players.
+        """Extend the known tokens if no stored token has changed, else read them all again.
 
+        So every process knows the tokens of all players, also of those that another one served.
         Event streams end whose token is expired or revoked.
         """
         asked_at = self.tokens.now()
         # On the change engine, because the metrics count only reads that requests cause.
         version = await self.run(lambda: tokens_version(self.change_engine))
-        self._tokens_have_changed |= self.tokens.confirm(version, asked_at)
+        if not self.tokens.confirm(version, asked_at):
+            asked_at = self.tokens.now()
+            usable = await self.run(lambda: usable_tokens(self.change_engine, MOST_TOKENS))
+            self.tokens.replace(*usable, asked_at)
+            self._tokens_have_changed = True
         ids = self.hub.tokens_to_confirm(have_changed=self._tokens_have_changed)
         if ids:
             found = await self.run(lambda: tokens_by_id(self.change_engine, ids))
@@ -285,16 +282,23 @@ class ServerState:
         """Start blocking work in a thread."""
         return self._threads.submit(work)
 
-    async def change(self, work: Callable[[], _Result]) -> _Result:
+    async def change(
+        self, work: Callable[[], _Result], *, begins_within: float | None = None
+    ) -> _Result:
         """Run a change in a thread.
 
+        A change that has waited longer than ``begins_within`` seconds for a thread is not made: its
+        client has given up and sends it again, and a server that is behind would never catch up.
+
         Raises:
-            UnavailableError: PostgreSQL is busy or does not answer.
+            UnavailableError: PostgreSQL is busy or does not answer, or the change was not begun.
         """
+        if begins_within is not None:
+            work = partial(begun_in_time, work, monotonic() + begins_within)
         return await self._in(self._change_threads, work)
 
     async def compute(self, work: Callable[[], _Result]) -> _Result:
-        """Run work that only computes in the one thread for it, so that the event loop goes on."""
+        """Run work that only computes in the one thread for it, so that the event loop is free."""
         return await self._loop.run_in_executor(self._compute_thread, work)
 
     async def run_job(self, work: Callable[[], _Result]) -> _Result:
@@ -310,21 +314,6 @@ class ServerState:
             if unavailable is None:
                 raise
             raise unavailable from error
-
-    def fill(self, display_id: str, snapshot: str, state: str) -> None:
-        """Write a missing snapshot to Redis, unless a writer has done so in the meantime."""
-        ttl = self.settings.cache_ttl_seconds
-        with contextlib.suppress(RedisError):
-            for key, value in (
-                (timeline_key(display_id), snapshot),
-                (playback_key(display_id), state),
-            ):
-                if (
-                    not self.redis.set(key, value, ex=ttl, nx=True)
-                    and self.redis.type(key) != "string"
-                ):
-                    # A value of another type was not written by this system and cannot be read.
-                    self.redis.set(key, value, ex=ttl)
 
     def _changed_here(self, tags: Collection[str]) -> None:
         """Drop what was made from these tags; called in a thread, returns when that is done."""
@@ -347,8 +336,10 @@ class ServerState:
         self.hub.tell(tags)
 
     def _drop(self, tags: list[str]) -> None:
-        if "tokens" in tags or "all" in tags:
+        if "tokens" in tags:
             self.tokens.forget()
+        elif "all" in tags:
+            self.tokens.expire()
         self.responses.drop(tags)
 
     def _channel(self, connected: bool) -> None:  # noqa: FBT001  # a listener's state
@@ -389,19 +380,7 @@ class ServerState:
             with contextlib.suppress(OSError):
                 await client.aclose()
         self.redis.close()
-        replica = None if self.replica is None else self.replica.engine
-        engines = (self.engine, self.change_engine, self.job_engine, self.dagster_engine, replica)
-        for engine in engines:
+        self.replica.close()
+        for engine in (self.engine, self.change_engine, self.job_engine, self.dagster_engine):
             if engine is not None:
                 engine.dispose()
-
-
-def unavailable_for(error: SQLAlchemyError) -> UnavailableError | None:
-    """The error for a client when a database error is temporary; None when it is not."""
-    if isinstance(error, PoolTimeoutError) or is_conflict(error):
-        return BusyError("the server is busy; try again in a moment")
-    if is_timeout(error):
-        return BusyError("this takes PostgreSQL too long; ask for less, or try again later")
-    if is_lost(error):
-        return UnavailableError("PostgreSQL does not answer; try again in a moment")
-    return None

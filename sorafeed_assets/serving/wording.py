@@ -4,17 +4,19 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
+from sorafeed_assets.domain.text import sentence
 from sorafeed_assets.domain.timelines.plan import Tier
 
 _REASONS: Final[Mapping[str, str]] = {
     Tier.NEW: "it was not shown here before",
     Tier.REPLAY: "all matches were shown; this one was shown longest ago",
     Tier.REPEAT: "the block asks for more videos than match",
-    Tier.KEPT: "it was playing when the playlist changed",
+    Tier.KEPT: "it was chosen by hand, or was playing when the playlist changed",
 }
 
-_BLOCK: Final = re.compile(r"blocks\[(\d+)\]\.(\w+)", re.ASCII)
+_PART: Final = re.compile(r"(blocks|slots)\[(\d+)\](?:\.(\w+))?", re.ASCII)
+_PARTS: Final[Mapping[str, str]] = {"blocks": "block", "slots": "time slot"}
 _FIELDS: Final[Mapping[str, str]] = {
     "search_term": "the search",
     "search": "the search",
@@ -22,8 +24,15 @@ _FIELDS: Final[Mapping[str, str]] = {
     "fetch_mode": "which videos",
     "format": "the format",
     "name": "the name",
+    "code": "the code",
+    "display": "the display",
     "display_id": "the code",
     "displayId": "the code",
+    "starts": "the start",
+    "ends": "the end",
+    "time_zone": "the time zone",
+    "first_day": "the first day",
+    "last_day": "the last day",
     "blocks": "the list of blocks",
     "csv": "the file",
     "id": "it",
@@ -38,16 +47,17 @@ def reason_of(tier: str) -> str:
 def in_words(error: InvalidInputError) -> str:
     """What is refused and why: "Line 4: the search is empty; write the words to search for."."""
     where, _, name = error.field.partition(", ")
-    if block := _BLOCK.fullmatch(error.field):
-        where, name = f"block {int(block[1]) + 1}", block[2]
+    if part := _PART.fullmatch(error.field):
+        where, name = f"{_PARTS[part[1]]} {int(part[2]) + 1}", part[3] or ""
     elif not name and not where.startswith("line "):
         where, name = "", where
     subject = _FIELDS.get(name, name.replace("_", " "))
     words = f"{where}: {subject}" if where and subject else where or subject
-    words = f"{words} {error.problem}".strip()
-    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
+    return sentence(f"{words} {error.problem}".strip())
 
 
-def place_of(position: int, loop: int) -> str:
-    """The place of a video in its loop; people count from 1."""
-    return f"video {position + 1} of loop {loop + 1}"
+def refusal(error: SorafeedError) -> str:
+    """An error as sentences, one a line: every refused value, or the error itself."""
+    if isinstance(error, InvalidInputError):
+        return "\n".join(in_words(each) for each in error.errors)
+    return sentence(str(error))

@@ -29,6 +29,13 @@ DELETE FROM sora_posts WHERE id = (
     WHERE display_id = :display AND NOT starts_with(video_id, :scanned)
     ORDER BY loop_iteration DESC, timeline_position DESC LIMIT 1)
 """)
+_EXCLUDE_QUEUED: Final = text("""
+INSERT INTO blocklist (kind, target_id, excluded_by)
+SELECT 'post', video_id, 'chaos' FROM timeline_videos WHERE display_id = :display
+ORDER BY loop_iteration, timeline_position LIMIT 1
+ON CONFLICT DO NOTHING
+""")
+_ALLOW_ALL: Final = text("DELETE FROM blocklist")
 _SCAN: Final = text("""
 INSERT INTO sora_posts (id, text, posted_at, indexed_at, width, height)
 VALUES (:id, :text, :at, :at, :width, :height)
@@ -99,6 +106,16 @@ def allow_connections(server_url: str, database: str, *, allowed: bool) -> None:
 def change_video_count(connection: Connection, display: str, count: int) -> None:
     """Change how many videos each block of a display's active playlist has."""
     connection.execute(_COUNT, {"display": display, "count": count})
+
+
+def exclude_queued_post(connection: Connection, display: str) -> None:
+    """Exclude the first post of a display's queue, which may be on screen."""
+    connection.execute(_EXCLUDE_QUEUED, {"display": display})
+
+
+def allow_all(connection: Connection) -> None:
+    """Empty the blocklist."""
+    connection.execute(_ALLOW_ALL)
 
 
 def delete_queued_post(connection: Connection, display: str) -> None:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import Connection, Engine, text
 
 from sorafeed_assets.storage.postgres.locks import LockSpace, lock
@@ -21,6 +20,8 @@ WHOLE: Final = ""
 """The partition of an asset that has none."""
 NOTHING: Final = "none"
 """The data version of a partition that holds nothing."""
+BY_EVENT: Final = "by event"
+"""The version of an upstream asset whose changes are applied one by one."""
 REACT_LEASE: Final = "react"
 """The lease of the `sorafeed react` that leads."""
 
@@ -65,6 +66,19 @@ ORDER BY c.asset, c.partition
 RETURNING asset, partition
 """)
 
+# Repeats the head, with other upstream versions.
+_RENEW: Final = text("""
+INSERT INTO lineage_records (asset, partition, data_version, made_from, metadata)
+SELECT h.asset, h.partition, h.data_version, h.made_from || CAST(:made_from AS jsonb), h.metadata
+FROM (
+    SELECT DISTINCT ON (partition) * FROM lineage_records
+    WHERE asset = :asset AND partition = ANY(CAST(:partitions AS text[]))
+    ORDER BY partition, id DESC
+) AS h
+WHERE NOT h.made_from @> CAST(:made_from AS jsonb)
+ORDER BY h.partition
+""")
+
 # Repeats the head, for a run that has to record every requested partition.
 _REPEAT: Final = text("""
 INSERT INTO lineage_records (asset, partition, data_version, made_from, metadata)
@@ -95,6 +109,11 @@ ORDER BY asset, partition, id DESC
 _VERSION: Final = text("""
 SELECT data_version FROM lineage_records
 WHERE asset = :asset AND partition = :partition ORDER BY id DESC LIMIT 1
+""")
+
+_WAS_RECORDED: Final = text("""
+SELECT EXISTS (
+    SELECT FROM lineage_records WHERE asset = :asset AND recorded_at IS NOT NULL)
 """)
 
 _WAITING_ASSETS: Final = text("""
@@ -171,6 +190,9 @@ def write_changes(connection: Connection, changes: Sequence[Change]) -> list[tup
     """
     if not changes:
         return []
+    # Imported here, because commands that only list records of others do not write any.
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
     trace: dict[str, str] = {}
     TraceContextTextMapPropagator().inject(trace)
     records = orjson.dumps(
@@ -205,6 +227,19 @@ def ensure_heads(connection: Connection, changes: Sequence[Change]) -> None:
     )
 
 
+def renew_heads(
+    connection: Connection, asset: str, partitions: Collection[str], made_from: Mapping[str, str]
+) -> None:
+    """Record again those partitions that were made from other upstream versions than these.
+
+    They were made again from these, with the same result. The caller holds the locks that serialize
+    writers of these partitions.
+    """
+    versions = orjson.dumps(dict(made_from)).decode()
+    values = {"asset": asset, "partitions": _array(partitions), "made_from": versions}
+    connection.execute(_RENEW, values)
+
+
 def repeat_heads(connection: Connection, asset: str, partitions: Collection[str] | None) -> None:
     """Queue the heads of these partitions, or of all, to be recorded again."""
     connection.execute(_REPEAT, {"asset": asset, "partitions": _array(partitions)})
@@ -224,6 +259,11 @@ def head_version(connection: Connection, asset: str, partition: str = WHOLE) -> 
     return NOTHING if found is None else str(found)
 
 
+def was_recorded(connection: Connection, asset: str) -> bool:
+    """Whether Dagster was given at least one record of an asset."""
+    return bool(connection.scalar(_WAS_RECORDED, {"asset": asset}))
+
+
 def waiting_assets(connection: Connection) -> dict[str, tuple[int, datetime]]:
     """Asset → how many records wait for Dagster, and since when."""
     return {row.asset: (row.records, row.since) for row in connection.execute(_WAITING_ASSETS)}
@@ -234,11 +274,27 @@ def waiting_partitions(connection: Connection, asset: str) -> dict[str, datetime
     return {row.partition: row.since for row in connection.execute(_WAITING, {"asset": asset})}
 
 
+class Taken:
+    """Waiting records of an asset, oldest first, that only this transaction may give to Dagster."""
+
+    def __init__(self, records: Sequence[LineageRecord], connection: Connection) -> None:
+        self.records = records
+        self._connection = connection
+
+    def confirm(self) -> None:
+        """Make sure that they are still taken: with its session, a transaction loses its locks.
+
+        Raises:
+            DBAPIError: the session has ended, and another transaction may have taken them.
+        """
+        self._connection.execute(text("SELECT"))
+
+
 @contextmanager
 def taking(
     engine: Engine, asset: str, partitions: Collection[str] | None = None, *, most: int = 1_000
-) -> Iterator[list[LineageRecord]]:
-    """Yield waiting records of an asset, oldest first; marks them recorded if the block succeeds.
+) -> Iterator[Taken]:
+    """Yield waiting records of an asset; marks them recorded if the block succeeds.
 
     One transaction at a time takes records of an asset, so that Dagster gets them in order.
     """
@@ -249,7 +305,7 @@ def taking(
         with engine.begin() as other:
             other.execute(_BEGIN, asked)
         records = [LineageRecord(*row) for row in connection.execute(_TAKE, asked)]
-        yield records
+        yield Taken(records, connection)
         if records:
             done = {"asset": asset, "ids": [record.id for record in records]}
             connection.execute(_RECORDED, done)

@@ -105,6 +105,11 @@ def drop_old(connection: Connection) -> int:
     return connection.execute(_DROP, {"kept": KEPT}).rowcount
 
 
+def drop_all(connection: Connection) -> None:
+    """Delete all reactions."""
+    connection.execute(_DROP, {"kept": timedelta()})
+
+
 def percentiles(
     connection: Connection, shares: Sequence[float]
 ) -> Mapping[str, Sequence[float] | None]:

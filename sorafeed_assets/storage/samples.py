@@ -28,11 +28,17 @@ ORDER BY p.display_id, b.block_order
 """,
     "display_timelines": """
 SELECT v.display_id, v.loop_iteration AS loop, v.timeline_position AS position, v.status,
-       b.search_term, v.video_id, left(p.text, 60) AS text
-FROM timeline_videos v
+       planned.reason, b.search_term, left(p.text, 60) AS text, v.video_id
+FROM displays d
+JOIN timeline_videos v ON v.display_id = d.id
 LEFT JOIN playlist_blocks b ON b.id = v.block_id
 LEFT JOIN sora_posts p ON p.id = v.video_id
-WHERE v.display_id = ANY(:displays)
+LEFT JOIN LATERAL (
+    SELECT l.loop -> 'picks' -> v.timeline_position ->> 'tier' AS reason
+    FROM timeline_builds t CROSS JOIN LATERAL jsonb_array_elements(t.plan -> 'loops') AS l (loop)
+    WHERE t.id = d.active_build_id AND CAST(l.loop ->> 'loop' AS integer) = v.loop_iteration
+) AS planned ON true
+WHERE d.id = ANY(:displays)
 ORDER BY v.display_id, v.loop_iteration, v.timeline_position
 """,
 }

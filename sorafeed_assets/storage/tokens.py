@@ -18,6 +18,12 @@ SELECT token_hash, id, role, display_id, name, created_at, expires_at, revoked_a
 FROM api_tokens WHERE token_hash = ANY(CAST(:hashes AS text[]))
 """)
 
+_USABLE: Final = text("""
+SELECT token_hash, id, role, display_id, name, created_at, expires_at, revoked_at
+FROM api_tokens WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+ORDER BY created_at DESC LIMIT :most
+""")
+
 # Differs whenever a token was added, changed or removed.
 _VERSION: Final = text("""
 SELECT concat(count(*), ' ', sum(hashtextextended(CAST(t AS text), 0))) FROM api_tokens t
@@ -71,6 +77,11 @@ def insert_token(
 def find_tokens(connection: Connection, hashes: Collection[str]) -> Sequence[RowMapping]:
     """The tokens with these hashes, whatever their state."""
     return connection.execute(_FIND, {"hashes": list(hashes)}).mappings().all()
+
+
+def usable_tokens(connection: Connection, most: int) -> Sequence[RowMapping]:
+    """The newest tokens that are neither revoked nor expired."""
+    return connection.execute(_USABLE, {"most": most}).mappings().all()
 
 
 def tokens_version(connection: Connection) -> str:

@@ -46,7 +46,9 @@ SELECT name, entries,
             clock_timestamp() - greatest(evaluated_at, since))), 0) AS double precision)
      FROM rollouts WHERE status IN ('running', 'paused')) AS rollout_seconds,
     (SELECT CAST(extract(epoch FROM clock_timestamp() - max(made_at)) AS double precision)
-     FROM backups) AS backup_seconds
+     FROM backups) AS backup_seconds,
+    (SELECT CAST(extract(epoch FROM clock_timestamp() - looked_at) AS double precision)
+     FROM legacy_cursors WHERE legacy_cursors.name = 'posts') AS legacy_seconds
 FROM waiting
 """
 
@@ -70,6 +72,8 @@ class StoredFigures(NamedTuple):
         rollout_seconds: for how long a rollout that may be rolled back was not evaluated; 0 if
             there is none.
         backup_seconds: the age of the newest backup; None if none was ever made.
+        legacy_seconds: for how long an old system's catalogue was not read to its end; None before
+            its first copy is complete.
     """
 
     waiting: dict[str, Waiting]
@@ -79,6 +83,7 @@ class StoredFigures(NamedTuple):
     rolled_back: int
     rollout_seconds: float
     backup_seconds: float | None
+    legacy_seconds: float | None
 
 
 def read_figures(connection: Connection) -> StoredFigures:
@@ -95,4 +100,5 @@ def read_figures(connection: Connection) -> StoredFigures:
         first.rolled_back,
         max(first.rollout_seconds, 0.0),
         first.backup_seconds,
+        first.legacy_seconds,
     )

@@ -57,11 +57,19 @@ def test_a_small_run_of_everything(tmp_path: Path) -> None:
 def test_a_small_run_of_reactions(tmp_path: Path) -> None:
     results = run(Benchmark.REACT, tmp_path, Settings(), SCALE, silent)
     names = [row.name for row in results.rows]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 18
     assert all(row.ours > 0 for row in results.rows)
     assert sum(row.baseline is not None for row in results.rows) == 5
     for name in ("react-displays", "react-plays"):
         assert (tmp_path / f"{name}.png").stat().st_size > 1_000
+
+
+def test_a_small_run_of_rollbacks(tmp_path: Path) -> None:
+    scale = Scale(posts=2_600, terms=12, displays=12, rounds=1)
+    results = run(Benchmark.ROLLBACK, tmp_path, Settings(), scale, silent)
+    decided, replanned = results.rows
+    assert decided.name.endswith("of 13 displays are rolled back: a bad evaluation to its decision")
+    assert 0 < decided.ours <= replanned.ours
 
 
 def test_a_catalogue_is_used_again_as_it_was_built(tmp_path: Path) -> None:

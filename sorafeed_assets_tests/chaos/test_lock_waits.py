@@ -16,18 +16,24 @@ from sorafeed_assets.chaos.writers import Written, scan
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.services.commands import Commands
-from sorafeed_assets.services.counts.reads import counted_days, refresh_days
+from sorafeed_assets.services.counts.reads import counted_days
+from sorafeed_assets.services.counts.refresh import refresh_days
+from sorafeed_assets.services.legacy.follow import copy_new_posts
+from sorafeed_assets.services.legacy.reconcile import parts, reconcile
 from sorafeed_assets.services.timelines.checks import check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import Role, create_token
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
+from sorafeed_assets.storage.legacy.old_catalog import old_catalog
 from sorafeed_assets.storage.playlists.bulk import insert_displays
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets_tests.cli.running import wait_until
 from sorafeed_assets_tests.launch.reacting import is_quiet, reacting
+from sorafeed_assets_tests.legacy.old_side import add_old_posts, old_database
 from sorafeed_assets_tests.serving.processes import served
 from sorafeed_assets_tests.wall import add_playlist, add_posts
 
@@ -104,6 +110,15 @@ def _edit(settings: Settings) -> None:
     engine.dispose()
 
 
+def _follow(engine: Engine, url: str) -> None:
+    """Copy the posts of an old system, and compare every part of its catalogue."""
+    with old_catalog(url) as old:
+        while copy_new_posts(engine, old).posts:
+            pass
+        for part in parts(engine, old):
+            reconcile(engine, old, part)
+
+
 def _break_an_index(engine: Engine) -> None:
     """What an interrupted migration leaves: it builds the search index of all posts again."""
     with engine.begin() as connection:
@@ -113,8 +128,16 @@ def _break_an_index(engine: Engine) -> None:
         )
 
 
+@pytest.fixture
+def old_side(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """An old system's catalogue, with posts that the displays' searches match."""
+    with old_database(postgres, "followed_beside_players") as url:
+        add_old_posts(url, 600, prefix="old")
+        yield url
+
+
 def test_players_and_scanners_wait_for_no_lock(
-    wall: Engine, addressed: Settings, instance: dg.DagsterInstance
+    wall: Engine, addressed: Settings, instance: dg.DagsterInstance, old_side: str
 ) -> None:
     connections = Connections(addressed)
     connections.settler.settle(_DISPLAYS)
@@ -134,6 +157,7 @@ def test_players_and_scanners_wait_for_no_lock(
             _edit(addressed)
             connections.settler.settle(_DISPLAYS)
             refresh_days(wall, counted_days(wall), pool_size=500)
+            _follow(wall, old_side)
             _break_an_index(wall)
             migrate(wall)
             before = len(told.acknowledged)

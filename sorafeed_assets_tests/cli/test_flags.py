@@ -44,7 +44,7 @@ def test_flags_are_listed_set_explained_and_remembered(folder: Path, engine: Eng
         *("flags", "set", "planner", "creator_gap", "--share", 25, "--why", "again"),
         folder=folder,
     )
-    assert "planner is that already" in again
+    assert "planner already has this value" in again
     done = answer(
         *("flags", "set", "planner", "creator_gap", "--why", "a wall"),
         *("--display", "WALL03", "--display", "WALL04"),
@@ -71,7 +71,7 @@ def test_a_definition_comes_from_a_file(folder: Path, engine: Engine, tmp_path: 
     file.write_text("{")
     assert "is not JSON" in refusal(*command, folder=folder)
     file.write_text('{"state": "ENABLED", "variants": {"a": "creator_gap"}, "defaultVariant": "a"}')
-    assert "1 displays have another value now" in answer(*command, folder=folder)
+    assert "1 display has a new value now" in answer(*command, folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_a_display_is_switched_over_and_back(
         "legacy", "export-plays", target, "--since", "yesterday", folder=folder
     )
     exported = answer("legacy", "export-plays", target, "--display", "hall01", folder=folder)
-    assert exported == f"1 plays written to {target}\n"
+    assert exported == f"1 play written to {target}\n"

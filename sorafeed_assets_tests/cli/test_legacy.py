@@ -2,7 +2,9 @@
 
 import json
 import signal
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from sqlalchemy import Engine, text
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.legacy import old_queues as old_queues_module
+from sorafeed_assets.storage.postgres.indexes import missing_indexes
 from sorafeed_assets_tests.cli.running import (
     answer,
     call,
@@ -25,6 +29,28 @@ from sorafeed_assets_tests.legacy.old_file import OldFile
 from sorafeed_assets_tests.legacy.old_side import OldPost, add_old_posts, old_database, scan
 
 _OLD = "old_of_commands"
+# Of so many posts the first copy drops the indexes and builds them at its end.
+_MANY = 52_000
+_ADD_MANY = """
+INSERT INTO creators (id, username) VALUES ('ann', 'ann');
+INSERT INTO sora_posts (id, creator_id, text, posted_at, permalink, width, height, indexed_at)
+SELECT 's_' || n, 'ann', 'A commercial, number ' || n, 1772366400 + n, 'https://x/' || n, 640, 352,
+    timestamp '2026-03-01' + n * interval '1 second'
+FROM generate_series(1, 52000) AS n
+"""
+# Storing posts notes them there, in the same transaction.
+_HOLD = "LOCK TABLE catalog_changes IN SHARE MODE"
+_HELD = """
+SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+WHERE d.datname = current_database() AND relation = to_regclass('catalog_changes') AND NOT granted
+"""
+# Rows of everything that an import writes.
+_WRITTEN = """
+SELECT (SELECT count(*) FROM sora_posts) + (SELECT count(*) FROM creators)
+    + (SELECT count(*) FROM legacy_cursors) + (SELECT count(*) FROM displays)
+    + (SELECT count(*) FROM playlists) + (SELECT count(*) FROM video_history)
+    + (SELECT count(*) FROM legacy_imports) + (SELECT count(*) FROM legacy_queues)
+"""
 
 
 @pytest.fixture
@@ -43,16 +69,21 @@ def file(tmp_path: Path) -> OldFile:
 
 
 @pytest.fixture
-def folder(
-    settings: Settings, old_url: str, file: OldFile, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """A data folder for commands, which use this test's servers and old side."""
-    variables = {
+def variables(settings: Settings, old_url: str, file: OldFile) -> Mapping[str, str]:
+    """The variables of commands that use this test's servers and old side."""
+    return {
         **settings.as_environment(),
         "SORAFEED_DAGSTER_URL": psycopg2_url(str(settings.database_url)),
         "SORAFEED_LEGACY_CATALOG_URL": old_url,
         "SORAFEED_LEGACY_QUEUES": str(file.path),
     }
+
+
+@pytest.fixture
+def folder(
+    settings: Settings, variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A data folder for commands of this process, which use these variables."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return settings.data_dir
@@ -61,6 +92,11 @@ def folder(
 def _scalar(engine: Engine, statement: str) -> object:
     with engine.connect() as connection:
         return connection.scalar(text(statement))
+
+
+def _missing(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return missing_indexes(connection)
 
 
 def test_without_an_old_system_it_says_so(
@@ -104,6 +140,55 @@ def test_imported_and_compared(engine: Engine, folder: Path, old_url: str, file:
     assert figures["queues"]["is_current"] is False
 
 
+def test_a_copy_that_was_killed_goes_on_and_everything_is_there_once(
+    engine: Engine, folder: Path, old_url: str, tmp_path: Path, variables: Mapping[str, str]
+) -> None:
+    with psycopg.connect(old_url) as connection:
+        connection.execute(_ADD_MANY)
+    log = tmp_path / "log"
+    with engine.connect() as holder:
+
+        def hold() -> None:
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout"):
+                holder.execute(text(f"SET LOCAL {name} = 0"))
+            holder.execute(text(_HOLD))
+
+        hold()
+        patient = {**variables, "SORAFEED_LOCK_TIMEOUT_SECONDS": "600"}
+        process = start(log, "legacy", "import", **patient)
+        try:
+
+            def stores_a_chunk() -> bool:
+                assert process.poll() is None, log.read_text()
+                return int(holder.scalar(text(_HELD)) or 0) == 1
+
+            wait_until(stores_a_chunk, "the first chunk")
+            holder.commit()
+            # Granted when that chunk is committed, so that the next one waits.
+            hold()
+            wait_until(stores_a_chunk, "the second chunk")
+            process.kill()
+            assert process.wait(60) == -signal.SIGKILL
+        finally:
+            process.kill()
+            process.wait()
+    copied = _scalar(engine, "SELECT count(*) FROM sora_posts")
+    assert isinstance(copied, int)
+    assert 0 < copied < _MANY
+    assert _missing(engine)
+
+    printed = answer("legacy", "import", folder=folder)
+    assert f"{_MANY - copied:,} posts and 0 creators copied; 3 parts compared, 0 rows" in printed
+    assert _missing(engine) == []
+    assert _scalar(engine, "SELECT count(*) FROM sora_posts") == _MANY
+    # Each was stored once: so often is it noted.
+    assert _scalar(engine, "SELECT count(*) FROM catalog_changes") == _MANY
+    assert _scalar(engine, "SELECT count(*) FROM video_history") == 1
+    again = answer("legacy", "import", folder=folder)
+    assert "0 posts and 0 creators copied; 3 parts compared, 0 rows repaired" in again
+    assert "plays: 1 found, 0 written" in again
+
+
 def test_problems_fail_the_command(folder: Path, file: OldFile) -> None:
     file.add_playlist("HALL01", "huge", [("tea", 10_000)], active=False)
     result = call("legacy", "import", folder=folder)
@@ -112,6 +197,57 @@ def test_problems_fail_the_command(folder: Path, file: OldFile) -> None:
     assert "it must be 1 to 500; correct it in the old system" in result.stdout
     printed = answer("legacy", "status", folder=folder)
     assert "refused: playlist 'huge'" in printed
+
+
+def _not_sqlite(file: Path) -> None:
+    file.write_text("display,playlist\n" * 20)
+
+
+def _torn(file: Path) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+
+
+def _another_schema(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DROP TABLE video_history")
+
+
+def test_a_bad_file_is_refused_before_the_catalogue_is_copied(
+    engine: Engine, folder: Path, old_url: str, file: OldFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_old_posts(old_url, 3)
+    whole = file.path.read_bytes()
+    spoilt: tuple[tuple[Callable[[Path], None], str], ...] = (
+        (Path.unlink, "No such file"),
+        (_not_sqlite, "is not an SQLite file"),
+        (_torn, "is torn"),
+        (_another_schema, "has no table video_history"),
+    )
+    for spoil, problem in spoilt:
+        spoil(file.path)
+        found = refusal("legacy", "import", folder=folder)
+        assert str(file.path) in found
+        assert problem in found
+        assert _scalar(engine, _WRITTEN) == 0
+        file.path.write_bytes(whole)
+    monkeypatch.setattr(old_queues_module, "_SECONDS", 0.2)
+    with closing(file.open()) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        found = refusal("legacy", "import", folder=folder)
+    assert "stays locked by another program" in found
+    assert _scalar(engine, _WRITTEN) == 0
+    assert "3 posts and 3 creators copied" in answer("legacy", "import", folder=folder)
+
+
+def test_a_bad_catalogue_is_refused_before_the_queues_are_imported(
+    engine: Engine, folder: Path, old_url: str
+) -> None:
+    with psycopg.connect(old_url) as connection:
+        connection.execute("ALTER TABLE sora_posts DROP COLUMN width")
+    found = refusal("legacy", "import", folder=folder)
+    assert "sora_posts has no column width; it is another schema" in found
+    assert _scalar(engine, _WRITTEN) == 0
 
 
 def test_status_of_sides_that_are_away(folder: Path, file: OldFile, old_url: str) -> None:
@@ -125,18 +261,10 @@ def test_status_of_sides_that_are_away(folder: Path, file: OldFile, old_url: str
 
 
 def test_it_follows_until_it_is_stopped(
-    engine: Engine, folder: Path, file: OldFile, old_url: str, tmp_path: Path,
-    settings: Settings,
-) -> None:  # fmt: skip
+    engine: Engine, file: OldFile, old_url: str, tmp_path: Path, variables: Mapping[str, str]
+) -> None:
     log = tmp_path / "log"
-    process = start(
-        log,
-        *("legacy", "follow", "--data-dir", str(folder)),
-        **settings.as_environment(),
-        SORAFEED_DAGSTER_URL=psycopg2_url(str(settings.database_url)),
-        SORAFEED_LEGACY_CATALOG_URL=old_url,
-        SORAFEED_LEGACY_QUEUES=str(file.path),
-    )
+    process = start(log, "legacy", "follow", **variables)
     try:
         with psycopg.connect(old_url) as connection:
             scan(connection, [OldPost("first"), OldPost("second")])

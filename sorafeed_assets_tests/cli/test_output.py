@@ -30,9 +30,12 @@ _ROWS = [("a [red]1", "cats, or\n“dogs”", 12_345, True, _AT), ("b", None, 0,
 _SILENT = {
     *("up", "prepare", "backup", "restore", "migrate", "env", "exec", "serve", "react", "seed"),
     *("displays add", "playlists import", "playlists activate", "tokens create", "tokens revoke"),
+    "timetable import",
     *("demo legacy", "legacy import", "legacy follow", "legacy export-plays", "shadow run"),
     *("flags set", "rollout start", "rollout pause", "rollout resume", "rollout force"),
     "rollout stop",
+    *("displays play", "displays pause", "displays stop", "displays skip", "displays previous"),
+    *("displays play-now", "displays mute", "displays unmute", "displays volume", "displays seek"),
 }
 
 

@@ -76,6 +76,7 @@ def test_the_demo_is_compared_and_reported(
     assert "gate: open: no unexplained difference in the last 1 days" in text_report
     assert "times faster" in text_report
     assert found["old_system"]["rows"] == 416
+    assert 30 < found["old_system"]["repeats_per_hundred"] < 45
     assert "416 rows wait where" in text_report
     # Nothing is due again today.
     assert answer("shadow", "run", "--once", folder=folder) == ""

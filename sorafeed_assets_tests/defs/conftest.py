@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 from sqlalchemy import Engine
 
 from sorafeed_assets.definitions import build_definitions
@@ -17,7 +19,7 @@ from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines import automation as timelines_automation
 from sorafeed_assets.defs.timelines.automation import ASSETS
 from sorafeed_assets.services.counts.pools import refresh_candidates
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
@@ -102,6 +104,21 @@ class Dagster:
         """Compare stored with recorded versions."""
         graph = self.definitions.resolve_asset_graph()
         return read_lineage(self.connections, self.instance, recorded_assets(graph))
+
+    def stale(self) -> dict[str, list[str]]:
+        """The partitions that the UI would show as unsynced, and why."""
+        graph = self.definitions.resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(
+            self.instance, graph, LoadingContextForTest(self.instance)
+        )
+        found = {
+            f"{key.to_user_string()} {partition or ''}".rstrip(): [
+                cause.reason for cause in resolver.get_stale_causes(key, partition)
+            ]
+            for key in graph.materializable_asset_keys
+            for partition in (self.instance.get_materialized_partitions(key) - {None} or [None])
+        }
+        return {key: reasons for key, reasons in found.items() if reasons}
 
     def check(self, name: str) -> dg.AssetCheckEvaluation:
         """Run only the check ``asset:name``, as the UI does."""

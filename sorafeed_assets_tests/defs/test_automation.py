@@ -18,8 +18,9 @@ from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.playlists.editing import replace_blocks
-from sorafeed_assets.services.timelines import service as timelines
+from sorafeed_assets.services.timelines import builder
 from sorafeed_assets.services.timelines.queues import stale_displays
+from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets_tests.catalogue import queue_of, run, videos_of
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import START, add_display, add_playlist, add_posts
@@ -140,6 +141,30 @@ def test_new_posts_waits_neither_for_edits_nor_for_new_terms(engine: Engine, wal
     assert wall.tick("new_posts") == []
 
 
+def test_new_posts_follows_the_blocklist(engine: Engine, wall: Dagster) -> None:
+    redis = wall.connections.redis
+    wall.record()
+    run(engine, "INSERT INTO blocklist (kind, target_id, excluded_by)"
+                " VALUES ('post', 'p_dog_video_0_0007', 'test')")  # fmt: skip
+    (settled,) = wall.tick("unsettled")  # the queue has an excluded post
+    assert settled.success
+    assert "p_dog_video_0_0007" not in videos_of(engine, "BBBBB2")
+    wall.tick_all()
+    assert redis.get("sorafeed:count:dog video:mixed") == "7"
+    wall.tick_all()  # records the days that the run before changed, as it did not know them
+    assert wall.tick("new_posts") == []
+    run(engine, "DELETE FROM blocklist")
+    (refreshed,) = wall.tick("new_posts")
+    assert refreshed.success
+    wall.tick_all()
+    assert redis.get("sorafeed:count:dog video:mixed") == "8"
+    assert "p_dog_video_0_0007" in videos_of(engine, "BBBBB2")
+    wall.tick_all()
+    assert wall.tick("new_posts") == []
+    wall.record()
+    assert wall.lineage().differ == 0
+
+
 def test_changed_pools_settle_the_displays_that_use_them(engine: Engine, wall: Dagster) -> None:
     wall.tick_all()
     before = len(wall.runs)
@@ -214,9 +239,9 @@ def test_the_next_loop_of_a_plan_that_ran_out_is_prepared(
 
     wall.tick_all()
     with monkeypatch.context() as patch:
-        patch.setattr(timelines, "rebuild", fail)
+        patch.setattr(builder, "rebuild", fail)
         while queue := queue_of(engine, "AAAAA1"):
-            timelines.TimelineService(engine).advance("AAAAA1", queue[0].id)
+            TimelineService(engine).playback.advance("AAAAA1", queue[0].id)
     (filled,) = wall.tick("unsettled")
     assert filled.success
     assert len(videos_of(engine, "AAAAA1")) == 5

@@ -48,6 +48,7 @@ CHECKS = {
     "active_playlists:one_active_playlist",
     "count_cache:count_cache_equals_view",
     "display_timelines:every_timeline_is_current",
+    "display_timelines:no_excluded_post_is_queued",
     "display_timelines:plan_follows_playlist",
     "display_timelines:queue_within_window",
     "display_timelines:replanning_is_deterministic",

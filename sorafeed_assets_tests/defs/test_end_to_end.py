@@ -3,8 +3,6 @@
 import json
 
 import dagster as dg
-from dagster._core.definitions.data_version import CachingStaleStatusResolver
-from dagster._core.loader import LoadingContextForTest
 from redis import Redis
 from sqlalchemy import Engine, text
 
@@ -39,22 +37,6 @@ def _failures(run: dg.ExecuteInProcessResult) -> list[str]:
     """The messages of the failed steps of a run."""
     failures = [event.step_failure_data for event in run.filter_events(lambda e: e.is_step_failure)]
     return [str(f.user_failure_data.description) for f in failures if f.user_failure_data]
-
-
-def _stale(dagster: Dagster) -> dict[str, list[str]]:
-    """The partitions that the UI would show as unsynced, and why."""
-    graph = dagster.definitions.resolve_asset_graph()
-    resolver = CachingStaleStatusResolver(
-        dagster.instance, graph, LoadingContextForTest(dagster.instance)
-    )
-    found = {
-        f"{key.to_user_string()} {partition or ''}": [
-            cause.reason for cause in resolver.get_stale_causes(key, partition)
-        ]
-        for key in graph.materializable_asset_keys
-        for partition in (dagster.instance.get_materialized_partitions(key) - {None} or [None])
-    }
-    return {key: reasons for key, reasons in found.items() if reasons}
 
 
 def _settle(dagster: Dagster) -> None:
@@ -120,11 +102,13 @@ def test_from_sql_to_a_cached_timeline_and_on(engine: Engine, dagster: Dagster) 
         == dagster.versions("active_playlists")["AAAAA1"]
     )
     assert made.metadata["planned"].value == 7
+    # It says why each video is in the queue.
+    lines = str(made.metadata["preview"].value).splitlines()
+    assert lines[0].startswith("| loop | position | status | reason |")
+    assert [line.split(" | ")[3] for line in lines[2:]] == ["new"] * 5
     assert dagster.lineage().differ == 0
-    # Candidates were stored after the plans, and give equal plans, so no display was recorded.
-    assert set(_stale(dagster)) <= {
-        f"display_timelines {d}" for d in ("AAAAA1", "BBBBB2", "CCCCC3")
-    }
+    # Candidates were stored after the plans; the display without a playlist uses none.
+    assert set(dagster.stale()) <= {"display_timelines CCCCC3"}
 
     # Every asset shows a preview, and figures that the UI can plot.
     graph = dagster.definitions.resolve_asset_graph()
@@ -172,6 +156,13 @@ def test_from_sql_to_a_cached_timeline_and_on(engine: Engine, dagster: Dagster) 
     assert gone not in _queue(engine, "AAAAA1")
     assert _cached(redis, "AAAAA1") == _queue(engine, "AAAAA1")
     assert dagster.recorded("display_timelines")[recorded:] == ["AAAAA1"]
+    assert _queue(engine, "BBBBB2") == other
+
+    # A plan that it did not change names earlier candidates, until it is made again by hand.
+    assert "display_timelines BBBBB2" in dagster.stale()
+    assert dagster.rebuild("BBBBB2", by_hand=True).success
+    assert dagster.recorded("display_timelines")[recorded:] == ["AAAAA1", "BBBBB2"]
+    assert "display_timelines BBBBB2" not in dagster.stale()
     assert _queue(engine, "BBBBB2") == other
 
     # Deleting a display removes its partition and its snapshot.

@@ -1,10 +1,18 @@
 """Giving lineage records to Dagster, and repairing them, during further changes."""
 
+from collections import Counter
+from typing import Any, Final
+
+import dagster as dg
 import pytest
+from pydantic import PostgresDsn
 from redis import Redis
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
+from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs import recording
+from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG, AssetEvent
 from sorafeed_assets.defs.lineage import mend as mending
 from sorafeed_assets.defs.recording import (
     FollowedDisplays,
@@ -13,10 +21,29 @@ from sorafeed_assets.defs.recording import (
     record_waiting,
     recorded_assets,
 )
+from sorafeed_assets.services.counts.terms import watch_term
+from sorafeed_assets.services.legacy.lineage import LEGACY_POSTS, write_versions
 from sorafeed_assets.services.lineage import StoredLineage, read_stored
+from sorafeed_assets.storage.legacy.comparisons import Comparison
+from sorafeed_assets.storage.lineage_records import head_version
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.defs.conftest import Dagster
+from sorafeed_assets_tests.launch.reacting import WAITING
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
+
+_AN_HOUR_LATER = """
+UPDATE lineage_records SET created_at = created_at - interval '1 hour'
+WHERE asset = 'video_candidates'
+"""
+_MADE_FROM = """
+SELECT DISTINCT made_from ->> 'video_candidates' AS pools FROM lineage_records
+WHERE asset = 'display_timelines'
+"""
+_END_HOLDER: Final = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
+WHERE locktype = 'advisory' AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 def test_a_display_that_comes_while_records_are_given_is_recorded(wall: Dagster) -> None:
@@ -85,3 +112,96 @@ def test_displays_are_followed_without_reading_all_each_time(
     connections.settler.settle_changed()
     assert record() == (1, {"CCCCC3"})
     assert wall.lineage().differing == {}
+
+
+def test_timelines_of_earlier_candidates_are_made_again_when_these_rest(wall: Dagster) -> None:
+    connections = wall.connections
+    assets = recorded_assets(wall.definitions.resolve_asset_graph())
+
+    def mend() -> list[str]:
+        """Mend and record; the timelines that are recorded."""
+        before = len(wall.recorded("display_timelines"))
+        mending.mend(connections, wall.instance, assets)
+        wall.record()
+        assert wall.lineage().differing == {}
+        return sorted(wall.recorded("display_timelines")[before:])
+
+    mend()
+    # The candidates of a search that no display uses.
+    watch_term(connections.engine, "number")
+    assert connections.settler.count_waiting_terms() == 1
+    assert mend() == []
+    assert {"display_timelines AAAAA1", "display_timelines BBBBB2"} <= wall.stale().keys()
+    run(connections.engine, _AN_HOUR_LATER)
+    queues = run(connections.engine, "SELECT * FROM timeline_videos ORDER BY id")
+    assert mend() == ["AAAAA1", "BBBBB2"]
+    assert not [name for name in wall.stale() if name.startswith("display_timelines")]
+    assert mend() == []
+    assert run(connections.engine, "SELECT * FROM timeline_videos ORDER BY id") == queues
+    (made_from,) = run(connections.engine, _MADE_FROM)
+    with connections.engine.connect() as connection:
+        assert made_from.pools == head_version(connection, "video_candidates")
+
+
+def test_an_edit_that_keeps_the_terms_leaves_them_synced(wall: Dagster) -> None:
+    wall.record()
+    recorded = len(wall.recorded("search_terms"))
+    run(wall.connections.engine, "UPDATE playlist_blocks SET video_count = 2")
+    wall.connections.settler.settle_changed()
+    wall.record()
+    assert "search_terms" not in wall.stale()
+    assert len(wall.recorded("search_terms")) == recorded + 1
+    assert wall.record() == 0
+
+
+def test_records_of_an_asset_outside_the_graph_do_not_wait(wall: Dagster) -> None:
+    """An old system that is named to `legacy import` only, or not any more."""
+    connections, instance = wall.connections, wall.instance
+    with connections.engine.begin() as connection:
+        write_versions(connection, [Comparison("2026-03-01", 2, 2, old_digest="2-77")])
+    assert run(connections.engine, WAITING)
+    wall.record()
+    assert run(connections.engine, WAITING) == []
+    # Once the graph has the asset, its days are recorded.
+    url = PostgresDsn("postgresql://reader@127.0.0.1:1/old")
+    named = connections.settings.model_copy(update={"legacy_catalog_url": url})
+    with_old = Dagster(instance, build_definitions(named, connections), connections)
+    assets = recorded_assets(with_old.definitions.resolve_asset_graph())
+    assert LEGACY_POSTS in mending.mend(connections, instance, assets)
+    with_old.record()
+    (event,) = instance.fetch_observations(dg.AssetKey(LEGACY_POSTS), limit=10).records
+    assert event.asset_observation is not None
+    assert event.asset_observation.data_version == "2-77"
+    assert event.partition_key == "2026-03-01"
+    assert run(connections.engine, WAITING) == []
+
+
+def test_one_that_lost_its_session_gives_nothing_to_dagster(
+    wall: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assets = recorded_assets(wall.definitions.resolve_asset_graph())
+    active = next(asset for asset in assets if asset.name == "active_playlists")
+    make_events = recording._events
+
+    def lose_the_session(*args: Any) -> list[AssetEvent]:
+        monkeypatch.undo()
+        monkeypatch.setattr(recording, "_MAY_STORE_SECONDS", 0.0)
+        events = make_events(*args)
+        assert run(wall.connections.engine, _END_HOLDER)
+        # Another process takes and stores them meanwhile.
+        assert record_asset(wall.connections, wall.instance, active) == len(events)
+        return events
+
+    monkeypatch.setattr(recording, "_events", lose_the_session)
+    with pytest.raises(DBAPIError):
+        record_asset(wall.connections, wall.instance, active)
+    stored = wall.instance.fetch_materializations(
+        dg.AssetKey("active_playlists"), limit=100
+    ).records
+    named = Counter(
+        (record.asset_materialization.tags or {})[LINEAGE_TAG]
+        for record in stored
+        if record.asset_materialization is not None
+    )
+    assert named
+    assert set(named.values()) == {1}

@@ -12,7 +12,7 @@ from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs import requests
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
-from sorafeed_assets.services.counts import refresh as counting
+from sorafeed_assets.services.counts import from_text
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.catalog.stream import Chunk, stream_day
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -35,15 +35,6 @@ WHERE p.id = b.playlist_id AND p.display_id = 'AAAAA1' AND b.block_order = 0
 def _short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual number of retries, without pauses."""
     monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda _self, _attempt: 0.01)
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis for this test only, which it may stop; that deletes its data."""
-    server = EmbeddedRedis(tmp_path / "redis", persist=False)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -202,7 +193,7 @@ def _restart_in_the_middle(
             server.start(port)
         return stream_day(connection, day)
 
-    monkeypatch.setattr(counting, "stream_day", stream)
+    monkeypatch.setattr(from_text, "stream_day", stream)
     config = {"ops": {"video_counts_daily": {"config": {"recount": True}}}}
     result = dagster.run("refresh_counts", tags=DAY, config=config)
     assert result.success

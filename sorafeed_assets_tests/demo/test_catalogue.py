@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorafeed_assets.demo.catalogue import (
+    Part,
     Post,
     creators_for,
+    days_up_to,
     generate_creators,
     generate_day,
+    generate_part,
     post_ids,
     posts_of_day,
+    whole_days,
 )
 from sorafeed_assets.demo.text import ABSENT_PHRASES, PLANTED_COUNTS, PLANTED_SHARES
 from sorafeed_assets.domain.catalog.search import fold
@@ -33,7 +37,9 @@ def _share(posts: list[Post], wanted: str) -> float:
 
 def test_the_same_arguments_give_the_same_rows(posts: list[Post]) -> None:
     assert list(generate_day(_DAY, _COUNT, 1)) == posts
-    assert post_ids(_DAY, _COUNT, 1) == [post.id for post in posts]
+    for part in (Part(_DAY, _COUNT, 0, _COUNT), Part(_DAY, _COUNT, 40, 60)):
+        assert post_ids(part, 1) == [post.id for post in posts[part.start : part.stop]]
+        assert list(generate_part(part, 1)) == posts[part.start : part.stop]
 
 
 @pytest.mark.parametrize(("day", "seed"), [(_DAY, 2), (_DAY + timedelta(days=1), 1)])
@@ -112,6 +118,20 @@ def test_any_days_in_a_row_have_all_posts(last: date, posts: int, days: int) -> 
     wanted = [date.fromordinal(max(last.toordinal() - n, 1)) for n in range(days)]
     if wanted[-1] > date.min:
         assert sum(posts_of_day(day, posts, days) for day in wanted) == posts
+
+
+@given(st.timedeltas(timedelta(), timedelta(days=365)), st.integers(1, 300))
+def test_a_catalogue_up_to_now_has_all_posts_and_none_that_is_later(
+    passed: timedelta, posts: int
+) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC) + passed
+    parts = days_up_to(now, posts, 26, 1)
+    assert sum(part.stop - part.start for part in parts) == posts
+    assert [part.day for part in parts[1:]] == [part.day for part in whole_days(now.date(), 1, 26)]
+    *_, today = parts
+    times = [post.indexed_at for post in generate_day(today.day, today.posts, 1)]
+    assert all(time <= now for time in times[: today.stop])
+    assert all(time > now for time in times[today.stop :])
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -1,12 +1,13 @@
 """Demo playlists vary and can be stored; benchmark queries differ in frequency."""
 
+from collections import Counter
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sorafeed_assets.demo.catalogue import generate_day
+from sorafeed_assets.demo.catalogue import generate_day, generate_part, whole_days
 from sorafeed_assets.demo.playlists import (
     MAX_DISPLAYS,
     REAL_PLAYLIST,
@@ -14,7 +15,8 @@ from sorafeed_assets.demo.playlists import (
     demo_playlist,
     display_code,
 )
-from sorafeed_assets.domain.catalog.search import matches, parse_query
+from sorafeed_assets.demo.start import DEFAULT_POSTS
+from sorafeed_assets.domain.catalog.search import Format, fold, matches, parse_query, size_class
 from sorafeed_assets.domain.playlists.playlist import check_display_code, draft_block
 
 
@@ -44,6 +46,29 @@ def test_playlists_vary() -> None:
     assert len({demo_playlist(number, 1) for number in range(1, 101)}) > 90
     assert {block.format for block in blocks} == {"mixed", "wide", "tall"}
     assert {block.fetch_mode for block in blocks} == {"newest", "random"}
+
+
+def test_the_default_catalogue_has_enough_posts_for_all_displays_but_two() -> None:
+    texts = [
+        (fold(post.text), size_class(post.width, post.height))
+        for part in whole_days(date(2026, 3, 1), DEFAULT_POSTS, 26)
+        for post in generate_part(part, 1)
+    ]
+    found: Counter[tuple[str, str]] = Counter()
+    playlists = {number: demo_playlist(number, 1) for number in range(1, 31)}
+    queries = {parse_query(block.search_term) for blocks in playlists.values() for block in blocks}
+    for query in queries:
+        for text, shape in texts:
+            if query.phrase in text and not any(word in text for word in query.exclusions):
+                found.update([(query.term, shape), (query.term, Format.MIXED)])
+    dry, short = set(), set()
+    for number, blocks in playlists.items():
+        asked: Counter[tuple[str, str]] = Counter()
+        for block in blocks:
+            asked[parse_query(block.search_term).term, block.format] += block.video_count
+        dry |= {number for key in asked if not found[key]}
+        short |= {number for key, videos in asked.items() if 0 < found[key] < videos}
+    assert (dry, short) == ({7}, {10})
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 300])

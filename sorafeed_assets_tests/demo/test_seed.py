@@ -1,7 +1,7 @@
 """Seeding a real database: rows are stored as generated, and repeating it is harmless."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, func, select, text
@@ -10,10 +10,8 @@ from sorafeed_assets.demo.catalogue import Post, generate_day, posts_of_day
 from sorafeed_assets.demo.playlists import demo_playlist
 from sorafeed_assets.demo.seed import SeedSummary, seed_catalog, seed_displays
 from sorafeed_assets.domain.errors import InvalidInputError
-from sorafeed_assets.services.playlists.editing import (
-    create_display,
-    list_playlists,
-)
+from sorafeed_assets.services.playlists.displays import create_display
+from sorafeed_assets.services.playlists.editing import list_playlists
 from sorafeed_assets.storage.playlists.rows import load_playlists
 from sorafeed_assets.storage.postgres.tables import sora_posts
 from sorafeed_assets_tests.wall import activate_pending
@@ -102,6 +100,20 @@ def test_the_next_day_adds_only_its_own(engine: Engine) -> None:
     _seed(engine)
     later = _seed(engine, until=_UNTIL + timedelta(days=1))
     assert later.inserted == posts_of_day(_UNTIL + timedelta(days=1), 520, 26)
+
+
+def test_up_to_a_time_no_post_is_later_and_an_hour_later_only_its_own_come(engine: Engine) -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for time in (noon, noon + timedelta(hours=1), noon):
+        summary = seed_catalog(engine, posts=520, until=time, first_day=_FIRST)
+        assert (summary.posts, summary.days) == (520, 27)
+    whole = list(generate_day(_UNTIL, posts_of_day(_UNTIL, 520, 26), 1))
+    stored = _stored(engine, _UNTIL)
+    assert stored == [post for post in whole if post.indexed_at <= noon + timedelta(hours=1)]
+    assert 0 < len(stored) < len(whole)
+    days = [_UNTIL - timedelta(days=back) for back in range(27)]
+    at_noon = sum(post.indexed_at <= noon for post in stored)
+    assert sum(len(_stored(engine, day)) for day in days) == 520 + len(stored) - at_noon
 
 
 def test_days_before_the_first_are_left_out(engine: Engine) -> None:

@@ -8,7 +8,10 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
-SERVICES: Final = ("migrate", "backup", "code-server", "webserver", "daemon", "api", "react")
+SERVICES: Final = (
+    *("migrate", "backup", "code-server", "webserver", "daemon", "api", "react"),
+    "legacy",
+)
 """The services of compose.yaml that run the project's image."""
 
 

@@ -58,8 +58,9 @@ def install(folder: Path) -> Installation:
     for name in copied_sources():
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, sources / name, ignore=ignored)
-        elif "/" not in name:
-            shutil.copy(ROOT / name, sources)
+        else:
+            (sources / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, sources / name)
     pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
     _run(sys.executable, *pip, "wheel", "--no-deps", "--no-build-isolation",
          "--wheel-dir", folder, sources)  # fmt: skip

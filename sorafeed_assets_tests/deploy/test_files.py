@@ -55,7 +55,7 @@ def _pod(name: str) -> Any:
     return _of_kind(read_all(f"kubernetes/{name}.yaml"), "Deployment")["spec"]["template"]["spec"]
 
 
-@pytest.mark.parametrize("name", ["api", "react", "migrate", "backup"])
+@pytest.mark.parametrize("name", ["api", "react", "legacy", "migrate", "backup"])
 def test_kubernetes_runs_the_commands_of_compose(name: str) -> None:
     pod = _pod(name)
     (container,) = pod["containers"]
@@ -76,7 +76,53 @@ def test_systemd_runs_the_commands_of_compose(name: str) -> None:
 def test_systemd_starts_every_unit() -> None:
     wanted = set(re.findall(r"sorafeed-[\w-]+@?", (_UNITS / "sorafeed.target").read_text()))
     units = {path.stem for path in _UNITS.glob("*.service")}
-    assert wanted == units - {"sorafeed-migrate"}
+    # The first is required by the others, the second is enabled beside an old system.
+    assert wanted == units - {"sorafeed-migrate", "sorafeed-legacy"}
+    assert "WantedBy=sorafeed.target" in (_UNITS / "sorafeed-legacy.service").read_text()
+
+
+def test_systemd_follows_an_old_system_by_the_login_of_react() -> None:
+    follows, reacts = (
+        (_UNITS / name).read_text()
+        for name in ("sorafeed-legacy.service", "sorafeed-react@.service")
+    )
+    assert "ExecStart=/opt/sorafeed/bin/sorafeed legacy follow\n" in follows
+    given = r"^LoadCredential=.*$"
+    assert re.findall(given, follows, re.MULTILINE) == re.findall(given, reacts, re.MULTILINE)
+
+
+def test_an_old_system_is_followed_only_where_it_is_asked_for() -> None:
+    services = _COMPOSE["services"]
+    assert services["legacy"]["profiles"] == ["legacy"]
+    assert not any(
+        "profiles" in services[name] for name in SERVICES if name not in {"legacy", "backup"}
+    )
+    added = read_yaml("kubernetes/kustomization.yaml")["resources"]
+    left_out = {path.name for path in (DEPLOY / "kubernetes").glob("*.yaml")} - set(added)
+    assert left_out == {"legacy.yaml", "kustomization.yaml", "dagster-values.yaml"}
+    # Without an old system nothing has to exist: no file of settings, no folder.
+    assert all(
+        services[name]["env_file"] == [{"path": ".env", "required": False}] for name in SERVICES
+    )
+    (mount,) = services["legacy"]["volumes"]
+    assert re.fullmatch(r"\$\{SORAFEED_LEGACY_FOLDER:-([\w-]+)\}:/old:ro", mount)
+    assert mount.partition(":-")[2].partition("}")[0] in _COMPOSE["volumes"]
+
+
+def test_the_old_system_is_reached_and_only_read() -> None:
+    services = _COMPOSE["services"]
+    # `backend` has no way out; runs that compare read the old system, too.
+    for name in ("legacy", "code-server"):
+        assert set(services[name]["networks"]) == {"backend", "frontend"}
+        assert services["legacy"]["volumes"][0] in services[name]["volumes"]
+    pod = _pod("legacy")
+    (container,) = pod["containers"]
+    (mount,) = (each for each in container["volumeMounts"] if each["name"] == "old-queues")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "old-queues")
+    assert mount["readOnly"]
+    assert volume["persistentVolumeClaim"]["readOnly"]
+    given = {each["name"]: each["value"] for each in container["env"]}
+    assert given["SORAFEED_LEGACY_QUEUES"].startswith(f"{mount['mountPath']}/")
 
 
 @pytest.mark.skipif(_ANALYZE is None, reason="systemd-analyze is not installed")
@@ -130,10 +176,49 @@ def test_only_migrations_and_backups_have_the_login_that_owns_the_schema() -> No
                              re.MULTILINE)  # fmt: skip
         folder = {"migrate": "migrate/", "backup": "migrate/", "api": "api/"}.get(name, "")
         assert file == f"/etc/sorafeed/secrets/{folder}SORAFEED_DATABASE_URL"
-    names = {"api": "-api", "react": "", "migrate": "-migrate", "backup": "-migrate"}
+    names = {"api": "-api", "react": "", "legacy": "", "migrate": "-migrate", "backup": "-migrate"}
     for name, of in names.items():
         (secret,) = (v["secret"] for v in _pod(name)["volumes"] if "secret" in v)
         assert secret["secretName"] == f"sorafeed{of}"
+
+
+def test_an_api_that_runs_keeps_its_players_while_postgres_is_away() -> None:
+    (container,) = _pod("api")["containers"]
+    paths = {
+        name: container[f"{name}Probe"]["httpGet"]["path"]
+        for name in ("startup", "readiness", "liveness")
+    }
+    # /readyz answers 503 then, so only the start may wait for it.
+    assert paths == {"startup": "/readyz", "readiness": "/healthz", "liveness": "/healthz"}
+
+
+def test_the_lines_of_the_docs_make_every_secret(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    lines, _, _ = page.partition("## Compose\n")[2].partition("```sh\n")[2].partition("docker")
+    (tmp_path / "deploy").mkdir()
+    made = subprocess.run(
+        ["/bin/bash", "-eu", "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "deploy" / "secrets"
+    files = {path.name: path for path in folder.iterdir()}
+    assert folder.stat().st_mode & 0o077 == 0
+    assert {secret["file"] for secret in _COMPOSE["secrets"].values()} == {
+        f"./secrets/{name}" for name in files
+    }
+    for name, path in files.items():
+        if name.lower().endswith("_url") and "redis" not in name.lower():
+            url = make_url(path.read_text())
+            assert url.username is not None
+            assert url.host in _COMPOSE["services"]
+            login = url.username.removeprefix("sorafeed_")
+            assert url.password == (folder / f"{login}_password").read_text()
+
+
+def test_the_chart_serves_the_code_that_compose_serves() -> None:
+    (deployment,) = _VALUES["dagster-user-deployments"]["deployments"]
+    given = deployment["dagsterApiGrpcArgs"]
+    assert "=".join(given) in _command("code-server")
 
 
 def test_only_loopback_ports_are_published() -> None:

@@ -17,15 +17,18 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from sorafeed_assets.launch.embedded import EmbeddedRedis, free_port
+from sorafeed_assets.launch.embedded import EmbeddedRedis, free_port, postgres_program
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.deploy.databases import Databases, deployed_databases
 from sorafeed_assets_tests.deploy.files import DEPLOY, SERVICES, read_yaml
 from sorafeed_assets_tests.deploy.installation import Container, Installation, Running, install
+from sorafeed_assets_tests.legacy.old_file import OldFile
 from sorafeed_assets_tests.wall import add_posts
 
 _COMPOSE = read_yaml("compose.yaml")["services"]
+_PG_DUMP = postgres_program("pg_dump")
 _numbers = count()
 
 
@@ -58,7 +61,8 @@ class Host:
         )
         self._addresses = {
             "/etc/sorafeed/workspace.yaml": str(workspace),
-            "/opt/sorafeed/bin:$PATH": f"{installation.programs}:/usr/bin:/bin",
+            # The image of backups has pg_dump, by the extra `embedded`.
+            "/opt/sorafeed/bin:$PATH": f"{installation.programs}:{_PG_DUMP.parent}:/usr/bin:/bin",
             "/opt/compiled": str(self.folder / "compiled"),
             "0.0.0.0": "127.0.0.1",  # noqa: S104  # in compose.yaml, for the container's network
             **{port: str(here) for port, here in self.ports.items()},
@@ -80,6 +84,7 @@ class Host:
                 "/run/secrets": str(self.secrets(service)),
                 "/var/lib/sorafeed": str(folder / "data"),
                 "/tmp": str(folder / "tmp"),  # noqa: S108  # in the image
+                "/backups": str(folder / "backups"),
             },
         )
         made.prepare()
@@ -190,19 +195,35 @@ def test_the_services_of_compose_do_the_main_job(host: Host, posts: Engine) -> N
             answer = client.get(host.url("3080", "/metrics"))
             assert answer.status_code == 200
 
+        # An old system beside it is followed.
+        old = OldFile(host.folder / "old.sqlite")
+        old.add_display("OLD001")
+        (host.secrets("legacy") / "SORAFEED_LEGACY_QUEUES").write_text(str(old.path))
+        legacy = host.start(stack, "legacy")
+        legacy.wait_for(
+            "its display", lambda: run(posts, "SELECT FROM displays WHERE id = 'OLD001'")
+        )
+
         # Dagster shows what is stored, and runs it.
         status = json.loads(host.run("react", ["sorafeed", "status", "--json"]))
         assert status["lineage"]["differ"] == 0
         web.wait_for("the UI", lambda: host.answers("3000", "/server_info"))
-        run = _ask_dagster(host, _LAUNCH)["launchRun"]
-        assert run["__typename"] == "LaunchRunSuccess", run
-        run_id = run["run"]["runId"]
+        launched = _ask_dagster(host, _LAUNCH)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id = launched["run"]["runId"]
         daemon.wait_for("the run", lambda: _status(host, run_id) in {"SUCCESS", "FAILURE"})
         assert _status(host, run_id) == "SUCCESS"
         host.run("daemon", _COMPOSE["daemon"]["healthcheck"]["test"][1:])
         # Nothing was compiled that the image does not bring.
         assert _files(host.folder / "react" / "tmp" / "compiled") == compiled
-    assert {running.process.returncode for running in (api, react)} == {0}
+
+        # The backup of every night, while all of them run.
+        made = host.run("backup", _COMPOSE["backup"]["command"])
+        (backup,) = (host.folder / "backup" / "backups").iterdir()
+        assert made.startswith(f"{backup}: ")
+        status = json.loads(host.run("react", ["sorafeed", "status", "--json"]))
+        assert status["backup"]["folder"] == str(backup)
+    assert {running.process.returncode for running in (api, react, legacy)} == {0}
 
 
 def _files(folder: Path) -> set[str]:
@@ -227,6 +248,11 @@ def _ask_dagster(host: Host, query: str, **variables: str) -> Any:
 
 def _status(host: Host, run_id: str) -> str:
     return str(_ask_dagster(host, _RUN, id=run_id)["runOrError"]["status"])
+
+
+def test_the_runbook_is_installed(installation: Installation) -> None:
+    # The page `/admin/runbook` reads it.
+    assert "## SorafeedApiDown" in (installation.package / "runbook.md").read_text()
 
 
 def test_the_installation_cannot_be_written_to(host: Host, installation: Installation) -> None:

@@ -115,19 +115,16 @@ def pooled_engine(pooled: Settings) -> Iterator[Engine]:
 def test_plain_sql_is_settled_counted_cached_and_recorded(
     engine: Engine, pooled: Settings, postgres: EmbeddedPostgres
 ) -> None:
-    with (
-        dagster_database(pooled, postgres) as addressed,
-        open_instance(addressed) as instance,
-        reacting(addressed, instance),
-    ):
-        add_wall(engine)
-        wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
-        # Again and again: each statement may run in another session.
-        for number in range(8):
-            add_playlist(engine, "AAAAA1", [("cat video", number + 1)])
-            add_posts(engine, "cat video", 2, prefix=f"more{number}")
-            wait_until(lambda: is_quiet(engine), "nothing to wait")
+    with dagster_database(pooled, postgres) as addressed, open_instance(addressed) as instance:
         assert addressed.database_url == pooled.database_url
+        with reacting(addressed, instance):
+            add_wall(engine)
+            wait_until(lambda: len(videos_of(engine, "AAAAA1")) == 5, "a queue")
+            # Again and again: each statement may run in another session.
+            for number in range(8):
+                add_playlist(engine, "AAAAA1", [("cat video", number + 1)])
+                add_posts(engine, "cat video", 2, prefix=f"more{number}")
+                wait_until(lambda: is_quiet(engine), "nothing to wait")
         assert_recorded_once(addressed, instance)
 
 

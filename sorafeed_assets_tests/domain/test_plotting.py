@@ -3,6 +3,7 @@
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,3 +36,34 @@ def test_an_image_is_well_formed_and_has_every_line(
         known = [value is not None for value in values]
         runs = sum(now and not before for before, now in pairwise([False, *known]))
         assert len(line.pieces) == runs
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (12_345, "12,345"), (100.0, "100"), (1234.5, "1,234"), (9.96, "10"), (0.345, "0.34"),
+     (0.0, "0"), (1e-7, "0")],
+)  # fmt: skip
+def test_the_last_value_is_readable(value: float, shown: str) -> None:
+    (line,) = plot("Plays", "plays", {"plays": [3, value]}, "1", "2").lines
+    assert line.last == shown
+
+
+@given(st.lists(st.none() | st.integers(0, 10**6), max_size=12))
+def test_a_moment_that_is_not_over_has_a_piece_of_its_own(values: list[float | None]) -> None:
+    (whole,) = plot("Plays", "plays", {"plays": values}, "1", "2").lines
+    drawn = plot("Plays", "plays", {"plays": values}, "1", "2", is_open=True)
+    (line,) = drawn.lines
+    assert drawn.last == "2, so far"
+    assert line.last == whole.last
+    if line.so_far is None:
+        assert None in values[-2:] or len(values) < 2
+        assert line.pieces == whole.pieces
+        return
+    # The two together are the line.
+    before, last = line.so_far.split()
+    assert before.partition(",")[0] != last.partition(",")[0]
+    assert whole.pieces[-1].split()[-2:] == [before, last]
+    assert as_svg(drawn).count("stroke-dasharray") == 1
+    points = [point for piece in line.pieces for point in piece.split()]
+    assert last not in points
+    assert before in points

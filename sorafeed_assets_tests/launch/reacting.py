@@ -22,6 +22,10 @@ from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 WAITING = "SELECT FROM lineage_records WHERE recorded_at IS NULL"
 _UNSETTLED = """
 SELECT FROM display_changes UNION ALL SELECT FROM catalog_changes UNION ALL SELECT FROM count_jobs
+UNION ALL (SELECT FROM blocklist AS b WHERE NOT EXISTS (
+    SELECT FROM counted_blocklist AS c WHERE (c.kind, c.target_id) = (b.kind, b.target_id)))
+UNION ALL (SELECT FROM counted_blocklist AS c WHERE NOT EXISTS (
+    SELECT FROM blocklist AS b WHERE (c.kind, c.target_id) = (b.kind, b.target_id)))
 """
 
 

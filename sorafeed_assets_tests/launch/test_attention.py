@@ -1,48 +1,24 @@
-"""What needs attention: one line for each display, with every reason, and how bad it is."""
+"""What `sorafeed status` lists: a line for each display, with every reason, the worst first."""
 
-from sorafeed_assets.launch.attention import Attention, Severity, display_attention
-from sorafeed_assets.services.timelines.queues import QueueClass
+from datetime import UTC, datetime
+
+from sorafeed_assets.launch.attention import AttentionItem, display_attention
+from sorafeed_assets.services.attention import Attention, Severity
 
 
 def test_a_display_is_named_once_with_every_reason() -> None:
-    classes = {
-        "FINE11": QueueClass.COMPLETE,
-        "STALE1": QueueClass.COMPLETE,
-        "LOWDRY": QueueClass.LOW,
-        "NOPLAN": QueueClass.LOW,
-        "DRY111": QueueClass.DRY,
-        "IDLE11": QueueClass.NO_PLAYLIST,
-        "OLD111": QueueClass.OLD_SYSTEM,
-    }
+    seen = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
     found = display_attention(
-        classes,
-        problems={"NOPLAN": "it has no blocks", "OLD111": "left"},
-        dry={"LOWDRY": ["unicorns", "elves"], "DRY111": ["unicorns"], "OLD111": ["x"]},
-        stale={"STALE1": "v2", "NOPLAN": "v2", "IDLE11": "none"},
+        {
+            "FINE11": Attention(Severity.NONE, (), None),
+            "GONE11": Attention(Severity.OFFLINE, (), seen),
+            "NOPLAN": Attention(Severity.BROKEN, ("It has nothing to play.",), seen),
+            "DRY111": Attention(Severity.DEGRADED, ("One.", "Two."), None),
+        }
     )
+    offline = "Offline, last seen 2026-03-01 12:30 UTC."
     assert found == [
-        Attention(
-            Severity.DEGRADED,
-            "display",
-            "STALE1",
-            ("its queue does not follow its active playlist",),
-        ),
-        Attention(
-            Severity.DEGRADED,
-            "display",
-            "LOWDRY",
-            ("no post matches 'unicorns'", "no post matches 'elves'", "its queue is low"),
-        ),
-        Attention(
-            Severity.BROKEN,
-            "display",
-            "NOPLAN",
-            ("it cannot be planned: it has no blocks", "its queue is low"),
-        ),
-        Attention(
-            Severity.BROKEN,
-            "display",
-            "DRY111",
-            ("it has nothing to play: no post matches any of its blocks",),
-        ),
+        AttentionItem("offline", "display", "GONE11", (offline,)),
+        AttentionItem("broken", "display", "NOPLAN", ("It has nothing to play.", offline)),
+        AttentionItem("degraded", "display", "DRY111", ("One.", "Two.")),
     ]

@@ -1,5 +1,6 @@
 """Dagster's home: its variables, and what a killed `up` leaves in its storage."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,8 @@ from sorafeed_assets.launch.dagster_home import environment, prepare_home
 from sorafeed_assets.launch.dagster_instance import end_interrupted_runs
 from sorafeed_assets.settings import load_settings
 
+_BEFORE_ALL = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 @pytest.mark.parametrize("status", ["STARTING", "STARTED", "CANCELING"])
 def test_interrupted_runs_hold_up_nobody(status: str) -> None:
@@ -18,11 +21,12 @@ def test_interrupted_runs_hold_up_nobody(status: str) -> None:
             instance.add_run(
                 dg.DagsterRun(job_name="rebuild_displays", status=dg.DagsterRunStatus(each))
             )
-        assert end_interrupted_runs(instance) == 1
+        assert end_interrupted_runs(instance, _BEFORE_ALL) == 0
+        assert end_interrupted_runs(instance, datetime.now(UTC)) == 1
         assert sorted(run.status.value for run in instance.get_runs()) == [
             "FAILURE", "NOT_STARTED", "SUCCESS",
         ]  # fmt: skip
-        assert end_interrupted_runs(instance) == 0
+        assert end_interrupted_runs(instance, datetime.now(UTC)) == 0
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg2"])

@@ -58,3 +58,14 @@ def test_a_cluster_whose_making_was_interrupted_is_made_again(tmp_path: Path) ->
     assert server.create_database("x").endswith("/x")
     server.stop()
     assert not part.exists()
+
+
+def test_a_folder_keeps_its_port_so_that_printed_addresses_stay_right(tmp_path: Path) -> None:
+    urls = []
+    # None prefers a port, and each gets another one of the system.
+    for _command in range(2):
+        server = EmbeddedPostgres(tmp_path / "postgres", {"shared_buffers": "64MB", "fsync": "off"})
+        server.start()
+        urls.append(server.url("x"))
+        server.stop()
+    assert urls[0] == urls[1]

@@ -1,6 +1,7 @@
-"""Two processes that follow: one leads, and the other takes over at its end."""
+"""Processes that follow: one leads, another takes over at its end; what waits for what."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -25,21 +26,28 @@ def old_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def followers(
-    engine: Engine, settings: Settings, old_url: str, tmp_path: Path
-) -> Iterator[tuple[Follow, Follow]]:
-    """Two that run; both are stopped at the end."""
-    file = OldFile(tmp_path / "old.sqlite")
-    there = settings.model_copy(
+def file(tmp_path: Path) -> OldFile:
+    return OldFile(tmp_path / "old.sqlite")
+
+
+@pytest.fixture
+def there(settings: Settings, old_url: str, file: OldFile) -> Settings:
+    """Settings that name both sides."""
+    return settings.model_copy(
         update={"legacy_catalog_url": PostgresDsn(old_url), "legacy_queues": file.path}
     )
-    with Redis.from_url(str(settings.redis_url)) as redis:
-        both = (Follow(there, engine, redis), Follow(there, engine, redis))
-        threads = [Thread(target=each.run, daemon=True) for each in both]
+
+
+@contextmanager
+def _following(engine: Engine, there: Settings, number: int) -> Iterator[list[Follow]]:
+    """Some that run; all are stopped at the end."""
+    with Redis.from_url(str(there.redis_url)) as redis:
+        running = [Follow(there, engine, redis) for _ in range(number)]
+        threads = [Thread(target=each.run, daemon=True) for each in running]
         for thread in threads:
             thread.start()
-        yield both
-        for each in both:
+        yield running
+        for each in running:
             each.stop()
         for thread in threads:
             thread.join(60)
@@ -56,20 +64,46 @@ def _lease(engine: Engine) -> object:
         return connection.scalar(text("SELECT holder FROM leases WHERE name = :n"), {"n": LEASE})
 
 
-def test_one_of_two_leads_until_it_ends(
-    engine: Engine, old_url: str, followers: tuple[Follow, Follow]
+def test_one_of_two_leads_until_it_ends(engine: Engine, old_url: str, there: Settings) -> None:
+    with _following(engine, there, 2) as followers:
+        with psycopg.connect(old_url) as connection:
+            scan(connection, [OldPost("first")])
+        wait_until(lambda: _posts(engine) == {"first"}, "the first post")
+        assert [each.is_leading for each in followers].count(True) == 1
+        leader, other = sorted(followers, key=lambda each: not each.is_leading)
+        holder = _lease(engine)
+        leader.stop()
+        with psycopg.connect(old_url) as connection:
+            scan(connection, [OldPost("second")])
+        wait_until(lambda: _posts(engine) == {"first", "second"}, "the other one to take over")
+        assert other.is_leading
+        assert _lease(engine) not in {None, holder}
+        other.stop()
+        wait_until(lambda: _lease(engine) is None, "the lease to be released")
+
+
+def test_the_queues_wait_for_the_first_copy_only(
+    engine: Engine, old_url: str, there: Settings, file: OldFile, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with psycopg.connect(old_url) as connection:
-        scan(connection, [OldPost("first")])
-    wait_until(lambda: _posts(engine) == {"first"}, "the first post")
-    assert [each.is_leading for each in followers].count(True) == 1
-    leader, other = sorted(followers, key=lambda each: not each.is_leading)
-    holder = _lease(engine)
-    leader.stop()
-    with psycopg.connect(old_url) as connection:
-        scan(connection, [OldPost("second")])
-    wait_until(lambda: _posts(engine) == {"first", "second"}, "the other one to take over")
-    assert other.is_leading
-    assert _lease(engine) not in {None, holder}
-    other.stop()
-    wait_until(lambda: _lease(engine) is None, "the lease to be released")
+    """Nothing is planned of a part of the catalogue; later each side is followed alone."""
+
+    def displays() -> set[str]:
+        with engine.connect() as connection:
+            return set(connection.scalars(text("SELECT id FROM displays")))
+
+    def rename(old: str, new: str) -> None:
+        with psycopg.connect(old_url) as connection:
+            connection.execute(f"ALTER TABLE {old} RENAME TO {new}".encode())
+
+    file.add_display("HALL01")
+    rename("sora_posts", "away")
+    with _following(engine, there, 1):
+        # It has tried twice, for longer than the queues would have taken.
+        wait_until(lambda: caplog.text.count("it has no table sora_posts") > 1, "its refusal")
+        assert displays() == set()
+        rename("away", "sora_posts")
+        wait_until(lambda: displays() == {"HALL01"}, "the queues")
+    rename("sora_posts", "away")
+    file.add_display("HALL02")
+    with _following(engine, there, 1):
+        wait_until(lambda: displays() == {"HALL01", "HALL02"}, "the queues alone")

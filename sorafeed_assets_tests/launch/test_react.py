@@ -18,7 +18,7 @@ from sorafeed_assets.launch.dagster_home import environment
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import totals_are_behind
 from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.services.timelines.prefetching import PlanEnds
+from sorafeed_assets.services.timelines.plan_ends import PlanEnds
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import count_key, timeline_key
 from sorafeed_assets.storage.playlists.changes import CHANNEL

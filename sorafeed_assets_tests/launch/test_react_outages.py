@@ -3,7 +3,6 @@
 import random
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
@@ -168,14 +167,6 @@ def test_what_piled_up_while_it_was_away_is_done(
     assert_recorded_once(addressed, instance)
 
 
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(tmp_path / "redis", persist=False)
-    server.start()
-    yield server
-    server.stop()
-
-
 def test_redis_away_delays_snapshots_and_nothing_else(
     wall: Engine, addressed: Settings, own_redis: EmbeddedRedis
 ) -> None:
@@ -228,20 +219,21 @@ def test_postgres_restarted_in_the_middle_of_it(
         for code in _CODES[1:]:
             add_display(engine, code)
             add_playlist(engine, code, [("cat video", 6)])
-        with open_instance(settings) as instance, reacting(settings, instance):
-            stop = Event()
-            writer = Thread(target=_write, args=(str(settings.database_url), stop))
-            writer.start()
-            time.sleep(1.0)
-            port = int(server.url("wall").rpartition(":")[2].partition("/")[0])
-            server.stop()
-            server.start(port)
-            time.sleep(1.0)
-            stop.set()
-            writer.join(60)
-            engine.dispose()
-            wait_until(lambda: is_quiet(engine), "nothing to wait")
-            assert_all_is_right(engine, settings)
+        with open_instance(settings) as instance:
+            with reacting(settings, instance):
+                stop = Event()
+                writer = Thread(target=_write, args=(str(settings.database_url), stop))
+                writer.start()
+                time.sleep(1.0)
+                port = int(server.url("wall").rpartition(":")[2].partition("/")[0])
+                server.stop()
+                server.start(port)
+                time.sleep(1.0)
+                stop.set()
+                writer.join(60)
+                engine.dispose()
+                wait_until(lambda: is_quiet(engine), "nothing to wait")
+                assert_all_is_right(engine, settings)
             assert_recorded_once(settings, instance)
         engine.dispose()
     finally:

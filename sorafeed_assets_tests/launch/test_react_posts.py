@@ -113,6 +113,49 @@ def test_a_post_reaches_counts_pools_and_only_the_displays_that_want_it(
     assert_recorded_once(addressed, instance)
 
 
+def test_what_is_excluded_leaves_queues_counts_and_pools(
+    engine: Engine, addressed: Settings, instance: dg.DagsterInstance, redis_url: str
+) -> None:
+    add_three(engine)
+    run(engine, "UPDATE sora_posts SET creator_id = 'ann' WHERE id LIKE 'p_cat%'")
+    with reacting(addressed, instance), Redis.from_url(redis_url, decode_responses=True) as redis:
+        wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "21", "a count")
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+        before = played(redis, "AAAAA1")
+        others = {name: run(engine, _OF_DISPLAY, id=name) for name in ("BBBBB2", "CCCCC3")}
+        gone = before[1]
+        # By plain SQL, as another program may do it: nothing settles the display but `react`.
+        exclude = (
+            "INSERT INTO blocklist (kind, target_id, excluded_by) VALUES (:kind, :id, 'another')"
+        )
+        run(engine, exclude, kind="post", id=gone)
+        wait_until(lambda: gone not in videos_of(engine, "AAAAA1"), "its end in the queue")
+        wait_until(lambda: gone not in played(redis, "AAAAA1"), "its end in Redis")
+        wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "20", "the count")
+        run(engine, exclude, kind="creator", id="ann")
+        wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "9", "the count")
+        wait_until(
+            lambda: all(post.startswith("tall") for post in played(redis, "AAAAA1")), "only others"
+        )
+        # A new post of the creator is excluded too.
+        (new,) = add_posts(engine, "cat video", 1, prefix="new", day=1)
+        run(engine, "UPDATE sora_posts SET creator_id = 'ann' WHERE id = :id", id=new)
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+        assert redis.get(count_key("cat video", "mixed")) == "9"
+        assert_right(engine, addressed)
+        run(engine, "DELETE FROM blocklist")
+        run(engine, "DELETE FROM sora_posts WHERE id = :id", id=new)
+        wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "21", "the count")
+        wait_until(lambda: played(redis, "AAAAA1") == before, "what played before")
+        wait_until(lambda: is_quiet(engine), "nothing to wait")
+        assert {name: run(engine, _OF_DISPLAY, id=name) for name in others} == others
+        connections = Connections(addressed)
+        assert days_to_refresh(connections) == []
+        connections.close()
+    assert_right(engine, addressed)
+    assert_recorded_once(addressed, instance)
+
+
 def test_a_burst_of_posts_is_applied(
     engine: Engine, addressed: Settings, instance: dg.DagsterInstance, redis_url: str
 ) -> None:

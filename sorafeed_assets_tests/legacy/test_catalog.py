@@ -7,8 +7,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import UnavailableError
+from sorafeed_assets.services.legacy import catalog
 from sorafeed_assets.services.legacy.catalog import OVERLAP, follow_catalog, import_catalog
+from sorafeed_assets.services.legacy.follow import continue_copy, copy_new_posts
 from sorafeed_assets.storage.legacy.old_catalog import OldCatalog
+from sorafeed_assets.storage.postgres.indexes import missing_indexes
+from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets_tests.legacy.old_side import (
     START,
     OldPost,
@@ -63,6 +67,48 @@ def test_an_interrupted_copy_goes_on(engine: Engine, old: OldCatalog, old_url: s
     assert import_catalog(engine, old, _quiet, chunk=4).posts == 18
     assert _ids(engine) == sorted(ids)
     assert _noted(engine) == 30
+
+
+def test_a_copy_that_goes_on_builds_its_indexes_at_the_end(
+    engine: Engine, old: OldCatalog, old_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "_LARGE", 0)
+    add_old_posts(old_url, 30)
+    missing: list[int] = []
+
+    def note(step: str, done: int, _total: int) -> None:
+        if step == "Copying posts":
+            with engine.connect() as connection:
+                missing.append(len(missing_indexes(connection)))
+            if done == 12 and len(missing) == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_catalog(engine, old, note, chunk=4)
+    migrate(engine, with_indexes=False)
+    assert import_catalog(engine, old, note, chunk=4).posts == 18
+    assert missing == [6] * 8
+    with engine.connect() as connection:
+        assert missing_indexes(connection) == []
+
+
+def test_a_follower_builds_the_indexes_that_a_killed_copy_has_left_out(
+    engine: Engine, old: OldCatalog, old_url: str
+) -> None:
+    add_old_posts(old_url, 5)
+    import_catalog(engine, old, _quiet)
+
+    def missing() -> list[str]:
+        with engine.connect() as connection:
+            return missing_indexes(connection)
+
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX sora_posts_search_idx"))
+    # Each second it only looks for posts.
+    copy_new_posts(engine, old)
+    assert missing() == ["sora_posts_search_idx"]
+    continue_copy(engine, old, _quiet)
+    assert missing() == []
 
 
 def test_a_lost_connection_leaves_whole_chunks(

@@ -102,6 +102,26 @@ def test_a_check_says_why_not(engine: Engine, switch: Switch, file: OldFile) -> 
     assert "written since" in found.problems[0]
 
 
+def test_a_display_that_shows_nothing_there_may_be_switched(
+    engine: Engine, switch: Switch, settler: Settler, file: OldFile
+) -> None:
+    """As most displays of a real wall, which a share consists of too."""
+    file.add_display("IDLE01")
+    file.add_display("IDLE02")
+    _import(engine, settler, file.path)
+    found = switch.check(["HALL01", "IDLE01", "IDLE02"], None)
+    assert [(each.queued, each.problems) for each in found.displays] == [(5, ()), (0, ()), (0, ())]
+    assert found.is_ready
+    # Its first playlist there cannot be taken, so that it would show nothing here.
+    file.add_playlist("IDLE02", "huge", [("tea", 5_000)])
+    file.add_playlist("IDLE01", "good", [("tea", 3)])
+    _import(engine, settler, file.path)
+    good, refused = switch.check(["IDLE01", "IDLE02"], None).displays
+    assert (good.queued, good.problems) == (5, ())
+    assert refused.problems[0].startswith("refused:")
+    assert switch.check([], 100).is_ready is False
+
+
 def test_a_conflict_of_a_display_speaks_against_it(
     engine: Engine, switch: Switch, settler: Settler, file: OldFile
 ) -> None:
@@ -173,12 +193,15 @@ def test_over_and_back_with_its_plays(
     settle_imported(engine, settler, sorted(done.displays))
     service = TimelineService(engine)
     began = datetime.now(UTC)
-    shown = [service.advance("HALL01", queue_of(engine, "HALL01")[0].id).video_id for _ in range(6)]
+    shown = [
+        service.playback.advance("HALL01", queue_of(engine, "HALL01")[0].id).video_id
+        for _ in range(6)
+    ]
     assert "p_tea_0_0011" not in shown  # played by the old system, so not again
     back = switch.switch(["HALL01"], None, Driver.OLD, by="test", why="back")
     assert dict(back.displays) == {"HALL01": ("new", "old")}
     with pytest.raises(NotDrivenError):
-        service.advance("HALL01", queue_of(engine, "HALL01")[0].id)
+        service.playback.advance("HALL01", queue_of(engine, "HALL01")[0].id)
 
     target = tmp_path / "plays.sqlite"
     since = began - timedelta(minutes=1)

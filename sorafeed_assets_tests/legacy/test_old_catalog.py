@@ -84,6 +84,18 @@ def test_a_zone_that_is_not_utc(engine: Engine, old_url: str) -> None:
         assert import_catalog(engine, old, lambda *_: None).posts == 0
 
 
+def test_a_catalogue_without_statistics_is_counted(old_url: str) -> None:
+    """As after a restore: it is as large as another one, so its indexes are built at the end."""
+    add_old_posts(old_url, 12)
+    with old_catalog(old_url) as old:
+        assert old.estimate("sora_posts") == 12
+        assert old.estimate("creators") == 7
+        with psycopg.connect(old_url) as connection:
+            connection.execute("ANALYZE")
+            connection.execute("DELETE FROM sora_posts")
+        assert old.estimate("sora_posts") == 12
+
+
 def test_a_missing_index_is_told(old_url: str) -> None:
     with psycopg.connect(old_url) as connection:
         connection.execute("DROP INDEX idx_posts_indexed_at")

@@ -162,7 +162,9 @@ class NewSide:
     def play(self, code: str, *, skipped: bool = False) -> None:
         """A screen of this system shows the head of its queue."""
         head = queue_of(self.engine, code)[0]
-        self.timelines.advance_alone(Play(code, head.id, skipped, self.now), lambda _ids: ())
+        self.timelines.playback.advance_alone(
+            Play(code, head.id, skipped, self.now), lambda _ids: ()
+        )
         self.plays += 1
 
     def roll_out(self, name: str, skips: float) -> Status:

@@ -6,7 +6,6 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.services.lineage import POSTS, StoredLineage, read_stored
 from sorafeed_assets.services.settle import PER_DISPLAY, Settler
-from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client, timeline_key
 from sorafeed_assets.storage.lineage_records import heads
 from sorafeed_assets_tests.catalogue import run
@@ -16,16 +15,12 @@ _NOBODY = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
-def redis(settings: Settings) -> Redis:
-    return create_redis_client(str(settings.redis_url))
-
-
-@pytest.fixture
-def settler(engine: Engine, redis: Redis, settings: Settings) -> Settler:
+def settler(engine: Engine, settler: Settler) -> Settler:
+    """A display that waits to be settled."""
     add_posts(engine, "cat video", 12)
     add_display(engine, "AAAAA1")
     add_playlist(engine, "AAAAA1", [("cat video", 5)])
-    return Settler.of(engine, redis, settings)
+    return settler
 
 
 def _settle(settler: Settler) -> None:

@@ -1,16 +1,18 @@
 """Many displays at once: each has its own outcome, and all are settled the one way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
+from redis import Redis
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import InvalidInputError, PlaylistNotFoundError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
 from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.many import ManyDisplays
-from sorafeed_assets.services.playlists.editing import active_versions, replace_blocks
+from sorafeed_assets.services.playlists.activation import active_versions
+from sorafeed_assets.services.playlists.editing import replace_blocks
 from sorafeed_assets.services.playlists.templates import (
     TemplateNotFoundError,
     edit_template,
@@ -18,7 +20,6 @@ from sorafeed_assets.services.playlists.templates import (
 )
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.timelines.service import TimelineService
-from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.lists import DisplayOrder
 from sorafeed_assets.storage.playlists.changes import changed_displays
 from sorafeed_assets_tests.catalogue import run
@@ -30,15 +31,14 @@ _UNKNOWN = "display NONE00 does not exist; check its code, or create it first"
 
 
 @pytest.fixture
-def commands(engine: Engine, redis_url: str) -> Iterator[Commands]:
+def commands(engine: Engine, redis: Redis) -> Commands:
     """Changes on a wall of six displays without playlists."""
     add_posts(engine, "cat", 12)
     add_posts(engine, "dog", 12, prefix="d")
     for code in _CODES:
         add_display(engine, code)
-    with create_redis_client(redis_url) as redis:
-        timelines = TimelineService(engine, window=5, candidates_per_pool=50)
-        yield Commands(engine, redis, timelines, ttl=1_000, pool_size=50)
+    timelines = TimelineService(engine, window=5, candidates_per_pool=50)
+    return Commands(engine, redis, timelines, ttl=1_000, pool_size=50)
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_detached_playlist_goes_its_own_way(
     followed = {e.display_id: e.playlist_id for e in many.follow(_CODES[:2], template)}
     own = followed["WALL00"]
     assert own is not None
-    with pytest.raises(InvalidInputError, match="follow the template"):
+    with pytest.raises(InvalidInputError, match="is that of the template"):
         replace_blocks(engine, own, [BlockDraft("dog", 1)])
     many.detach(own)
     assert list_templates(engine)[0].followers == ("WALL01",)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.plots import DAYS, counts_plot, day_plots, plays_plots
 from sorafeed_assets.services.watching import hour_to_count
@@ -115,7 +115,7 @@ def test_the_largest_searches_are_plotted_by_day(engine: Engine) -> None:
     assert [line.name for line in drawn.lines] == ["video", "cat video"]
     assert [line.last for line in drawn.lines] == ["0", "0"]
     assert drawn.top == "5"
-    assert (drawn.first, drawn.last) == (f"{today - timedelta(days=DAYS - 1)}", f"{today}")
+    assert (drawn.first, drawn.last) == (f"{today - timedelta(days=DAYS - 1)}", f"{today}, so far")
     assert [plot.title for plot in plots] == [
         "New posts of the largest searches by day",
         "Plays by day",

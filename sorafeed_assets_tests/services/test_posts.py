@@ -1,6 +1,5 @@
 """New, edited and deleted posts: applied without blocking plays, settled where plans change."""
 
-from collections.abc import Iterator
 from threading import Event, Thread
 
 import pytest
@@ -11,19 +10,13 @@ from sorafeed_assets.services.counts.reads import uncounted_terms
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client, timeline_key
+from sorafeed_assets.storage.cache.redis import timeline_key
 from sorafeed_assets.storage.counts import daily
 from sorafeed_assets.storage.playlists.changes import changed_displays
 from sorafeed_assets_tests.catalogue import queue_of, run, videos_of
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 POOL = 10
-
-
-@pytest.fixture
-def redis(settings: Settings) -> Iterator[Redis]:
-    with create_redis_client(str(settings.redis_url)) as client:
-        yield client
 
 
 @pytest.fixture
@@ -76,8 +69,8 @@ def test_a_play_does_not_wait_for_counting(
         # Past the end of the loop: planning the next one does not wait for counting either.
         for _ in range(20):
             head = queue_of(engine, "AAAAA1")[0]
-            service.begin("AAAAA1", head.id, lambda *_: None)
-            assert service.advance("AAAAA1", head.id).queued == settings.window
+            service.playback.begin("AAAAA1", head.id, lambda *_: None)
+            assert service.playback.advance("AAAAA1", head.id).queued == settings.window
         assert counting.is_alive()
     finally:
         go_on.set()

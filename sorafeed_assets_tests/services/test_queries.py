@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList
-from sorafeed_assets.services.queries import Page, Queries
+from sorafeed_assets.services.queries import Queries
+from sorafeed_assets.services.records import Page
 from sorafeed_assets.storage.lists import DisplayOrder
 
 Read = Callable[[Queries, str], Page[Any]]

@@ -1,35 +1,31 @@
 """Settling: each part of it, in any order, by several callers at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
 import pytest
-from sqlalchemy import Engine, event, text
+from redis import Redis
+from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import NotFoundError
-from sorafeed_assets.services.counts.reads import refresh_days, term_totals
+from sorafeed_assets.services.counts.reads import term_totals
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import tracked_terms, unwatch_term, watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.playlists.deleting import delete_display, delete_playlist
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import count_key, create_redis_client, timeline_key
+from sorafeed_assets.storage.cache.redis import count_key, timeline_key
 from sorafeed_assets.storage.counts import daily
 from sorafeed_assets.storage.lineage_records import heads
 from sorafeed_assets.storage.playlists.changes import changed_displays
 from sorafeed_assets_tests.catalogue import run, videos_of
+from sorafeed_assets_tests.statements import before_each
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 CODES = [f"WALL{number:02}" for number in range(6)]
-
-
-@pytest.fixture
-def settler(engine: Engine, settings: Settings) -> Iterator[Settler]:
-    redis = create_redis_client(str(settings.redis_url))
-    yield Settler.of(engine, redis, settings)
-    redis.close()
 
 
 @pytest.fixture
@@ -73,17 +69,14 @@ def test_plain_sql_waits_and_is_settled_once(
     assert run(engine, "SELECT count(*) FROM lineage_records") == records
 
 
-def test_a_display_that_is_gone_leaves_nothing(
-    engine: Engine, wall: Settler, settings: Settings
-) -> None:
+def test_a_display_that_is_gone_leaves_nothing(engine: Engine, wall: Settler, redis: Redis) -> None:
     run(engine, "DELETE FROM displays WHERE id = :id", id=CODES[0])
     settled = wall.settle_changed()
     assert settled is not None
     assert settled.gone == (CODES[0],)
     assert CODES[0] not in _heads(engine, "display_timelines")
     assert _changed(engine) == set()
-    with create_redis_client(str(settings.redis_url)) as redis:
-        assert not redis.exists(timeline_key(CODES[0]))
+    assert not redis.exists(timeline_key(CODES[0]))
 
 
 def test_a_change_made_while_settling_stays_to_be_settled(engine: Engine, wall: Settler) -> None:
@@ -91,14 +84,13 @@ def test_a_change_made_while_settling_stays_to_be_settled(engine: Engine, wall: 
 
     added: list[object] = []
 
-    def edit(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def edit(_cursor: object, statement: str, _parameters: object) -> None:
         if "INSERT INTO timeline_builds" in statement and not added:
             added.append(statement)
             add_playlist(engine, CODES[0], [("video", 2)])
 
-    event.listen(engine, "before_cursor_execute", edit)
-    wall.settle(CODES)
-    event.remove(engine, "before_cursor_execute", edit)
+    with before_each(engine, edit):
+        wall.settle(CODES)
     assert _changed(engine) == {CODES[0]}
     wall.settle_changed()
     assert _changed(engine) == set()
@@ -232,10 +224,9 @@ def test_counting_while_terms_go(engine: Engine, wall: Settler) -> None:
 
 
 def test_totals_are_cached_though_another_process_has_just_counted(
-    engine: Engine, wall: Settler, settings: Settings
+    engine: Engine, wall: Settler, redis: Redis
 ) -> None:
     add_posts(engine, "cat video", 3, prefix="later")
     refresh_days(engine, None, pool_size=500)  # and its totals are not refreshed yet
     wall.cache_counts()
-    with create_redis_client(str(settings.redis_url)) as redis:
-        assert redis.get(count_key("cat video", "mixed")) == "23"
+    assert redis.get(count_key("cat video", "mixed")) == "23"

@@ -1,17 +1,14 @@
 """Settling one display uses indexes: no statement scans a whole table."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets_tests.catalogue import run
+from sorafeed_assets_tests.statements import plans_of
 from sorafeed_assets_tests.wall import add_posts
 
 _DISPLAYS: Final = 600
@@ -25,7 +22,7 @@ _EXPLAINED: Final = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
 
 
 @pytest.fixture
-def wall(engine: Engine, settings: Settings) -> Iterator[Settler]:
+def wall(engine: Engine, settler: Settler) -> Settler:
     """600 displays that play, each with a term of its own; one has played 20,000 videos."""
     add_posts(engine, "cat video", 60)
     run(engine, "INSERT INTO displays (id, name) SELECT 'W' || lpad(n::text, 5, '0'), 'x'"
@@ -35,8 +32,6 @@ def wall(engine: Engine, settings: Settings) -> Iterator[Settler]:
                 " SELECT p.id, t.term, 3, t.n FROM playlists p, LATERAL"
                 " (VALUES ('cat video', 0), ('video', 1), ('term ' || p.display_id, 2))"
                 " AS t (term, n)")  # fmt: skip
-    redis = create_redis_client(str(settings.redis_url))
-    settler = Settler.of(engine, redis, settings)
     settler.settle(settler.all_displays())
     settler.count_waiting_terms()
     run(engine, "INSERT INTO video_history (display_id, video_id, loop_iteration, played_at)"
@@ -49,48 +44,17 @@ def wall(engine: Engine, settings: Settings) -> Iterator[Settler]:
     run(engine, "INSERT INTO search_terms (term, phrase) SELECT 'other ' || n, 'other ' || n"
                 " FROM generate_series(1, 20000) AS n")  # fmt: skip
     run(engine, "ANALYZE")
-    yield settler
-    redis.close()
+    return settler
 
 
-@contextmanager
-def _plans(engine: Engine) -> Iterator[dict[str, list[dict[str, Any]]]]:
-    """Statement → the nodes of its query plan, taken before execution."""
-    plans: dict[str, list[dict[str, Any]]] = {}
-
-    def note(_: object, cursor: Any, statement: str, parameters: Any, *_context: object) -> None:
-        if _EXPLAINED.match(statement):
-            explained = cursor.connection.execute(
-                f"EXPLAIN (FORMAT JSON) {statement}".encode(), parameters
-            )
-            plans[statement] = list(_nodes(explained.fetchone()[0][0]["Plan"]))
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield plans
-    event.remove(engine, "before_cursor_execute", note)
-
-
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for inner in node.get("Plans", ()):
-        yield from _nodes(inner)
-
-
-@pytest.mark.parametrize("term", ["cat video", "a new term"])
-def test_one_display_of_many_is_settled_by_indexes(
-    engine: Engine, wall: Settler, term: str
-) -> None:
-    run(engine, "UPDATE playlist_blocks b SET search_term = :term FROM playlists p"
-                " WHERE p.id = b.playlist_id AND p.display_id = :one AND b.block_order = 2",
-        term=term, one=ONE)  # fmt: skip
-    with _plans(engine) as plans:
-        assert wall.settle([ONE]).changed == [ONE]
-    assert len(plans) > 20
-    assert any("json_array_elements_text" in statement for statement in plans)  # plays, by post
-    read_whole = {
-        statement: whole & OF_THE_WALL
-        for statement, nodes in plans.items()
-        for whole in [{n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"}]
-        if whole & OF_THE_WALL
-    }
-    assert read_whole == {}
+def test_one_display_of_many_is_settled_by_indexes(engine: Engine, wall: Settler) -> None:
+    for term in ("cat video", "a new term"):
+        run(engine, "UPDATE playlist_blocks b SET search_term = :term FROM playlists p"
+                    " WHERE p.id = b.playlist_id AND p.display_id = :one AND b.block_order = 2",
+            term=term, one=ONE)  # fmt: skip
+        with plans_of(engine, _EXPLAINED.match) as plans:
+            assert wall.settle([ONE]).changed == [ONE], term
+        statements = {plan.statement for plan in plans}
+        assert len(statements) > 20
+        assert any("json_array_elements_text" in each for each in statements)  # plays, by post
+        assert [plan for plan in plans if plan.read_whole & OF_THE_WALL] == []

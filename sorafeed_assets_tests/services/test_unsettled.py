@@ -12,8 +12,6 @@ from sorafeed_assets.services.unsettled import (
     unrecorded_displays,
     waiting_displays,
 )
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.lineage_records import Change, taking, write_changes
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
@@ -24,12 +22,13 @@ _ASSETS = ("active_playlists", "display_timelines", "timeline_cache")
 
 
 @pytest.fixture
-def settler(engine: Engine, settings: Settings) -> Settler:
+def settler(engine: Engine, settler: Settler) -> Settler:
+    """Two displays that wait to be settled."""
     add_posts(engine, "cat video", 12)
     for name in ("AAAAA1", "BBBBB2"):
         add_display(engine, name)
         add_playlist(engine, name, [("cat video", 5)])
-    return Settler.of(engine, create_redis_client(str(settings.redis_url)), settings)
+    return settler
 
 
 def test_a_display_waits_until_it_is_settled(engine: Engine, settler: Settler) -> None:
@@ -66,8 +65,8 @@ def test_records_wait_for_dagster_per_display(engine: Engine, settler: Settler) 
     assert unrecorded_displays(engine, older_than=_NOW) == {"AAAAA1"}
     assert unrecorded_displays(engine, older_than=_LATER) == set()
     for asset in ("playlists", *_ASSETS):
-        with taking(engine, asset) as records:
-            assert {record.partition for record in records} <= {"AAAAA1"}
+        with taking(engine, asset) as taken:
+            assert {record.partition for record in taken.records} <= {"AAAAA1"}
     assert unrecorded_displays(engine, older_than=_NOW) == set()
 
 

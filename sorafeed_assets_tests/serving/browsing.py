@@ -1,16 +1,18 @@
-"""Helpers of the tests in a real browser: a served site, and polling a page."""
+"""Helpers of the tests in a real browser: Chromium, a served site, and polling a page."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page
+from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 from playwright.sync_api import Error as PageError
 from sqlalchemy import Engine, text
 
+from sorafeed_assets.demo.clips import make_clip
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
 
@@ -40,6 +42,31 @@ class Site:
         """Open a display's player, and wait until it plays."""
         page.goto(f"{self.url}/player/{code}?token={token_of(self.engine, Role.DISPLAY, code)}")
         until(page, "document.body.dataset.view === 'playing'")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The installed Chromium, in which videos play without a gesture."""
+    with sync_playwright() as playwright:
+        # As root in a container there is no sandbox; only our own pages are opened.
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+        )
+        # Five seconds, the default, are too few on a busy machine, and for a page that tries again.
+        expect.set_options(timeout=STEP)
+        yield found
+        expect.set_options(timeout=None)
+        found.close()
+
+
+def copy_clips(folder: Path) -> Path:
+    """All clips of the demo as copies of one, so that tests spend no time on drawing."""
+    make_clip(folder / "first.webm", "wide", 0)
+    for shape in ("wide", "tall"):
+        for number in range(6):
+            shutil.copy(folder / "first.webm", folder / f"{shape}-{number}.webm")
+    return folder
 
 
 @contextmanager

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from redis import Redis
 from sqlalchemy import Engine
 
-from sorafeed_assets.demo.clips import make_clip
 from sorafeed_assets.demo.clips import routes as clip_routes
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
-from sorafeed_assets_tests.serving.browsing import CHROMIUM, Site, watched_page
+from sorafeed_assets_tests.serving.browsing import Site, chromium, copy_clips, watched_page
 from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
+from sorafeed_assets_tests.serving.own_servers import Servers
 
 
 @pytest.fixture
@@ -55,17 +55,19 @@ def reader(connect: Callable[[str | None], Api], engine: Engine) -> Api:
     return connect(token_of(engine, Role.READER))
 
 
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    """A PostgreSQL and a Redis for this test only."""
+    servers = Servers(tmp_path)
+    yield servers
+    servers.stop()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, per module, because its driver occupies the event loop of other modules."""
-    with sync_playwright() as playwright:
-        # As root in a container there is no sandbox; only our own pages are opened.
-        found = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
-        )
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
@@ -78,12 +80,7 @@ def page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All clips as copies of one, so that tests spend no time on drawing."""
-    folder = tmp_path_factory.mktemp("clips")
-    make_clip(folder / "first.webm", "wide", 0)
-    for shape in ("wide", "tall"):
-        for number in range(6):
-            shutil.copy(folder / "first.webm", folder / f"{shape}-{number}.webm")
-    return folder
+    return copy_clips(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture

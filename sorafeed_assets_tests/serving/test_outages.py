@@ -3,81 +3,32 @@
 import json
 import os
 import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 from redis import Redis
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
-from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis, free_port
-from sorafeed_assets.services.cache.write import check_timeline_cache
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
-from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import (
     ADMIN_KEY,
     CHANGES,
-    create_redis_client,
     playback_key,
     timeline_key,
 )
-from sorafeed_assets.storage.postgres.engine import create_database_engine
-from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets.storage.timelines.playback import set_playback_state
-from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.metrics import Sample, samples_of
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
+from sorafeed_assets_tests.serving.own_servers import Servers
 from sorafeed_assets_tests.wall import add_posts, hold_snapshots
 
 NEXT = "/api/displays/AWAY01/next"
 PLAYED = "/api/displays/AWAY01/played"
-
-
-class Servers:
-    """Servers that a test stops and restarts on the same ports."""
-
-    def __init__(self, folder: Path, *, persist: bool = False) -> None:
-        self.postgres = EmbeddedPostgres(folder / "postgres", {"fsync": "off"})
-        self.redis = EmbeddedRedis(folder / "redis", persist=persist)
-        self._ports = (free_port(), free_port())
-        self.start_postgres()
-        self.start_redis()
-        url = self.postgres.create_database("sorafeed")
-        self.settings = Settings.model_validate(
-            {"database_url": url, "redis_url": self.redis.url, "data_dir": folder}
-        )
-        self.engine: Engine = create_database_engine(url, self.settings)
-        migrate(self.engine)
-
-    def start_postgres(self) -> None:
-        self.postgres.start(self._ports[0])
-
-    def start_redis(self) -> None:
-        self.redis.start(self._ports[1])
-
-    def kill_redis(self) -> None:
-        """Kill it, so that only what it has saved remains."""
-        assert self.redis.pid is not None
-        os.kill(self.redis.pid, signal.SIGKILL)
-        wait_until(lambda: free_port(self._ports[1]) == self._ports[1])
-
-    def stop(self) -> None:
-        self.engine.dispose()
-        self.redis.stop()
-        self.postgres.stop()
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    """A PostgreSQL and a Redis for this test only."""
-    servers = Servers(tmp_path)
-    yield servers
-    servers.stop()
 
 
 @pytest.fixture
@@ -184,122 +135,23 @@ def test_without_postgres_a_channel_that_comes_back_keeps_tokens_valid(
     assert api.http.get(NEXT).status_code == 200
 
 
-class Players:
-    """Players that never pause; each repeats a play until it is acknowledged.
-
-    Two players share each display, like two windows with one display's address.
-    """
-
-    def __init__(self, api: Api, codes: Sequence[str]) -> None:
-        self.acknowledged: list[str] = []
-        self.reads = 0
-        self.refused: list[int] = []
-        self.api = api
-        self._stop = threading.Event()
-        self._threads = ThreadPoolExecutor(2 * len(codes))
-        self._running = [self._threads.submit(self._play, code) for code in [*codes, *codes]]
-
-    def _play(self, code: str) -> None:
-        headers = self.api.http.headers
-        with httpx.Client(base_url=self.api.url, headers=headers, timeout=30) as client:
-            while not self._stop.is_set():
-                queue = client.get(f"/api/displays/{code}/next")
-                if self._is_refused(queue):
-                    continue
-                self.reads += 1
-                entry = queue.json()["videos"][0]["entry"]
-                body = {"entry": entry}
-                while self._is_refused(client.post(f"/api/displays/{code}/played", json=body)):
-                    if self._stop.is_set():
-                        return
-                self.acknowledged.append(entry)
-
-    def _is_refused(self, response: httpx.Response) -> bool:
-        if response.is_success:
-            return False
-        self.refused.append(response.status_code)
-        assert response.headers.get("retry-after") == "1", response.text
-        self._stop.wait(0.05)
-        return True
-
-    def go_on(self) -> None:
-        """Wait until each display has been read and played again."""
-        plays, reads = len(self.acknowledged), self.reads
-        wait_until(lambda: len(self.acknowledged) >= plays + 20 and self.reads >= reads + 20)
-
-    def stop(self) -> None:
-        """Stop the players after their current calls."""
-        self._stop.set()
-        for player in self._running:
-            player.result(60)
-        self._threads.shutdown()
-
-
-CODES = ("AWAY01", "AWAY02", "AWAY03")
-
-
-@pytest.fixture
-def players(servers: Servers) -> Iterator[Players]:
-    """Six concurrent players of three displays."""
-    add_posts(servers.engine, "cat", 60)
-    settings = servers.settings.model_copy(update={"api_calls_per_second": 100_000})
-    with serving(settings, Listening(free_port())) as url:
-        api = Api(url, token_of(servers.engine, Role.ADMIN))
-        for code in CODES:
-            make_display(api, code, newest("cat", 40))
-        players = Players(api, CODES)
-        yield players
-        players.stop()
-        api.close()
-
-
-_PLAYS = "SELECT timeline_video_id::text FROM video_history"
-_HEADS = "SELECT id, current_timeline_video_id::text FROM displays"
-
-
-def _nothing_is_lost(servers: Servers, players: Players) -> None:
-    """Assert that acknowledged plays are recorded once, and snapshots follow Postgres."""
-    players.stop()
-    api = players.api
+def test_without_postgres_a_process_knows_the_tokens_of_players_that_it_never_served(
+    servers: Servers, api: Api
+) -> None:
     wait_until(lambda: _status(api) == "ready")
-    plays = [row[0] for row in run(servers.engine, _PLAYS)]
-    heads = dict(run(servers.engine, _HEADS))
-    assert len(plays) == len(set(plays))
-    assert set(players.acknowledged) <= set(plays)
-    for code, head in heads.items():
-        queue = api.http.get(f"/api/displays/{code}/next").json()
-        assert queue["videos"][0]["entry"] == head
-    with create_redis_client(servers.redis.url) as redis:
-        problems = check_timeline_cache(servers.engine, redis)
-        assert problems == {code: [] for code in CODES}
-
-
-def test_redis_stopped_and_started_under_load(servers: Servers, players: Players) -> None:
-    players.go_on()
-    for end in (servers.redis.stop, servers.kill_redis):
-        end()
-        players.go_on()
-        servers.start_redis()
-        players.go_on()
-    _nothing_is_lost(servers, players)
-    # Losing Redis loses only speed: no request was refused.
-    assert players.refused == []
-
-
-def test_postgres_stopped_and_started_under_load(servers: Servers, players: Players) -> None:
-    api = players.api
+    secret = token_of(servers.engine, Role.DISPLAY, "AWAY01")
+    # The first reading that ends may have begun before.
     for _ in range(2):
-        players.go_on()
-        servers.postgres.stop()
-        before = len(players.refused)
-        wait_until(lambda: len(players.refused) >= before + 20)  # noqa: B023  # called at once
-        assert api.http.get(NEXT).status_code == 200
-        assert _status(api) == "not ready"
-        assert api.refusal("{ terms { nodes { term } } }")["extensions"]["code"] == "UNAVAILABLE"
-        servers.start_postgres()
-    players.go_on()
-    _nothing_is_lost(servers, players)
-    assert set(players.refused) == {503}
+        before = _tokens_read(api)
+        wait_until(lambda: _tokens_read(api) != before)  # noqa: B023  # called at once
+    servers.postgres.stop()
+    headers = {"authorization": f"Bearer {secret}"}
+    assert httpx.get(f"{api.url}{NEXT}", headers=headers, timeout=60).status_code == 200
+
+
+def _tokens_read(api: Api) -> object:
+    """When the process read which tokens there are."""
+    return api.http.get("/readyz").json()["background"]["tokens"]["last_success"]
 
 
 def test_what_redis_kept_through_a_kill_is_written_anew(forgetful: Servers) -> None:
@@ -359,6 +211,30 @@ def test_what_redis_kept_is_written_anew_by_a_server_that_starts(forgetful: Serv
         closing(Api(url, token)) as api,
     ):
         assert _told(api) == ("paused", 0)
+
+
+def test_a_server_that_starts_without_postgres_is_ready_when_it_is_back(servers: Servers) -> None:
+    add_posts(servers.engine, "cat", 60)
+    token = token_of(servers.engine, Role.ADMIN)
+    with (
+        serving(servers.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        make_display(api, "AWAY01", newest("cat", 40))
+    servers.postgres.stop()
+    with (
+        serving(servers.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as api,
+    ):
+        # Redis has the queue, but no process has seen the token yet.
+        for refused in (api.http.get(NEXT), api.post("{ __typename }")):
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.json()["error"]["code"] == "UNAVAILABLE"
+        assert api.http.get("/healthz").status_code == 200
+        assert _status(api) == "not ready"
+        servers.start_postgres()
+        wait_until(lambda: _status(api) == "ready")
+        assert _told(api) == ("playing", 0)
 
 
 def test_all_processes_are_told_when_one_hears_again(servers: Servers, api: Api) -> None:

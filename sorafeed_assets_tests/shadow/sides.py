@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.shadow.outcome import Outcome, Rule
 from sorafeed_assets.services.counts.pools import refresh_candidates
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.legacy.catalog import import_catalog
 from sorafeed_assets.services.legacy.queues import import_queues, settle_imported

@@ -42,6 +42,12 @@ _ROWS = [
     ("INSERT INTO sora_posts (id, posted_at) VALUES ('', now())", "id_filled"),
     ("INSERT INTO sora_posts (id, posted_at, width) VALUES ('p', now(), -1)", "size"),
     ("INSERT INTO sora_posts (id, posted_at) VALUES ('p', 'infinity')", "times_finite"),
+    ("INSERT INTO sora_posts (id, posted_at) VALUES ('p', '55840-01-01')", "times_known"),
+    ("INSERT INTO sora_posts (id, posted_at) VALUES ('p', '0044-03-15 BC')", "times_known"),
+    (
+        "INSERT INTO sora_posts (id, posted_at, indexed_at) VALUES ('p', now(), '10000-01-01')",
+        "times_known",
+    ),
     ("TRUNCATE sora_posts", "TRUNCATE of sora_posts is refused"),
     ("INSERT INTO search_terms (term, phrase) VALUES ('', '')", "term_length"),
 ]
@@ -71,3 +77,16 @@ def test_other_rows(engine: Engine) -> None:
     assert run(engine, "SELECT count(*) FROM displays") == [(1,)]
     assert run(engine, "SELECT count(*) FROM playlists") == [(1,)]
     assert run(engine, "SELECT count(*) FROM sora_posts") == [(0,)]
+
+
+def test_each_foreign_key_has_an_index(engine: Engine) -> None:
+    """Otherwise a deleted row would read the whole table that refers to it."""
+    missing = run(
+        engine,
+        "SELECT c.conrelid::regclass::text AS referring, c.conname FROM pg_constraint c"
+        " JOIN pg_namespace n ON n.oid = c.connamespace AND n.nspname = 'public'"
+        " WHERE c.contype = 'f' AND NOT EXISTS ("
+        " SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = ANY(c.conkey)"
+        " AND coalesce(pg_get_expr(i.indpred, i.indrelid), 'IS NOT NULL') LIKE '%IS NOT NULL%')",
+    )
+    assert [(row.referring, row.conname) for row in missing] == []

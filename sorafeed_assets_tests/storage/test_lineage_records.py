@@ -14,6 +14,7 @@ from sorafeed_assets.storage.lineage_records import (
     forget_partitions,
     head_version,
     heads,
+    renew_heads,
     renew_lease,
     repeat_heads,
     taking,
@@ -38,13 +39,13 @@ def _write(engine: Engine, *changes: Change) -> list[tuple[str, str]]:
 
 
 def _take(engine: Engine) -> list[tuple[str, str, int]]:
-    with taking(engine, "queue") as records:
-        return [(r.partition, r.data_version, r.attempts) for r in records]
+    with taking(engine, "queue") as taken:
+        return [(r.partition, r.data_version, r.attempts) for r in taken.records]
 
 
 def _take_and_end(engine: Engine, attempts: list[int]) -> None:
-    with taking(engine, "queue") as records:
-        attempts += [record.attempts for record in records]
+    with taking(engine, "queue") as taken:
+        attempts += [record.attempts for record in taken.records]
         raise KilledError
 
 
@@ -60,6 +61,19 @@ def test_only_another_version_is_a_change(engine: Engine) -> None:
         assert head_version(connection, "queue", "C") == "none"
         assert waiting_assets(connection)["queue"][0] == 3
         assert set(waiting_partitions(connection, "queue")) == {"A", "B"}
+
+
+def test_other_upstream_versions_are_recorded_where_they_are_renewed(engine: Engine) -> None:
+    assert _write(engine, Change("queue", "A", "1", {"pools": "1", "playlist": "7"}))
+    assert _write(engine, Change("queue", "A", "1", {"pools": "2", "playlist": "7"})) == []
+    with engine.begin() as connection:
+        for version in "122":
+            renew_heads(connection, "queue", ["A", "B"], {"pools": version})
+    with taking(engine, "queue") as taken:
+        assert [(r.partition, r.data_version, r.made_from) for r in taken.records] == [
+            ("A", "1", {"pools": "1", "playlist": "7"}),
+            ("A", "1", {"pools": "2", "playlist": "7"}),
+        ]
 
 
 def test_what_was_taken_well_waits_no_more_and_old_rows_go(engine: Engine) -> None:

@@ -25,7 +25,8 @@ from sorafeed_assets.defs.recording import (
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.automation import days_outside
 from sorafeed_assets.services.counts.pools import refresh_candidates
-from sorafeed_assets.services.counts.reads import dirty_days, refresh_days
+from sorafeed_assets.services.counts.reads import dirty_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.storage.postgres import tables
 

@@ -90,8 +90,8 @@ def hourly_counts(
 
 @dg.sensor(
     name="new_posts",
-    description="Refreshes counts ahead of the hour: after edits and deletes, many new posts, or"
-    " for new search terms. Finds nothing to do while `react` runs.",
+    description="Refreshes counts ahead of the hour: after edits and deletes, changes of the"
+    " blocklist, many new posts, or for new search terms. Finds nothing to do while `react` runs.",
     job_name=JOB_NAME,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
@@ -99,7 +99,7 @@ def hourly_counts(
 def new_posts(
     context: dg.SensorEvaluationContext, connections: dg.ResourceParam[Connections]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Refresh ahead of the hour: after edits and deletes, many new posts, or for new terms.
+    """Refresh ahead of the hour: after edits, deletes, many new posts, or for new terms.
 
     It also runs when changes of counts were not recorded. While `react` runs, the sensor finds
     nothing to do: recent changes are left to it. A sensor, because the outbox of posts is in no
@@ -127,6 +127,7 @@ def new_posts(
             sorted((day.isoformat(), version) for day, version in versions.items()),
             uncounted,
             sorted(unrecorded.since.items()),
+            pending.targets,
         ]
     )
     return ask(context, request, [run_over_days(JOB_NAME, chosen)])

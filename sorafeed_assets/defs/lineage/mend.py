@@ -5,6 +5,7 @@ database each leave a difference that no later change would remove.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
@@ -28,15 +29,22 @@ from sorafeed_assets.storage.lineage_records import (
     repeat_heads,
     waiting_partitions,
 )
+from sorafeed_assets.storage.timelines.unsynced import unsynced_displays
 
 _BY_DAY: Final = (POSTS, DAILY)
+# Where posts arrive all the time, candidates never rest, and no timeline is planned for this.
+_REST: Final = timedelta(minutes=1)
+_MOST_SYNCED: Final = 50
 Heads = Mapping[str, Mapping[str, str]]
 
 
 def mend(
     connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
 ) -> set[str]:
-    """Record what is stored but not recorded; returns the assets that lacked a record."""
+    """Record what is stored but not recorded; returns the assets that lacked a record.
+
+    Some timelines that name earlier candidates are made again; see `storage.timelines.unsynced`.
+    """
     follow_displays(connections, instance)
     follow_rollouts(connections, instance)
     _record_empty_days(connections, instance, assets)
@@ -61,6 +69,7 @@ def mend(
     displays |= _old_snapshots(stored)
     if displays:
         connections.settler.settle(displays)
+    _sync_timelines(connections)
     if COUNTS in found:
         connections.settler.write_counts()
     if ADMIN in found:
@@ -86,6 +95,14 @@ def _old_snapshots(stored: StoredLineage) -> set[str]:
         for name, version in stored.versions["display_timelines"].items()
         if name in cached and cached[name] != version and name not in stored.unsettled
     }
+
+
+def _sync_timelines(connections: Connections) -> None:
+    """Plan some displays again whose timelines name earlier candidates than those of now."""
+    with connections.engine.connect() as connection:
+        unsynced = unsynced_displays(connection, _REST, _MOST_SYNCED)
+    if unsynced:
+        connections.settler.settle_quietly(unsynced, renews=True)
 
 
 def _record_empty_days(

@@ -5,7 +5,7 @@ from typing import Final
 
 from sorafeed_assets.defs.checking import DisplayCheck, Problems
 from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.services.playlists.editing import check_activation
+from sorafeed_assets.services.playlists.activation import check_activation
 
 
 def _one_active_playlist(connections: Connections, displays: Sequence[str]) -> Problems:

@@ -24,8 +24,8 @@ def build_evaluate_rollouts() -> AssetJob:
     return dg.define_asset_job(
         JOB_NAME,
         selection=dg.AssetSelection.assets(_ASSET) | dg.AssetSelection.checks_for_assets(_ASSET),
-        description="Compare the displays in a rollout's share with the others, and go on, wait or"
-        " roll back.",
+        description="Compare the displays in a rollout's share with the others, and continue, wait"
+        " or roll back.",
         tags=PLAYLIST_PRIORITY,
     )
 

@@ -38,7 +38,7 @@ def display_timelines(
     """The full order of a display's loop, and its first window in the live queue."""
     with plain_failures():
         displays = config.asked(context, connections)
-        failed = connections.settler.publish(displays).failed
+        failed = connections.settler.publish(displays, renews=True).failed
         planned = [display for display in displays if display not in failed]
         every = not config.displays and is_by_hand(context)
         result = list(record_step(context, connections, planned, every=every))

@@ -24,6 +24,7 @@ from sorafeed_assets.defs.requests import ask
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.automation import partition_change
 from sorafeed_assets.domain.digest import content_digest
+from sorafeed_assets.services.timelines.excluding import excluded_on
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import (
     uncached_displays,
@@ -137,4 +138,5 @@ def _reasons(connections: Connections) -> Mapping[str, str]:
         **waiting_displays(engine, older_than=_LATE),
         # Last, because this reason stays the same for a display that cannot be planned.
         **stale_displays(engine),
+        **excluded_on(engine),
     }

@@ -6,6 +6,7 @@ from typing import Final
 from sorafeed_assets.defs.checking import DisplayCheck, Problems
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
+from sorafeed_assets.services.timelines.excluding import check_excluded
 from sorafeed_assets.services.timelines.queues import stale_displays
 
 
@@ -16,6 +17,10 @@ def _every_timeline_is_current(connections: Connections, displays: Sequence[str]
 
 def _queue_within_window(connections: Connections, displays: Sequence[str]) -> Problems:
     return check_queues(connections.engine, displays, window=connections.settings.window)
+
+
+def _no_excluded_post_is_queued(connections: Connections, displays: Sequence[str]) -> Problems:
+    return check_excluded(connections.engine, displays)
 
 
 def _plan_follows_playlist(connections: Connections, displays: Sequence[str]) -> Problems:
@@ -38,6 +43,12 @@ CHECKS: Final = (
         "queue_within_window",
         "A queue has at most the window's rows, contiguous from the head, all of the active build.",
         _queue_within_window,
+    ),
+    DisplayCheck(
+        "display_timelines",
+        "no_excluded_post_is_queued",
+        "No queue has a post that is on the blocklist, or whose creator is.",
+        _no_excluded_post_is_queued,
     ),
     DisplayCheck(
         "display_timelines",

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from sorafeed_assets.domain.catalog.automaton import Rows, build_automaton, find, grouped
+from sorafeed_assets.domain.catalog.automaton import Rows, build_automaton, grouped
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, SizeClass
 
 # The order in which shapes are numbered in arrays.
@@ -33,6 +33,8 @@ class TermMatcher:
         ``starts`` and ``ends`` bound each row's text in ``chunk``, in bytes; what lies between
         texts is skipped. A pair occurs once; rows ascend.
         """
+        from sorafeed_assets.domain.catalog.finding import find
+
         cells = np.frombuffer(chunk, dtype=np.uint8)
         return find(self._automaton, self._queries_of, self._exclusions_of, cells, starts, ends)
 

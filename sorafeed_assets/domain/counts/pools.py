@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorafeed_assets.domain.catalog.automaton import Rows
-from sorafeed_assets.domain.catalog.compiled import compiled
 from sorafeed_assets.domain.counts.counting import SHAPES
 
 PoolName = tuple[str, str, str]
@@ -65,9 +64,9 @@ class _Posts(NamedTuple):
 class _Gathered:
     """The best posts so far of all pools of one order; a new one must reach ``limits``."""
 
-    def __init__(self, pools: int, size: int, limits: Rows | None = None) -> None:
+    def __init__(self, pools: int, size: int) -> None:
         self._size = size
-        self.limits = np.full(pools, _NO_LIMIT, dtype=np.int64) if limits is None else limits
+        self.limits = np.full(pools, _NO_LIMIT, dtype=np.int64)
         self._parts: list[_Posts] = []
         self._pending = 0
         self._kept = 0
@@ -135,9 +134,11 @@ class PoolGatherer:
         ids: Callable[[int], str],
     ) -> None:
         """Offer (number of a term, row) pairs; a row indexes ``ids`` and the arrays."""
+        from sorafeed_assets.domain.counts.reaching import reaching
+
         for pool, order in ((NEWEST, -posted_at), (RANDOM, hashes)):
             gathered = self._gathered[pool]
-            good = _reaching(numbers, rows, shapes, order, gathered.limits, len(SHAPES))
+            good = reaching(numbers, rows, shapes, order, gathered.limits, len(SHAPES))
             if not len(good):
                 continue
             kept = rows[good]
@@ -189,17 +190,3 @@ class PoolGatherer:
                 strict=True,
             ):
                 yield Candidate(term, shape, pool, post_id, posted_at, id_hash)
-
-
-@compiled
-def _reaching(
-    numbers: Rows, rows: Rows, shapes: Rows, order: Rows, limits: Rows, kinds: int
-) -> Rows:
-    """Which of the (number of a term, row) pairs are within the limit of their pool."""
-    good = np.empty(len(rows), dtype=np.int64)
-    size = 0
-    for pair in range(len(rows)):
-        row = rows[pair]
-        good[size] = pair
-        size += order[row] <= limits[numbers[pair] * kinds + shapes[row]]
-    return good[:size]

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from sorafeed_assets.domain.catalog.search import Format
@@ -21,6 +22,13 @@ from sorafeed_assets.domain.text import shown
 
 _FIELDS: Final = ("search_term", "video_count", "fetch_mode", "format")
 _REQUIRED: Final = _FIELDS[:2]
+
+
+class FileKind(StrEnum):
+    """How a file is written."""
+
+    CSV = "csv"
+    JSON = "json"
 
 
 class Written(Protocol):

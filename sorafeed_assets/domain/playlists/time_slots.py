@@ -37,6 +37,7 @@ class Weekday(IntEnum):
 
 
 EVERY_DAY: Final = frozenset(Weekday)
+_EVERY_DAY: Final = "every day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ def shown_time(moment: time) -> str:
 def shown_days(days: Collection[Weekday]) -> str:
     """Days of the week for people, such as ``Mon-Fri, Sun``."""
     if len(days) == len(EVERY_DAY):
-        return "Every day"
+        return _EVERY_DAY.capitalize()
     runs: list[list[Weekday]] = []
     for day in sorted(days):
         if runs and day == runs[-1][-1] + 1:
@@ -153,6 +154,35 @@ def shown_days(days: Collection[Weekday]) -> str:
         for run in runs
     ]
     return ", ".join(texts)
+
+
+def parse_days(text: str, field: str) -> frozenset[Weekday]:
+    """The days of a text such as `shown_days` writes: names, and ranges of them.
+
+    Names have three letters or all, in any case; blanks or commas are between them.
+
+    Raises:
+        InvalidInputError: naming ``field``.
+    """
+    if " ".join(text.casefold().split()) == _EVERY_DAY:
+        return EVERY_DAY
+    days: set[Weekday] = set()
+    for part in text.replace(",", " ").split():
+        first, dash, last = part.partition("-")
+        start = _weekday(first, part, field)
+        end = _weekday(last, part, field) if dash else start
+        # A range may go over the end of the week.
+        days.update(Weekday((start - 1 + step) % 7 + 1) for step in range((end - start) % 7 + 1))
+    return frozenset(days)
+
+
+def _weekday(name: str, part: str, field: str) -> Weekday:
+    for day in Weekday:
+        if name.casefold() in (day.short.casefold(), day.name.casefold()):
+            return day
+    raise InvalidInputError(
+        field, f"has {shown(part)}; write days such as Mon-Fri, Sun, or Every day"
+    )
 
 
 def shown_slot(slot: SlotDraft) -> str:

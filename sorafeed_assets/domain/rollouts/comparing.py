@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sorafeed_assets.domain.rollouts.signals import GATES, Sample, Samples, Signal
+from sorafeed_assets.domain.rollouts.signals import GATES, Gate, Sample, Samples, Signal
 
 FALSE_ALARMS: Final = 0.005
 """The probability that a rollout is rolled back although its value changes nothing."""
@@ -78,34 +78,33 @@ def _compare(signal: Signal, samples: Samples, needed: float) -> Comparison:
     gate = GATES[signal]
     inside, outside = _known(samples.inside), _known(samples.outside)
     totals = _total(inside), _total(outside)
-    rates = _rates(*totals)
+    rates = _rates(gate, *totals)
     displays = min(len(inside), len(outside))
     trials = min(total.trials for total in totals)
+    if samples.missing is not None:
+        why = f"not known: {samples.missing}"
+        return Comparison(signal, *totals, 0.0, Verdict.INCONCLUSIVE, why)
     if displays < LEAST_DISPLAYS or trials < gate.least:
         why = (
-            f"too little data: {len(inside)} and {len(outside)} displays, {rates} {gate.trials};"
+            f"too little data: {len(inside)} and {len(outside)} {gate.samples}, {rates};"
             f" {LEAST_DISPLAYS} and {gate.least} are needed on each side"
         )
         verdict = Verdict.INCONCLUSIVE if gate.holds else Verdict.PASS
         return Comparison(signal, *totals, 0.0, verdict, why)
     found = evidence(inside, outside)
     if found >= needed:
-        verdict, why = Verdict.FAIL, f"worse in the share: {rates} {gate.trials}"
+        verdict, why = Verdict.FAIL, f"worse {gate.inside}: {rates}"
     elif found >= _DOUBT:
-        verdict, why = Verdict.INCONCLUSIVE, f"perhaps worse in the share: {rates} {gate.trials}"
+        verdict, why = Verdict.INCONCLUSIVE, f"perhaps worse {gate.inside}: {rates}"
     else:
-        verdict, why = Verdict.PASS, f"not worse in the share: {rates} {gate.trials}"
+        verdict, why = Verdict.PASS, f"not worse {gate.inside}: {rates}"
     return Comparison(signal, *totals, found, verdict, why)
 
 
 def evidence(inside: Sequence[Sample], outside: Sequence[Sample]) -> float:
     """The natural log of the mean likelihood ratio; above 0 when the displays inside are worse."""
     strata = [
-        _Stratum.of(
-            [each for each in inside if _class_of(each) == number],
-            [each for each in outside if _class_of(each) == number],
-        )
-        for number in range(len(_CLASSES) + 1)
+        _Stratum.of(*sides) for sides in zip(_by_class(inside), _by_class(outside), strict=True)
     ]
     logs = [sum(each.evidence(ratio) for each in strata if each) for ratio in _RATIOS]
     most = max(logs)
@@ -146,8 +145,11 @@ class _Stratum:
         return (self.inside * math.log(ratio) - self.events * common) / self.spread
 
 
-def _class_of(sample: Sample) -> int:
-    return bisect_right(_CLASSES, sample.usual)
+def _by_class(samples: Sequence[Sample]) -> list[list[Sample]]:
+    classes: list[list[Sample]] = [[] for _ in range(len(_CLASSES) + 1)]
+    for sample in samples:
+        classes[bisect_right(_CLASSES, sample.usual)].append(sample)
+    return classes
 
 
 def _known(samples: Sequence[Sample]) -> list[Sample]:
@@ -158,5 +160,8 @@ def _total(samples: Sequence[Sample]) -> Sample:
     return Sample(sum(s.events for s in samples), sum(s.trials for s in samples))
 
 
-def _rates(inside: Sample, outside: Sample) -> str:
-    return f"{inside.events} of {inside.trials}, outside {outside.events} of {outside.trials}"
+def _rates(gate: Gate, inside: Sample, outside: Sample) -> str:
+    return (
+        f"{inside.events} of {inside.trials}, {gate.outside} {outside.events} of"
+        f" {outside.trials} {gate.trials}"
+    )

@@ -1,7 +1,7 @@
 """The states of a rollout, and the only ways from one to another: a pure state machine.
 
-A running rollout goes on to its next step when the step's time is over and its verdict is to pass.
-`pause` holds it at its step: it does not go on, but a failing verdict still ends it. `force` sets
+A running rollout moves to its next step when the step's time is over and its verdict is to pass.
+`pause` holds it at its step: it does not advance, but a failing verdict still ends it. `force` sets
 its share by hand: no verdict is acted on. A rollout is never both.
 """
 
@@ -158,7 +158,7 @@ def pause(state: State, reason: str) -> State:
 
 
 def resume(rollout: Rollout, state: State, now: datetime) -> State:
-    """Let a paused rollout go on; a forced one begins the last step again that its share reaches.
+    """Let a paused rollout continue; a forced one repeats the last step that its share reaches.
 
     Raises:
         NotAllowedError: it is neither paused nor forced.

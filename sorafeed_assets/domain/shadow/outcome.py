@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     """Every difference follows from a known fault of the old system."""
     UNEXPLAINED = "unexplained"
     NOT_COMPARED = "not_compared"
-    """One side could not be had; nothing is guessed."""
+    """One side could not be read; nothing is guessed."""
 
 
 class Rule(StrEnum):
@@ -23,6 +23,7 @@ class Rule(StrEnum):
     WILDCARD = "wildcard"
     LETTER_CASE = "letter_case"
     ONLY_HERE = "only_here"
+    BLOCKLIST = "blocklist"
     MADE_UP_COUNT = "made_up_count"
     SIZELESS_POST = "sizeless_post"
     UNKNOWN_TIME = "unknown_time"
@@ -41,6 +42,7 @@ MEANINGS: Final = {
     Rule.WILDCARD: "`%`, `_` and `\\` of a search are wildcards there",
     Rule.LETTER_CASE: "the old server's locale does not fold the case of this letter",
     Rule.ONLY_HERE: "the post exists only here: it was deleted there, or came from a queue",
+    Rule.BLOCKLIST: "the post or its creator is excluded here; there is no blocklist there",
     Rule.MADE_UP_COUNT: "the old count did not end in time; 100, 200 or 1000 is shown there",
     Rule.SIZELESS_POST: "a post without a size is counted there, but never played",
     Rule.UNKNOWN_TIME: "a time out of range is unknown here, and a number there",

@@ -14,12 +14,16 @@ _LATEST: Final = 4_102_444_800
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A post as one side has it; ``posted_at`` in Unix seconds, as that side orders by it."""
+    """A post as one side has it; ``posted_at`` in Unix seconds, as that side orders by it.
+
+    Only this side excludes posts.
+    """
 
     text: str | None
     posted_at: int
     width: int | None
     height: int | None
+    is_excluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,11 @@ def only_here(post: Post) -> bool:
     return post.there is None and post.here is not None
 
 
+def excluded(post: Post) -> bool:
+    """Whether the blocklist of this side excludes a post."""
+    return post.here is not None and post.here.is_excluded
+
+
 def sizeless(post: Post) -> bool:
     """Whether a post has no size there, so that it is never played there."""
     row = post.there
@@ -109,6 +118,8 @@ def why_counted_once(query: SearchQuery, post: Post) -> Rule | None:
     """The rule by which only one side counts a post."""
     if only_here(post):
         return Rule.ONLY_HERE
+    if excluded(post):
+        return Rule.BLOCKLIST
     if wildcard(query, post):
         return Rule.WILDCARD
     return Rule.LETTER_CASE if letter_case(query, post) else None

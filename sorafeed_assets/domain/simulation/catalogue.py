@@ -26,6 +26,8 @@ _DAY_SECONDS: Final = 86_400.0
 # No simulated display comes to the end of so many matches of a term.
 _MOST_MATCHES: Final = 5_000
 _SHAPES: Final = {Format.WIDE: (0.0, 0.53), Format.TALL: (0.53, 0.98), Format.MIXED: (0.0, 1.0)}
+# Of the posts, those that match the most frequent term.
+_LARGEST_SHARE: Final = 0.1
 _NEVER: Final = math.inf
 _ROUNDING: Final = 1e-6
 
@@ -49,12 +51,15 @@ class Source:
     Attributes:
         numbers: the posts that match, ascending, including those of the future.
         hashes: their hashes, by which random pools are ordered.
+        pages: the pages of the moment that was asked for last, as displays follow in time.
+        changes: by fetch mode the same for `Catalogue.next_change`.
     """
 
     numbers: Numbers
     hashes: Numbers
     by_hash: Numbers = field(init=False)
-    pages: tuple[int, int, tuple[Page, ...]] | None = None
+    pages: "tuple[int, int, _Pages] | None" = None
+    changes: dict[FetchMode, tuple[int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.by_hash = np.lexsort((self.numbers, self.hashes))
@@ -139,8 +144,8 @@ class Catalogue:
             return Candidates(_Newest(source.numbers[:there], self.deletes, second), complete=True)
         return Candidates(Shuffled(self._pages(source, there, second), key), complete=True)
 
-    def _pages(self, source: Source, there: int, second: float) -> tuple[Page, ...]:
-        """The matches by hash, in the pages in which the engine reads them."""
+    def _pages(self, source: Source, there: int, second: float) -> "_Pages":
+        """The matches by hash."""
         gone = bisect_right(self._moments, second)
         if source.pages is not None and source.pages[:2] == (there, gone):
             return source.pages[2]
@@ -150,20 +155,20 @@ class Catalogue:
             deleted = [number for number, at in self.deletes.items() if at <= second]
             left = ~np.isin(numbers, deleted)
             numbers, hashes = numbers[left], hashes[left]
-        pages: list[Page] = []
-        first, size = 0, self._pool_size
-        while first < len(numbers):
-            ids = tuple(map(post_id, numbers[first : first + size].tolist()))
-            pages.append(make_page(ids, hashes[first : first + size].tolist()))
-            first += size
-            size = first + self._pool_size if first > self._pool_size else 2 * self._pool_size
-        source.pages = (there, gone, tuple(pages))
+        source.pages = (there, gone, _Pages(numbers, hashes, self._pool_size))
         return source.pages[2]
 
     def next_change(self, term: str, format_: Format, mode: FetchMode, second: float) -> float:
         """When a post next enters the pool of a block after a second; infinity if none does."""
         source = self.source(term, format_)
         there = int(np.searchsorted(source.numbers, self.newest(second)))
+        known = source.changes.get(mode)
+        if known is None or known[0] != there:
+            known = source.changes[mode] = (there, self._change_after(source, mode, there))
+        return known[1]
+
+    def _change_after(self, source: Source, mode: FetchMode, there: int) -> float:
+        """When a post next enters a pool of the first ``there`` matches."""
         if mode is FetchMode.RANDOM and there >= self._pool_size:
             order = source.by_hash[source.by_hash < there]
             bound = source.hashes[order[self._pool_size - 1]]
@@ -182,6 +187,27 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class _Pages:
+    """Posts in the pages in which the engine reads them, each made when it is first read."""
+
+    numbers: Numbers
+    hashes: Numbers
+    pool_size: int
+    made: list[Page] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Page]:
+        turn, first, size = 0, 0, self.pool_size
+        while first < len(self.numbers):
+            if turn == len(self.made):
+                part = slice(first, first + size)
+                ids = tuple(map(post_id, self.numbers[part].tolist()))
+                self.made.append(make_page(ids, self.hashes[part].tolist()))
+            yield self.made[turn]
+            turn, first = turn + 1, first + size
+            size = first + self.pool_size if first > self.pool_size else 2 * self.pool_size
+
+
+@dataclass(frozen=True, slots=True)
 class _Newest:
     """Post ids, newest first, without those that are deleted by a second."""
 
@@ -195,11 +221,11 @@ class _Newest:
                 yield post_id(int(number))
 
 
-def zipf_shares(terms: Sequence[str], *, largest: float = 0.1) -> dict[str, float]:
+def zipf_shares(terms: Sequence[str]) -> dict[str, float]:
     """Shares that fall as in real texts; the last term in twenty matches nothing."""
     with_posts = max(1, len(terms) - len(terms) // 20)
     return {
-        term: largest / (rank + 1) ** 1.3 if rank < with_posts else 0.0
+        term: _LARGEST_SHARE / (rank + 1) ** 1.3 if rank < with_posts else 0.0
         for rank, term in enumerate(terms)
     }
 

@@ -87,7 +87,7 @@ class WallPlan:
     def cycle(self) -> float:
         """How often a display is settled for new posts at most, in seconds.
 
-        Once a second, or as often as the settlers come round to it when all displays wait.
+        Once a second, or as often as the settlers reach it when all displays wait.
         """
         return max(_POLL_SECONDS, self.displays * self.settle_seconds / self.settlers)
 
@@ -175,9 +175,11 @@ class _Group:
     def run(self) -> None:
         """Simulate until the end of the time."""
         plan = self._plan
-        for index, rng in enumerate(self._rngs):
-            # Displays begin one after the other, so that their loops do not end at the same time.
-            began = -rng.random() * _BEGIN_SECONDS
+        # Displays begin one after the other, so that their loops do not end at the same time. They
+        # follow in time, because the catalogue keeps only what matches at one moment.
+        begins = [-rng.random() * _BEGIN_SECONDS for rng in self._rngs]
+        for index in sorted(range(len(begins)), key=begins.__getitem__):
+            began = begins[index]
             self._displays[index].since = began
             self._replan(index, began, plan.window)
             self._expect_edit(index, began)

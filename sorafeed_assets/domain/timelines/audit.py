@@ -7,11 +7,11 @@ from typing import Final, NoReturn
 
 from sorafeed_assets.domain.errors import PlanAuditError
 from sorafeed_assets.domain.playlists.playlist import Block, FetchMode
-from sorafeed_assets.domain.timelines.plan import LoopInputs, LoopPlan, Schedule, Tier
+from sorafeed_assets.domain.timelines.plan import LoopInputs, LoopPlan, Schedule, Tier, place_of
 from sorafeed_assets.domain.timelines.planners.creator_gap import CREATOR_GAP
 from sorafeed_assets.domain.timelines.record import PlanInputs
 
-STAYS: Final = "; the display stays on its last good build; repopulate it"
+STAYS: Final = "; the display stays on its last good build; save its playlist again to retry"
 """The consequence of a broken rule, appended to each error."""
 
 
@@ -19,7 +19,7 @@ def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
     """Check a schedule against the rules and its inputs.
 
     Raises:
-        PlanAuditError: naming the loop, the position or block, and the broken rule.
+        PlanAuditError: naming the video or loop, counted from 1, and the broken rule.
     """
     if [plan.loop for plan in schedule.loops] != [source.loop for source in inputs.loops]:
         raise PlanAuditError("the plan's loops are not those of its inputs; plan again")
@@ -33,11 +33,12 @@ def audit_schedule(schedule: Schedule, inputs: PlanInputs) -> None:
             _audit_creators(plan, source, inputs.blocks)
     for one, other in pairwise(schedule.loops):
         if other.loop != one.loop + 1:
-            _refuse(other, f"does not follow loop {one.loop}")
+            _refuse(other, f"does not follow loop {one.loop + 1}")
 
 
-def _refuse(plan: LoopPlan, problem: str) -> NoReturn:
-    raise PlanAuditError(f"loop {plan.loop} {problem}{STAYS}")
+def _refuse(plan: LoopPlan, problem: str, position: int | None = None) -> NoReturn:
+    where = f"loop {plan.loop + 1}" if position is None else place_of(position, plan.loop)
+    raise PlanAuditError(f"{where} {problem}{STAYS}")
 
 
 def _audit_places(plan: LoopPlan, blocks: Sequence[Block]) -> None:
@@ -47,16 +48,16 @@ def _audit_places(plan: LoopPlan, blocks: Sequence[Block]) -> None:
     current = 0
     for position, pick in enumerate(plan.picks):
         if pick.position != position:
-            _refuse(plan, f"has position {pick.position} where {position} is expected")
+            _refuse(plan, f"is stored as video {pick.position + 1}", position)
         if pick.tier is Tier.KEPT:
             continue
         index = order.get(pick.block_id)
         if index is None:
-            _refuse(plan, f"position {position} is of block {pick.block_id}, not of the playlist")
+            _refuse(plan, f"is of block {pick.block_id}, not of the playlist", position)
         if index < current:
-            _refuse(plan, f"position {position} is of block {pick.block_id}, which already ended")
+            _refuse(plan, f"is of block {pick.block_id}, which already ended", position)
         if pick.block_position != placed[index]:
-            _refuse(plan, f"position {position} is out of order in block {pick.block_id}")
+            _refuse(plan, f"is out of order in block {pick.block_id}", position)
         placed[index] += 1
         current = index
 
@@ -75,15 +76,15 @@ def _audit_tiers(plan: LoopPlan, source: LoopInputs) -> None:
     known = {block: set(ids) for block, ids in matches.items()}
     used = {pick.post_id for pick in source.kept}
     for pick in plan.picks[len(source.kept) :]:
-        at = f"position {pick.position}"
+        at = pick.position
         if pick.post_id not in known.get(pick.block_id, ()):
-            _refuse(plan, f"{at} plays {pick.post_id}, which does not match block {pick.block_id}")
+            _refuse(plan, f"is {pick.post_id}, which does not match block {pick.block_id}", at)
         if pick.tier is Tier.NEW:
             if pick.post_id in used or pick.post_id in source.plays:
-                _refuse(plan, f"{at} calls {pick.post_id} new, but it was played or planned")
+                _refuse(plan, f"is {pick.post_id}, called new, but it was played or planned", at)
         else:
             if not source.candidates[pick.block_id].complete:
-                _refuse(plan, f"{at} repeats a video before all matches were read")
+                _refuse(plan, "repeats a video before all matches were read", at)
             _audit_again(plan, pick.position, used, matches[pick.block_id], source)
         used.add(pick.post_id)
 
@@ -95,17 +96,17 @@ def _audit_again(
     unused = [post for post in matches if post not in used]
     unplayed = [post for post in unused if post not in source.plays]
     if unplayed:
-        _refuse(plan, f"position {position} repeats a video while {unplayed[0]} was never played")
+        _refuse(plan, f"repeats a video while {unplayed[0]} was never played", position)
     if pick.tier is Tier.REPLAY:
         longest_ago = min((source.plays[post] for post in unused), default=None)
         if pick.post_id not in unused or source.plays[pick.post_id] != longest_ago:
-            _refuse(plan, f"position {position} is not the least recently played match")
+            _refuse(plan, "is not the least recently played match", position)
     elif pick.tier is Tier.REPEAT:
         last = {p.post_id: p.position for p in plan.picks[:position]}
         if unused or pick.post_id != min(matches, key=lambda post: last[post]):
-            _refuse(plan, f"position {position} repeats a video that is not the furthest back")
+            _refuse(plan, "repeats a video that is not the furthest back", position)
     else:
-        _refuse(plan, f"position {position} is kept, but its video was not playing")
+        _refuse(plan, "is kept, but it was not playing", position)
 
 
 def _audit_creators(plan: LoopPlan, source: LoopInputs, blocks: Sequence[Block]) -> None:
@@ -132,6 +133,7 @@ def _audit_creators(plan: LoopPlan, source: LoopInputs, blocks: Sequence[Block])
         if len(followed) > max(fewest, 0):
             _refuse(
                 plan,
-                f"position {followed[0]} follows a video of the same creator,"
-                f" {creators[followed[0]]}, though block {block.id} has others",
+                f"follows a video of the same creator, {creators[followed[0]]},"
+                f" though block {block.id} has others",
+                followed[0],
             )

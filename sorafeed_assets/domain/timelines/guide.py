@@ -1,7 +1,7 @@
 """The guide of a display: which video plays when, by the durations that are known.
 
 A plan says in which order videos play, and players say how long they are. Times of videos whose
-duration nobody has told are estimated by the mean of the display's other videos. After the next
+unknown duration are estimated by the mean of the display's other videos. After the next
 switch of the timetable, and after the end of the plan, only the playlist is known: which videos it
 plays is planned then.
 """
@@ -18,7 +18,7 @@ MOST_ENTRIES: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedPick:
+class GuidePick:
     """A position of a plan that is still to be played, or plays."""
 
     loop: int
@@ -46,12 +46,12 @@ class GuideEntry:
     start: datetime
     end: datetime
     playlist_id: UUID
-    pick: PlannedPick | None
+    pick: GuidePick | None
     is_estimated: bool
 
 
 def mean_duration(known: Sequence[int], recent: Sequence[int]) -> timedelta:
-    """The estimate for a display: the mean of its own videos, else of those told last.
+    """The estimate for a display: the mean of its own videos, else of those reported last.
 
     Both are in milliseconds.
     """
@@ -62,7 +62,7 @@ def mean_duration(known: Sequence[int], recent: Sequence[int]) -> timedelta:
 
 
 def build_guide(
-    picks: Sequence[PlannedPick],
+    picks: Sequence[GuidePick],
     spans: Sequence[PlaylistSpan],
     durations: Mapping[str, int],
     estimate: timedelta,
@@ -72,7 +72,7 @@ def build_guide(
 
     Args:
         picks: the plan of the playlist of the first span, from the video on screen.
-        spans: which playlist is active when, without gaps; the first one goes on now.
+        spans: which playlist is active when, without gaps; the first one is current.
         durations: known durations in milliseconds, by video.
         estimate: the duration of any other video.
         began: when the video on screen began; None when none is on screen.

@@ -24,7 +24,12 @@ class Tier(StrEnum):
     REPEAT = "repeat"
     """The block wants more videos than match; this one is furthest back in the plan."""
     KEPT = "kept"
-    """It was playing when an edit removed its position."""
+    """It was chosen by hand, or was playing when an edit removed its position."""
+
+
+def place_of(position: int, loop: int) -> str:
+    """The place of a video in its loop; people count from 1."""
+    return f"video {position + 1} of loop {loop + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +234,13 @@ def keep_played(
     position: int,
     *,
     playing: bool,
+    kept: int = 0,
 ) -> Start:
     """The picks of the current loop that stay when the same playlist is planned again.
 
     All picks before the head stay, and the head too while it is playing, unless a block before
-    it changed: then the picks before that block stay, and the playing video follows them.
+    it changed: then the picks before that block stay, and the playing video follows them. Picks
+    that the plan kept stay too: after a step back, some of them are ahead of the head.
 
     Args:
         stored: the loop as it was planned.
@@ -241,17 +248,18 @@ def keep_played(
         now: the blocks as they are.
         position: the head's position in the loop.
         playing: whether the head is being shown.
+        kept: how many picks the stored plan kept.
     """
     position = min(position, len(stored.picks))
     shown = position + 1 if playing and position < len(stored.picks) else position
     unchanged = _unchanged_picks(stored, before, now)
     if shown <= unchanged:
-        return Start(stored.loop, position, stored.picks[:shown])
-    kept = list(stored.picks[:unchanged])
+        return Start(stored.loop, position, stored.picks[: min(max(shown, kept), unchanged)])
+    staying = list(stored.picks[:unchanged])
     if shown > position:
         head = stored.picks[position]
-        kept.append(replace(head, position=unchanged, tier=Tier.KEPT))
-    return Start(stored.loop, unchanged, tuple(kept))
+        staying.append(replace(head, position=unchanged, tier=Tier.KEPT))
+    return Start(stored.loop, unchanged, tuple(staying))
 
 
 def _unchanged_picks(stored: LoopPlan, before: Sequence[Block], now: Sequence[Block]) -> int:

@@ -36,19 +36,15 @@ def content_hash(schedule: Schedule, playlist_version: str) -> str:
     return content_digest([playlist_version, schedule_to_json(schedule)])
 
 
-def replan(inputs: PlanInputs, planner: Planner | None = None) -> str:
+def replan(inputs: PlanInputs) -> str:
     """The content hash of a new plan from stored inputs, by the planner that made the first one.
 
     It differs only if that planner's rules changed, which they never do.
 
-    Args:
-        inputs: what the plan was made from.
-        planner: the planner that it names, by default the one of this version.
-
     Raises:
         SorafeedError: this version does not have the planner.
     """
-    schedule = plan_again(inputs, planner or planner_named(inputs.planner))
+    schedule = plan_again(inputs, planner_named(inputs.planner))
     return content_hash(schedule, inputs.playlist_version)
 
 

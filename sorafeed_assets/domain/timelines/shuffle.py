@@ -1,7 +1,7 @@
 """The order that a block's matches play in: newest first, or a keyed shuffle of their ids."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -24,7 +24,7 @@ class Page:
     hashes: NDArray[np.uint64]
 
 
-def make_page(ids: Sequence[str], hashes: Sequence[int]) -> Page:
+def make_page(ids: Sequence[str], hashes: Sequence[int] | NDArray[np.int64]) -> Page:
     """A page of post ids in order of their (signed 64-bit id_hash, id)."""
     return Page(tuple(ids), np.array(hashes, dtype=np.int64).view(np.uint64))
 
@@ -42,7 +42,7 @@ class Shuffled:
     A page is shuffled when the iteration reaches it. A new post in a page moves no other post.
     """
 
-    pages: Sequence[Page]
+    pages: Iterable[Page]
     key: int
 
     def __iter__(self) -> Iterator[str]:

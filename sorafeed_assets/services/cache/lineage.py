@@ -16,12 +16,17 @@ from sorafeed_assets.storage.cache.redis import (
     timeline_key,
 )
 from sorafeed_assets.storage.cache.snapshots import TimelineSnapshot
-from sorafeed_assets.storage.lineage_records import NOTHING, WHOLE, Change, head_version
+from sorafeed_assets.storage.lineage_records import (
+    BY_EVENT,
+    NOTHING,
+    WHOLE,
+    Change,
+    head_version,
+)
 
 COUNTS: Final = "count_cache"
 TIMELINES: Final = "timeline_cache"
 ADMIN: Final = "admin_snapshot"
-_BY_EVENT: Final = "by event"
 
 
 def counts_change(connection: Connection, values: Mapping[str, str]) -> Change:
@@ -66,7 +71,7 @@ def admin_change(connection: Connection, value: str, snapshot: Mapping[str, Any]
         admin_version(value),
         {
             "video_counts_by_search": head_version(connection, "video_counts_by_search"),
-            "display_timelines": _BY_EVENT,
+            "display_timelines": BY_EVENT,
         },
         {"displays": len(snapshot["displays"]), **snapshot["totals"]},
     )

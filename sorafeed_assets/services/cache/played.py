@@ -18,7 +18,7 @@ from sorafeed_assets.storage.cache.redis import DisplaySnapshot, redis_errors, w
 from sorafeed_assets.storage.cache.snapshots import read_played
 from sorafeed_assets.storage.timelines.advance import PlayedTimeline
 
-# Some 5 kB each.
+# Some 25 kB each.
 _MOST_DISPLAYS: Final = 4_000
 
 
@@ -36,12 +36,13 @@ class Prepared:
 class PlayedSnapshots:
     """Makes the snapshots; safe to share between threads.
 
-    The video of a queue row never changes, so it is read and encoded once.
+    The video of a queue row never changes, so it is read and encoded once. It is kept as UTF-8: one
+    emoji in a text makes Python take four bytes for each of its characters.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._videos: LRUCache[str, Mapping[str, str]] = LRUCache(_MOST_DISPLAYS)
+        self._videos: LRUCache[str, Mapping[str, bytes]] = LRUCache(_MOST_DISPLAYS)
 
     def prepare(self, connection: Connection, display_ids: Collection[str]) -> Prepared:
         """Read the snapshots of displays, whose snapshots' locks the caller holds."""
@@ -68,31 +69,31 @@ class PlayedSnapshots:
             snapshots.append(DisplaySnapshot(each.display_id, text, state, written_by))
         return Prepared(snapshots, left)
 
-    def _encoded(self, found: PlayedTimeline) -> Mapping[str, str] | None:
+    def _encoded(self, found: PlayedTimeline) -> Mapping[str, bytes] | None:
         """The videos of a queue by row; None when one was left out that is not known any more."""
         with self._lock:
             known = self._videos.get(found.display_id, {})
-        videos: dict[str, str] = {}
+        videos: dict[str, bytes] = {}
         for row in found.videos:
             if row.id in known:
                 videos[row.id] = known[row.id]
             elif row.video is None:
                 return None
             else:
-                videos[row.id] = canonical_json(row.video)
+                videos[row.id] = canonical_json(row.video).encode()
         with self._lock:
             self._videos[found.display_id] = videos
         return videos
 
 
-def timeline_text(found: PlayedTimeline, videos: Mapping[str, str]) -> str:
-    """The snapshot of a display as canonical JSON; ``videos`` are its parts by queue row."""
+def timeline_text(found: PlayedTimeline, videos: Mapping[str, bytes]) -> str:
+    """The snapshot of a display as canonical JSON; ``videos`` has those of its rows as UTF-8."""
     cached = found.cached
     playlist = "null" if cached.playlist_id is None else f'"{cached.playlist_id}"'
     rows = ",".join(
         f'{{"block_id":"{row.block_id}","id":"{row.id}","loop_iteration":{row.loop_iteration},'
         f'"status":"{row.status}","timeline_position":{row.timeline_position},'
-        f'"video":{videos[row.id]},"video_id":{canonical_json(row.video_id)}}}'
+        f'"video":{videos[row.id].decode()},"video_id":{canonical_json(row.video_id)}}}'
         for row in found.videos
     )
     build = "null" if found.build is None else found.build

@@ -12,6 +12,7 @@ from typing import Any, Final
 from redis import Redis
 from sqlalchemy import Connection, Engine
 
+from sorafeed_assets.domain.batches import batched
 from sorafeed_assets.domain.digest import canonical_json
 from sorafeed_assets.services.cache.lineage import (
     ADMIN,
@@ -106,9 +107,8 @@ def write_timeline_cache(
         display_ids = _all_displays(engine, redis)
     versions: dict[str, str] = {}
     ordered = sorted(set(display_ids))
-    for start in range(0, len(ordered), _CHUNK):
-        chunk = ordered[start : start + _CHUNK]
-        last = start + _CHUNK >= len(ordered)
+    for chunk in batched(ordered, _CHUNK):
+        last = chunk[-1] == ordered[-1]
         with engine.begin() as connection, redis_errors(redis):
             versions |= _write_timelines(connection, redis, chunk, ttl, tags if last else ())
     return versions

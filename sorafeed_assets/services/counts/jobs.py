@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.storage.counts import jobs as stored
 

@@ -13,14 +13,19 @@ from sqlalchemy import Connection
 from sorafeed_assets.storage.counts import daily
 from sorafeed_assets.storage.counts import pools as stored_pools
 from sorafeed_assets.storage.counts.totals import totals_version
-from sorafeed_assets.storage.lineage_records import NOTHING, WHOLE, Change, head_version
+from sorafeed_assets.storage.lineage_records import (
+    BY_EVENT,
+    NOTHING,
+    WHOLE,
+    Change,
+    head_version,
+)
 
 POSTS: Final = "sora_posts"
 DAILY: Final = "video_counts_daily"
 TOTALS: Final = "video_counts_by_search"
 POOLS: Final = "video_candidates"
 TERMS: Final = "search_terms"
-BY_EVENT: Final = "by event"
 
 
 def counts_changes(connection: Connection, days: Collection[date] | None) -> list[Change]:

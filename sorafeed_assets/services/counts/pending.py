@@ -31,5 +31,7 @@ class WaitingPosts:
 
     def matching(self, queries: Sequence[SearchQuery]) -> list[list[str]]:
         """The posts that match, for each query."""
+        if not queries or not len(self._ids):
+            return [[] for _ in queries]
         found, rows = TermMatcher(queries).match(*self._texts)
         return [self._ids[rows[found == number]].tolist() for number in range(len(queries))]

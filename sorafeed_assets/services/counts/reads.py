@@ -1,6 +1,6 @@
-"""Counts: exact for every tracked term, refreshed by changes, repaired from the text."""
+"""Reading counts: what is stored, what waits, and samples that are counted again."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.automation import rotating_sample
 from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.services.counts.lineage import POSTS, posts_changes
-from sorafeed_assets.services.counts.refresh import CountsRefresh, CountsRun
+from sorafeed_assets.storage.catalog import blocklist
 from sorafeed_assets.storage.catalog.outbox import pending_days
 from sorafeed_assets.storage.counts import daily as stored
 from sorafeed_assets.storage.counts import status
@@ -20,12 +20,17 @@ from sorafeed_assets.storage.postgres.engine import snapshot
 
 @dataclass(frozen=True, slots=True)
 class PendingChanges:
-    """The changes that wait in the outbox, and since when; ``edits`` are updates and deletes."""
+    """The changes that counting has not applied, and since when.
+
+    ``edits`` are updates and deletes, and the ``targets`` that were excluded or allowed again:
+    posts and creators, whose days are not known yet.
+    """
 
     inserts: int
     edits: int
     days: tuple[date, ...]
     since: datetime | None
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +53,17 @@ class CountsStatus:
     stale: int
 
 
-def refresh_days(
-    engine: Engine,
-    days: Collection[date] | None,
-    *,
-    pool_size: int,
-    recount: bool = False,
-    new_terms: bool = True,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> CountsRefresh:
-    """Apply the changes of ``days`` (None: all days) to counts and candidate pools.
-
-    New terms are first counted over the whole catalogue, which applies the changes of every
-    day; without ``new_terms`` they wait. ``recount`` counts the days again from their text. One
-    transaction: all or nothing.
-    """
-    with snapshot(engine) as connection:
-        run = CountsRun(connection, pool_size, on_progress)
-        refresh = run.refresh(days, recount=recount, new_terms=new_terms)
-    run.note_latecomers(engine)
-    return refresh
-
-
 def pending_changes(engine: Engine) -> PendingChanges:
     """The changes that wait to be applied."""
     with engine.connect() as connection:
         days = pending_days(connection)
+        targets = blocklist.waiting(connection)
     inserts = sum(day.inserts for day in days)
-    edits = sum(day.changes for day in days) - inserts
-    since = min((day.since for day in days), default=None)
-    return PendingChanges(inserts, edits, tuple(day.catalog_day for day in days), since)
+    edits = sum(day.changes for day in days) - inserts + len(targets)
+    since = min((*(day.since for day in days), *targets.values()), default=None)
+    return PendingChanges(
+        inserts, edits, tuple(day.catalog_day for day in days), since, tuple(map(str, targets))
+    )
 
 
 def dirty_days(engine: Engine) -> tuple[date, ...]:

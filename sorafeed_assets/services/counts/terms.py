@@ -6,7 +6,6 @@ the new ones is `services.counts.jobs`.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine
@@ -15,11 +14,12 @@ from sqlalchemy.exc import OperationalError
 from sorafeed_assets.domain.catalog.search import SearchQuery, parse_query
 from sorafeed_assets.domain.digest import SetDigest
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
-from sorafeed_assets.services.counts.lineage import counts_changes, pools_change
+from sorafeed_assets.services.counts.lineage import TERMS, counts_changes, pools_change
 from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.storage.counts import terms as stored
 from sorafeed_assets.storage.counts.jobs import add_jobs
 from sorafeed_assets.storage.lineage_records import (
+    BY_EVENT,
     WHOLE,
     Change,
     head_version,
@@ -27,9 +27,6 @@ from sorafeed_assets.storage.lineage_records import (
     write_changes,
 )
 from sorafeed_assets.storage.postgres.retry import retried
-
-ASSET: Final = "search_terms"
-_BY_EVENT: Final = "by event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def follow_terms(connection: Connection, display_ids: Collection[str] | None) ->
     new = set(wanted) - set(stored.tracked(connection, wanted))
     if not (come or gone or new or display_ids is None):
         return TermsSync(0, 0, problems)
-    hold_asset(connection, ASSET)
+    hold_asset(connection, TERMS)
     stored.set_used(connection, come, gone)
     added = stored.add_terms(connection, [wanted[term] for term in new])
     if new:
@@ -83,7 +80,7 @@ def _record(connection: Connection, added: Collection[str], removed: Collection[
 
     The caller holds the asset's lock, so the last record is the state before the change.
     """
-    before = SetDigest.parse(head_version(connection, ASSET))
+    before = SetDigest.parse(head_version(connection, TERMS))
     if before is None:
         change = terms_change(connection, len(added), len(removed))
     else:
@@ -98,10 +95,10 @@ def terms_change(connection: Connection, added: int = 0, removed: int = 0) -> Ch
 
 def _change(digest: SetDigest, added: int, removed: int) -> Change:
     return Change(
-        ASSET,
+        TERMS,
         WHOLE,
         str(digest),
-        {"playlists": _BY_EVENT},
+        {"playlists": BY_EVENT},
         {"dagster/row_count": digest.size, "added": added, "removed": removed},
     )
 
@@ -153,7 +150,7 @@ def track_term(engine: Engine, query: SearchQuery, priority: int) -> bool:
 
 
 def _track(connection: Connection, query: SearchQuery, priority: int) -> bool:
-    hold_asset(connection, ASSET)
+    hold_asset(connection, TERMS)
     added = stored.add_terms(connection, [query])
     if added:
         _record(connection, added)
@@ -185,7 +182,7 @@ def unwatch_term(engine: Engine, search: str) -> str:
     """
     term = parse_query(search).term
     with engine.begin() as connection:
-        hold_asset(connection, ASSET)
+        hold_asset(connection, TERMS)
         if not stored.unwatch(connection, term):
             raise NotFoundError(f"{term!r} is not watched")
         if removed := _drop_unused(connection, {term}):

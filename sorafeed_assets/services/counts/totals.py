@@ -44,10 +44,12 @@ def audit_totals(engine: Engine) -> None:
         CountsAuditError: a term's wide and tall posts exceed all its posts, or the view differs
             from the sums of the daily counts.
     """
+    is_wrong = False
     if totals_are_behind(engine):
         refresh_totals(engine)  # another process may be between its counts and their totals
+        is_wrong = totals_are_behind(engine)
     problems = contradicting_totals(engine)
-    if totals_are_behind(engine):
+    if is_wrong:
         problems.append("the view does not equal the sums of the daily counts")
     if problems:
         raise CountsAuditError(

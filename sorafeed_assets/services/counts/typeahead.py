@@ -26,7 +26,7 @@ class Exactness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class CountPreview:
     """A count of a normalized term; ``is_tracked`` when its exact count is kept or follows."""
 
     term: str
@@ -47,9 +47,8 @@ def preview_count(
     format_: Format,
     *,
     may_track: bool,
-    milliseconds: int = _MILLISECONDS,
     on_tracked: Callable[[], None] = lambda: None,
-) -> Preview:
+) -> CountPreview:
     """Count with a bounded query; a search that exceeds the bounds may be tracked.
 
     Args:
@@ -57,7 +56,6 @@ def preview_count(
         search: the typed text.
         format_: which shapes of video count.
         may_track: whether to track the search, so that its exact count follows.
-        milliseconds: how long counting may take.
         on_tracked: called when the search was not tracked before.
 
     Raises:
@@ -67,10 +65,10 @@ def preview_count(
     with engine.begin() as connection:
         known = total(connection, query.term, format_)
         if known is not None:
-            return Preview(query.term, format_, known, Exactness.EXACT, is_tracked=True)
-        found = count_up_to(connection, query, format_, MOST_COUNTED, milliseconds)
+            return CountPreview(query.term, format_, known, Exactness.EXACT, is_tracked=True)
+        found = count_up_to(connection, query, format_, MOST_COUNTED, _MILLISECONDS)
         if found is not None and found <= MOST_COUNTED:
-            return Preview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
+            return CountPreview(query.term, format_, found, Exactness.EXACT, is_tracked=False)
         is_tracked = is_term_tracked(connection, query.term)
     if may_track:
         # A tracked term is requested again, which raises its priority.
@@ -78,4 +76,4 @@ def preview_count(
             on_tracked()
         is_tracked = True
     least = 0 if found is None else MOST_COUNTED + 1
-    return Preview(query.term, format_, least, Exactness.AT_LEAST, is_tracked)
+    return CountPreview(query.term, format_, least, Exactness.AT_LEAST, is_tracked)

@@ -6,7 +6,6 @@ their ids are read at each pass, and the missing ones are copied.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -62,10 +61,10 @@ def import_catalog(
     """
     check_readable(old)
     total = old.estimate(_POSTS_TABLE)
-    with (
-        indexes_built_after(engine, lambda done, all_: on_progress("Building indexes", done, all_))
-        if total >= _LARGE
-        else nullcontext()
+    with indexes_built_after(
+        engine,
+        lambda done, all_: on_progress("Building indexes", done, all_),
+        may_drop=total >= _LARGE,
     ):
         creators = _copy_creators(engine, old, on_progress)
         copied = follow_catalog(engine, old, on_progress, chunk=chunk)
@@ -85,8 +84,7 @@ def follow_catalog(
     """Copy the posts that are new since the last pass, with their creators."""
     # Read first: what commits between it and the next statements is in the tail or visible.
     safe = old.safe_point(OVERLAP)
-    total = old.estimate(_POSTS_TABLE)
-    posts = creators = done = 0
+    posts = creators = done = total = 0
     while True:
         with engine.begin() as connection:
             cursor = ours.lock_cursor(connection, POSTS, FIRST)
@@ -100,6 +98,7 @@ def follow_catalog(
             ours.move_cursor(connection, POSTS, staged.indexed_at, staged.id)
         posts, creators = posts + copied.posts, creators + copied.creators
         done += staged.posts
+        total = total or old.estimate(_POSTS_TABLE)
         on_progress("Copying posts", done, max(done, total))
     tail = _copy_tail(engine, old, safe)
     return Copied(posts + tail.posts, creators + tail.creators)

@@ -1,6 +1,7 @@
 """What can be read of the old system, before anything is imported."""
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from sorafeed_assets.domain.errors import SorafeedError
@@ -18,11 +19,11 @@ class Finding:
     is_problem: bool = False
 
 
-def check_catalog(url: str) -> list[Finding]:
-    """Look at the old catalogue."""
+def check_catalog(url: str, first_day: date) -> list[Finding]:
+    """Look at the old catalogue; ``first_day`` is the first partition of catalog days here."""
     try:
         with old_catalog(url) as old:
-            return _catalog(old)
+            return _catalog(old, first_day)
     except SorafeedError as error:
         return [Finding("catalogue", str(error), is_problem=True)]
 
@@ -53,7 +54,7 @@ def check_queues(path: Path) -> list[Finding]:
     ]
 
 
-def _catalog(old: OldCatalog) -> list[Finding]:
+def _catalog(old: OldCatalog, first_day: date) -> list[Finding]:
     server = old.inspect()
     where = (
         f"{server.where}: PostgreSQL {server.version // 10_000}, encoding {server.encoding},"
@@ -74,4 +75,12 @@ def _catalog(old: OldCatalog) -> list[Finding]:
                 f" {bounds[0]:%Y-%m-%d %H:%M} to {bounds[1]:%Y-%m-%d %H:%M} UTC",
             )
         )
+        if bounds is not None and bounds[0].date() < first_day:
+            findings.append(
+                Finding(
+                    "catalogue",
+                    f"its first catalog day is {bounds[0]:%Y-%m-%d}, and Dagster's first partition"
+                    f" {first_day}; set SORAFEED_CATALOG_FIRST_DAY={bounds[0]:%Y-%m-%d}",
+                )
+            )
     return findings

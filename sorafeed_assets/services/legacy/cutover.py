@@ -12,6 +12,7 @@ from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.flags.known import DRIVER
 from sorafeed_assets.domain.flags.split import Split
 from sorafeed_assets.services.flags import FlagChange, Flags
+from sorafeed_assets.services.legacy.queues import idle_displays
 from sorafeed_assets.services.legacy.status import LegacyStatus, legacy_status
 from sorafeed_assets.services.timelines.driving import Driver, driver_of
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome, Outcomes
@@ -110,6 +111,7 @@ class Switch:
         tried = self._timelines.try_plans(changing) if then is Driver.NEW else {}
         with self._engine.connect() as connection:
             played = last_imported_plays(connection, list(displays))
+            idle = idle_displays(connection)
         after = dict.fromkeys(displays, then)
         if share is not None:
             after = {code: Driver(new) for code, (_, new) in change.displays.items()}
@@ -121,7 +123,7 @@ class Switch:
                     after[code],
                     _queued(tried.get(code)),
                     played.get(code),
-                    tuple(_problems(code, tried, status)) if then is Driver.NEW else (),
+                    tuple(_problems(code, tried, status, idle)) if then is Driver.NEW else (),
                 )
                 for code, now in sorted(displays.items())
             ),
@@ -174,14 +176,17 @@ def _queued(outcome: BuildOutcome | SorafeedError | None) -> int:
     return outcome.queued if isinstance(outcome, BuildOutcome) else 0
 
 
-def _problems(code: str, tried: Outcomes, status: LegacyStatus) -> Collection[str]:
+def _problems(
+    code: str, tried: Outcomes, status: LegacyStatus, idle: Collection[str]
+) -> Collection[str]:
     problems: list[str] = []
     outcome = tried.get(code)
     if isinstance(outcome, SorafeedError):
         problems.append(f"its playlist cannot be planned: {outcome}")
-    elif outcome is not None and outcome.playlist_id is None:
+    elif outcome is not None and outcome.playlist_id is None and code not in idle:
+        # Where it shows nothing in the old system either, it loses nothing.
         problems.append("it has no active playlist; import or create one")
-    elif outcome is not None and outcome.queued == 0:
+    elif outcome is not None and outcome.playlist_id is not None and outcome.queued == 0:
         problems.append("no post matches its playlist, so that its queue would be empty")
     if status.queues is not None:
         problems += [

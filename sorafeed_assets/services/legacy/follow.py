@@ -13,6 +13,7 @@ from sorafeed_assets.services.legacy.catalog import (
     CREATORS,
     POSTS,
     Copied,
+    Progress,
     follow_catalog,
     import_catalog,
 )
@@ -28,18 +29,35 @@ from sorafeed_assets.storage.legacy.old_catalog import OldCatalog
 from sorafeed_assets.storage.legacy.old_queues import change_counter, old_queues
 from sorafeed_assets.storage.legacy.posts import read_cursors
 from sorafeed_assets.storage.legacy.queues import read_file
+from sorafeed_assets.storage.postgres.indexes import missing_indexes
 
 # Plays are read again from the day before the last import on, as they may arrive late.
 _EARLIER: Final = timedelta(days=1)
 
 
-def copy_new_posts(engine: Engine, old: OldCatalog) -> Copied:
+def copy_new_posts(
+    engine: Engine, old: OldCatalog, on_progress: Progress = lambda *_: None
+) -> Copied:
     """Copy what is new in the old catalogue; if the first copy is not complete, all of it."""
+    if is_copied(engine):
+        return follow_catalog(engine, old, on_progress)
+    return import_catalog(engine, old, on_progress)
+
+
+def continue_copy(engine: Engine, old: OldCatalog, on_progress: Progress) -> Copied:
+    """`copy_new_posts`, and the indexes that an interrupted first copy has not built."""
+    with engine.connect() as connection:
+        are_missing = bool(missing_indexes(connection))
+    if are_missing:
+        return import_catalog(engine, old, on_progress)
+    return copy_new_posts(engine, old, on_progress)
+
+
+def is_copied(engine: Engine) -> bool:
+    """Whether the old catalogue was copied to its end once."""
     with engine.connect() as connection:
         cursors = read_cursors(connection)
-    if all(name in cursors and cursors[name].is_complete for name in (CREATORS, POSTS)):
-        return follow_catalog(engine, old)
-    return import_catalog(engine, old, lambda *_: None)
+    return all(name in cursors and cursors[name].is_complete for name in (CREATORS, POSTS))
 
 
 def compare_due(engine: Engine, old: OldCatalog) -> Comparison | None:

@@ -153,6 +153,12 @@ def settle_imported(engine: Engine, settler: Settler, display_ids: Sequence[str]
         settler.settle(counted)
 
 
+def idle_displays(connection: Connection) -> set[str]:
+    """Displays that had no active playlist in the old system at their last import."""
+    known = ours.read_imports(connection)
+    return {name for (kind, name), chosen in known.items() if (kind, chosen) == ("active", _NONE)}
+
+
 def _decide(connection: Connection, wall: OldWall) -> _Decisions:
     base = ours.read_imports(connection)
     decided = _Decisions()
@@ -216,7 +222,7 @@ def _decide_active(
     base: Mapping[_Key, str],
     here: set[str],
 ) -> None:
-    """Decide which playlist is active. Where none is there, ours chooses, as for any display."""
+    """Decide which playlist is active; where there is none, by the rules of this system."""
     ours_active = load_active_playlists(connection)
     for display_id in sorted(active.keys() & here):
         key = ("active", display_id)

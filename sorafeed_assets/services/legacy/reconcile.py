@@ -1,10 +1,11 @@
 """Comparing the catalogue with the old one, part by part, and copying what differs again."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.services.legacy.catalog import POSTS, copy_undated
 from sorafeed_assets.services.legacy.lineage import write_versions
@@ -16,7 +17,7 @@ from sorafeed_assets.storage.legacy.comparisons import (
     read_comparisons,
     store_comparison,
 )
-from sorafeed_assets.storage.legacy.old_catalog import CREATORS, UNDATED, OldCatalog, Part
+from sorafeed_assets.storage.legacy.old_catalog import CREATORS, UNDATED, Digest, OldCatalog, Part
 
 _AT_ONCE: Final = 10_000
 EVERY: Final = timedelta(days=1)
@@ -73,7 +74,7 @@ def reconcile(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
 
 def _compare(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
     with engine.connect() as connection:
-        theirs, here = old.digest(part), our_digest(connection, part)
+        theirs, here = _digests(connection, old, part)
         digest = f"{theirs.rows}-{theirs.total}"
         if theirs == here:
             return Comparison(part.name, theirs.rows, here.rows, old_digest=digest)
@@ -91,6 +92,14 @@ def _compare(engine: Engine, old: OldCatalog, part: Part) -> Comparison:
         only_here,
         old_digest=digest,
     )
+
+
+def _digests(connection: Connection, old: OldCatalog, part: Part) -> tuple[Digest, Digest]:
+    """Both sides' digests, which both servers compute at the same time."""
+    with ThreadPoolExecutor(1) as there:
+        theirs = there.submit(old.digest, part)
+        here = our_digest(connection, part)
+        return theirs.result(), here
 
 
 def _copy_again(engine: Engine, old: OldCatalog, part: Part, ids: Sequence[str]) -> None:

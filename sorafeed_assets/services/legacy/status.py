@@ -1,6 +1,6 @@
 """How far behind each side of the old system is, and what differs.
 
-It reads both sides and writes nothing; a side that cannot be read is told as its problem.
+It reads both sides and writes nothing; a side that cannot be read is reported as its problem.
 """
 
 from collections.abc import Mapping

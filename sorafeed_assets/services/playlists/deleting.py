@@ -13,12 +13,8 @@ from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from sorafeed_assets.domain.errors import (
-    DisplayNotFoundError,
-    InvalidInputError,
-    NotFoundError,
-    PlaylistNotFoundError,
-)
+from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.services.playlists.locking import lock_display, lock_display_of
 from sorafeed_assets.storage.lists import After
 from sorafeed_assets.storage.playlists import deletions as stored
 from sorafeed_assets.storage.playlists import rows as sql
@@ -67,8 +63,7 @@ def delete_display(engine: Engine, display_id: str) -> UUID:
         NotFoundError: there is no such display.
     """
     with engine.begin() as connection:
-        if not sql.lock_displays(connection, [display_id]):
-            raise DisplayNotFoundError(display_id)
+        lock_display(connection, display_id)
         deletion_id = stored.keep_display(connection, display_id)
         sql.delete_display(connection, display_id)
         return deletion_id
@@ -82,14 +77,7 @@ def delete_playlist(engine: Engine, playlist_id: UUID) -> UUID:
         NotFoundError: there is no such playlist.
     """
     with engine.begin() as connection:
-        display_id = sql.playlist_display(connection, playlist_id)
-        if (
-            display_id is None
-            or not sql.lock_displays(connection, [display_id])
-            # It may have been deleted while this one waited for the lock.
-            or sql.playlist_display(connection, playlist_id) != display_id
-        ):
-            raise PlaylistNotFoundError(playlist_id)
+        display_id = lock_display_of(connection, playlist_id)
         deletion_id = stored.keep_playlist(connection, display_id, playlist_id)
         sql.delete_playlist(connection, display_id, playlist_id)
         return deletion_id

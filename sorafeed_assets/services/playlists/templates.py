@@ -19,7 +19,8 @@ from sorafeed_assets.domain.playlists.playlist import (
     check_name,
     keep_blocks,
 )
-from sorafeed_assets.services.playlists.editing import check_drafts, locked_playlist
+from sorafeed_assets.services.playlists.editing import check_drafts
+from sorafeed_assets.services.playlists.locking import locked_playlist
 from sorafeed_assets.storage.playlists import rows
 from sorafeed_assets.storage.playlists import templates as sql
 from sorafeed_assets.storage.postgres.retry import retried
@@ -191,6 +192,12 @@ def detach_playlist(engine: Engine, playlist_id: UUID) -> str:
             raise InvalidInputError("playlist_id", "follows no template")
         sql.detach(connection, playlist_id)
     return playlist.display_id
+
+
+def templates_on(engine: Engine, display_id: str) -> dict[UUID, str]:
+    """The names of the templates that a display's playlists follow, by playlist."""
+    with engine.connect() as connection:
+        return sql.templates_on(connection, display_id)
 
 
 def _lock(connection: Connection, template_id: UUID, *, shared: bool = False) -> str:

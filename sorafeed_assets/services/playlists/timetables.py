@@ -8,11 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from sorafeed_assets.domain.errors import (
-    DisplayNotFoundError,
-    InvalidInputError,
-    PlaylistNotFoundError,
-)
+from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError
 from sorafeed_assets.domain.playlists.playlist import Playlist
 from sorafeed_assets.domain.playlists.time_slots import MAX_SLOTS, SlotDraft, TimeSlot
 from sorafeed_assets.domain.playlists.timetable import (
@@ -25,6 +21,7 @@ from sorafeed_assets.domain.playlists.timetable import (
     spans,
     usable,
 )
+from sorafeed_assets.services.playlists.locking import lock_display_of
 from sorafeed_assets.storage.playlists import rows
 from sorafeed_assets.storage.playlists import timetables as sql
 from sorafeed_assets.storage.playlists.timetables import StoredTimetable
@@ -133,7 +130,7 @@ def replace_slots(engine: Engine, playlist_id: UUID, drafts: Sequence[SlotDraft]
     """
     _check_slots(drafts)
     with engine.begin() as connection:
-        display_id = _lock_display_of(connection, playlist_id)
+        display_id = lock_display_of(connection, playlist_id)
         sql.write_slots(connection, playlist_id, drafts)
         return display_id
 
@@ -149,7 +146,7 @@ def edit_slots(
         NotFoundError: there is no such playlist.
     """
     with engine.begin() as connection:
-        display_id = _lock_display_of(connection, playlist_id)
+        display_id = lock_display_of(connection, playlist_id)
         slots = sql.load_slots(connection, [display_id]).get(display_id, [])
         if set(removed) - {slot.id for slot in slots}:
             raise InvalidInputError("slot", "is no longer there; reload the page")
@@ -166,14 +163,7 @@ def _check_slots(drafts: Sequence[SlotDraft]) -> None:
         raise InvalidInputError("slots", f"are {len(drafts)}; at most {MAX_SLOTS} are allowed")
     for index, draft in enumerate(drafts):
         if draft in drafts[:index]:
-            raise InvalidInputError(f"slots[{index}]", "is there twice; remove one of them")
-
-
-def _lock_display_of(connection: Connection, playlist_id: UUID) -> str:
-    display_id = rows.playlist_display(connection, playlist_id)
-    if display_id is None or not rows.lock_displays(connection, [display_id]):
-        raise PlaylistNotFoundError(playlist_id)
-    return display_id
+            raise InvalidInputError(f"slots[{index}]", "appears twice; remove one of them")
 
 
 @retried
@@ -185,7 +175,7 @@ def choose_base(engine: Engine, playlist_id: UUID) -> str:
         NotFoundError: there is no such playlist.
     """
     with engine.begin() as connection:
-        display_id = _lock_display_of(connection, playlist_id)
+        display_id = lock_display_of(connection, playlist_id)
         stored = sql.load_timetables(connection, [display_id]).get(display_id)
         if stored is None or not stored.timetable.slots:
             raise InvalidInputError(

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
-from sorafeed_assets.domain.flags.known import known_flag
+from sorafeed_assets.domain.flags.known import DRIVER, known_flag
 from sorafeed_assets.domain.rollouts.comparing import (
     Comparison,
     Verdict,
@@ -35,9 +35,13 @@ from sorafeed_assets.domain.rollouts.machine import (
     resume,
     stop,
 )
+from sorafeed_assets.domain.rollouts.signals import OF_DISPLAYS, Signal
 from sorafeed_assets.services.flags import Flags, FlagValues
+from sorafeed_assets.services.rollouts.server import ServerSamples, read_server, samples_of_step
 from sorafeed_assets.services.rollouts.sides import comparisons_of, read_samples, usual_rates
+from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.lineage_records import Change, write_changes
+from sorafeed_assets.storage.prometheus import SETTING, Prometheus, prometheus_of
 from sorafeed_assets.storage.rollouts.rows import (
     RolloutChange,
     StoredRollout,
@@ -94,7 +98,8 @@ class Rollouts:
         engine: the database.
         flags: the flags whose shares are set.
         settle: settles the displays whose value a step changes.
-        clock: tells the time; plays are compared by when they were played.
+        clock: the current time; plays are compared by when they were played.
+        prometheus: reads figures of the API's servers; None when no Prometheus is set.
     """
 
     def __init__(
@@ -103,11 +108,23 @@ class Rollouts:
         flags: Flags,
         settle: Settle,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        prometheus: Prometheus | None = None,
     ) -> None:
         self._engine = engine
         self._flags = flags
         self._settle = settle
         self._clock = clock
+        self._prometheus = prometheus
+
+    @classmethod
+    def of(cls, engine: Engine, flags: Flags, settle: Settle, settings: Settings) -> "Rollouts":
+        """Use the Prometheus of the settings."""
+        return cls(engine, flags, settle, prometheus=prometheus_of(settings.prometheus_url))
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """The signals that have a source."""
+        return OF_DISPLAYS if self._prometheus is None else frozenset(Signal)
 
     def start(self, plan: Rollout, *, by: str) -> State:
         """Begin a rollout with its first step.
@@ -117,7 +134,14 @@ class Rollouts:
             UnknownFlagError: no flag has this key.
         """
         check_rollout(plan)
+        self._check_sources(plan)
         known = known_flag(plan.flag, self._flags.known)
+        if plan.flag == DRIVER:
+            raise InvalidInputError(
+                "flag",
+                "driver cannot be rolled out: what the old system shows is not compared with what"
+                " this one shows; switch a share of the displays by `sorafeed cutover --share`",
+            )
         if plan.value not in known.values:
             raise InvalidInputError(
                 "value", f"is {plan.value!r}; {plan.flag} can be {', '.join(known.values)}"
@@ -145,7 +169,7 @@ class Rollouts:
         return self._by_hand(name, by, lambda _plan, state, _now: pause(state, why))
 
     def resume(self, name: str, *, by: str) -> State:
-        """Let a paused or forced rollout go on.
+        """Let a paused or forced rollout continue.
 
         Raises:
             RolloutNotFoundError, NotAllowedError: there is none, or it is neither.
@@ -198,20 +222,26 @@ class Rollouts:
         Raises:
             RolloutNotFoundError: there is none.
         """
+        with self._engine.connect() as connection:
+            found = load_rollouts(connection, name)
+        server = read_server(self._prometheus, found[0], self._clock()) if found else None
         with self._engine.begin() as connection:
             stored = _locked(connection, name)
             if stored.state.status in ENDED:
                 return None
-            evaluation = self._evaluated(connection, stored)
+            evaluation = self._evaluated(connection, stored, server)
         if evaluation.displays:
             self._settle(evaluation.displays)
         return evaluation
 
-    def _evaluated(self, connection: Connection, stored: StoredRollout) -> Evaluation:
+    def _evaluated(
+        self, connection: Connection, stored: StoredRollout, server: ServerSamples | None
+    ) -> Evaluation:
         plan, state, now = stored.plan, stored.state, self._clock()
         flags = self._flags.at(connection)
         samples = read_samples(connection, flags, plan, state, stored.usual, now)
-        comparisons = compare_all(samples, comparisons_of(plan))
+        samples |= samples_of_step(server, plan, state)
+        comparisons = compare_all(samples, comparisons_of(plan, state, now))
         verdict = verdict_of(comparisons)
         store_evaluation(connection, plan.name, now, verdict, comparisons)
         why = "; ".join(f"{c.signal}: {c.why}" for c in comparisons if c.verdict is verdict)
@@ -268,6 +298,15 @@ class Rollouts:
             keep=False,
         )
         return change.displays.keys()
+
+    def _check_sources(self, plan: Rollout) -> None:
+        unknown = plan.signals - self.signals
+        if unknown:
+            listed = ", ".join(sorted(unknown))
+            raise InvalidInputError(
+                "signals",
+                f"{listed} needs Prometheus; set {SETTING} to its address, or leave it out",
+            )
 
     def _check_free(self, connection: Connection, flags: FlagValues, plan: Rollout) -> None:
         other = unended_rollout(connection, plan.flag)

@@ -48,11 +48,11 @@ def read_samples(
     state: State,
     usual: Usual,
     now: datetime,
-) -> Mapping[Signal, Samples]:
-    """The samples of a rollout's step, since the last whole two hours of it."""
+) -> dict[Signal, Samples]:
+    """The samples of displays of a rollout's step."""
     displays = _compared(connection, flags)
     sides = _sides(flags, rollout, displays)
-    since = state.since + (now - state.since) // _WINDOW * _WINDOW
+    since = compared_since(state, now)
     counts = read_signals(connection, rollout.signals, displays, since, now)
     return {
         signal: Samples(
@@ -63,9 +63,22 @@ def read_samples(
     }
 
 
-def comparisons_of(rollout: Rollout) -> int:
-    """How many comparisons a rollout makes that know nothing of each other."""
-    return sum(-(-step.duration // _WINDOW) for step in rollout.steps[:-1])
+def compared_since(state: State, now: datetime) -> datetime:
+    """When the present comparison of a step began: with the step, or its last whole two hours."""
+    return state.since + (now - state.since) // _WINDOW * _WINDOW
+
+
+def comparisons_of(rollout: Rollout, state: State, now: datetime) -> int:
+    """By how many comparisons the probability of a false alarm is divided.
+
+    A rollout makes so many that know nothing of each other. A step that is held for longer makes
+    more: its k-th one counts as k (k + 1) times all planned ones, whose reciprocals add up to one,
+    so that however long steps are held, the probability is at most doubled.
+    """
+    planned = sum(-(-step.duration // _WINDOW) for step in rollout.steps[:-1])
+    of_step = -(-rollout.steps[state.step].duration // _WINDOW)
+    more = max(0, (now - state.since) // _WINDOW + 1 - of_step)
+    return planned * max(1, more * (more + 1))
 
 
 def _compared(connection: Connection, flags: FlagValues) -> set[str]:

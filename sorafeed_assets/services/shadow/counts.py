@@ -1,13 +1,13 @@
 """Comparing counts: the old way's query on the old catalogue against the stored counts.
 
-Both sides count whole catalog days: those before the day of the follow's cursor, without the days
-whose changes are not counted yet. Where they differ, the posts of some differing days are compared
-one by one, and each has to be explained by a rule.
+Both sides count the posts indexed before the follow's cursor, all of which are copied, without the
+catalog days whose changes are not counted yet. Where they differ, the posts of some differing days
+are compared one by one, and each has to be explained by a rule.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import Engine
@@ -35,14 +35,14 @@ class _Here:
     """Our side at one moment.
 
     Attributes:
-        until: the days before it are counted on both sides.
+        until: the posts indexed before it are counted on both sides.
         without: days that are left out, as their changes are not counted yet.
         by_day: day → the stored count, where it is not 0.
         shown: the total that readers get.
         cost: what reading it took.
     """
 
-    until: date
+    until: datetime
     without: tuple[date, ...]
     by_day: Mapping[date, int]
     shown: int
@@ -58,7 +58,7 @@ def terms(engine: Engine) -> list[str]:
 def compare_count(engine: Engine, old: OldWay, term: str, format_: Format) -> Compared:
     """Compare one count. No transaction of ours is open while the old side is read."""
     query = parse_query(term)
-    here = _here(engine, term, format_)
+    here = _here(engine, query, format_)
     if isinstance(here, Finding):
         return Compared(stored.COUNT, term, here, format_.value)
     old.cost = Cost(0.0, 0)
@@ -81,19 +81,21 @@ def compare_count(engine: Engine, old: OldWay, term: str, format_: Format) -> Co
     return Compared(stored.COUNT, term, finding, format_.value, figures, old_cost, here.cost)
 
 
-def _here(engine: Engine, term: str, format_: Format) -> _Here | Finding:
-    """Our side, or why it cannot be compared."""
+def _here(
+    engine: Engine, query: SearchQuery, format_: Format, until: datetime | None = None
+) -> _Here | Finding:
+    """Our side up to the cursor or ``until``, or why it cannot be compared."""
     with snapshot(engine) as connection:
         with state.metered(connection) as meter:
-            shown = state.shown_total(connection, term, format_)
+            shown = state.shown_total(connection, query.term, format_)
         cost = meter.cost
         cursor = read_cursors(connection).get(POSTS)
         if cursor is None or cursor.indexed_at is None or not cursor.is_complete:
             return not_compared("the catalogue is not copied yet")
         if shown is None:
             return not_compared("the term is not counted yet")
-        until, without = cursor.indexed_at.date(), tuple(state.pending_days(connection))
-        by_day = state.counts_by_day(connection, term, format_, until, without)
+        until, without = until or cursor.indexed_at, tuple(state.pending_days(connection))
+        by_day = state.counts_by_day(connection, query, format_, until, without)
     return _Here(until, without, by_day, shown, cost)
 
 
@@ -111,12 +113,12 @@ def _explain(
         reasons = [
             reason
             for day in differing[:_DAYS]
-            for reason in _day(engine, old, query, format_, day, here.by_day.get(day, 0))
+            for reason in _day(engine, old, query, format_, day, here)
         ]
     except TimedOutError:
         reasons = [Reason(None, f"{differs}; which posts could not be had in time")]
     # A late post may have been copied and counted in between.
-    now = _here(engine, query.term, format_)
+    now = _here(engine, query, format_, here.until)
     if isinstance(now, Finding) or any(
         now.by_day.get(day) != count for day, count in here.by_day.items()
     ):
@@ -125,11 +127,12 @@ def _explain(
 
 
 def _day(
-    engine: Engine, old: OldWay, query: SearchQuery, format_: Format, day: date, count: int
+    engine: Engine, old: OldWay, query: SearchQuery, format_: Format, day: date, here: _Here
 ) -> Iterator[Reason]:
-    theirs = set(old.ids_of_day(query, format_, day, _POSTS))
+    count = here.by_day.get(day, 0)
+    theirs = set(old.ids_of_day(query, format_, day, here.until, _POSTS))
     with engine.connect() as connection:
-        mine = set(state.ids_of_day(connection, query, format_, day, _POSTS))
+        mine = set(state.ids_of_day(connection, query, format_, day, here.until, _POSTS))
     if count != len(mine) and len(mine) < _POSTS:
         yield Reason(None, f"{day}: {count} counted here, where {len(mine)} posts match")
     if max(len(mine), len(theirs)) >= _POSTS:
@@ -138,8 +141,8 @@ def _day(
     differing = mine ^ theirs
     there = old.rows(differing)
     with engine.connect() as connection:
-        here = state.rows(connection, differing)
+        ours = state.rows(connection, differing)
     for post_id in sorted(differing):
-        post = Post(post_id, there.get(post_id), here.get(post_id))
+        post = Post(post_id, there.get(post_id), ours.get(post_id))
         side = "here" if post_id in mine else "there"
         yield Reason(why_counted_once(query, post), f"{day}: {post_id} is counted only {side}")

@@ -25,9 +25,9 @@ from sorafeed_assets.domain.timelines.plan import Candidates, Start
 from sorafeed_assets.domain.timelines.planners import planner_named
 from sorafeed_assets.services.flags.changes import load_values
 from sorafeed_assets.services.legacy.catalog import POSTS
-from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.candidate_book import CandidateBook
+from sorafeed_assets.services.timelines.last_plays import LastPlays
 from sorafeed_assets.services.timelines.planning import Planned, Task, plan_displays
-from sorafeed_assets.services.timelines.plays import PlayHistory
 from sorafeed_assets.storage.legacy.posts import read_cursors
 from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.shadow import comparisons as stored
@@ -125,7 +125,7 @@ def _plan(
     newer: Collection[str],
 ) -> Planned | SorafeedError:
     book = _BoundedBook(pool_size, newer)
-    history = PlayHistory(connection, [display_id])
+    history = LastPlays(connection, [display_id])
     ahead = sum(block.video_count for block in playlist.blocks)
     planner = planner_named(load_values(connection, KNOWN).value(PLANNER, display_id))
     task = Task(display_id, playlist, Start(), min(ahead, 1), planner)

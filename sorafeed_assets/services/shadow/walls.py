@@ -31,7 +31,7 @@ from sorafeed_assets.domain.shadow.walls import (
     score_queue,
 )
 from sorafeed_assets.services.queries import Queries
-from sorafeed_assets.services.timelines.queues import timeline_views
+from sorafeed_assets.services.timelines.views import timeline_views
 from sorafeed_assets.storage.counts.totals import read_totals
 from sorafeed_assets.storage.legacy.old_queues import OldQueues, old_queues
 from sorafeed_assets.storage.legacy.queues import display_names, read_file

@@ -10,9 +10,8 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError
-from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.candidate_book import CandidateBook
 from sorafeed_assets.services.timelines.driving import must_drive
 from sorafeed_assets.services.timelines.rebuild import plan_on
 from sorafeed_assets.storage.postgres.engine import snapshot
@@ -33,7 +32,7 @@ class NextPick:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The next positions of a display; after the last one it goes round from ``round`` on."""
+    """The next positions of a display; after the last one it repeats from ``round`` on."""
 
     display_id: str
     build_id: int | None
@@ -42,18 +41,10 @@ class Ahead:
     round: int
 
 
-def plan_ahead(
-    engine: Engine,
-    display_id: str,
-    most: int,
-    *,
-    pool_size: int,
-    flags: Flags,
-    planners: Planners = PLANNERS,
-) -> Ahead:
+def ahead_of(engine: Engine, display_id: str, most: int, *, pool_size: int, flags: Flags) -> Ahead:
     """The next ``most`` positions of a display, by the stored plan, then by its planner.
 
-    It goes round the last loop that is whole, if there is one.
+    It repeats the last whole loop, if there is one.
 
     Raises:
         DisplayNotFoundError: there is no such display.
@@ -71,14 +62,7 @@ def plan_ahead(
         loops = () if build is None else build.schedule.since(display.loop_iteration).loops
         planned = sum(len(plan.picks) for plan in loops) - display.timeline_position
         if loops and planned < most:
-            schedule = plan_on(
-                connection,
-                CandidateBook(pool_size),
-                display_id,
-                most,
-                flags=values,
-                planners=planners,
-            )
+            schedule = plan_on(connection, CandidateBook(pool_size), display_id, most, values)
             loops += schedule.since(loops[-1].loop + 1).loops
     entries = {(row.loop_iteration, row.timeline_position): row.id for row in queue}
     place = (display.loop_iteration, display.timeline_position)

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import PlanAuditError, SorafeedError
 from sorafeed_assets.domain.timelines.audit import audit_schedule
-from sorafeed_assets.domain.timelines.plan import Schedule, Tier
+from sorafeed_assets.domain.timelines.plan import Schedule, Tier, place_of
 from sorafeed_assets.domain.timelines.record import content_hash, replan
 from sorafeed_assets.storage.timelines.queues import wrong_formats
 from sorafeed_assets.storage.timelines.reads import (
@@ -52,13 +52,13 @@ def _queue_problems(
     if len(queue) < min(window, len(ahead)):
         problems.append(f"{len(queue)} videos are queued, the plan has {len(ahead)} ahead")
     for place, row in enumerate(queue):
-        at = f"loop {row.loop_iteration} position {row.timeline_position}"
+        at = place_of(row.timeline_position, row.loop_iteration)
         if place >= len(ahead):
             problems.append(f"{at} is queued, but the plan ends before it")
             continue
         loop, pick = ahead[place]
         if (row.loop_iteration, row.timeline_position) != (loop, pick.position):
-            problems.append(f"{at} is queued where loop {loop} position {pick.position} belongs")
+            problems.append(f"{at} is queued where {place_of(pick.position, loop)} belongs")
         elif (row.video_id, row.block_id) != (pick.post_id, pick.block_id):
             problems.append(f"{at} plays {row.video_id}, the plan says {pick.post_id}")
         if place > 0 and row.status != "queued":
@@ -93,7 +93,7 @@ def check_plans(engine: Engine, display_ids: Sequence[str]) -> Problems:
     for number in sorted(wrong):
         display_id, loop, position, post_id, format_ = picks[number]
         problems.setdefault(display_id, []).append(
-            f"loop {loop} position {position}: {post_id} is not {format_}"
+            f"{place_of(position, loop)} is {post_id}, which is not {format_}"
         )
     return problems
 

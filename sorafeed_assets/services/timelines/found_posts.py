@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
+from sorafeed_assets.domain.catalog.blocklist import Kind, Target
 from sorafeed_assets.domain.catalog.search import (
     MAX_QUERY_LENGTH,
     Format,
@@ -16,6 +17,7 @@ from sorafeed_assets.domain.catalog.search import (
 )
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.playlist import Block, Playlist
+from sorafeed_assets.storage.catalog.blocklist import listed_among
 from sorafeed_assets.storage.catalog.word_search import Post, find_by_words, has_words
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines.queues import load_queued_on
@@ -35,11 +37,16 @@ class MatchingBlock:
 
 @dataclass(frozen=True, slots=True)
 class FoundPost:
-    """A post, the blocks that may play it, and the displays that have it in their queue now."""
+    """A post, the blocks that match it, and the displays that have it in their queue now.
+
+    ``excluded`` is what of it is on the blocklist: the post, its creator, or both. Then no block
+    plays it.
+    """
 
     post: Post
     blocks: tuple[MatchingBlock, ...]
     queued_on: tuple[str, ...]
+    excluded: tuple[Target, ...] = ()
 
 
 def find_posts(engine: Engine, words: str) -> list[FoundPost]:
@@ -58,9 +65,23 @@ def find_posts(engine: Engine, words: str) -> list[FoundPost]:
         posts = find_by_words(connection, words, MOST)
         queued = load_queued_on(connection, [post.id for post in posts])
         searches = _searches(connection)
+        creators = {post.creator_id for post in posts if post.creator_id is not None}
+        listed = listed_among(connection, [post.id for post in posts], creators)
     return [
-        FoundPost(post, _matching(post, searches), tuple(queued.get(post.id, ()))) for post in posts
+        FoundPost(
+            post,
+            _matching(post, searches),
+            tuple(queued.get(post.id, ())),
+            tuple(target for target in _targets(post) if target in listed),
+        )
+        for post in posts
     ]
+
+
+def _targets(post: Post) -> tuple[Target, ...]:
+    """What the blocklist may have of a post."""
+    creator = () if post.creator_id is None else (Target(Kind.CREATOR, post.creator_id),)
+    return (Target(Kind.POST, post.id), *creator)
 
 
 def _searches(connection: Connection) -> Mapping[tuple[SearchQuery, Format], Sequence[str]]:

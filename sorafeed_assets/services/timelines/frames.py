@@ -7,8 +7,8 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError
-from sorafeed_assets.services.playlists.editing import list_displays
-from sorafeed_assets.services.timelines.queues import ViewedPick, timeline_views
+from sorafeed_assets.services.playlists.displays import list_displays
+from sorafeed_assets.services.timelines.views import ViewedPick, timeline_views
 from sorafeed_assets.storage.catalog.texts import texts_of
 
 _COLUMNS: Final = (
@@ -42,8 +42,7 @@ def plan_frame(engine: Engine, displays: Sequence[str] | None = None) -> pd.Data
         view = views.get(display)
         if view is None:
             raise DisplayNotFoundError(display)
-        picks = [*([view.now] if view.now else []), *view.next, *view.planned]
-        rows += [_row(display, view.build_id, pick) for pick in picks]
+        rows += [_row(display, view.build_id, pick) for pick in view.ahead]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS[:-1]))
     with engine.connect() as connection:
         texts = texts_of(connection, sorted(set(frame["video_id"])))

@@ -10,13 +10,13 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.timelines.guide import (
     GuideEntry,
-    PlannedPick,
+    GuidePick,
     PlaylistSpan,
     build_guide,
     mean_duration,
 )
 from sorafeed_assets.services.playlists.timetables import TimetableView, spans_of, timetable_of
-from sorafeed_assets.services.timelines.queues import timeline_view
+from sorafeed_assets.services.timelines.views import timeline_view
 from sorafeed_assets.storage.timelines.durations import (
     began_at,
     load_durations,
@@ -53,8 +53,7 @@ def guide_of(engine: Engine, display_id: str, length: timedelta) -> Guide:
     """
     view = timeline_view(engine, display_id)
     timetable = timetable_of(engine, display_id)
-    ahead = [*([view.now] if view.now else ()), *view.next, *view.planned]
-    picks = [PlannedPick(p.loop, p.position, p.video_id, p.search_term) for p in ahead]
+    picks = [GuidePick(p.loop, p.position, p.video_id, p.search_term) for p in view.ahead]
     with engine.connect() as connection:
         durations = load_durations(connection, {pick.video_id for pick in picks})
         recent = [] if durations else recent_durations(connection, _RECENT)
@@ -75,7 +74,7 @@ def guide_of(engine: Engine, display_id: str, length: timedelta) -> Guide:
 
 
 def _spans(view: TimetableView, playing: UUID | None, end: datetime) -> list[PlaylistSpan]:
-    """Which playlist is active until ``end``; the one that plays goes on until the next switch."""
+    """Which playlist is active until ``end``; the current one is until the next switch."""
     now = view.now
     if playing is None:
         return []
@@ -96,7 +95,7 @@ def _spans(view: TimetableView, playing: UUID | None, end: datetime) -> list[Pla
 
 
 def note_durations(engine: Engine, told: Mapping[UUID, tuple[str, int]]) -> Collection[str]:
-    """Store how long videos are, as players told it; returns the posts whose duration changed."""
+    """Store how long videos are, as players report it; returns the displays that told news."""
     if not told:
         return ()
     with engine.begin() as connection:

@@ -1,7 +1,7 @@
-"""Plays that a player tells after it was without the server, in the order in which it showed them.
+"""Plays that a player reports after it was without the server, in the order of their showing.
 
-A play whose position is still queued moves the display, like one that is told at once. Where the
-display has changed or moved meanwhile, the play is recorded, and the display stays where it is.
+A play whose position is still queued moves the display, like one that is reported at once. Where
+the display has changed or moved meanwhile, the play is recorded, and the display stays where it is.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,7 +1,7 @@
 """Planning many displays at once: plan, read more candidates where needed, verify, audit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -11,6 +11,7 @@ from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.domain.playlists.playlist import Playlist, check_playlist, playlist_version
 from sorafeed_assets.domain.timelines.audit import audit_schedule
 from sorafeed_assets.domain.timelines.plan import (
+    Pick,
     Planner,
     ScheduleResult,
     Start,
@@ -19,10 +20,11 @@ from sorafeed_assets.domain.timelines.plan import (
     plan_schedule,
 )
 from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash
-from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.candidate_book import CandidateBook
 from sorafeed_assets.services.timelines.creators import Creators
-from sorafeed_assets.services.timelines.plays import PlayHistory
-from sorafeed_assets.storage.catalog.matches import MatchQuery
+from sorafeed_assets.services.timelines.last_plays import LastPlays
+from sorafeed_assets.storage.catalog.matches import MatchQuery, stale_matches
+from sorafeed_assets.storage.timelines.jumps import playable_posts
 from sorafeed_assets.storage.timelines.reads import Build, DisplayRow, QueueRow
 
 # Plays are read a few times as far ahead as a plan looked, because another read costs more.
@@ -66,17 +68,30 @@ def start_of(
     if not current or current[0].loop != display.loop_iteration:
         return Start(display.loop_iteration)
     head = (display.loop_iteration, display.timeline_position)
-    playing = any(
-        (row.loop_iteration, row.timeline_position) == head and row.status == "playing"
-        for row in queue
+    first = next((r for r in queue if (r.loop_iteration, r.timeline_position) == head), None)
+    is_excluded = first is not None and first.is_excluded
+    playing = first is not None and first.status == "playing" and not is_excluded
+    start = keep_played(
+        current[0],
+        build.inputs.blocks,
+        playlist.blocks,
+        head[1],
+        playing=playing,
+        kept=kept_picks(build.inputs, display.loop_iteration),
     )
-    return keep_played(current[0], build.inputs.blocks, playlist.blocks, head[1], playing=playing)
+    # An excluded head leaves, even if it is on screen or was kept by a jump.
+    return replace(start, kept=start.kept[: start.position]) if is_excluded else start
+
+
+def kept_picks(inputs: PlanInputs, loop: int) -> int:
+    """How many picks of a loop a plan kept."""
+    return next((len(source.kept) for source in inputs.loops if source.loop == loop), 0)
 
 
 def plan_displays(
     connection: Connection,
     book: CandidateBook,
-    history: PlayHistory,
+    last_plays: LastPlays,
     tasks: Sequence[Task],
 ) -> dict[str, Planned | SorafeedError]:
     """Plan each task; returns an error for a display whose playlist cannot be planned."""
@@ -92,7 +107,8 @@ def plan_displays(
         except SorafeedError as error:
             planned[task.display_id] = error
     book.prepare(connection, queries)
-    for task, result in _results(connection, book, history, creators, valid):
+    valid = _without_gone(connection, book, valid)
+    for task, result in _results(connection, book, last_plays, creators, valid):
         version = playlist_version(task.playlist.blocks)
         inputs = PlanInputs(version, task.playlist.blocks, result.inputs, task.planner.name)
         try:
@@ -105,10 +121,47 @@ def plan_displays(
     return planned
 
 
+def _without_gone(connection: Connection, book: CandidateBook, tasks: Sequence[Task]) -> list[Task]:
+    """End what plans keep ahead of their heads before the first post that does not match any more.
+
+    Only a display that went back keeps picks there.
+    """
+    ahead = {task.display_id: task.start.kept[task.start.position + 1 :] for task in tasks}
+    if not any(ahead.values()):
+        return list(tasks)
+    there = playable_posts(connection, {p.post_id for picks in ahead.values() for p in picks})
+    queries = {
+        task.display_id: {block.id: book.query_of(block) for block in task.playlist.blocks}
+        for task in tasks
+    }
+    asked = {
+        (queries[display_id][pick.block_id], pick.post_id)
+        for display_id, picks in ahead.items()
+        for pick in picks
+        if pick.tier is not Tier.KEPT
+    }
+    stale = stale_matches(connection, asked) if asked else set()
+
+    def is_gone(display_id: str, pick: Pick) -> bool:
+        if pick.tier is Tier.KEPT:
+            return pick.post_id not in there
+        return (queries[display_id][pick.block_id], pick.post_id) in stale
+
+    def cut(task: Task) -> Task:
+        start = task.start
+        end = next(
+            (p.position for p in ahead[task.display_id] if is_gone(task.display_id, p)),
+            len(start.kept),
+        )
+        return replace(task, start=replace(start, kept=start.kept[:end]))
+
+    return [cut(task) for task in tasks]
+
+
 def _results(
     connection: Connection,
     book: CandidateBook,
-    history: PlayHistory,
+    last_plays: LastPlays,
     creators: Creators,
     tasks: Sequence[Task],
 ) -> list[tuple[Task, ScheduleResult]]:
@@ -119,7 +172,7 @@ def _results(
         wanting: set[MatchQuery] = set()
         again: list[Task] = []
         ready: list[tuple[Task, ScheduleResult, set[tuple[MatchQuery, str]]]] = []
-        for task, result in _plan_known(book, history, creators, pending):
+        for task, result in _plan_known(book, last_plays, creators, pending):
             if result.wanting:
                 again.append(task)
                 wanting |= {
@@ -139,7 +192,7 @@ def _results(
 
 
 def _plan_known(
-    book: CandidateBook, history: PlayHistory, creators: Creators, tasks: Sequence[Task]
+    book: CandidateBook, last_plays: LastPlays, creators: Creators, tasks: Sequence[Task]
 ) -> list[tuple[Task, ScheduleResult]]:
     """Plan each task with the plays of every post that its plan examines, and with creators."""
     planned: dict[str, ScheduleResult] = {}
@@ -151,36 +204,37 @@ def _plan_known(
         again: list[Task] = []
         for task in pending:
             display_id = task.display_id
-            result = planned[display_id] = _plan(book, history, creators, task)
-            unknown = history.unknown(display_id, _looked_at(result))
+            result = planned[display_id] = _plan(book, last_plays, creators, task)
+            unknown = last_plays.unknown(display_id, _looked_at(result))
             if unknown:
                 looked_at.append((task, unknown))
-                ahead = history.unknown(display_id, _ahead(book, task, result))
+                ahead = last_plays.unknown(display_id, _ahead(book, task, result))
                 wanted[display_id] = unknown | ahead
             elif task.planner.needs_creators and (new := creators.unknown(_posts(result))):
                 unnamed |= new
                 again.append(task)
         if wanted:
-            history.read(wanted)
+            last_plays.read(wanted)
         if unnamed:
             creators.read(unnamed)
         # Posts without plays were already planned as not played, without a creator likewise.
         pending = [
             task
             for task, posts in looked_at
-            if task.planner.needs_creators or not posts.isdisjoint(history.plays(task.display_id))
+            if task.planner.needs_creators
+            or not posts.isdisjoint(last_plays.plays(task.display_id))
         ] + again
     return [(task, planned[task.display_id]) for task in tasks]
 
 
 def _plan(
-    book: CandidateBook, history: PlayHistory, creators: Creators, task: Task
+    book: CandidateBook, last_plays: LastPlays, creators: Creators, task: Task
 ) -> ScheduleResult:
     return plan_schedule(
         task.playlist.blocks,
         lambda block, loop: book.candidates(task.display_id, block, loop),
-        history.plays(task.display_id),
-        history.latest(task.display_id),
+        last_plays.plays(task.display_id),
+        last_plays.latest(task.display_id),
         task.start,
         task.ahead,
         task.planner,

@@ -21,7 +21,8 @@ from sorafeed_assets.domain.playlists.playlist import Block, BlockDraft, Playlis
 from sorafeed_assets.domain.timelines.planners import planner_named
 from sorafeed_assets.services.flags.changes import load_values
 from sorafeed_assets.services.playlists.editing import check_drafts, check_new_ids
-from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.candidate_book import CandidateBook
+from sorafeed_assets.services.timelines.last_plays import LastPlays
 from sorafeed_assets.services.timelines.planning import (
     Planned,
     Task,
@@ -29,8 +30,7 @@ from sorafeed_assets.services.timelines.planning import (
     plays_on,
     start_of,
 )
-from sorafeed_assets.services.timelines.plays import PlayHistory
-from sorafeed_assets.services.timelines.queues import TimelineView, ViewedPick, view_of
+from sorafeed_assets.services.timelines.views import TimelineView, ViewedPick, view_of, viewed
 from sorafeed_assets.storage.playlists.rows import load_playlists
 from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.timelines.reads import load_builds, load_displays, load_queues
@@ -115,20 +115,9 @@ class _Preview:
         result = planned.result
         terms = {block.id: block.search_term for block in playlist.blocks}
         picks = result.schedule.ahead(result.loop, result.position)[: self._first]
-        videos = tuple(
-            ViewedPick(
-                loop,
-                pick.position,
-                pick.post_id,
-                pick.block_id,
-                terms.get(pick.block_id, "(a removed block)"),
-                pick.tier,
-                "planned",
-            )
-            for loop, pick in picks
-        )
+        videos = tuple(viewed(loop, pick, terms, "planned") for loop, pick in picks)
         goes_on = plays_on(build, playlist)
-        before = _first(now, self._first)
+        before = now.ahead[: self._first]
         if goes_on and videos and before and _is_kept(videos[0], now):
             videos = (replace(videos[0], status="playing"), *videos[1:])
         dry = result.schedule.loops[0].dry_blocks if result.schedule.loops else ()
@@ -169,8 +158,10 @@ class _Preview:
         start = start_of(self._display, playlist, self._build, self._queue)
         planner = planner_named(load_values(connection).value(PLANNER, code))
         task = Task(code, playlist, start, self._first, planner)
-        history = PlayHistory(connection, [code] if plays_on(self._build, playlist) else [])
-        planned = plan_displays(connection, CandidateBook(self._pool_size), history, [task])[code]
+        last_plays = LastPlays(connection, [code] if plays_on(self._build, playlist) else [])
+        planned = plan_displays(connection, CandidateBook(self._pool_size), last_plays, [task])[
+            code
+        ]
         if isinstance(planned, SorafeedError):
             raise planned
         return planned
@@ -188,10 +179,6 @@ def _blocks(kept: Sequence[Block | None], drafts: Sequence[BlockDraft]) -> tuple
         )
         for order, (draft, stays) in enumerate(zip(drafts, kept, strict=True))
     )
-
-
-def _first(view: TimelineView, most: int) -> tuple[ViewedPick, ...]:
-    return tuple([*([view.now] if view.now else ()), *view.next, *view.planned][:most])
 
 
 def _is_kept(video: ViewedPick, now: TimelineView) -> bool:

@@ -18,7 +18,7 @@ class OvertakenError(SorafeedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetTimeline:
     """The timeline to publish for a display; without a ``build_id`` its plan is new."""
 
     display: DisplayRow
@@ -53,7 +53,7 @@ class _Rows:
 
 def publish(
     connection: Connection,
-    targets: Sequence[Target],
+    targets: Sequence[TargetTimeline],
     queues: Mapping[str, Sequence[QueueRow]],
     window: int,
 ) -> dict[str, Published]:
@@ -86,17 +86,17 @@ def publish(
         published[display_id] = Published(build_id, queued, changed)
     playing = {state.playlist_id for state in states if state.playlist_id is not None}
     if playing and hold_playlists(connection, playing) != playing:
-        raise OvertakenError("a playlist was deleted while it was planned; repopulate again")
+        raise OvertakenError("a playlist was deleted while it was planned; try again")
     writes.delete_rows(connection, rows.gone)
     writes.move_rows(connection, rows.moved)
     if writes.queue_rows(connection, rows.new) < len(rows.new):
-        raise OvertakenError("posts were deleted while they were being queued; repopulate again")
+        raise OvertakenError("posts were deleted while they were being queued; try again")
     writes.set_displays(connection, states)
     writes.count_loops(connection, _finished_loops(targets))
     return published
 
 
-def _build(target: Target) -> writes.NewBuild:
+def _build(target: TargetTimeline) -> writes.NewBuild:
     return writes.NewBuild(
         target.display.id,
         target.playlist_id,
@@ -108,7 +108,7 @@ def _build(target: Target) -> writes.NewBuild:
     )
 
 
-def _is_at(target: Target, build_id: int, head: UUID | None) -> bool:
+def _is_at(target: TargetTimeline, build_id: int, head: UUID | None) -> bool:
     display = target.display
     return (
         display.active_build_id,
@@ -119,7 +119,7 @@ def _is_at(target: Target, build_id: int, head: UUID | None) -> bool:
     ) == (build_id, target.playlist_id, target.loop, target.position, head)
 
 
-def _finished_loops(targets: Sequence[Target]) -> dict[UUID, int]:
+def _finished_loops(targets: Sequence[TargetTimeline]) -> dict[UUID, int]:
     return {
         target.playlist_id: target.loop - target.display.loop_iteration
         for target in targets
@@ -128,7 +128,7 @@ def _finished_loops(targets: Sequence[Target]) -> dict[UUID, int]:
 
 
 def _arrange(
-    rows: _Rows, target: Target, build_id: int, queue: Sequence[QueueRow], window: int
+    rows: _Rows, target: TargetTimeline, build_id: int, queue: Sequence[QueueRow], window: int
 ) -> tuple[UUID | None, int, bool]:
     """Add one display's changes to ``rows``; returns (id of a kept head, length, if changed)."""
     wanted = target.schedule.ahead(target.loop, target.position)[:window]
@@ -154,7 +154,7 @@ def _arrange(
 
 
 def _staying(
-    target: Target, queue: Sequence[QueueRow], wanted: Sequence[tuple[int, Pick]]
+    target: TargetTimeline, queue: Sequence[QueueRow], wanted: Sequence[tuple[int, Pick]]
 ) -> list[QueueRow | None]:
     """For each wanted place the row that already fills it; a playing one may have moved there."""
     at_place = {(row.loop_iteration, row.timeline_position): row for row in queue}
@@ -173,7 +173,7 @@ def _staying(
     return [find(index, loop, pick) for index, (loop, pick) in enumerate(wanted)]
 
 
-def _fills(row: QueueRow, target: Target, pick: Pick) -> bool:
+def _fills(row: QueueRow, target: TargetTimeline, pick: Pick) -> bool:
     return (
         not target.new_playlist
         and row.playlist_id == target.playlist_id
@@ -182,7 +182,9 @@ def _fills(row: QueueRow, target: Target, pick: Pick) -> bool:
     )
 
 
-def _new_row(target: Target, build_id: int, loop: int, pick: Pick, slot: int) -> writes.NewRow:
+def _new_row(
+    target: TargetTimeline, build_id: int, loop: int, pick: Pick, slot: int
+) -> writes.NewRow:
     return writes.NewRow(
         target.display.id,
         build_id,

@@ -1,15 +1,14 @@
-"""The state of queues: which are low, which plans are stale, what a display plays next."""
+"""The state of queues: which are low or dry, and which follow a plan that is out of date."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
+from sorafeed_assets.domain.errors import SorafeedError
 from sorafeed_assets.domain.flags.known import PLANNER
 from sorafeed_assets.domain.playlists.playlist import (
     Block,
@@ -18,7 +17,7 @@ from sorafeed_assets.domain.playlists.playlist import (
     playlist_version,
 )
 from sorafeed_assets.services.flags.changes import load_values
-from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.candidate_book import CandidateBook
 from sorafeed_assets.services.timelines.driving import Driver, driven_by, driver_of
 from sorafeed_assets.storage.playlists.rows import display_ids, load_active_playlists
 from sorafeed_assets.storage.postgres.engine import snapshot
@@ -30,14 +29,6 @@ from sorafeed_assets.storage.timelines.queues import (
     load_dry_searches,
     load_plan_problems,
     load_planners,
-)
-from sorafeed_assets.storage.timelines.reads import (
-    Build,
-    DisplayRow,
-    QueueRow,
-    load_builds,
-    load_displays,
-    load_queues,
 )
 
 _LOW: Final = 3
@@ -69,34 +60,6 @@ class QueueStatus:
     dry: int
     no_playlist: int = 0
     old_system: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ViewedPick:
-    """One position of a plan, for people: ``tier`` is the reason it was picked."""
-
-    loop: int
-    position: int
-    video_id: str
-    block_id: UUID
-    search_term: str
-    tier: str
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineView:
-    """What a display plays: now, next in its queue, then by its plan."""
-
-    display_id: str
-    playlist_id: UUID | None
-    build_id: int | None
-    loop: int
-    position: int
-    now: ViewedPick | None
-    next: tuple[ViewedPick, ...]
-    planned: tuple[ViewedPick, ...]
-    dry_blocks: Mapping[UUID, str]
 
 
 def low_displays(engine: Engine, *, low: int = _LOW) -> list[str]:
@@ -230,63 +193,3 @@ def plan_problems(engine: Engine) -> dict[str, str]:
     """Displays whose playlist could not be planned when that was last tried, and why."""
     with engine.connect() as connection:
         return load_plan_problems(connection)
-
-
-def timeline_view(engine: Engine, display_id: str) -> TimelineView:
-    """What a display plays now, next and later, and why.
-
-    Raises:
-        NotFoundError: there is no such display.
-    """
-    found = timeline_views(engine, [display_id]).get(display_id)
-    if found is None:
-        raise DisplayNotFoundError(display_id)
-    return found
-
-
-def timeline_views(engine: Engine, display_ids: Collection[str]) -> dict[str, TimelineView]:
-    """What displays play now, next and later, and why; unknown displays are missing."""
-    with engine.connect() as connection:
-        displays = load_displays(connection, display_ids)
-        builds = load_builds(connection, display_ids)
-        queues = load_queues(connection, display_ids)
-    return {
-        display_id: view_of(display, builds.get(display_id), queues.get(display_id, []))
-        for display_id, display in displays.items()
-    }
-
-
-def view_of(display: DisplayRow, build: Build | None, queue: Sequence[QueueRow]) -> TimelineView:
-    """What a display plays now, next and later, by its build and its queue."""
-    loop, position = display.loop_iteration, display.timeline_position
-    if build is None:
-        return TimelineView(display.id, None, None, loop, position, None, (), (), {})
-    terms = {block.id: block.search_term for block in build.inputs.blocks}
-    status = {(row.loop_iteration, row.timeline_position): row.status for row in queue}
-    picks = [
-        ViewedPick(
-            at,
-            pick.position,
-            pick.post_id,
-            pick.block_id,
-            terms.get(pick.block_id, "(a removed block)"),
-            pick.tier,
-            status.get((at, pick.position), "planned"),
-        )
-        for at, pick in build.schedule.ahead(loop, position)
-    ]
-    now = picks[0] if picks and picks[0].status == "playing" else None
-    later = picks[1:] if now else picks
-    current = build.schedule.since(loop).loops
-    dry = current[0].dry_blocks if current else ()
-    return TimelineView(
-        display.id,
-        build.playlist_id,
-        build.id,
-        loop,
-        position,
-        now,
-        tuple(pick for pick in later if pick.status != "planned"),
-        tuple(pick for pick in later if pick.status == "planned"),
-        {block_id: terms[block_id] for block_id in dry},
-    )

@@ -1,8 +1,8 @@
 """Building the timelines of some displays, in the transaction of the caller."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -12,26 +12,36 @@ from sqlalchemy import Connection
 from sorafeed_assets.domain.errors import DisplayNotFoundError, SorafeedError
 from sorafeed_assets.domain.flags.known import PLANNER
 from sorafeed_assets.domain.playlists.playlist import Playlist
-from sorafeed_assets.domain.timelines.plan import Planner, Schedule
+from sorafeed_assets.domain.timelines.plan import Planner, Schedule, Start
 from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners, planner_named
+from sorafeed_assets.services.counts.lineage import POOLS
 from sorafeed_assets.services.flags import FlagValues
-from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.candidate_book import CandidateBook
 from sorafeed_assets.services.timelines.driving import Driver, driver_of
+from sorafeed_assets.services.timelines.last_plays import LastPlays
 from sorafeed_assets.services.timelines.planning import (
     Planned,
     Task,
+    kept_picks,
     plan_displays,
     plays_on,
     start_of,
 )
-from sorafeed_assets.services.timelines.plays import PlayHistory
-from sorafeed_assets.services.timelines.publishing import Published, Target, clear, publish
-from sorafeed_assets.storage.lineage_records import NOTHING, Change, head_version, write_changes
+from sorafeed_assets.services.timelines.publishing import Published, TargetTimeline, clear, publish
+from sorafeed_assets.storage.lineage_records import (
+    NOTHING,
+    Change,
+    head_version,
+    renew_heads,
+    write_changes,
+)
 from sorafeed_assets.storage.playlists.rows import load_active_playlists
 from sorafeed_assets.storage.timelines import reads as stored
 from sorafeed_assets.storage.timelines import writes
 
 _tracer: Final = trace.get_tracer(__name__)
+NO_STARTS: Final[Mapping[str, Start]] = {}
+"""Displays begin where they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +99,23 @@ def rebuild(
     *,
     flags: FlagValues,
     planners: Planners = PLANNERS,
+    starts: Mapping[str, Start] = NO_STARTS,
 ) -> Outcomes:
     """Plan displays by their planners, and write differences from the stored state.
 
     A plan reaches ``window`` picks ahead, or ``ahead``, or as many loops as the stored one. A
     display that the old system drives is left as it is. The caller holds the displays' locks, and
-    has read the ``flags`` since.
+    has read the ``flags`` since. Displays begin where they stand, or at their ``starts``.
 
     Raises:
         OvertakenError: roll back, and try again with a new book.
     """
     snapshot = _read_snapshot(connection, display_ids)
     tasks, outcomes = _decide(snapshot, display_ids, max(window, ahead), flags, planners)
-    history = PlayHistory(connection, _going_on(snapshot, tasks))
-    planned = plan_displays(connection, book, history, tasks)
-    targets: list[Target] = []
+    tasks = [replace(task, start=starts.get(task.display_id, task.start)) for task in tasks]
+    last_plays = LastPlays(connection, _going_on(snapshot, tasks))
+    planned = plan_displays(connection, book, last_plays, tasks)
+    targets: list[TargetTimeline] = []
     idle: list[stored.DisplayRow] = []
     for display_id in display_ids:
         if display_id in outcomes:
@@ -128,13 +140,7 @@ def rebuild(
 
 
 def plan_on(
-    connection: Connection,
-    book: CandidateBook,
-    display_id: str,
-    ahead: int,
-    *,
-    flags: FlagValues,
-    planners: Planners = PLANNERS,
+    connection: Connection, book: CandidateBook, display_id: str, ahead: int, flags: FlagValues
 ) -> Schedule:
     """What a display would play if its plan reached ``ahead`` picks ahead; nothing is written.
 
@@ -142,9 +148,9 @@ def plan_on(
     the same rows in all statements.
     """
     snapshot = _read_snapshot(connection, [display_id])
-    tasks, _ = _decide(snapshot, [display_id], ahead, flags, planners)
-    history = PlayHistory(connection, _going_on(snapshot, tasks))
-    planned = plan_displays(connection, book, history, tasks).get(display_id)
+    tasks, _ = _decide(snapshot, [display_id], ahead, flags, PLANNERS)
+    last_plays = LastPlays(connection, _going_on(snapshot, tasks))
+    planned = plan_displays(connection, book, last_plays, tasks).get(display_id)
     return planned.result.schedule if isinstance(planned, Planned) else Schedule(())
 
 
@@ -152,8 +158,18 @@ def _record(connection: Connection, outcomes: Outcomes) -> None:
     """Record the timelines; a display that keeps its last good build records that one."""
     built = [outcome for outcome in outcomes.values() if isinstance(outcome, BuildOutcome)]
     if built:
-        pools = head_version(connection, "video_candidates")
+        pools = head_version(connection, POOLS)
         write_changes(connection, [timeline_change(outcome, pools) for outcome in built])
+
+
+def renew_timelines(connection: Connection, display_ids: Collection[str]) -> None:
+    """Record again the timelines that were planned from other candidates, with the same plan.
+
+    Their displays were planned in this transaction. Dagster shows a timeline that names earlier
+    candidates as "Unsynced".
+    """
+    pools = {POOLS: head_version(connection, POOLS)}
+    renew_heads(connection, "display_timelines", display_ids, pools)
 
 
 def timeline_change(outcome: BuildOutcome, pools_version: str) -> Change:
@@ -165,7 +181,7 @@ def timeline_change(outcome: BuildOutcome, pools_version: str) -> Change:
         "display_timelines",
         outcome.display_id,
         outcome.content_hash or NOTHING,
-        {"active_playlists": playlist, "video_candidates": pools_version},
+        {"active_playlists": playlist, POOLS: pools_version},
         {
             "dagster/partition_row_count": outcome.queued,
             "planned": outcome.planned,
@@ -197,7 +213,7 @@ def _keep_problems(connection: Connection, snapshot: _Snapshot, outcomes: Outcom
     )
 
 
-def _outcome(target: Target, published: Published) -> BuildOutcome:
+def _outcome(target: TargetTimeline, published: Published) -> BuildOutcome:
     """The outcome of a display whose timeline is published."""
     picks = [pick for plan in target.schedule.loops for pick in plan.picks]
     return BuildOutcome(
@@ -293,7 +309,9 @@ def _going_on(snapshot: _Snapshot, tasks: Sequence[Task]) -> list[str]:
     ]
 
 
-def _target(display: stored.DisplayRow, plan: Planned, build: stored.Build | None) -> Target:
+def _target(
+    display: stored.DisplayRow, plan: Planned, build: stored.Build | None
+) -> TargetTimeline:
     """Keep an equal stored plan: same inputs, no writes."""
     schedule, inputs, content_hash = plan.result.schedule, plan.inputs, plan.content_hash
     build_id = None
@@ -304,9 +322,10 @@ def _target(display: stored.DisplayRow, plan: Planned, build: stored.Build | Non
         and build.playlist_version == inputs.playlist_version
         and build.inputs.planner == inputs.planner
         and build.schedule.since(plan.result.loop) == schedule
+        and _keeps(build, plan)
     ):
         build_id, inputs, content_hash = build.id, build.inputs, build.content_hash
-    return Target(
+    return TargetTimeline(
         display,
         plan.task.playlist.id,
         inputs.playlist_version,
@@ -318,3 +337,11 @@ def _target(display: stored.DisplayRow, plan: Planned, build: stored.Build | Non
         build_id,
         new_playlist=not same_playlist,
     )
+
+
+def _keeps(build: stored.Build, plan: Planned) -> bool:
+    """Whether a stored plan keeps what a new one does, where that is more than what was played."""
+    first = plan.inputs.loops[0] if plan.inputs.loops else None
+    if first is None or len(first.kept) <= plan.result.position + 1:
+        return True
+    return kept_picks(build.inputs, first.loop) >= len(first.kept)

@@ -26,7 +26,9 @@ _PLAYER_COOKIE: Final = "sorafeed_player_"
 _MOST_COOKIES: Final = 3
 _MOST_PLAYERS: Final = 10
 _KNOWN_SECONDS: Final = 5.0
-_MOST: Final = 10_000
+_MOST_CALLERS: Final = 10_000
+MOST_TOKENS: Final = 20_000
+"""How many tokens a process knows without a lookup; some 10 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
 
 
 class TokenCache:
-    """Tokens that were looked up, valid or not.
+    """The usable tokens, and what was found of others that were looked up, valid or not.
 
     An entry expires after 5 s, and is extended by 5 s whenever no stored token has changed.
     """
@@ -132,7 +134,7 @@ class TokenCache:
         self._version: str | None = None
         self._confirmed_until = 0.0
         self.generation = 0
-        """Grows when the cache is cleared: a lookup that began before is not stored."""
+        """Grows when tokens have changed: a lookup that began before is not stored."""
 
     def get(self, secret: str) -> tuple[bool, Token | None]:
         """Whether the secret is cached, and the token that it belongs to, if any."""
@@ -153,20 +155,22 @@ class TokenCache:
         key = hash_of(secret)
         self._known[key] = (self._clock() + _KNOWN_SECONDS, token)
         self._known.move_to_end(key)
-        while len(self._known) > _MOST:
+        while len(self._known) > MOST_TOKENS:
             self._known.popitem(last=False)
 
     def confirm(self, version: str, asked_at: float) -> bool:
-        """Extend all entries if the version of the stored tokens is the same, else clear them.
+        """Extend all entries if the version of the stored tokens is the same; whether it is."""
+        is_same = version == self._version
+        if is_same:
+            self._confirmed_until = asked_at + _KNOWN_SECONDS
+        return is_same
 
-        Returns whether a stored token has changed.
-        """
-        has_changed = version != self._version
-        if has_changed:
-            self.forget()
-            self._version = version
-        self._confirmed_until = asked_at + _KNOWN_SECONDS
-        return has_changed
+    def replace(self, version: str, usable: Mapping[str, Token], asked_at: float) -> None:
+        """Know the usable tokens of a version, by hash; others are looked up again."""
+        until = asked_at + _KNOWN_SECONDS
+        self._known = OrderedDict((key, (until, token)) for key, token in usable.items())
+        self._version, self._confirmed_until = version, until
+        self.generation += 1
 
     def now(self) -> float:
         """The current time of the cache's clock."""
@@ -181,8 +185,9 @@ class TokenCache:
         self.generation += 1
 
     def forget(self) -> None:
-        """Clear the cache."""
+        """Look every token up again, and use none of the entries meanwhile."""
         self._known.clear()
+        self._version = None
         self.generation += 1
 
 
@@ -226,5 +231,5 @@ class RateLimit:
             )
         self._buckets[caller] = (left - 1, now)
         self._buckets.move_to_end(caller)
-        while len(self._buckets) > _MOST:
+        while len(self._buckets) > _MOST_CALLERS:
             self._buckets.popitem(last=False)

@@ -16,8 +16,8 @@ from sorafeed_assets.domain.playlists.playlist import (
     draft_block,
 )
 from sorafeed_assets.services.timelines.previewing import Preview as PreviewRecord
-from sorafeed_assets.serving.graphql.context import parse_id
 from sorafeed_assets.serving.graphql.types import PlannedVideo
+from sorafeed_assets.serving.ids import parse_id
 
 
 @strawberry.input(description="A block to store.")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from sorafeed_assets.services.queries import Page
+from sorafeed_assets.services.records import Page
 from sorafeed_assets.serving.graphql.types import Connection, Edge, PageInfo
 
 _Record = TypeVar("_Record")

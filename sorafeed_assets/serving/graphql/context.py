@@ -8,19 +8,18 @@ import strawberry
 from sqlalchemy import Engine
 from strawberry.dataloader import DataLoader
 
-from sorafeed_assets.domain.errors import InvalidInputError, UnavailableError
-from sorafeed_assets.domain.text import shown
+from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.services.commands import Commands
-from sorafeed_assets.services.queries import (
+from sorafeed_assets.services.queries import Queries
+from sorafeed_assets.services.records import (
     BuildRecord,
     CountedBlock,
     DisplayRecord,
     Page,
     PlaylistRecord,
     PostRecord,
-    Queries,
 )
-from sorafeed_assets.services.timelines.queues import TimelineView, timeline_views
+from sorafeed_assets.services.timelines.views import TimelineView, timeline_views
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, display_tag
@@ -133,15 +132,3 @@ Info = strawberry.Info[Context, None]
 def stored_but(error: UnavailableError) -> UnavailableError:
     """The error for a change that is stored, but could not be read back."""
     return UnavailableError(f"the change is stored, but could not be read back: {error}")
-
-
-def parse_id(value: str, field: str) -> UUID:
-    """Parse the id of a playlist, a block or a queue entry.
-
-    Raises:
-        InvalidInputError: naming ``field``, when it is not an id.
-    """
-    try:
-        return UUID(value)
-    except ValueError:
-        raise InvalidInputError(field, f"is {shown(value)}; it must be an id") from None

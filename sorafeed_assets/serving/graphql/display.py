@@ -9,12 +9,13 @@ from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.paging import PageList, check_first
 from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.playlists.timetables import timetable_of
-from sorafeed_assets.services.queries import DisplayRecord, Page
+from sorafeed_assets.services.records import DisplayRecord, Page
 from sorafeed_assets.services.timelines.history import PlayFilter
-from sorafeed_assets.services.timelines.queues import ViewedPick
+from sorafeed_assets.services.timelines.remote import Report, read_remote
+from sorafeed_assets.services.timelines.views import ViewedPick
 from sorafeed_assets.services.tokens import tokens_of
 from sorafeed_assets.serving.graphql.connections import connection
-from sorafeed_assets.serving.graphql.context import Info, parse_id
+from sorafeed_assets.serving.graphql.context import Info
 from sorafeed_assets.serving.graphql.timetables import Timetable
 from sorafeed_assets.serving.graphql.types import (
     After,
@@ -25,6 +26,7 @@ from sorafeed_assets.serving.graphql.types import (
     Play,
     Playlist,
 )
+from sorafeed_assets.serving.ids import parse_id
 from sorafeed_assets.storage.cache.redis import TOKENS_TAG
 
 
@@ -32,6 +34,45 @@ from sorafeed_assets.storage.cache.redis import TOKENS_TAG
 class DryBlock:
     block_id: strawberry.ID
     search: str
+
+
+@strawberry.type(description="What a player last said that it does.")
+class PlayerReport:
+    view: str = strawberry.field(description="waiting, playing, paused, stopped or refused.")
+    is_muted: bool
+    volume: int = strawberry.field(description="In percent.")
+    since: datetime = strawberry.field(description="When it last reported a change.")
+    seconds: float | None = strawberry.field(
+        description="Where it was in the video on screen; null when nothing is on screen."
+    )
+    at: datetime | None = strawberry.field(
+        description="When it was there; while it is playing it goes on from there."
+    )
+    duration: float | None = strawberry.field(
+        description="Of that video, in seconds, when it is known."
+    )
+
+    @classmethod
+    def of(cls, report: Report) -> "PlayerReport":
+        """Build the API's report."""
+        return cls(
+            view=report.view,
+            is_muted=report.is_muted,
+            volume=report.volume,
+            since=report.since,
+            seconds=report.seconds,
+            at=report.at,
+            duration=report.duration,
+        )
+
+
+@strawberry.type(description="The sound that a display is told, and what its player reports.")
+class Remote:
+    is_muted: bool
+    volume: int = strawberry.field(description="In percent.")
+    report: PlayerReport | None = strawberry.field(
+        description="Null until a player has reported; it may be old while the display is offline."
+    )
 
 
 @strawberry.type(description="The token of a screen, or of a link, that plays a display.")
@@ -125,8 +166,12 @@ class Display:
         info: Info,
         first: First = 20,
         after: After = None,
-        since: Annotated[datetime | None, strawberry.argument(description="Not before.")] = None,
-        until: Annotated[datetime | None, strawberry.argument(description="Before.")] = None,
+        since: Annotated[
+            datetime | None, strawberry.argument(description="Plays at or after this time.")
+        ] = None,
+        until: Annotated[
+            datetime | None, strawberry.argument(description="Plays before this time.")
+        ] = None,
         block_id: strawberry.ID | None = None,
     ) -> Connection[Play]:
         check_first(first)
@@ -135,6 +180,17 @@ class Display:
         wanted = PlayFilter(_in_utc(since), _in_utc(until), block)
         page = await context.server.run(lambda: context.reads.plays(code, first, after, wanted))
         return connection(page, Play.of)
+
+    @strawberry.field(description="Its sound, and what its player reports.")
+    async def remote(self, info: Info) -> Remote:
+        server, code = info.context.server, str(self.id)
+        found = await server.run(lambda: read_remote(server.engine, code))
+        report = None if found.report is None else PlayerReport.of(found.report)
+        return Remote(
+            is_muted=found.is_muted,
+            volume=found.volume,
+            report=report,
+        )
 
     @strawberry.field(description="The tokens of its screens, in the order of their creation.")
     async def screens(self, info: Info) -> list[Screen]:
@@ -184,10 +240,6 @@ def _in_utc(moment: datetime | None) -> datetime | None:
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except OverflowError:
         raise InvalidInputError("since", "is out of range; write a time of this century") from None
-
-
-def _id(number: int | None) -> strawberry.ID | None:
-    return None if number is None else strawberry.ID(str(number))
 
 
 def _plan_page(

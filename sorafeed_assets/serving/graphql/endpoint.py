@@ -86,7 +86,7 @@ class Endpoint:
         # A query may store too: a large count that an admin asks for is tracked.
         may_store = request.method == "POST" and principal.token.role is Role.ADMIN
 
-        replica = server.replica_for(request) if _is_list(prepared) else None
+        replica = server.replica.engine_for(request) if _is_list(prepared) else None
         if replica is not None:
             context = Context(server, principal, set(), may_store=may_store, replica=replica)
             body = (await self._executor.execute(prepared, asked, context, request_id)).body
@@ -141,7 +141,7 @@ class Endpoint:
         if key is None:
             body = (await self._to_its_end(execute())).body
             answer = _response(media, _status(media, body), body)
-            await server.note_write(request, answer)
+            await server.replica.note_write(request, answer)
             return answer
         try:
             check_key(key)
@@ -154,7 +154,7 @@ class Endpoint:
         body = json.loads(answered.body)
         headers = {"idempotent-replayed": "true"} if answered.is_replayed else {}
         answer = _response(media, _status(media, body), body, headers)
-        await server.note_write(request, answer)
+        await server.replica.note_write(request, answer)
         return answer
 
     async def _to_its_end(self, change: Coroutine[Any, Any, _Result]) -> _Result:

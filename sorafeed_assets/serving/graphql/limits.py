@@ -41,7 +41,10 @@ _META_LISTS: Final[Mapping[str, int]] = {
 }
 _META: Final = frozenset({"__schema", "__type"})
 _PAGED: Final = frozenset(
-    {"deletions", "displays", "playlists", "posts", "terms", "plan", "plays", "preview"}
+    {
+        *("blocklist", "deletions", "displays", "playlists", "posts", "terms"),
+        *("plan", "plays", "preview"),
+    }
 )
 _DEFAULT_PAGE: Final = 20
 

@@ -25,7 +25,7 @@ from graphql import (
 from graphql.execution.collect_fields import collect_fields, collect_sub_fields
 from graphql.execution.values import get_argument_values
 
-from sorafeed_assets.services.queries import DisplayJson, Page
+from sorafeed_assets.services.records import DisplayJson, Page
 from sorafeed_assets.serving.graphql.connections import info_of
 from sorafeed_assets.serving.graphql.context import Context
 from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG

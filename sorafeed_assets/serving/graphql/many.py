@@ -13,10 +13,11 @@ from sorafeed_assets.services.many import ManyDisplays, Outcome
 from sorafeed_assets.services.playlists import templates
 from sorafeed_assets.services.playlists.templates import list_templates
 from sorafeed_assets.serving.graphql.blocks import BlockInput, drafts_of
-from sorafeed_assets.serving.graphql.context import Info, parse_id
+from sorafeed_assets.serving.graphql.context import Info
+from sorafeed_assets.serving.ids import parse_id
 
 
-@strawberry.type(description="What came of a change of one of many displays.")
+@strawberry.type(description="The result of a change of one of many displays.")
 class DisplayResult:
     display_id: strawberry.ID
     playlist_id: strawberry.ID | None = strawberry.field(
@@ -80,10 +81,11 @@ class TemplatePayload:
 async def _change(info: Info, work: Callable[[ManyDisplays], list[Outcome]]) -> DisplaysPayload:
     info.context.principal.must_change()
     outcomes = await info.context.change(lambda commands: work(commands.many))
-    return DisplaysPayload(results=_results(outcomes))
+    return DisplaysPayload(results=results_of(outcomes))
 
 
-def _results(outcomes: Sequence[Outcome]) -> list[DisplayResult]:
+def results_of(outcomes: Sequence[Outcome]) -> list[DisplayResult]:
+    """Convert outcomes."""
     return [
         DisplayResult(
             display_id=strawberry.ID(each.display_id),
@@ -101,7 +103,7 @@ async def _template(
     found = await info.context.read_back(server.run(lambda: list_templates(server.engine)))
     for each in found:
         if str(each.id) == template_id:
-            return TemplatePayload(template=Template.of(each), results=_results(outcomes))
+            return TemplatePayload(template=Template.of(each), results=results_of(outcomes))
     raise NotFoundError("the template was deleted in the meantime")
 
 

@@ -6,12 +6,14 @@ from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputErro
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
 from sorafeed_assets.domain.playlists.files import parse_playlist_json
 from sorafeed_assets.services.commands import Change, PlaybackState
+from sorafeed_assets.serving.graphql.blocklist import BlocklistMutation
 from sorafeed_assets.serving.graphql.blocks import BlockInput, drafts_of
-from sorafeed_assets.serving.graphql.context import Context, Info, parse_id
+from sorafeed_assets.serving.graphql.context import Context, Info
 from sorafeed_assets.serving.graphql.display import Display
 from sorafeed_assets.serving.graphql.many import ManyMutation
 from sorafeed_assets.serving.graphql.timetables import TimeSlotInput, slot_drafts
 from sorafeed_assets.serving.graphql.types import Playlist
+from sorafeed_assets.serving.ids import parse_id
 
 
 @strawberry.type(description="The display after a change.")
@@ -19,7 +21,7 @@ class DisplayPayload:
     display: Display
     problem: str | None = strawberry.field(
         default=None,
-        description="Why the display stays on its last good plan; null when all went well.",
+        description="Why the display stays on its last good plan; null if it was planned.",
     )
 
 
@@ -29,7 +31,7 @@ class PlaylistPayload:
     display: Display
     problem: str | None = strawberry.field(
         default=None,
-        description="Why the display stays on its last good plan; null when all went well.",
+        description="Why the display stays on its last good plan; null if it was planned.",
     )
 
 
@@ -45,7 +47,7 @@ class DeletedPlaylistPayload:
     deletion_id: strawberry.ID = strawberry.field(description="For restore.")
     problem: str | None = strawberry.field(
         default=None,
-        description="Why the display stays on its last good plan; null when all went well.",
+        description="Why the display stays on its last good plan; null if it was planned.",
     )
 
 
@@ -57,7 +59,7 @@ class RestoredPayload:
     )
     problem: str | None = strawberry.field(
         default=None,
-        description="Why the display cannot play its playlist; null when all went well.",
+        description="Why the display cannot play its playlist; null if it can.",
     )
 
 
@@ -103,8 +105,18 @@ async def _play_back(info: Info, display_id: str, state: PlaybackState) -> Displ
     return await _display(context, display_id)
 
 
+async def _sound(
+    info: Info, display_id: str, *, is_muted: bool | None = None, volume: int | None = None
+) -> DisplayPayload:
+    context = _admin(info)
+    await context.change(
+        lambda commands: commands.set_sound(display_id, is_muted=is_muted, volume=volume)
+    )
+    return await _display(context, display_id)
+
+
 @strawberry.type(description="Mutations.")
-class Mutation(ManyMutation):
+class Mutation(ManyMutation, BlocklistMutation):
     @strawberry.mutation(description="Add a display; its code is generated unless one is given.")
     async def create_display(self, info: Info, name: str, id: str | None = None) -> DisplayPayload:  # noqa: A002  # the API's word
         context = _admin(info)
@@ -256,6 +268,46 @@ class Mutation(ManyMutation):
     @strawberry.mutation(description="Stop a display, which then shows nothing.")
     async def stop(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
         return await _play_back(info, str(display_id), PlaybackState.IDLE)
+
+    @strawberry.mutation(description="Mute a display.")
+    async def mute(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
+        return await _sound(info, str(display_id), is_muted=True)
+
+    @strawberry.mutation(description="Unmute a display.")
+    async def unmute(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
+        return await _sound(info, str(display_id), is_muted=False)
+
+    @strawberry.mutation(description="Set the volume of a display, in percent.")
+    async def set_volume(
+        self, info: Info, display_id: strawberry.ID, volume: int
+    ) -> DisplayPayload:
+        return await _sound(info, str(display_id), volume=volume)
+
+    @strawberry.mutation(
+        description="Go to a place in the video on screen, in seconds from its start."
+    )
+    async def seek(self, info: Info, display_id: strawberry.ID, seconds: float) -> DisplayPayload:
+        context = _admin(info)
+        await context.change(lambda commands: commands.seek(str(display_id), seconds))
+        return await _display(context, str(display_id))
+
+    @strawberry.mutation(
+        description="Show the video before the one on screen once more; what follows it stays."
+    )
+    async def previous(self, info: Info, display_id: strawberry.ID) -> DisplayPayload:
+        context = _admin(info)
+        await context.change(lambda commands: commands.previous(str(display_id)))
+        return await _display(context, str(display_id))
+
+    @strawberry.mutation(
+        description="Show a video of the display's plan or history at once; the others follow it."
+    )
+    async def play_now(
+        self, info: Info, display_id: strawberry.ID, post_id: strawberry.ID
+    ) -> DisplayPayload:
+        context = _admin(info)
+        await context.change(lambda commands: commands.play_now(str(display_id), str(post_id)))
+        return await _display(context, str(display_id))
 
     @strawberry.mutation(
         description="Skip a queue entry, or the head of the queue when none is given."

@@ -12,9 +12,10 @@ from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.counts.typeahead import preview_count
 from sorafeed_assets.services.playlists.templates import list_templates
 from sorafeed_assets.services.timelines.previewing import preview
+from sorafeed_assets.serving.graphql.blocklist import BlocklistQuery
 from sorafeed_assets.serving.graphql.blocks import BlockInput, CsvBlock, Preview, drafts_of
 from sorafeed_assets.serving.graphql.connections import connection, info_of
-from sorafeed_assets.serving.graphql.context import Info, parse_id
+from sorafeed_assets.serving.graphql.context import Info
 from sorafeed_assets.serving.graphql.display import Display, load_display
 from sorafeed_assets.serving.graphql.many import Template
 from sorafeed_assets.serving.graphql.types import (
@@ -29,7 +30,13 @@ from sorafeed_assets.serving.graphql.types import (
     Post,
     Term,
 )
-from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, TERMS_TAG
+from sorafeed_assets.serving.ids import parse_id
+from sorafeed_assets.storage.cache.redis import (
+    BLOCKLIST_TAG,
+    COUNTS_TAG,
+    DISPLAYS_TAG,
+    TERMS_TAG,
+)
 from sorafeed_assets.storage.lists import DisplayOrder
 
 
@@ -57,7 +64,7 @@ class Tag:
 
 
 @strawberry.type(description="Queries.")
-class Query:
+class Query(BlocklistQuery):
     @strawberry.field(
         description="Displays whose name or code contains a search, or that have a tag."
     )
@@ -189,6 +196,7 @@ class Query:
         after: After = None,
     ) -> Connection[Post]:
         info.context.principal.must_read()
+        info.context.tags.add(BLOCKLIST_TAG)
         server, reads = info.context.server, info.context.reads
         page = await server.run(lambda: reads.matching_posts(search, format, first, after))
         return connection(page, Post.of)

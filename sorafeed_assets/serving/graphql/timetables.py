@@ -29,7 +29,7 @@ class TimeSlot:
     first_day: date | None
     last_day: date | None
     priority: int = strawberry.field(
-        description="Of slots that overlap the highest wins, then the one that began last."
+        description="Where slots overlap, the highest wins, then the one that began last."
     )
     text: str = strawberry.field(description="The slot in one line for people.")
 

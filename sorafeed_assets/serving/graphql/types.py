@@ -10,7 +10,7 @@ from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.services.commands import PlaybackState
 from sorafeed_assets.services.counts.typeahead import Exactness
 from sorafeed_assets.services.playlists.deleting import Deletion as DeletionRecord
-from sorafeed_assets.services.queries import (
+from sorafeed_assets.services.records import (
     BlockRecord,
     BuildRecord,
     PlaylistRecord,
@@ -18,7 +18,7 @@ from sorafeed_assets.services.queries import (
     TermRecord,
 )
 from sorafeed_assets.services.timelines.history import PlayRecord
-from sorafeed_assets.services.timelines.queues import ViewedPick
+from sorafeed_assets.services.timelines.views import ViewedPick
 from sorafeed_assets.serving.graphql.context import Info
 from sorafeed_assets.serving.players.media import media_url, page_url, poster_url
 from sorafeed_assets.serving.wording import reason_of
@@ -107,8 +107,8 @@ class Post:
 
 @strawberry.type(description="One position of a display's plan.")
 class PlannedVideo:
-    loop: int
-    position: int
+    loop: int = strawberry.field(description="From 0.")
+    position: int = strawberry.field(description="Its place in the loop, from 0.")
     video_id: strawberry.ID
     block_id: strawberry.ID
     search: str = strawberry.field(description="The search of its block.")

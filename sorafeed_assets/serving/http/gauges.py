@@ -21,6 +21,7 @@ class StoredGauges(Collector):
         figures: of this system's database; None when it did not answer.
         failed_runs: of Dagster's database; None when it did not answer.
         has_dagster: whether the address of Dagster's database is known.
+        has_legacy: whether an old system's catalogue is named.
         replica_lag: for how long the replica may lack what was committed, in seconds; None without
             one.
     """
@@ -29,6 +30,7 @@ class StoredGauges(Collector):
         self.figures: Figures | None = None
         self.failed_runs: int | None = None
         self.has_dagster = False
+        self.has_legacy = False
         self.replica_lag: float | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -40,6 +42,13 @@ class StoredGauges(Collector):
         if figures is not None:
             yield from _stored(figures)
             yield from _shadow(figures.shadow)
+            # Once nothing is followed any more, its age means nothing.
+            if self.has_legacy and figures.stored.legacy_seconds is not None:
+                yield _gauge(
+                    "sorafeed_legacy_unread_seconds",
+                    "How long the old system's catalogue was not read to its end.",
+                    figures.stored.legacy_seconds,
+                )
         if self.replica_lag is not None:
             yield _gauge(
                 "sorafeed_replica_lag_seconds",
@@ -64,7 +73,9 @@ def _stored(figures: Figures) -> Iterator[Metric]:
         "sorafeed_waiting_rows", "Rows that wait, counted up to 100,000.", labels=["table"]
     )
     seconds = GaugeMetricFamily(
-        "sorafeed_waiting_seconds", "Age of the oldest row that waits; 0 without.", labels=["table"]
+        "sorafeed_waiting_seconds",
+        "Age of the oldest row that waits; 0 if none does.",
+        labels=["table"],
     )
     for table, waiting in stored.waiting.items():
         rows.add_metric([table], waiting.rows)
@@ -89,10 +100,10 @@ def _stored(figures: Figures) -> Iterator[Metric]:
     )
     yield _gauge(
         "sorafeed_rollout_unevaluated_seconds",
-        "How long a rollout was not evaluated; 0 without.",
+        "How long a rollout was not evaluated; 0 if none runs.",
         stored.rollout_seconds,
     )
-    # Where no backup was ever made, there is no schedule whose failure this could tell.
+    # Where no backup was ever made, there is no schedule whose failure this could show.
     if stored.backup_seconds is not None:
         yield _gauge(
             "sorafeed_backup_age_seconds", "Age of the newest backup.", stored.backup_seconds

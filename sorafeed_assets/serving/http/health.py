@@ -80,7 +80,7 @@ async def metrics(request: Request) -> Response:
     figures.cache_misses.set(server.responses.misses)
     figures.pages.set(len(server.hub))
     figures.trusted.set(server.listener.is_connected)
-    figures.stored.replica_lag = None if server.replica is None else server.replica.lag
+    figures.stored.replica_lag = server.replica.lag
     figures.stored.figures, figures.stored.failed_runs = await asyncio.gather(
         _stored(server), _failed_runs(server)
     )

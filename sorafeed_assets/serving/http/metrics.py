@@ -54,7 +54,7 @@ class Metrics:
         )
         self.late_plays = Counter(
             "sorafeed_late_plays",
-            "Plays that players told after they reached no server.",
+            "Plays that players reported late, because no server had answered.",
             registry=self.registry,
         )
         self.cache_hits = self._gauge(

@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
+from sorafeed_assets.domain.errors import BusyError
+from sorafeed_assets.serving.unavailable import NOT_BEGUN
+
 _MOST_AT_ONCE: Final = 200
 
 _Value = TypeVar("_Value")
@@ -14,10 +17,11 @@ _Stored = TypeVar("_Stored")
 
 @dataclass(frozen=True, slots=True)
 class _Asked(Generic[_Item, _Value]):
-    """A change, where its caller waits, and how often it was not stored with others."""
+    """A change, where its caller waits, since when, and how often it was not stored with others."""
 
     item: _Item
     made: asyncio.Future[_Value]
+    since: float
     attempts: int = 0
 
     def fail(self, error: Exception) -> None:
@@ -92,6 +96,8 @@ class BatchedChanges(Generic[_Item, _Stored, _Value]):
         most: how many changes are stored at once.
         pauses: seconds before a change that was not stored is in a batch again, for each attempt;
             after the last it is made ``otherwise``.
+        begins_within: seconds after which a change that still waits for a batch is not made: its
+            caller has given up and asks again, and a process that is behind would never catch up.
     """
 
     def __init__(
@@ -102,7 +108,9 @@ class BatchedChanges(Generic[_Item, _Stored, _Value]):
         *,
         most: int = _MOST_AT_ONCE,
         pauses: Sequence[float] = (),
+        begins_within: float | None = None,
     ) -> None:
+        self._begins_within = begins_within
         self._store = store
         self._finish = finish
         self._otherwise = otherwise
@@ -113,8 +121,13 @@ class BatchedChanges(Generic[_Item, _Stored, _Value]):
         self._going_on: set[asyncio.Task[None]] = set()
 
     async def make(self, item: _Item) -> _Value:
-        """Make a change, with others that come at the same time."""
-        asked: _Asked[_Item, _Value] = _Asked(item, asyncio.get_running_loop().create_future())
+        """Make a change, with others that come at the same time.
+
+        Raises:
+            BusyError: it was not begun in time.
+        """
+        loop = asyncio.get_running_loop()
+        asked: _Asked[_Item, _Value] = _Asked(item, loop.create_future(), loop.time())
         self._ask(asked)
         return await asked.made
 
@@ -126,8 +139,9 @@ class BatchedChanges(Generic[_Item, _Stored, _Value]):
     async def _store_all(self) -> None:
         try:
             while self._asked:
-                batch = self._asked[: self._most]
-                del self._asked[: self._most]
+                batch = self._next_batch()
+                if not batch:
+                    continue
                 try:
                     stored = await self._store([asked.item for asked in batch])
                 except Exception as error:  # noqa: BLE001  # raised in the callers
@@ -137,6 +151,18 @@ class BatchedChanges(Generic[_Item, _Stored, _Value]):
                     self._go_on(self._finish_all(batch, stored))
         finally:
             self._storing = None
+
+    def _next_batch(self) -> list[_Asked[_Item, _Value]]:
+        if self._begins_within is not None:
+            oldest = asyncio.get_running_loop().time() - self._begins_within
+            late = [asked for asked in self._asked if asked.since < oldest]
+            if late:
+                self._asked = [asked for asked in self._asked if asked.since >= oldest]
+            for asked in late:
+                asked.fail(BusyError(NOT_BEGUN))
+        batch = self._asked[: self._most]
+        del self._asked[: self._most]
+        return batch
 
     async def _finish_all(self, batch: Sequence[_Asked[_Item, _Value]], stored: _Stored) -> None:
         try:

@@ -5,11 +5,15 @@ from enum import StrEnum
 from typing import Final
 
 from sorafeed_assets.storage.cache.redis import (
+    ALERTS_TAG,
+    BLOCKLIST_TAG,
     COUNTS_TAG,
     DISPLAYS_TAG,
     TERMS_TAG,
     TOKENS_TAG,
     display_tag,
+    length_tag,
+    remote_tag,
 )
 
 
@@ -30,10 +34,14 @@ EVENTS: Final[Mapping[StreamEvent, str]] = {
 
 TAGS: Final[Mapping[str, str]] = {
     display_tag("CODE"): "What this display plays, or its state.",
+    remote_tag("CODE"): "The sound or the place that this display's player is told.",
+    length_tag("CODE"): "How long this display's video is became known; players do not get it.",
     DISPLAYS_TAG: "Displays were added, deleted or renamed.",
     COUNTS_TAG: "A total changed.",
+    BLOCKLIST_TAG: "A post or creator was excluded, or allowed again.",
     TERMS_TAG: "The tracked terms changed.",
     TOKENS_TAG: "A token was created or revoked.",
+    ALERTS_TAG: "An alert of Prometheus began or ended.",
     "all": "Changes may have been missed: read everything again.",
 }
 """What each tag says."""

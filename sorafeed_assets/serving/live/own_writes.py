@@ -34,7 +34,7 @@ class OwnWrites:
         return max([*known, *([] if mine is None else [mine])], default=None)
 
     def note(self, response: Response, token: UUID, position: int) -> None:
-        """Remember a change, and tell its client."""
+        """Remember a change, and give its position to its client."""
         self._positions[token] = max(position, self._positions.get(token, 0))
         response.headers[HEADER] = str(position)
         response.set_cookie(

@@ -27,7 +27,7 @@ class Troubles:
         self._errors: Counter[str] = Counter()
 
     def played(self, plays: Sequence[Play], answers: Sequence[Advance | SorafeedError]) -> None:
-        """Note the plays whose video the player could not show: it tells them as skipped."""
+        """Note the plays whose video the player could not show: it reports them as skipped."""
         for play, answer in zip(plays, answers, strict=True):
             if not play.skipped or not isinstance(answer, Advance) or not answer.skipped:
                 continue

@@ -32,7 +32,7 @@ class Box(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A span in words; ``is_now`` for the one that goes on."""
+    """A span in words; ``is_now`` for the current one."""
 
     start: datetime
     end: datetime

@@ -1,17 +1,28 @@
 """The page Insights: plots of the last hour and of the last days, as SVG."""
 
 from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from sorafeed_assets.domain.plotting import HEIGHT, WIDTH, Plot
-from sorafeed_assets.services.plots import DAYS, day_plots, hour_plots
+from sorafeed_assets.services.plots import DAYS, MINUTES, day_plots, plots_of
+from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import permitted
 from sorafeed_assets.serving.state import ServerState
+from sorafeed_assets.storage.figures import read_minutes
 
-_PAGE = "/admin/figures"
+_PAGE: Final = "/admin/figures"
+
+
+class _Group(NamedTuple):
+    """Plots with a title, and the times of the ends of their axis; by day without times."""
+
+    title: str
+    plots: list[Plot]
+    between: tuple[datetime, datetime] | None
 
 
 async def show(request: Request) -> Response:
@@ -20,11 +31,19 @@ async def show(request: Request) -> Response:
     if isinstance(principal, Response):
         return principal
     server: ServerState = request.app.state.server
-    hour, days = await server.run(lambda: _read(server))
-    groups = [("The last hour, by minute", hour), (f"The last {DAYS} days, by UTC day", days)]
-    return HTMLResponse(render("figures.html", groups=groups, width=WIDTH, height=HEIGHT))
+    groups = await server.run(lambda: _read(server))
+    is_admin = principal.token.role is Role.ADMIN
+    body = render("figures.html", groups=groups, width=WIDTH, height=HEIGHT, is_admin=is_admin)
+    return HTMLResponse(body)
 
 
-def _read(server: ServerState) -> tuple[list[Plot], list[Plot]]:
+def _read(server: ServerState) -> tuple[_Group, _Group]:
+    today = datetime.now(UTC).date()
     with server.engine.connect() as connection:
-        return hour_plots(connection), day_plots(connection, datetime.now(UTC).date())
+        minutes = read_minutes(connection, MINUTES)
+        days = day_plots(connection, today)
+    between = (minutes[0].minute, minutes[-1].minute)
+    return (
+        _Group("The last hour, by minute", plots_of(minutes), between),
+        _Group(f"The last {DAYS} days, by UTC day", days, None),
+    )

@@ -15,6 +15,7 @@ from sorafeed_assets.serving.pages.forms import fields_of, percent_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import permitted
 from sorafeed_assets.serving.state import ServerState
+from sorafeed_assets.serving.wording import refusal
 
 _PAGE: Final = "/admin/flags"
 _HISTORY: Final = 50
@@ -31,7 +32,7 @@ async def show(request: Request) -> Response:
     try:
         reasons = await server.run(lambda: _reasons(server, code)) if code else []
     except SorafeedError as error:
-        return await _page(server, problem=str(error), status=kind_of(error).status)
+        return await _page(server, problem=refusal(error), status=kind_of(error).status)
     return await _page(server, code=code, reasons=reasons)
 
 
@@ -46,7 +47,7 @@ async def change(request: Request) -> Response:
     try:
         await server.change(lambda: _change(server, fields, by))
     except SorafeedError as error:
-        return await _page(server, problem=str(error), fields=fields, status=400)
+        return await _page(server, problem=refusal(error), fields=fields, status=400)
     return RedirectResponse(_PAGE, 303)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sorafeed_assets.domain.text import sentence
+
 
 @cache
 def templates() -> Environment:
@@ -21,6 +23,7 @@ def templates() -> Environment:
     )
     environment.filters["moment"] = _moment
     environment.filters["number"] = lambda number: f"{number:,}"
+    environment.filters["sentence"] = sentence
     return environment
 
 

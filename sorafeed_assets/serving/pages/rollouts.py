@@ -8,11 +8,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.rollouts.machine import ENDED, Status
+from sorafeed_assets.domain.rollouts.signals import GATES
 from sorafeed_assets.services.rollouts import Rollouts
 from sorafeed_assets.serving.pages.forms import fields_of, percent_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import permitted
 from sorafeed_assets.serving.state import ServerState
+from sorafeed_assets.serving.wording import refusal
 
 _PAGE: Final = "/admin/rollouts"
 
@@ -42,7 +44,7 @@ async def act(request: Request) -> Response:
             raise InvalidInputError("act", f"must be one of {', '.join(_ACTS)}")
         await server.change(lambda: chosen(server.rollouts, fields, by))
     except SorafeedError as error:
-        return await _page(server, problem=str(error), status=400)
+        return await _page(server, problem=refusal(error), status=400)
     return RedirectResponse(_PAGE, 303)
 
 
@@ -69,4 +71,4 @@ async def _page(server: ServerState, *, problem: str | None = None, status: int 
 
 def _read(server: ServerState) -> dict[str, object]:
     rollouts = [server.rollouts.one(each.plan.name) for each in server.rollouts.all()]
-    return {"rollouts": rollouts, "ended": ENDED, "statuses": Status}
+    return {"rollouts": rollouts, "ended": ENDED, "statuses": Status, "gates": GATES}

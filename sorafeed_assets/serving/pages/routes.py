@@ -25,14 +25,16 @@ from sorafeed_assets.domain.errors import (
     UnavailableError,
 )
 from sorafeed_assets.domain.playlists.playlist import MAX_VIDEO_COUNT, FetchMode, check_display_code
+from sorafeed_assets.services.attention import Severity, read_known
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.counts.jobs import failed_counts
+from sorafeed_assets.services.playlists.templates import templates_on
 from sorafeed_assets.services.playlists.timetables import timetable_of
 from sorafeed_assets.services.shadow.report import shadow_gate, shadow_report
-from sorafeed_assets.services.timelines.driving import driver_of
 from sorafeed_assets.services.timelines.history import PlayFilter
-from sorafeed_assets.services.timelines.queues import stale_displays, timeline_views
-from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.services.timelines.remote import read_remote
+from sorafeed_assets.services.timelines.views import timeline_views
+from sorafeed_assets.services.tokens import Role, tokens_of
 from sorafeed_assets.services.unsettled import waiting_displays
 from sorafeed_assets.serving.access.access import (
     ADMIN_COOKIE,
@@ -40,10 +42,7 @@ from sorafeed_assets.serving.access.access import (
     cookies_named,
     player_cookie,
 )
-from sorafeed_assets.serving.graphql.context import parse_id
-from sorafeed_assets.serving.http.errors import (
-    UnauthenticatedError,
-)
+from sorafeed_assets.serving.ids import parse_id
 from sorafeed_assets.serving.pages import views
 from sorafeed_assets.serving.pages.rendering import render, templates
 from sorafeed_assets.serving.pages.shadow import DAYS, shadow_view
@@ -52,12 +51,12 @@ from sorafeed_assets.serving.pages.signing_in import (
     entered,
     keep_on_screen,
     permitted,
+    principal_of,
 )
 from sorafeed_assets.serving.state import CachedResponse, ServerState
-from sorafeed_assets.storage.cache.redis import COUNTS_TAG, DISPLAYS_TAG, display_tag
+from sorafeed_assets.storage.cache.redis import ALERTS_TAG, COUNTS_TAG, DISPLAYS_TAG, display_tag
 from sorafeed_assets.storage.dagster_runs import count_failed_runs
 from sorafeed_assets.storage.reactions import percentiles
-from sorafeed_assets.storage.rollouts.players import recent_failures
 
 _MOST_CARDS: Final = 200
 # About ten thousand cards.
@@ -72,12 +71,12 @@ _PLAYER_PRELOADS: Final = (
     " </static/shelf.js>; rel=modulepreload, </static/store.js>; rel=modulepreload"
 )
 _DELETIONS: Final = 100
-_FAILURES_WITHIN: Final = timedelta(hours=1)
 _RUNS_WITHIN: Final = timedelta(days=1)
 _LATE: Final = timedelta(minutes=1)
 _PRELOADS: Final = (
     "</static/admin.css>; rel=preload; as=style, </static/api.js>; rel=modulepreload,"
-    " </static/retry.js>; rel=modulepreload, </static/{}.js>; rel=modulepreload"
+    " </static/retry.js>; rel=modulepreload, </static/times.js>; rel=modulepreload,"
+    " </static/{}.js>; rel=modulepreload"
 )
 
 _log: Final = structlog.get_logger(__name__)
@@ -99,7 +98,7 @@ def _overview_body(cards: Sequence[views.Card], **values: object) -> bytes:
         cards=_markup_of(cards),
         shown=len(cards),
         online=sum(each.is_online for each in cards),
-        troubled=sum(each.attention is not views.Attention.NONE for each in cards),
+        troubled=sum(each.severity is not Severity.NONE for each in cards),
         **values,
     )
 
@@ -147,7 +146,7 @@ async def overview_response(server: ServerState, *, is_admin: bool) -> CachedRes
 
 
 def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> bytes:
-    tags.update((DISPLAYS_TAG, COUNTS_TAG))
+    tags.update((DISPLAYS_TAG, COUNTS_TAG, ALERTS_TAG))
     cards = sorted(_read_cards(server, None), key=lambda card: card.order)
     tags.update(display_tag(card.code) for card in cards)
     failed = failed_counts(server.engine)
@@ -156,6 +155,7 @@ def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> 
         reactions = percentiles(connection, _REACTION_SHARES)
     return _overview_body(
         cards,
+        alerts=server.alerts,
         failed_counts=failed,
         late=len(late),
         failed_runs=_failed_runs(server),
@@ -193,6 +193,7 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
     window = server.settings.window
     return _overview_body(
         sorted((views.stored_card(each, window) for each in stored), key=lambda card: card.order),
+        alerts=server.alerts,
         failed_counts={},
         late=0,
         failed_runs=0,
@@ -208,10 +209,7 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
 async def cards(request: Request) -> Response:
     """The current cards of some displays."""
     server: ServerState = request.app.state.server
-    principal: Principal | None = request.state.principal
-    if principal is None:
-        raise UnauthenticatedError("sign in again")
-    principal.must_read()
+    principal_of(request).must_read()
     given = request.query_params.get("ids", "")
     codes = [check_display_code(code, "ids") for code in given.split(",")[:_MOST_CARDS] if code]
     shown = await server.run(lambda: _read_cards(server, codes))
@@ -220,22 +218,10 @@ async def cards(request: Request) -> Response:
 
 def _read_cards(server: ServerState, codes: Collection[str] | None) -> list[views.Card]:
     """The cards of some displays, or of all."""
-    stale = stale_displays(server.engine, codes)
     found = server.queries.displays(codes)
+    known = read_known(server.engine, found, server.flags.at_once(), server.repeats, codes)
     window = server.settings.window
-    flags = server.flags.at_once()
-    with server.engine.connect() as connection:
-        failures = recent_failures(connection, codes, _FAILURES_WITHIN)
-    return [
-        views.card(
-            each,
-            window,
-            is_stale=each.id in stale,
-            failures=failures.get(each.id, 0),
-            driver=driver_of(flags, each.id),
-        )
-        for each in found.values()
-    ]
+    return [views.card(each, known[each.id], window) for each in found.values()]
 
 
 async def display(request: Request) -> Response:
@@ -256,9 +242,7 @@ async def display(request: Request) -> Response:
 async def parts(request: Request) -> Response:
     """The parts of a display's page that change while it is open."""
     server: ServerState = request.app.state.server
-    principal: Principal | None = request.state.principal
-    if principal is None:
-        raise UnauthenticatedError("sign in again")
+    principal = principal_of(request)
     code = request.path_params["code"]
     values = await _display_values(server, principal, code, request.query_params)
     return HTMLResponse(render("fresh.html", **values))
@@ -313,11 +297,14 @@ def _read_display(
     return {
         "display": record,
         "card": shown,
+        "remote": read_remote(server.engine, code),
+        "templates": templates_on(server.engine, code),
+        "has_screen": any(each.revoked_at is None for each in tokens_of(server.engine, code)),
         "problems": shown.problems,
         "now": views.shown_pick(view.now, posts) if view and view.now else None,
         "next": [
             views.shown_pick(pick, posts)
-            for pick in (views.ahead(view)[:_AHEAD] if view else [])
+            for pick in (view.ahead[:_AHEAD] if view else [])
             if pick is not (view.now if view else None)
         ],
         "plays": [

@@ -15,13 +15,14 @@ from sorafeed_assets.domain.errors import (
 )
 from sorafeed_assets.domain.pairing import parse_code, shown_code
 from sorafeed_assets.domain.playlists.playlist import check_display_code
-from sorafeed_assets.services.playlists.editing import list_displays
+from sorafeed_assets.services.playlists.displays import list_displays
 from sorafeed_assets.services.tokens import create_screen_link, tokens_of
 from sorafeed_assets.serving.http.errors import kind_of
 from sorafeed_assets.serving.pages.forms import fields_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import REFERRER, permitted
 from sorafeed_assets.serving.state import ServerState
+from sorafeed_assets.serving.wording import refusal
 
 
 async def connect(request: Request) -> Response:
@@ -85,20 +86,10 @@ async def _connect_page(
         "connect.html",
         displays=displays,
         given={name: fields.get(name, "") for name in ("code", "display", "name")},
-        problem=_in_words(problem) if problem else None,
+        problem=refusal(problem) if problem else None,
         address=urljoin(str(request.base_url), "player"),
     )
     return HTMLResponse(body, kind_of(problem).status if problem else 200, headers=REFERRER)
-
-
-def _in_words(problem: SorafeedError) -> str:
-    """An error without its field's name, as a sentence."""
-    text = str(problem)
-    if isinstance(problem, InvalidInputError):
-        names = {"code": "The code", "display": "The display", "name": "The name"}
-        field, _, rest = text.partition(": ")
-        text = f"{names[field]} {rest}" if field in names else text
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 async def show(request: Request) -> Response:
@@ -158,7 +149,7 @@ async def _screens_page(
         valid=[each for each in reversed(tokens) if each.revoked_at is None],
         revoked=[each for each in reversed(tokens) if each.revoked_at is not None],
         link=link,
-        problem=_in_words(problem) if problem else None,
+        problem=refusal(problem) if problem else None,
         address=urljoin(str(request.base_url), "player"),
     )
     return HTMLResponse(body, kind_of(problem).status if problem else 200, headers=REFERRER)

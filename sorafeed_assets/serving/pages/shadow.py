@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome
@@ -68,7 +68,7 @@ class ShadowView:
     by_day: Plot
     displays: Sequence[DisplayRow]
     rules: Sequence[tuple[str, int, str]]
-    unexplained: Sequence[tuple[str, str, str]]
+    unexplained: Sequence[tuple[datetime, str, str]]
     costs: Sequence[tuple[str, str, str, str, str, str]]
     scores: WallScores
 
@@ -89,7 +89,7 @@ def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
         [(rule.value.replace("_", " "), n, MEANINGS[rule]) for rule, n in report.rules.items()],
         [
             (
-                f"{each.compared_at:%d %b, %H:%M} UTC",
+                each.compared_at,
                 " ".join(filter(None, (each.kind, each.subject, each.part))),
                 each.detail,
             )

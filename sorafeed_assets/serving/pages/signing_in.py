@@ -134,6 +134,18 @@ def sign_in(
     return HTMLResponse(body, status, headers=REFERRER)
 
 
+def principal_of(request: Request) -> Principal:
+    """The principal of a request that a page's script makes.
+
+    Raises:
+        UnauthenticatedError: it has no valid token.
+    """
+    principal: Principal | None = request.state.principal
+    if principal is None:
+        raise UnauthenticatedError("sign in again")
+    return principal
+
+
 def permitted(
     request: Request, target: str, display_id: str | None = None, *, changes: bool = False
 ) -> Principal | Response:

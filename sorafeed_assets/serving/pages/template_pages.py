@@ -17,6 +17,7 @@ from sorafeed_assets.serving.pages.forms import fields_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import REFERRER, permitted
 from sorafeed_assets.serving.state import ServerState
+from sorafeed_assets.serving.wording import refusal
 
 _PAGE: Final = "/admin/templates"
 
@@ -78,7 +79,7 @@ async def _page(
         "templates.html",
         templates=[(each, playlist_csv(each.blocks)) for each in templates],
         given=given or {},
-        problem=problem,
+        problem=refusal(problem) if problem else "",
         problems=problems or [],
     )
     return HTMLResponse(body, kind_of(problem).status if problem else 200, headers=REFERRER)

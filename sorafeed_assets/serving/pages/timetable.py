@@ -19,6 +19,7 @@ from sorafeed_assets.domain.playlists.time_slots import (
     shown_time,
 )
 from sorafeed_assets.domain.playlists.time_zones import load_zone, zone_names
+from sorafeed_assets.domain.text import sentence
 from sorafeed_assets.services.playlists.timetables import spans_of, timetable_of
 from sorafeed_assets.services.timelines.guide import guide_of
 from sorafeed_assets.services.tokens import Role
@@ -28,7 +29,9 @@ from sorafeed_assets.serving.pages.forms import fields_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import REFERRER, permitted
 from sorafeed_assets.serving.players.guide import title_of
+from sorafeed_assets.serving.players.requests import number_in
 from sorafeed_assets.serving.state import ServerState
+from sorafeed_assets.serving.wording import refusal
 
 _WORKDAYS: Final = frozenset(list(Weekday)[:5])
 _GUIDE: Final = timedelta(hours=1)
@@ -97,7 +100,6 @@ def _change(server: ServerState, code: str, fields: Mapping[str, str]) -> None:
     if fields.get("do") == "remove":
         commands.edit_slots(playlist_id, [], replaced)
         return
-    priority = fields.get("priority", "0")
     draft = draft_slot(
         0,
         days=[day for day in Weekday if f"day_{day.value}" in fields],
@@ -106,7 +108,7 @@ def _change(server: ServerState, code: str, fields: Mapping[str, str]) -> None:
         time_zone=fields.get("time_zone", ""),
         first_day=fields.get("first_day"),
         last_day=fields.get("last_day"),
-        priority=int(priority) if priority.isascii() and priority.isdigit() else -1,
+        priority=number_in(fields.get("priority", "0"), "priority", 0, MAX_PRIORITY),
     )
     commands.edit_slots(playlist_id, [draft], replaced)
 
@@ -173,15 +175,16 @@ def _render(
         is_admin=is_admin,
         most=MAX_PRIORITY,
         wrong=field.rpartition(".")[2],
-        problem=_problem(refused),
+        problem=None if refused is None else _problem(refused),
     )
 
 
-def _problem(refused: SorafeedError | None) -> str | None:
+def _problem(refused: SorafeedError) -> str:
+    """An error in words, with the form's own names of its fields."""
     if isinstance(refused, InvalidInputError):
         field = refused.field.rpartition(".")[2].replace("_", " ")
-        return f"{_TITLES.get(field, field.capitalize())} {refused.problem}."
-    return None if refused is None else str(refused)
+        return sentence(f"{_TITLES.get(field, field)} {refused.problem}")
+    return refusal(refused)
 
 
 _TITLES: Final = {"starts": "From", "ends": "To", "slots[0]": "The time slot"}

@@ -1,54 +1,29 @@
 """View models of the pages: records in plain words."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 from uuid import UUID
 
-from sorafeed_assets.domain.timelines.audit import STAYS
-from sorafeed_assets.services.queries import BlockRecord, DisplayRecord, PostRecord
+from sorafeed_assets.domain.timelines.plan import place_of
+from sorafeed_assets.services.attention import Known, Severity, attention_of
+from sorafeed_assets.services.records import BlockRecord, DisplayRecord, PostRecord
 from sorafeed_assets.services.timelines.driving import Driver
 from sorafeed_assets.services.timelines.history import PlayRecord
-from sorafeed_assets.services.timelines.queues import TimelineView, ViewedPick
+from sorafeed_assets.services.timelines.views import TimelineView, ViewedPick
 from sorafeed_assets.serving.players.media import media_url, page_url, poster_url
-from sorafeed_assets.serving.wording import place_of, reason_of
+from sorafeed_assets.serving.wording import reason_of
 from sorafeed_assets.settings import Settings
 
-_BLOCK_FIELD: Final = re.compile(r"blocks\[(\d+)\]\.search_term")
-_FIELDS: Final[Mapping[str, str]] = {
-    "blocks": "its list of blocks",
-    "block_order": "the order of its blocks",
-}
 _STATES: Final = {"playing": "playing", "paused": "paused", "idle": "stopped"}
 
-
-_LOW: Final = 3
-# Fewer may be the videos' fault.
-_MANY_FAILURES: Final = 3
 _STAGES: Final = {"queue": "queued", "event": "sent to players", "started": "on screen"}
 
 
-class Attention(IntEnum):
-    """How bad a display's state is, the worst first."""
-
-    BROKEN = 0
-    """It cannot be planned, has nothing to play, or its player cannot show videos."""
-    DEGRADED = 1
-    """It plays, but not what it should."""
-    OFFLINE = 2
-    """Its player was there before and is gone, although it should play."""
-    NONE = 3
-
-
 class Card(NamedTuple):
-    """A display's card; ``problems`` are sentences, none while the old system drives it.
-
-    ``offline_since`` is when the player of an offline display was last seen, if it should be there.
-    """
+    """A display's card; problems are sentences."""
 
     code: str
     name: str
@@ -63,7 +38,7 @@ class Card(NamedTuple):
     has_called: bool
     problems: tuple[str, ...]
     driver: Driver = Driver.NEW
-    attention: Attention = Attention.NONE
+    severity: Severity = Severity.NONE
     offline_since: datetime | None = None
     poster: str | None = None
     found_by: str = ""
@@ -72,13 +47,14 @@ class Card(NamedTuple):
     @property
     def order(self) -> tuple[int, str]:
         """What cards are sorted by: the worst first, then by code."""
-        return self.attention, self.code
+        return self.severity, self.code
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPick:
     """A position of a plan, with its text and its reason in words."""
 
+    post_id: str
     position: int
     loop: int
     place: str
@@ -116,38 +92,15 @@ def shown_reactions(
     ]
 
 
-def card(
-    record: DisplayRecord,
-    window: int,
-    *,
-    is_stale: bool,
-    failures: int = 0,
-    driver: Driver = Driver.NEW,
-) -> Card:
-    """Build a display's card.
-
-    Args:
-        record: the display.
-        window: how many videos should be queued.
-        is_stale: whether its plan does not follow its playlist.
-        failures: how many videos its player could not show lately.
-        driver: which system drives it.
-    """
+def card(record: DisplayRecord, known: Known, window: int) -> Card:
+    """Build a display's card; ``window`` is how many videos should be queued."""
     is_online = record.status == "online"
-    state = _STATES.get(record.playback_state, "playing")
-    is_ours = driver is not Driver.OLD
-    found = _problems(record, is_stale=is_stale, failures=failures) if is_ours else []
-    found.sort(key=lambda each: each[0])
-    attention = found[0][0] if found else Attention.NONE
-    offline_since = None
-    if driver is Driver.NEW and not is_online and record.last_ping and state != "stopped":
-        offline_since = record.last_ping
-        attention = min(attention, Attention.OFFLINE)
+    severity, problems, offline_since = attention_of(record, known)
     return Card(
         code=record.id,
         name=record.name,
         is_online=is_online,
-        state=state,
+        state=_STATES.get(record.playback_state, "playing"),
         now=record.now_text,
         is_shown=record.is_shown and is_online,
         playlist=record.active_playlist,
@@ -155,9 +108,9 @@ def card(
         window=window,
         built_at=record.built_at,
         has_called=record.last_ping is not None,
-        problems=tuple(text for _, text in found),
-        driver=driver,
-        attention=attention,
+        problems=problems,
+        driver=known.driver,
+        severity=severity,
         offline_since=offline_since,
         poster=poster_url(
             record.now_video_id or "", record.now_thumbnail, record.now_width, record.now_height
@@ -165,50 +118,6 @@ def card(
         found_by=f"{record.name} {record.id} {record.playlist_names or ''}".lower(),
         tags=tuple(record.tags),
     )
-
-
-def _problems(
-    record: DisplayRecord, *, is_stale: bool, failures: int
-) -> list[tuple[Attention, str]]:
-    """The problems of a display, and how bad each is."""
-    broken, degraded = Attention.BROKEN, Attention.DEGRADED
-    problems: list[tuple[Attention, str]] = []
-    meanwhile = "it keeps playing its last plan" if record.queued else "it has nothing to play"
-    if record.active_playlist_id is None:
-        problems.append((degraded, "Has no playlist yet."))
-    elif record.plan_problem is not None:
-        why = _in_plain_words(record.plan_problem)
-        problems.append((broken, f"Its playlist cannot be planned, so {meanwhile}: {why}."))
-    elif is_stale:
-        text = f"Its playlist has changed and is not planned yet; {meanwhile}."
-        problems.append((degraded, text))
-    elif record.queued == 0:
-        problems.append((broken, "Has nothing to play."))
-    elif record.queued < _LOW:
-        videos = "video is" if record.queued == 1 else "videos are"
-        problems.append((degraded, f"Only {record.queued} {videos} queued."))
-    if failures >= _MANY_FAILURES:
-        problems.append((broken, f"Its player could not show {failures} videos in the last hour."))
-    elif failures:
-        videos = "a video" if failures == 1 else f"{failures} videos"
-        problems.append((degraded, f"Its player could not show {videos} in the last hour."))
-    problems += [
-        (degraded, f"No post matches “{search}”: its block is left out.")
-        for search in record.dry_searches or []
-    ]
-    return problems
-
-
-def _in_plain_words(problem: str) -> str:
-    """Why a plan failed, without field names."""
-    problem = problem.removesuffix(STAYS)
-    field, colon, rest = problem.partition(": ")
-    if not colon:
-        return problem
-    block = _BLOCK_FIELD.fullmatch(field)
-    if block is not None:
-        return f"the search of block {int(block[1]) + 1} {rest}"
-    return f"{_FIELDS[field]} {rest}" if field in _FIELDS else problem
 
 
 def stored_card(stored: Mapping[str, Any], window: int) -> Card:
@@ -226,8 +135,8 @@ def stored_card(stored: Mapping[str, Any], window: int) -> Card:
         window=window,
         built_at=None,
         has_called=True,
-        problems=(f"{dry} of its blocks match no post.",) if dry else (),
-        attention=Attention.DEGRADED if dry else Attention.NONE,
+        problems=(f"No post matches {dry} of its blocks: they are left out.",) if dry else (),
+        severity=Severity.DEGRADED if dry else Severity.NONE,
         found_by=f"{stored['name']} {stored['id']} {stored['playlist'] or ''}".lower(),
     )
 
@@ -236,6 +145,7 @@ def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
     """Build the view of a position of a plan."""
     post = posts.get(pick.video_id)
     return ShownPick(
+        post_id=pick.video_id,
         position=pick.position,
         loop=pick.loop,
         place=place_of(pick.position, pick.loop),
@@ -249,8 +159,13 @@ def shown_pick(pick: ViewedPick, posts: Mapping[str, PostRecord]) -> ShownPick:
 
 
 class ShownPlay(NamedTuple):
-    """A play of the history; ``outcome`` is shown, skipped or failed."""
+    """A play of the history; ``outcome`` is shown, skipped or failed.
 
+    ``is_there``: the post still exists.
+    """
+
+    post_id: str
+    is_there: bool
     played_at: datetime
     text: str
     search: str | None
@@ -261,6 +176,8 @@ class ShownPlay(NamedTuple):
 def shown_play(play: PlayRecord) -> ShownPlay:
     """Build the view of a play."""
     return ShownPlay(
+        play.video_id,
+        play.text is not None,
         play.played_at,
         play.text or "(the post was deleted)",
         play.search,
@@ -278,12 +195,7 @@ def poster_of(post: PostRecord | None) -> str | None:
 
 def video_ids(view: TimelineView | None, most: int) -> list[str]:
     """The ids of the posts that the page shows."""
-    return [] if view is None else [pick.video_id for pick in ahead(view)[:most]]
-
-
-def ahead(view: TimelineView) -> list[ViewedPick]:
-    """The playing, queued and planned positions, in order."""
-    return [*([view.now] if view.now else ()), *view.next, *view.planned]
+    return [] if view is None else [pick.video_id for pick in view.ahead[:most]]
 
 
 def shown_blocks(

@@ -49,7 +49,7 @@ async def export_posts(request: Request) -> Response:
             "format", f"is {given[:20]!r}; it must be one of {', '.join(Format)}"
         ) from None
     free = server.exports.take(principal.token.id)
-    export = _Export(server.replica_for(request) or server.engine, query, format_)
+    export = _Export(server.replica.engine_for(request) or server.engine, query, format_)
     return _ExportResponse(server, export, free)
 
 

@@ -7,16 +7,15 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import orjson
-from icalendar import Calendar, Event
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError
+from sorafeed_assets.domain.errors import DisplayNotFoundError
 from sorafeed_assets.domain.timelines.guide import GuideEntry
-from sorafeed_assets.services.queries import PostRecord
+from sorafeed_assets.services.records import PostRecord
 from sorafeed_assets.services.timelines.guide import Guide, guide_of
 from sorafeed_assets.serving.players.media import page_url
-from sorafeed_assets.serving.players.requests import display_of
+from sorafeed_assets.serving.players.requests import display_of, number_in
 from sorafeed_assets.serving.state import ServerState
 
 MAX_HOURS: Final = 48
@@ -59,10 +58,7 @@ def _answer(body: bytes, kind: str) -> Response:
 
 
 def _hours(request: Request) -> int:
-    given = request.query_params.get("hours", str(_HOURS))
-    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:4]) <= MAX_HOURS:
-        raise InvalidInputError("hours", f"is {given[:20]!r}; it must be 1 to {MAX_HOURS}")
-    return int(given)
+    return number_in(request.query_params.get("hours", str(_HOURS)), "hours", 1, MAX_HOURS)
 
 
 def _read(server: ServerState, code: str, hours: int) -> tuple[Guide, str, Posts]:
@@ -165,6 +161,9 @@ def _text(parent: Element, tag: str, text: str) -> None:
 
 def to_icalendar(guide: Guide, name: str, posts: Posts) -> bytes:
     """The guide as iCalendar, with one event for each entry."""
+    # Imported here, because it takes long and few ask for it.
+    from icalendar import Calendar, Event
+
     calendar = Calendar()
     calendar.add("prodid", "-//Sorafeed//Guide//EN")
     calendar.add("version", "2.0")

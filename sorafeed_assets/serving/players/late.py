@@ -1,4 +1,4 @@
-"""Reading plays that are told late: what was shown, and when by the server's clock."""
+"""Reading plays that are reported late: what was shown, and when by the server's clock."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ _INSTANT: Final = timedelta(microseconds=1)
 
 
 class Clock:
-    """When plays were shown, by the server's clock, in the order in which they are told.
+    """When plays were shown, by the server's clock, in the order in which they are reported.
 
     A player's clock may be wrong; how long ago it showed a video is right by it. Nothing was shown
     longer ago than twice the ``hours`` for which a plan is valid.

@@ -1,4 +1,4 @@
-"""The plan that a player goes on by when it reaches no server: signed, and valid for some days."""
+"""The plan that a player plays by when it reaches no server: signed, and valid for some days."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,9 +7,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sorafeed_assets.services.queries import PostRecord
+from sorafeed_assets.services.records import PostRecord
 from sorafeed_assets.services.signing import PlannedPick
-from sorafeed_assets.services.timelines.ahead import Ahead, plan_ahead
+from sorafeed_assets.services.timelines.ahead import Ahead, ahead_of
 from sorafeed_assets.services.timelines.driving import must_drive
 from sorafeed_assets.serving.players.media import media_url
 from sorafeed_assets.serving.players.requests import display_of
@@ -30,7 +30,7 @@ async def plan(request: Request) -> Response:
 
 def _signed(server: ServerState, code: str) -> bytes:
     settings = server.settings
-    ahead = plan_ahead(
+    ahead = ahead_of(
         server.engine,
         code,
         settings.player_plan_videos,

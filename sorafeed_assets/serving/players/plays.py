@@ -17,6 +17,8 @@ from sorafeed_assets.serving.players.requests import display_of, entry_in, json_
 from sorafeed_assets.serving.state import ServerState
 
 _MOST: Final = 500
+# Players give a call up after seconds, and repeat it.
+_BEGINS_SECONDS: Final = 2.0
 
 
 async def played(request: Request) -> Response:
@@ -43,7 +45,7 @@ async def plays(request: Request) -> Response:
     server: ServerState = request.app.state.server
     told = _plays(request, await json_body(request))
     asked = [each.play if isinstance(each, LatePlay) else each for each in told]
-    answers = await server.change(lambda: _record(server, told))
+    answers = await server.change(lambda: _record(server, told), begins_within=_BEGINS_SECONDS)
     server.troubles.played(asked, answers)
     return _json(
         {"plays": [_answer(play, answer) for play, answer in zip(asked, answers, strict=True)]}

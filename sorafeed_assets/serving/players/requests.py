@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
+from sorafeed_assets.domain.text import shown
 from sorafeed_assets.serving.state import ServerState
 
 MAX_DURATION_MS: Final = 86_400_000
@@ -24,6 +25,19 @@ def display_of(request: Request) -> tuple[ServerState, str]:
     code = check_display_code(request.path_params["code"])
     request.state.principal.must_read(code)
     return request.app.state.server, code
+
+
+def number_in(given: str, field: str, least: int, most: int) -> int:
+    """A whole number of an address.
+
+    Raises:
+        InvalidInputError: it is none from ``least`` to ``most``.
+    """
+    # Many digits, leading zeros too, are refused unread: int() fails on thousands.
+    is_short = len(given) <= len(str(most))
+    if is_short and given.isascii() and given.isdigit() and least <= int(given) <= most:
+        return int(given)
+    raise InvalidInputError(field, f"is {shown(given)}; it must be {least} to {most}")
 
 
 async def json_body(request: Request) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from sorafeed_assets.domain.digest import canonical_json
-from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, UnavailableError
+from sorafeed_assets.domain.errors import DisplayNotFoundError, UnavailableError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.cache.write import write_timeline_cache
 from sorafeed_assets.services.commands import PlaybackState
@@ -32,9 +32,18 @@ from sorafeed_assets.serving.players.requests import (
     duration_in,
     entry_in,
     json_body,
+    number_in,
 )
 from sorafeed_assets.serving.state import ServerState
-from sorafeed_assets.storage.cache.redis import display_tag
+from sorafeed_assets.storage.cache.redis import (
+    display_tag,
+    length_tag,
+    playback_key,
+    redis_errors,
+    remote_tag,
+    timeline_key,
+    write_missing,
+)
 from sorafeed_assets.storage.cache.snapshots import timeline_snapshots
 from sorafeed_assets.storage.timelines import playback
 
@@ -45,12 +54,12 @@ _MOST_STREAMS: Final = 10
 _OPEN: Final = f"retry: 1000\nevent: {StreamEvent.OPEN}\ndata: []\n\n".encode()
 _REPLACED: Final = f"retry: 60000\nevent: {StreamEvent.REPLACED}\ndata: []\n\n".encode()
 _HEARTBEAT_SECONDS: Final = 15.0
-# Cached answers for some 4,000 players, at 10 kB each.
-_KEPT_BYTES: Final = 40_000_000
-# Until they are stored, a few seconds later. One that is left out is told with the next play.
+# Answers for some 2,000 players, at 8 kB each.
+_KEPT_BYTES: Final = 16_000_000
+# Until they are stored, a few seconds later. One that is left out is reported with the next play.
 _MOST_DURATIONS: Final = 10_000
-# Some 1 kB for each.
-_KEPT_VIDEOS: Final = 20_000
+# Some 1.4 kB for each; an answer has five.
+_KEPT_VIDEOS: Final = 6_000
 _UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError)
 
 _log: Final = structlog.get_logger(__name__)
@@ -82,8 +91,8 @@ _snapshots: Final = msgspec.json.Decoder(_Snapshot)
 async def next_videos(request: Request) -> Response:
     """Answer what to play now and what to preload; 304 when the player has it already.
 
-    A display that the old system drives is refused. Its events go on, so that its player hears when
-    this system drives it again.
+    A display that the old system drives is refused. Its events continue, so that its player knows
+    when this system drives it again.
     """
     server, code = display_of(request)
     count = _count(request.query_params.get("count"))
@@ -153,19 +162,31 @@ def _read_stored(server: ServerState, code: str) -> tuple[str, str]:
         raise DisplayNotFoundError(code)
     snapshot = canonical_json(found)
     if server.snapshots_are_current:
-        server.fill(code, snapshot, state)
+        values = {timeline_key(code): snapshot, playback_key(code): state}
+        # Without Redis, the next call reads Postgres again.
+        with contextlib.suppress(UnavailableError), redis_errors(server.redis):
+            write_missing(server.redis, values, ttl=server.settings.cache_ttl_seconds)
     return snapshot, state
 
 
-# The snapshot that is part of the key is about twice as long as the body.
-@cached(LRUCache(_KEPT_BYTES, lambda answer: 3 * len(answer[1])))
+# By display and count, the last answer and what it is of: the hash of the snapshot (64 bits, with a
+# random key), its length, and the state. The snapshot itself is twice as long as the answer.
+_answers: LRUCache[tuple[str, int], tuple[tuple[int, int, str], tuple[str, bytes]]] = LRUCache(
+    _KEPT_BYTES, lambda kept: len(kept[1][1])
+)
+
+
 def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
-    """The ETag and the body of an answer, cached by its content.
+    """The ETag and the body of an answer; the last one of each display and count is kept.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError: the snapshot or the
             state is invalid.
     """
+    of = hash(snapshot), len(snapshot), state
+    kept = _answers.get((code, count))
+    if kept is not None and kept[0] == of:
+        return kept[1]
     stored = _snapshots.decode(snapshot)
     PlaybackState(state)
     body = orjson.dumps({
@@ -176,7 +197,11 @@ def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, by
         "state": state,
         "videos": [orjson.Fragment(_row(row)) for row in stored.videos[:count]],
     })  # fmt: skip
-    return f'"{_etag(snapshot, state, count)}"', body
+    answer = f'"{_etag(snapshot, state, count)}"', body
+    # ValueError: the body alone is larger than the cache.
+    with contextlib.suppress(ValueError):
+        _answers[code, count] = of, answer
+    return answer
 
 
 def _row(row: _Row) -> bytes:
@@ -220,17 +245,13 @@ def _knows(if_none_match: str | None, etag: str) -> bool:
 
 
 def _count(given: str | None) -> int:
-    if given is None:
-        return _MOST
-    if not given.isascii() or not given.isdigit() or not _FEWEST <= int(given[:4]) <= _MOST:
-        raise InvalidInputError("count", f"is {given[:20]!r}; it must be {_FEWEST} to {_MOST}")
-    return int(given)
+    return _MOST if given is None else number_in(given, "count", _FEWEST, _MOST)
 
 
 async def started(request: Request) -> Response:
     """Record that the head of the queue is on screen, so that an edit leaves it there.
 
-    The player may tell how long the video is, for the guide.
+    The player may report how long the video is, for the guide.
     """
     server, code = display_of(request)
     body = await json_body(request)
@@ -251,7 +272,12 @@ async def events(request: Request) -> Response:
     if code is not None:
         check_display_code(code)
     principal.must_read(code)
-    tags = None if code is None else [display_tag(code), "all"]
+    tags = None
+    if code is not None:
+        tags = [display_tag(code), remote_tag(code), "all"]
+        if principal.token.role is not Role.DISPLAY:
+            # A player knows how long its video is.
+            tags.append(length_tag(code))
     return StreamingResponse(
         _stream(server, tags, principal.token),
         media_type="text/event-stream",
@@ -281,9 +307,11 @@ async def _stream(
 
 
 async def store_durations(server: ServerState) -> None:
-    """Store the durations that players told."""
+    """Store the durations that players reported, and notify pages of those that were unknown."""
     told, server.durations = server.durations, {}
-    await server.change(lambda: note_durations(server.change_engine, told))
+    news = await server.change(lambda: note_durations(server.change_engine, told))
+    if news:
+        await server.change(lambda: server.commands.settler.tell(*map(length_tag, news)))
 
 
 async def note_calls(server: ServerState, silence: float) -> None:

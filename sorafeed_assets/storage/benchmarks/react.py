@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from sorafeed_assets.storage.catalog.blocklist import IS_WAITING
+
 _LEADER: Final = text("""
 SELECT holder FROM leases WHERE name = 'react' AND expires_at > clock_timestamp()
 """)
@@ -18,9 +20,9 @@ SELECT DISTINCT post_id FROM video_candidates
 WHERE term = :term AND post_id = ANY(CAST(:posts AS text[]))
 """)
 _DELETE: Final = text("DELETE FROM sora_posts WHERE id = :post")
-_WAITING: Final = text("""
+_WAITING: Final = text(f"""
 SELECT (SELECT count(*) FROM catalog_changes) + (SELECT count(*) FROM display_changes)
-    + (SELECT count(*) FROM count_jobs)
+    + (SELECT count(*) FROM count_jobs) + CAST({IS_WAITING} AS integer)
     + (SELECT count(*) FROM lineage_records WHERE recorded_at IS NULL)
 """)
 

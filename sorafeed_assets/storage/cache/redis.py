@@ -1,18 +1,21 @@
 """Redis: the client, the names of the keys, and snapshots written in one transaction."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from sorafeed_assets.domain.batches import batched
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
 
@@ -20,8 +23,12 @@ COUNT_KEYS: Final = "sorafeed:count:*"
 TIMELINE_KEYS: Final = "sorafeed:timeline:*"
 PLAYBACK_KEYS: Final = "sorafeed:playback:*"
 ADMIN_KEY: Final = "sorafeed:admin:snapshot"
+ALERTS_TAG: Final = "alerts"
+"""The tag of a change of the alerts that Prometheus raises; each process asks for them itself."""
 COUNTS_TAG: Final = "counts"
 """The tag of a change of any total."""
+BLOCKLIST_TAG: Final = "blocklist"
+"""The tag of posts and creators that are excluded or allowed again."""
 DISPLAYS_TAG: Final = "displays"
 """The tag of displays that are added, deleted or renamed."""
 TERMS_TAG: Final = "terms"
@@ -51,7 +58,44 @@ return newer
 
 _CONNECT_SECONDS: Final = 0.5
 _ANSWER_SECONDS: Final = 2.0
+_HANGS_SECONDS: Final = 1.0
 _AT_ONCE: Final = 1000
+
+
+class CircuitBreaker:
+    """After a call that took too long, calls fail at once for a second; safe to share.
+
+    A Redis that hangs would delay each call by its time-out.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._again_at = -math.inf
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Watch a call.
+
+        Raises:
+            RedisConnectionError: another one took too long a moment ago; this one is not made.
+        """
+        if self._clock() < self._again_at:
+            raise RedisConnectionError("Redis did not answer a moment ago")
+        try:
+            yield
+        except RedisTimeoutError:
+            self._again_at = self._clock() + _HANGS_SECONDS
+            raise
+
+
+class GuardedRedis(Redis):
+    """A client whose calls within `redis_errors` a circuit breaker may watch."""
+
+    def __init__(self, pool: ConnectionPool, breaker: CircuitBreaker | None) -> None:
+        super().__init__(connection_pool=pool)
+        # As with `from_url`: the pool is this client's own.
+        self.auto_close_connection_pool = True
+        self.breaker = breaker
 
 
 def count_key(term: str, format_: Format | str) -> str:
@@ -74,25 +118,42 @@ def version_key(display_id: str) -> str:
     return f"sorafeed:version:{display_id}"
 
 
+def remote_tag(display_id: str) -> str:
+    """The tag of what a display's player is told by remote control."""
+    return f"remote:{display_id}"
+
+
+def length_tag(display_id: str) -> str:
+    """The tag of how long the video on a display is."""
+    return f"length:{display_id}"
+
+
 def display_tag(display_id: str) -> str:
     """The tag under which a change of one display is published."""
     return f"display:{display_id}"
 
 
-def create_redis_client(url: str) -> Redis:
+def create_redis_client(
+    url: str, breaker: CircuitBreaker | None = None, *, answers_within: float = _ANSWER_SECONDS
+) -> GuardedRedis:
     """Create a client with short time-outs, which reconnects after a lost connection.
+
+    Args:
+        url: the server's address.
+        breaker: watches the calls.
+        answers_within: the time-out of a call, in seconds.
 
     Raises:
         SetupError: ``url`` is not a Redis address.
     """
     try:
-        return Redis.from_url(
+        pool = ConnectionPool.from_url(
             url,
             decode_responses=True,
             # Values of other programs may not be text; they are replaced, not read.
             encoding_errors="replace",
             socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
+            socket_timeout=answers_within,
             retry=Retry(
                 ExponentialWithJitterBackoff(cap=0.1, base=0.02),
                 retries=1,
@@ -101,6 +162,7 @@ def create_redis_client(url: str) -> Redis:
         )
     except ValueError as error:
         raise SetupError(f"SORAFEED_REDIS_URL is not a Redis address: {error}") from error
+    return GuardedRedis(pool, breaker)
 
 
 @contextmanager
@@ -112,8 +174,10 @@ def redis_errors(redis: Redis) -> Iterator[None]:
     """
     options = redis.connection_pool.connection_kwargs
     address = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    breaker = redis.breaker if isinstance(redis, GuardedRedis) else None
     try:
-        yield
+        with breaker.watch() if breaker else nullcontext():
+            yield
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise UnavailableError(
             f"Redis at {address} does not answer ({error});"
@@ -184,12 +248,19 @@ def write_newer(redis: Redis, snapshots: Sequence[DisplaySnapshot], *, ttl: int)
     return [snapshots[number].display_id for number in newer]
 
 
+def write_missing(redis: Redis, values: Mapping[str, str], *, ttl: int) -> None:
+    """Write the values of keys that are missing; those that a writer has written meanwhile stay."""
+    for key, value in values.items():
+        if not redis.set(key, value, ex=ttl, nx=True) and redis.type(key) != "string":
+            # A value of another type was not written by this system and cannot be read.
+            redis.set(key, value, ex=ttl)
+
+
 def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:
     """The keys whose value in Redis differs, or is missing."""
     keys = list(values)
     changed: set[str] = set()
-    for first in range(0, len(keys), _AT_ONCE):
-        some = keys[first : first + _AT_ONCE]
+    for some in batched(keys, _AT_ONCE):
         found = redis.mget(some)
         changed |= {key for key, old in zip(some, found, strict=True) if old != values[key]}
     return changed
@@ -198,8 +269,7 @@ def changed_keys(redis: Redis, values: Mapping[str, str]) -> set[str]:
 def read_values(redis: Redis, keys: Sequence[str]) -> dict[str, str]:
     """The values of those of ``keys`` that exist."""
     values: dict[str, str] = {}
-    for first in range(0, len(keys), _AT_ONCE):
-        some = keys[first : first + _AT_ONCE]
+    for some in batched(keys, _AT_ONCE):
         found = zip(some, redis.mget(some), strict=True)
         values |= {key: str(value) for key, value in found if value is not None}
     return values
@@ -213,8 +283,7 @@ def tell(redis: Redis, tags: Collection[str]) -> None:
 def read_with_ttl(redis: Redis, keys: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Existing key → its value and the seconds until it expires, -1 for never."""
     found: dict[str, tuple[str, int]] = {}
-    for first in range(0, len(keys), _AT_ONCE):
-        some = keys[first : first + _AT_ONCE]
+    for some in batched(keys, _AT_ONCE):
         with redis.pipeline(transaction=True) as pipeline:
             for key in some:
                 pipeline.get(key)

@@ -1,6 +1,7 @@
 """SQL of the snapshots: totals, what plays next, and the admin page's overview."""
 
 from collections.abc import Collection
+from datetime import timedelta
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -56,6 +57,22 @@ WHERE d.id = ANY(CAST(:display_ids AS text[]))
 
 _VERSION: Final = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 
+# The last record of each asset is what the partition holds.
+_BEHIND: Final = text("""
+SELECT d.id FROM displays d
+CROSS JOIN LATERAL (
+    SELECT l.data_version, l.created_at FROM lineage_records l
+    WHERE l.asset = 'display_timelines' AND l.partition = d.id ORDER BY l.id DESC LIMIT 1
+) AS planned
+LEFT JOIN LATERAL (
+    SELECT l.data_version FROM lineage_records l
+    WHERE l.asset = 'timeline_cache' AND l.partition = d.id ORDER BY l.id DESC LIMIT 1
+) AS cached ON true
+WHERE (CAST(:ids AS text[]) IS NULL OR d.id = ANY(CAST(:ids AS text[])))
+  AND planned.created_at < now() - CAST(:age AS interval)
+  AND cached.data_version IS DISTINCT FROM planned.data_version
+""")
+
 # One statement, so that all parts are consistent.
 _ADMIN: Final = text("""
 SELECT
@@ -89,6 +106,14 @@ def total(connection: Connection, term: str, format_: Format) -> int | None:
     """How many posts match a normalized term; None when it is not counted."""
     found: int | None = connection.scalar(_TOTAL, {"term": term, "format": format_.value})
     return found
+
+
+def displays_behind(
+    connection: Connection, ids: Collection[str] | None, age: timedelta
+) -> set[str]:
+    """Those of some displays, or of all, whose snapshot does not follow a plan older than this."""
+    values = {"ids": None if ids is None else list(ids), "age": age}
+    return set(connection.scalars(_BEHIND, values))
 
 
 class TimelineSnapshot(NamedTuple):

@@ -1,13 +1,23 @@
-"""The match rule as SQL: one predicate for counts, candidates, previews and checks."""
+"""The match rule as SQL: one predicate for counts, candidates, previews and checks.
+
+An excluded post matches nothing, see `storage.catalog.blocklist`.
+"""
 
 from typing import Any, Final
 
 from psycopg import sql
 
 from sorafeed_assets.domain.catalog.search import SearchQuery, like_pattern
+from sorafeed_assets.storage.catalog.blocklist import is_excluded
 
-# Takes the parameters of `match_parameters`; can use the search index.
-MATCHES: Final = "text ILIKE :phrase AND NOT text ILIKE ANY(CAST(:exclusions AS text[]))"
+_HAS_WORDS: Final = "text ILIKE :phrase AND NOT text ILIKE ANY(CAST(:exclusions AS text[]))"
+
+# These take the parameters of `match_parameters`, and can use the search index.
+MATCHES: Final = f"{_HAS_WORDS} AND NOT {is_excluded('id', 'creator_id')}"
+COUNTED_MATCHES: Final = (
+    f"{_HAS_WORDS} AND NOT {is_excluded('id', 'creator_id', 'counted_blocklist')}"
+)
+"""`MATCHES` by the blocklist that counts and pools follow now."""
 
 
 def matches_sql(query: SearchQuery) -> sql.Composed:

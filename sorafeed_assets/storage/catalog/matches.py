@@ -1,18 +1,22 @@
 """SQL of the candidates that blocks pick from, and of picks that no longer match."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery, SizeClass
 from sorafeed_assets.domain.playlists.playlist import FetchMode
+from sorafeed_assets.storage.catalog.blocklist import is_excluded
 from sorafeed_assets.storage.catalog.match_rule import match_parameters
 
 # Both sides of ILIKE are columns here, so the collation of the match rule must be explicit.
-_STALE_MATCHES: Final = """
+_STALE_MATCHES: Final = f"""
 SELECT k.n, k.post_id
 FROM unnest(CAST(:numbers AS integer[]), CAST(:post_ids AS text[])) AS k (n, post_id)
 JOIN jsonb_to_recordset(CAST(:queries AS jsonb))
@@ -22,48 +26,42 @@ WHERE (
     p.text ILIKE q.phrase COLLATE pg_c_utf8
     AND p.text NOT ILIKE ALL (q.exclusions COLLATE pg_c_utf8)
     AND (q.format = 'mixed' OR p.size_class = q.format)
+    AND NOT {is_excluded("p.id", "p.creator_id")}
 ) IS NOT TRUE
 """
 
-_NEWEST_POOLS: Final = """
-SELECT q.n, coalesce(c.ids, '{}'), coalesce(c.hashes, '{}'), (
+# The version changes with every post of the pool; a pool of the version ``known`` is not read.
+_POOL: Final = """
+SELECT q.n, v.version, c.ids, c.hashes, CASE WHEN v.posts < :size THEN (
     SELECT coalesce(sum(d.count), 0)::bigint FROM video_counts_daily AS d
     WHERE d.term = q.term AND d.format = q.format
-) AS matching
-FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
+) END AS matching
+FROM jsonb_to_recordset(CAST(:queries AS jsonb))
+  AS q (n integer, term text, format text, known text)
 JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(posts), 0) AS posts,
+        coalesce(string_agg(concat_ws(' ', size_class, posts, digest), ',' ORDER BY size_class), '')
+            AS version
+    FROM candidate_pools
+    WHERE term = q.term AND pool = '{pool}' AND (q.format = 'mixed' OR size_class = q.format)
+) AS v
 CROSS JOIN LATERAL (
     SELECT array_agg(post_id) AS ids, array_agg(id_hash) AS hashes
     FROM (
         SELECT post_id, id_hash
         FROM video_candidates
-        WHERE term = q.term AND pool = 'newest' AND (q.format = 'mixed' OR size_class = q.format)
-        ORDER BY posted_at DESC, post_id DESC
+        WHERE term = q.term AND pool = '{pool}' AND (q.format = 'mixed' OR size_class = q.format)
+            AND v.version IS DISTINCT FROM q.known
+        ORDER BY {order}
         LIMIT :size
     ) AS ordered
 ) AS c
 """
-
-_RANDOM_POOLS: Final = """
-SELECT q.n, coalesce(c.ids, '{}'), coalesce(c.hashes, '{}'), (
-    SELECT coalesce(sum(d.count), 0)::bigint FROM video_counts_daily AS d
-    WHERE d.term = q.term AND d.format = q.format
-) AS matching
-FROM jsonb_to_recordset(CAST(:queries AS jsonb)) AS q (n integer, term text, format text)
-JOIN search_terms AS t ON t.term = q.term AND t.counted_at IS NOT NULL
-CROSS JOIN LATERAL (
-    SELECT array_agg(post_id) AS ids, array_agg(id_hash) AS hashes
-    FROM (
-        SELECT post_id, id_hash
-        FROM video_candidates
-        WHERE term = q.term AND pool = 'random' AND (q.format = 'mixed' OR size_class = q.format)
-        ORDER BY id_hash, post_id
-        LIMIT :size
-    ) AS ordered
-) AS c
-"""
-
-_POOLS: Final = {FetchMode.NEWEST: _NEWEST_POOLS, FetchMode.RANDOM: _RANDOM_POOLS}
+_POOLS: Final = {
+    FetchMode.NEWEST: _POOL.format(pool="newest", order="posted_at DESC, post_id DESC"),
+    FetchMode.RANDOM: _POOL.format(pool="random", order="id_hash, post_id"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +82,33 @@ class Match(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The post ids of a pool in its order, the id_hash of each, and how many posts match."""
+    """The post ids of a pool in its order, and the (signed 64-bit) id_hash of each.
 
-    ids: list[str]
-    hashes: list[int]
-    matching: int
+    ``version`` changes with every post of the pool, beyond those read too. ``matching`` is how many
+    posts match, None for a full pool.
+    """
+
+    version: str
+    ids: tuple[str, ...]
+    hashes: NDArray[np.int64]
+    matching: int | None
 
     @property
     def has_all(self) -> bool:
-        """Whether the pool has all matches, except for changes since the last refresh."""
+        """Whether a pool that is not full has all matches, but for changes since the refresh."""
         return len(self.ids) == self.matching
 
 
 def read_pools(
-    connection: Connection, queries: Collection[MatchQuery], size: int
+    connection: Connection,
+    queries: Collection[MatchQuery],
+    size: int,
+    known: Mapping[MatchQuery, Pool] = MappingProxyType({}),
 ) -> dict[MatchQuery, Pool]:
     """The first ``size`` of each query's pool; a query without a pool is missing.
 
-    A pool is as old as the last refresh, so its posts may be deleted; see `stale_matches`.
+    A pool is as old as the last refresh, so its posts may be deleted; see `stale_matches`. A pool
+    of the same version as the one ``known``, which was read with this ``size``, is not read again.
     """
     pools: dict[MatchQuery, Pool] = {}
     for mode, statement in _POOLS.items():
@@ -109,11 +116,21 @@ def read_pools(
         if not asked:
             continue
         wanted = [
-            {"n": number, "term": query.query.term, "format": query.format}
+            {
+                "n": number,
+                "term": query.query.term,
+                "format": query.format,
+                "known": known[query].version if query in known else None,
+            }
             for number, query in enumerate(asked)
         ]
         rows = connection.execute(text(statement), {"queries": json.dumps(wanted), "size": size})
-        pools |= {asked[number]: Pool(*pool) for number, *pool in rows}
+        for number, version, ids, hashes, matching in rows:
+            query, pool = asked[number], known.get(asked[number])
+            if pool is None or pool.version != version:
+                found = np.array(hashes or (), dtype=np.int64)
+                pool = Pool(version, tuple(ids or ()), found, matching)
+            pools[query] = pool._replace(matching=matching)
     return pools
 
 

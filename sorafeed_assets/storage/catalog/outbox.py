@@ -7,6 +7,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, text
 
+from sorafeed_assets.storage.catalog.blocklist import is_excluded
+
 _PENDING: Final = """
 SELECT c.catalog_day,
        count(*) AS changes,
@@ -21,22 +23,27 @@ ORDER BY c.catalog_day
 """
 
 # A post's first change has its state when its day was last applied; the table has its state now.
-_CONSUME: Final = """
+# An excluded post counts as one without text: before by the blocklist that was counted, now by that
+# which is stored.
+_CONSUME: Final = f"""
 WITH consumed AS (
     DELETE FROM catalog_changes WHERE catalog_day = ANY(:days)
-    RETURNING id, catalog_day, post_id, kind, old_text, old_width, old_height
+    RETURNING id, catalog_day, post_id, kind, old_text, old_width, old_height,
+        old_creator_id
 ), firsts AS (
     SELECT DISTINCT ON (catalog_day, post_id) * FROM consumed ORDER BY catalog_day, post_id, id
 )
 SELECT f.catalog_day,
        f.post_id,
        f.kind <> 'insert' AS was_there,
-       coalesce(lower(f.old_text), '') AS old_text,
+       CASE WHEN {is_excluded("f.post_id", "f.old_creator_id", "counted_blocklist")} THEN ''
+            ELSE coalesce(lower(f.old_text), '') END AS old_text,
        CASE WHEN f.old_width > f.old_height AND f.old_height > 0 THEN 0
             WHEN f.old_height > f.old_width AND f.old_width > 0 THEN 1
             ELSE 2 END AS old_shape,
        p.id IS NOT NULL AS is_there,
-       coalesce(lower(p.text), '') AS text,
+       CASE WHEN {is_excluded("p.id", "p.creator_id")} THEN ''
+            ELSE coalesce(lower(p.text), '') END AS text,
        CASE p.size_class WHEN 'wide' THEN 0 WHEN 'tall' THEN 1 ELSE 2 END AS shape,
        coalesce((extract(epoch FROM p.posted_at - '2000-01-01 00:00+00') * 1000000)::bigint, 0)
            AS posted_at,
@@ -48,7 +55,7 @@ ORDER BY f.catalog_day, f.post_id
 
 # Along the primary key, so that dead rows that are not vacuumed yet are passed over only once.
 _FIRST_KINDS: Final = """
-SELECT DISTINCT kind FROM (SELECT kind FROM catalog_changes ORDER BY id LIMIT :most) AS firsts
+SELECT DISTINCT kind FROM (SELECT kind FROM catalog_changes ORDER BY id LIMIT 1000) AS firsts
 """
 
 _EDITED: Final = """
@@ -91,9 +98,9 @@ def pending_days(connection: Connection) -> list[PendingDay]:
     ]
 
 
-def waiting_kinds(connection: Connection, most: int = 1_000) -> set[str]:
-    """The kinds of the first ``most`` waiting changes."""
-    return set(connection.scalars(text(_FIRST_KINDS), {"most": most}))
+def waiting_kinds(connection: Connection) -> set[str]:
+    """The kinds of the first thousand waiting changes."""
+    return set(connection.scalars(text(_FIRST_KINDS)))
 
 
 def edited_posts(connection: Connection, days: Collection[date]) -> set[str]:

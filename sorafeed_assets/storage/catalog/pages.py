@@ -111,7 +111,8 @@ FROM sora_posts WHERE id = ANY(CAST(:ids AS text[])) AND {_MATCHES} ORDER BY {or
 }
 
 # The first walk, which shows how frequent matches are.
-_FIRST_LOOK: Final = 2_000
+FIRST_LOOK: Final = 2_000
+"""How many posts are looked at first, where it is not known how frequent matches are."""
 # Walking over more posts than this costs more than a search.
 _LONGEST_WALK: Final = 20_000
 # A slice that is expected to have just enough matches would fall short half the time.
@@ -124,14 +125,20 @@ _LARGEST_SHARE: Final = 0.4
 
 
 def read_page(
-    connection: Connection, query: MatchQuery, size: int, after: Match | None = None
+    connection: Connection,
+    query: MatchQuery,
+    size: int,
+    after: Match | None = None,
+    *,
+    look: int = FIRST_LOOK,
 ) -> list[Match]:
     """The next ``size`` matches after ``after`` in the catalogue; fewer means that these are all.
 
+    The first ``look`` posts are looked at one by one, which is enough where matches are frequent.
     Newest: by (posted_at, id) descending; random: by (id_hash, id), for the caller to shuffle.
     """
     page = _Page(connection, query, size, _place(query, after))
-    if not page.walk():
+    if not page.walk(look):
         page.search()
     return page.matches[:size]
 
@@ -151,9 +158,9 @@ class _Page:
         self._covered = 0.0
         self.matches: list[Match] = []
 
-    def walk(self) -> bool:
-        """Read posts in order; returns whether that completed the page."""
-        walked, entries = 0, max(_FIRST_LOOK, self._size)
+    def walk(self, look: int) -> bool:
+        """Read posts in order, ``look`` of them first; returns whether that completed the page."""
+        walked, entries = 0, max(look, self._size)
         while True:
             rows = self._ask(_WALK[self._mode], entries=entries)
             self.matches += [Match(*row[4:]) for row in rows if not row.is_last]
@@ -164,9 +171,12 @@ class _Page:
             self._place = _place(self._query, Match(*last[4:]))
             self._slice = last.slice
             self._covered += float(last.covered)
+            if walked < FIRST_LOOK:  # too few to know how frequent matches are
+                entries = FIRST_LOOK
+                continue
             if self._missing * walked > _LONGEST_WALK * len(self.matches):
                 return False
-            entries = ceil(self._missing * walked / len(self.matches)) + _FIRST_LOOK
+            entries = ceil(self._missing * walked / len(self.matches)) + FIRST_LOOK
 
     def search(self) -> None:
         """Search slices, each as wide as the estimate requires, or the whole rest at once."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from sorafeed_assets.domain.catalog.automaton import Rows
 from sorafeed_assets.domain.catalog.search import SearchQuery
+from sorafeed_assets.storage.catalog.blocklist import is_excluded
 from sorafeed_assets.storage.catalog.match_rule import matches_sql
 from sorafeed_assets.storage.postgres.copy import driver_of
 
@@ -25,18 +26,21 @@ _HEADER_BYTES: Final = 19
 # Offsets of fields in a row: a count of fields, then each field after its length.
 _HASH, _POSTED, _SHAPE, _ID_LENGTH, _ID = 6, 18, 30, 32, 36
 
-# Fixed widths first; lower() is Postgres's own, so that matching agrees with ILIKE.
-_DAY: Final = sql.SQL("""
+# Fixed widths first; lower() is Postgres's own, so that matching agrees with ILIKE. An excluded
+# post counts as one without text.
+_DAY: Final = sql.SQL(
+    """
 COPY (
     SELECT id_hash,
            posted_at,
            CASE size_class WHEN 'wide' THEN 0 WHEN 'tall' THEN 1 ELSE 2 END::int2,
            id,
-           coalesce(lower(text), '')
+           CASE WHEN EXCLUDED THEN '' ELSE coalesce(lower(text), '') END
     FROM sora_posts
     WHERE indexed_at >= {first} AND indexed_at < {end}
 ) TO STDOUT (FORMAT binary)
-""")
+""".replace("EXCLUDED", is_excluded("id", "creator_id"))
+)
 
 
 # In place of the text: the catalog day, always of the same length.

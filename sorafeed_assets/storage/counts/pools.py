@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -16,10 +17,13 @@ from sorafeed_assets.domain.counts.pools import (
     PoolName,
 )
 from sorafeed_assets.domain.playlists.playlist import FetchMode
-from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.catalog.match_rule import COUNTED_MATCHES, match_parameters
 from sorafeed_assets.storage.catalog.matches import Match, MatchQuery
-from sorafeed_assets.storage.catalog.pages import read_page
+from sorafeed_assets.storage.catalog.pages import FIRST_LOOK, read_page
 from sorafeed_assets.storage.postgres.copy import copy_rows
+
+# The next match is seldom further away than this many times the mean distance.
+_SPARE: Final = 4
 
 _STAGE: Final = """
 CREATE TEMP TABLE staged_candidates (
@@ -123,7 +127,7 @@ WHERE p.pool = '{pool}' AND p.posts >= :size
 _FIRST: Final = {
     pool: f"""
 SELECT id, posted_at, id_hash FROM sora_posts
-WHERE size_class = :size_class AND {MATCHES}
+WHERE size_class = :size_class AND {COUNTED_MATCHES}
 ORDER BY {order} LIMIT :size
 """
     for pool, order in ((NEWEST, "posted_at DESC, id DESC"), (RANDOM, "id_hash, id"))
@@ -272,10 +276,12 @@ def refill_pool(connection: Connection, key: PoolKey, query: SearchQuery, size: 
     )
 
 
-def extend_pool(connection: Connection, key: PoolKey, query: SearchQuery, missing: int) -> bool:
+def extend_pool(
+    connection: Connection, key: PoolKey, query: SearchQuery, missing: int, *, share: float
+) -> bool:
     """Add the next ``missing`` matches after the last post of a pool; False for an empty pool.
 
-    The pool has to hold every match up to its last post.
+    The pool has to hold every match up to its last post. ``share`` is that of posts that match.
     """
     names = {"term": key.term, "size_class": key.size_class}
     end = connection.execute(text(_END[key.pool]), names).one_or_none()
@@ -283,7 +289,9 @@ def extend_pool(connection: Connection, key: PoolKey, query: SearchQuery, missin
         return False
     id_hash, moment, ties = end
     asked = MatchQuery(query, SizeClass(key.size_class), FetchMode(key.pool))
-    found = read_page(connection, asked, missing + ties, Match("", id_hash, moment))
+    wanted = missing + ties
+    look = min(FIRST_LOOK, ceil(_SPARE * wanted / share))
+    found = read_page(connection, asked, wanted, Match("", id_hash, moment), look=look)
     ids = [match.post_id for match in found]
     connection.execute(text(_APPEND), {**names, "pool": key.pool, "ids": ids})
     return True

@@ -6,7 +6,8 @@ from typing import Final
 from sqlalchemy import Connection, select, text
 
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery
-from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.catalog.blocklist import IS_WAITING
+from sorafeed_assets.storage.catalog.match_rule import COUNTED_MATCHES, match_parameters
 from sorafeed_assets.storage.postgres.tables import catalog_days, search_terms
 
 _POSTS: Final = text("""
@@ -18,35 +19,43 @@ SELECT coalesce((SELECT sum(post_count) FROM catalog_days), 0)
 # A post with waiting changes counts in the state in which its day was last applied.
 _RECOUNT: Final = text(f"""
 WITH applied AS (
-    SELECT text, size_class FROM sora_posts p
-    WHERE {MATCHES} AND NOT EXISTS (
+    SELECT size_class FROM sora_posts p
+    WHERE {COUNTED_MATCHES} AND NOT EXISTS (
         SELECT FROM catalog_changes c
         WHERE c.post_id = p.id AND c.catalog_day = catalog_day(p.indexed_at))
     UNION ALL
-    SELECT text, size_class FROM (
-        SELECT DISTINCT ON (catalog_day, post_id) kind, old_text AS text,
+    SELECT size_class FROM (
+        SELECT DISTINCT ON (catalog_day, post_id) kind, old_text AS text, post_id AS id,
+               old_creator_id AS creator_id,
                CASE WHEN old_width > old_height AND old_height > 0 THEN 'wide'
                     WHEN old_height > old_width AND old_width > 0 THEN 'tall'
                     ELSE 'other' END AS size_class
         FROM catalog_changes ORDER BY catalog_day, post_id, id
     ) AS firsts
-    WHERE kind <> 'insert' AND {MATCHES}
+    WHERE kind <> 'insert' AND {COUNTED_MATCHES}
 )
 SELECT count(*) FROM applied
 WHERE CAST(:size_class AS text) IS NULL OR size_class = :size_class
 """)
 
 _STALE: Final = text("""
-SELECT 'changes of ' || catalog_day || ' wait since ' || min(changed_at) FROM catalog_changes
-GROUP BY catalog_day HAVING min(changed_at) < now() - :age
+SELECT 'the changes of ' || catalog_day || ' have waited since ' || min(changed_at)
+FROM catalog_changes GROUP BY catalog_day HAVING min(changed_at) < now() - :age
 UNION ALL
-SELECT term || ' is without a count since ' || created_at FROM search_terms
+SELECT 'the search “' || term || '” has had no count since ' || created_at FROM search_terms
 WHERE counted_at IS NULL AND created_at < now() - :age
+UNION ALL
+SELECT kind || ' ' || target_id || ' is excluded, but counted, since ' || excluded_at
+FROM blocklist AS b
+WHERE excluded_at < now() - :age AND NOT EXISTS (
+    SELECT FROM counted_blocklist AS c WHERE (c.kind, c.target_id) = (b.kind, b.target_id))
 """)
 
-_TERMS: Final = text("""
+_TERMS: Final = text(f"""
 SELECT count(*) AS terms,
-    count(*) FILTER (WHERE counted_at IS NULL OR EXISTS (SELECT FROM catalog_changes)) AS stale
+    count(*) FILTER (
+        WHERE counted_at IS NULL OR EXISTS (SELECT FROM catalog_changes) OR {IS_WAITING}
+    ) AS stale
 FROM search_terms
 """)
 

@@ -51,8 +51,13 @@ SELECT EXISTS (
       AND i.indpred IS NULL)
 """
 _ESTIMATE: Final = """
-SELECT CAST(greatest(reltuples, 0) AS bigint) FROM pg_class WHERE oid = to_regclass(%(table)s)
+SELECT CAST(reltuples AS bigint) FROM pg_class WHERE oid = to_regclass(%(table)s)
 """
+_COUNT: Final = {
+    "sora_posts": "SELECT count(*) FROM (SELECT FROM sora_posts LIMIT %(most)s) AS p",
+    "creators": "SELECT count(*) FROM (SELECT FROM creators LIMIT %(most)s) AS c",
+}
+_MOST_COUNTED: Final = 100_000
 # A transaction's rows have its start as indexed_at. Those of other users are shown only to
 # members of pg_read_all_stats.
 _SAFE_POINT: Final = """
@@ -94,7 +99,7 @@ _DAY: Final = f"""
 
 @dataclass(frozen=True, slots=True)
 class OldServer:
-    """What a connection tells about the old catalogue; ``problems`` keep it from being read."""
+    """What a connection shows of the old catalogue; ``problems`` keep it from being read."""
 
     where: str
     version: int
@@ -195,8 +200,12 @@ class OldCatalog:
                 yield f"{user} may not read {table}; run there: GRANT SELECT ON {table} TO {user}"
 
     def estimate(self, table: str) -> int:
-        """About how many rows a table has, as of its last ANALYZE."""
-        return int(str(self._one(_ESTIMATE, {"table": table}) or 0))
+        """About how many rows a table has, as of its last ANALYZE.
+
+        Without any, as after a restore, they are counted up to 100,000.
+        """
+        found = int(str(self._one(_ESTIMATE, {"table": table})))
+        return found if found >= 0 else int(str(self._one(_COUNT[table], {"most": _MOST_COUNTED})))
 
     def safe_point(self, overlap: timedelta) -> datetime:
         """All posts indexed before this are visible to statements that begin later."""

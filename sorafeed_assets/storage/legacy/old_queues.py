@@ -18,6 +18,9 @@ from sorafeed_assets.domain.errors import SetupError, UnavailableError
 
 _SETTING: Final = "SORAFEED_LEGACY_QUEUES"
 _MAGIC: Final = b"SQLite format 3\x00"
+# The place of this number in the header, and its value in write-ahead mode.
+_READ_VERSION: Final = 19
+_WAL: Final = 2
 # A step of 128 pages takes a fraction of a millisecond. A write between two steps begins the copy
 # again, so a file that is written all the time is copied in longer ones.
 _PAGES: Final = (128, 1_024, 8_192)
@@ -137,7 +140,7 @@ def change_counter(path: Path) -> int:
     """The file's change counter, which each of its transactions increases.
 
     Raises:
-        SetupError: the file is missing, is not readable, or not SQLite.
+        SetupError: the file is missing, is not readable, not SQLite, or in WAL mode.
     """
     try:
         with path.open("rb") as file:
@@ -151,6 +154,11 @@ def change_counter(path: Path) -> int:
         what = "is empty" if not header else "is not an SQLite file"
         raise SetupError(
             f"{path} {what}; set {_SETTING} to the file that the old system's web app writes"
+        )
+    if header[_READ_VERSION] == _WAL:
+        raise SetupError(
+            f"{path} is in WAL mode, where its change counter does not tell of writes; while the"
+            " web app is stopped, run once: sqlite3 FILE 'PRAGMA journal_mode = DELETE'"
         )
     return int.from_bytes(header[24:28], "big")
 

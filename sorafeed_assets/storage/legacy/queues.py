@@ -63,7 +63,7 @@ WITH added AS (
 )
 SELECT display_id, count(*) FROM added GROUP BY display_id
 """)
-# Their plays count from the first on: a display goes on after what it showed there.
+# Their plays count from the first on: a display continues after what it showed there.
 _COUNT_PLAYS: Final = text("""
 UPDATE displays AS d SET dedup_since = f.first
 FROM (

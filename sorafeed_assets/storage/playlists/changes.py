@@ -30,7 +30,7 @@ RETURNING display_id, changed_at, clock_timestamp() AS settled_at
 """)
 _CHANGED: Final = text("""
 SELECT display_id, min(changed_at) AS since FROM display_changes
-GROUP BY display_id ORDER BY since LIMIT :most
+GROUP BY display_id ORDER BY since
 """)
 # Urgent displays first, then those that have waited longest.
 _NEXT: Final = text("""
@@ -176,6 +176,6 @@ def next_displays(connection: Connection, most: int, most_others: int) -> tuple[
     return (urgent, True) if urgent else ([row.display_id for row in rows[:most_others]], False)
 
 
-def changed_displays(connection: Connection, most: int = 1_000_000) -> dict[str, datetime]:
+def changed_displays(connection: Connection) -> dict[str, datetime]:
     """The displays that wait to be settled, and since when, longest first."""
-    return {row.display_id: row.since for row in connection.execute(_CHANGED, {"most": most})}
+    return {row.display_id: row.since for row in connection.execute(_CHANGED)}

@@ -49,6 +49,11 @@ SELECT t.id, t.name FROM playlists p JOIN templates t ON t.id = p.template_id
 WHERE p.id = :playlist_id
 """)
 
+_TEMPLATES_ON: Final = text("""
+SELECT p.id, t.name FROM playlists p JOIN templates t ON t.id = p.template_id
+WHERE p.display_id = :display_id
+""")
+
 _LIST: Final = text("""
 SELECT t.id, t.name, t.created_at, t.updated_at,
        ARRAY(SELECT p.display_id FROM playlists p WHERE p.template_id = t.id
@@ -142,6 +147,12 @@ def detach(connection: Connection, playlist_id: UUID) -> None:
 def template_of(connection: Connection, playlist_id: UUID) -> RowMapping | None:
     """The id and name of the template that a playlist follows."""
     return connection.execute(_TEMPLATE_OF, {"playlist_id": playlist_id}).mappings().one_or_none()
+
+
+def templates_on(connection: Connection, display_id: str) -> dict[UUID, str]:
+    """The names of the templates that a display's playlists follow, by playlist."""
+    rows = connection.execute(_TEMPLATES_ON, {"display_id": display_id})
+    return {row.id: row.name for row in rows}
 
 
 def list_templates(connection: Connection) -> Sequence[RowMapping]:

@@ -73,7 +73,7 @@ class StoredTimetable:
 
 
 def database_time(connection: Connection) -> datetime:
-    """The time of the database's clock, which goes on during a transaction."""
+    """The time of the database's clock, which advances during a transaction."""
     now: datetime = connection.scalars(_NOW).one()
     return now
 

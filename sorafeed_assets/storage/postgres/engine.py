@@ -13,7 +13,6 @@ from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.postgres.tracing import trace_statements
 
 # How often a statement runs in a session before its plan is kept; psycopg's default.
 _PREPARED_AFTER: Final = 5
@@ -50,6 +49,8 @@ def create_database_engine(
     event.listen(engine, "connect", _read_json_fast)
     event.listen(engine, "checkout", _refuse_ended)
     if settings.otlp_endpoint is not None:
+        from sorafeed_assets.storage.postgres.tracing import trace_statements
+
         trace_statements(engine)
     return engine
 

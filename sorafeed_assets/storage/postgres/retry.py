@@ -21,6 +21,8 @@ _PAUSE_SECONDS: Final = 0.05
 
 # Lock time-out, deadlock, serialization failure: the transaction was rolled back as a whole.
 _CONFLICTS: Final = frozenset({"55P03", "40P01", "40001"})
+# A row that is referred to was deleted meanwhile: the next attempt finds that it is gone.
+_DELETED: Final = "23503"
 # 08: connection lost, 53: too few resources for one, 57P: the server shuts down or closed it.
 _LOST: Final = ("08", "53", "57P")
 
@@ -29,7 +31,7 @@ _Result = TypeVar("_Result")
 
 
 def retried(work: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Retry a function whose transaction lost a conflict with another one.
+    """Retry a function whose transaction lost a conflict with another one, or a row to its delete.
 
     The function must open and commit its transaction itself. It may have several if a second
     call continues where the first one stopped.
@@ -45,9 +47,10 @@ def retried(work: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Resu
             try:
                 return work(*args, **kwargs)
             except DBAPIError as error:
-                if not is_conflict(error):
+                is_last = number == ATTEMPTS or time.monotonic() - started > _SECONDS
+                if not is_conflict(error) and (is_last or _state(error) != _DELETED):
                     raise
-                if number == ATTEMPTS or time.monotonic() - started > _SECONDS:
+                if is_last:
                     raise BusyError(
                         "the database is busy; nothing was changed; try again in a moment"
                     ) from error

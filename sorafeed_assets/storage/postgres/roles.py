@@ -57,7 +57,10 @@ GRANTS: Final[dict[str, Allowed]] = {
     # Posts: the scanner's, or copied from the old system.
     "sora_posts": Allowed("r", "r", "rawm", "rawd"),
     "creators": Allowed("r", "r", "raw", "raw"),
-    "catalog_changes": Allowed("r", "rd", "rad", "a"),
+    # The API adds what a count that it begins finds to be excluded.
+    "catalog_changes": Allowed("r", "rad", "rad", "a"),
+    "blocklist": Allowed("r", "rad", "rad"),
+    "counted_blocklist": Allowed("r", "rad", "rad"),
     # Counts: the API counts a term that it is the first to be asked for.
     "catalog_days": Allowed("r", "rawd", "rawd"),
     "search_terms": Allowed("r", "rawd", "rawd"),
@@ -75,6 +78,7 @@ GRANTS: Final[dict[str, Allowed]] = {
     "time_slots": Allowed("r", "rawd", "rawd"),
     "timetables": Allowed("r", "rawd", "rawd"),
     "deletions": Allowed("r", "rad", "rad"),
+    "display_remotes": Allowed("r", "rawd", "rawd"),
     "display_tags": Allowed("r", "rad", "rad"),
     "templates": Allowed("r", "rawd", "rawd"),
     "template_blocks": Allowed("r", "rad", "rad"),
@@ -106,7 +110,7 @@ GRANTS: Final[dict[str, Allowed]] = {
     "idempotency_keys": Allowed("", "rawd", "rawd"),
     "signing_keys": Allowed("", "rad", "rad"),
     # The old system beside this one.
-    "legacy_comparisons": Allowed("r", "r", "rad"),
+    "legacy_comparisons": Allowed("r", "r", "rawd"),
     "legacy_cursors": Allowed("r", "r", "rawd"),
     "legacy_imports": Allowed("r", "r", "rawd"),
     "legacy_problems": Allowed("r", "r", "rawd"),

@@ -13,6 +13,9 @@ REPEAT_WITHIN: Final = 100
 SLOW: Final = timedelta(seconds=2)
 """A changed display whose queue takes longer was slow: the objective of timelines."""
 
+LATE: Final = timedelta(seconds=30)
+"""A change after which no video was started for so long was late: videos last 25 s at most."""
+
 _SETTLING: Final = timedelta(minutes=1)
 
 Counts = dict[str, tuple[int, int]]
@@ -69,6 +72,21 @@ WHERE queued_at < :until AND changed_at >= CAST(:since AS timestamptz) + CAST(:s
 GROUP BY display_id
 """)
 
+# Only players that tell when they start a video are counted; one that stopped telling is late.
+_SCREENS: Final = text("""
+SELECT r.display_id, count(*) AS changes,
+    count(*) FILTER (
+        WHERE r.started_at IS NULL OR r.started_at - r.changed_at > CAST(:late AS interval)
+    ) AS late
+FROM reactions AS r
+WHERE r.changed_at >= CAST(:since AS timestamptz) + CAST(:settling AS interval)
+  AND r.changed_at < CAST(:until AS timestamptz) - CAST(:late AS interval)
+  AND r.display_id = ANY(CAST(:displays AS text[]))
+  AND EXISTS (
+    SELECT FROM reactions AS s WHERE s.display_id = r.display_id AND s.started_at IS NOT NULL)
+GROUP BY r.display_id
+""")
+
 # The minute in which a step begins belongs to the step before.
 _REQUESTS: Final = text("""
 SELECT display_id, CAST(sum(requests) AS bigint) AS requests, CAST(sum(errors) AS bigint) AS errors
@@ -95,6 +113,7 @@ def read_signals(
         "until": until,
         "within": REPEAT_WITHIN,
         "slow": SLOW,
+        "late": LATE,
         "settling": _SETTLING,
     }
     found: dict[Signal, Counts] = {}
@@ -122,5 +141,6 @@ _READERS: Final[Mapping[Any, Mapping[Signal, _Count]]] = {
         Signal.PLAN_PROBLEMS: lambda row: (row.problems, 1),
     },
     _REACTIONS: {Signal.SLOW: lambda row: (row.slow, row.changes)},
+    _SCREENS: {Signal.LATE_ON_SCREEN: lambda row: (row.late, row.changes)},
     _REQUESTS: {Signal.API_ERRORS: lambda row: (row.errors, row.requests)},
 }

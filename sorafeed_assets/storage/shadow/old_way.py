@@ -28,12 +28,10 @@ _FORMATS: Final = {
     Format.WIDE: "AND p.width > p.height",
     Format.TALL: "AND p.height > p.width",
 }
-_ON_DAYS: Final = f"""
-AND {_DAY} < %(until)s AND {_DAY} <> ALL (CAST(%(without)s AS date[]))
-"""
 _BEFORE: Final = """
 AND (p.indexed_at >= CAST(%(until)s AS timestamp) AND p.indexed_at < '2100-01-01') IS NOT TRUE
 """
+_ON_DAYS: Final = f"{_BEFORE} AND {_DAY} <> ALL (CAST(%(without)s AS date[]))"
 # Sizes are asked for where videos are fetched, not where they are counted.
 _PLAYABLE: Final = "AND p.width > 0 AND p.height > 0"
 _COUNT: Final = {
@@ -50,7 +48,7 @@ WHERE {_MATCHES} {size} {_ON_DAYS} GROUP BY 1
 _IDS_OF_DAY: Final = {
     format_: f"""
 SELECT p.id FROM sora_posts AS p
-WHERE {_MATCHES} {size} AND {_DAY} = %(day)s ORDER BY 1 LIMIT %(most)s
+WHERE {_MATCHES} {size} {_BEFORE} AND {_DAY} = %(day)s ORDER BY 1 LIMIT %(most)s
 """
     for format_, size in _FORMATS.items()
 }
@@ -104,23 +102,25 @@ class OldWay:
         return _number(self._read(_COUNT_BEFORE[format_], values)[0][0])
 
     def count_on_days(
-        self, query: SearchQuery, format_: Format, until: date, without: Collection[date]
+        self, query: SearchQuery, format_: Format, until: datetime, without: Collection[date]
     ) -> int:
-        """How many posts of the catalog days before ``until`` match, some days left out."""
-        values = {**_search(query), "until": until, "without": list(without)}
+        """How many posts indexed before ``until`` match, some catalog days left out."""
+        values = {**_search(query), "until": naive(until), "without": list(without)}
         return _number(self._read(_COUNT[format_], values)[0][0])
 
     def count_by_day(
-        self, query: SearchQuery, format_: Format, until: date, without: Collection[date]
+        self, query: SearchQuery, format_: Format, until: datetime, without: Collection[date]
     ) -> dict[date, int]:
         """The same by catalog day; a day without a match is missing."""
-        values = {**_search(query), "until": until, "without": list(without)}
+        values = {**_search(query), "until": naive(until), "without": list(without)}
         rows = self._read(_COUNT_BY_DAY[format_], values)
         return {day: _number(count) for day, count in rows if isinstance(day, date)}
 
-    def ids_of_day(self, query: SearchQuery, format_: Format, day: date, most: int) -> list[str]:
-        """The matches of a catalog day, ``most`` at most."""
-        values = {**_search(query), "day": day, "most": most}
+    def ids_of_day(
+        self, query: SearchQuery, format_: Format, day: date, until: datetime, most: int
+    ) -> list[str]:
+        """The matches of a catalog day that were indexed before ``until``, ``most`` at most."""
+        values = {**_search(query), "day": day, "until": naive(until), "most": most}
         return [str(post_id) for (post_id,) in self._read(_IDS_OF_DAY[format_], values)]
 
     def newest(

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, event, text
 from sorafeed_assets.domain.catalog.search import Format, SearchQuery
 from sorafeed_assets.domain.shadow.costs import Cost
 from sorafeed_assets.domain.shadow.posts import Row
-from sorafeed_assets.storage.catalog.match_rule import MATCHES, match_parameters
+from sorafeed_assets.storage.catalog.blocklist import is_excluded
+from sorafeed_assets.storage.catalog.match_rule import COUNTED_MATCHES, match_parameters
 
 _PENDING_DAYS: Final = text("SELECT DISTINCT catalog_day FROM catalog_changes ORDER BY 1")
 _FIRST_PENDING: Final = text("""
@@ -24,19 +25,31 @@ _COUNTED: Final = text("SELECT term FROM search_terms WHERE counted_at IS NOT NU
 _SHOWN: Final = text("""
 SELECT total_count FROM video_counts_by_search WHERE search_term = :term AND format = :format
 """)
-_BY_DAY: Final = text("""
-SELECT catalog_day, count FROM video_counts_daily
-WHERE term = :term AND format = :format AND catalog_day < :until
-  AND catalog_day <> ALL (CAST(:without AS date[])) AND count <> 0
+# The last day is counted up to the moment: of its posts after it there are few.
+_BY_DAY: Final = text(f"""
+WITH later AS (
+    SELECT count(*) AS posts FROM sora_posts
+    WHERE {COUNTED_MATCHES}
+      AND indexed_at >= :until AND catalog_day(indexed_at) = catalog_day(:until)
+      AND (:format = 'mixed' OR size_class = :format)
+), counted AS (
+    SELECT c.catalog_day,
+        c.count - CASE WHEN c.catalog_day = catalog_day(:until) THEN l.posts ELSE 0 END AS count
+    FROM video_counts_daily AS c CROSS JOIN later AS l
+    WHERE c.term = :term AND c.format = :format AND c.catalog_day <= catalog_day(:until)
+      AND c.catalog_day <> ALL (CAST(:without AS date[]))
+)
+SELECT catalog_day, count FROM counted WHERE count <> 0
 """)
 _IDS_OF_DAY: Final = text(f"""
 SELECT id FROM sora_posts
-WHERE {MATCHES} AND catalog_day(indexed_at) = :day
+WHERE {COUNTED_MATCHES} AND catalog_day(indexed_at) = :day AND indexed_at < :until
   AND (:format = 'mixed' OR size_class = :format)
 ORDER BY id LIMIT :most
 """)
-_ROWS: Final = text("""
-SELECT id, text, CAST(extract(epoch FROM posted_at) AS bigint) AS posted_at, width, height
+_ROWS: Final = text(f"""
+SELECT id, text, CAST(extract(epoch FROM posted_at) AS bigint) AS posted_at, width, height,
+    {is_excluded("id", "creator_id")} AS is_excluded
 FROM sora_posts WHERE id = ANY (CAST(:ids AS text[]))
 """)
 _INDEXED_SINCE: Final = text("SELECT id FROM sora_posts WHERE indexed_at >= :since LIMIT :most")
@@ -109,11 +122,20 @@ def shown_total(connection: Connection, term: str, format_: Format) -> int | Non
 
 
 def counts_by_day(
-    connection: Connection, term: str, format_: Format, until: date, without: Collection[date]
+    connection: Connection,
+    query: SearchQuery,
+    format_: Format,
+    until: datetime,
+    without: Collection[date],
 ) -> dict[date, int]:
-    """The stored counts of the catalog days before ``until``, some days left out."""
+    """The stored counts of the catalog days up to ``until``, some days left out.
+
+    Of the last day the matches indexed at or after ``until`` are taken off: its stored count has
+    them, if nothing of the day waits to be counted.
+    """
     values = {
-        "term": term,
+        **match_parameters(query),
+        "term": query.term,
         "format": format_.value,
         "until": until,
         "without": list(without),
@@ -122,17 +144,31 @@ def counts_by_day(
 
 
 def ids_of_day(
-    connection: Connection, query: SearchQuery, format_: Format, day: date, most: int
+    connection: Connection,
+    query: SearchQuery,
+    format_: Format,
+    day: date,
+    until: datetime,
+    most: int,
 ) -> list[str]:
-    """The matches of a catalog day, ``most`` at most."""
-    values = {**match_parameters(query), "format": format_.value, "day": day, "most": most}
+    """The matches of a catalog day that were indexed before ``until``, ``most`` at most."""
+    values = {
+        **match_parameters(query),
+        "format": format_.value,
+        "day": day,
+        "until": until,
+        "most": most,
+    }
     return list(connection.scalars(_IDS_OF_DAY, values))
 
 
 def rows(connection: Connection, ids: Collection[str]) -> dict[str, Row]:
     """Posts by id; unknown ones are missing."""
     found = connection.execute(_ROWS, {"ids": list(ids)})
-    return {row.id: Row(row.text, row.posted_at, row.width, row.height) for row in found}
+    return {
+        row.id: Row(row.text, row.posted_at, row.width, row.height, row.is_excluded)
+        for row in found
+    }
 
 
 def indexed_since(connection: Connection, since: datetime, most: int) -> list[str]:

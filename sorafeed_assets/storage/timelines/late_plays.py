@@ -1,4 +1,4 @@
-"""SQL of plays that are told after the server was away."""
+"""SQL of plays that are reported after the server was away."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from sorafeed_assets.storage.timelines.advance import PlayRow
 from sorafeed_assets.storage.timelines.writes import to_records
 
-# A row takes the id under which the player told its play. One of several windows of a display may
-# have told it already; then the row is gone, or has that window's id.
+# A row takes the id under which the player reported its play. One of several windows of a display
+# may have reported it already; then the row is gone, or has that window's id.
 _NAME_ROWS: Final = text("""
 UPDATE timeline_videos AS t SET id = r.entry
 FROM (
@@ -57,7 +57,7 @@ SELECT timeline_video_id, :display_id AS display_id, video_id, played_at, was_sk
 
 @dataclass(frozen=True, slots=True)
 class ToldRow:
-    """A position of a plan that a player told as played, under its own id."""
+    """A position of a plan that a player reported as played, under its own id."""
 
     number: int
     entry: UUID
@@ -80,7 +80,7 @@ class UnqueuedPlay:
 
 
 def name_rows(connection: Connection, display_id: str, rows: Sequence[ToldRow]) -> int:
-    """Give queue rows the ids under which a player told them; returns how many have a new one.
+    """Give queue rows the ids under which a player reported them; returns how many have a new one.
 
     The caller has locked the display and its playlist.
     """

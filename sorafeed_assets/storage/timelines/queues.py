@@ -68,6 +68,18 @@ JOIN playlist_blocks AS k
 GROUP BY d.id ORDER BY d.id
 """)
 
+_REPEATED_SEARCHES: Final = text("""
+SELECT b.id, array_agg(k.search_term ORDER BY k.block_order) AS searches
+FROM timeline_builds AS b
+CROSS JOIN LATERAL (
+    SELECT DISTINCT p.pick ->> 'block_id' AS block_id
+    FROM jsonb_path_query(b.plan, '$.loops[*].picks[*] ? (@.tier == "repeat")') AS p (pick)
+) AS r
+JOIN playlist_blocks AS k ON k.playlist_id = b.playlist_id AND CAST(k.id AS text) = r.block_id
+WHERE b.id = ANY(CAST(:ids AS bigint[]))
+GROUP BY b.id
+""")
+
 _QUEUED_ON: Final = text("""
 SELECT video_id, array_agg(DISTINCT display_id ORDER BY display_id) AS displays
 FROM timeline_videos WHERE video_id = ANY(CAST(:ids AS text[]))
@@ -119,7 +131,7 @@ WHERE k.format <> 'mixed' AND p.size_class <> k.format
 class Depth(NamedTuple):
     """How far a display's queue and its plan reach (None: further than requested).
 
-    ``has_picks`` tells a short plan that ran out from one in which every block is dry.
+    ``has_picks`` distinguishes a short plan that ran out from one in which every block is dry.
     """
 
     display_id: str
@@ -186,6 +198,12 @@ def load_plan_problems(
     """Those of some displays, or of all, that could not be planned when last tried, and why."""
     asked = {"ids": None if display_ids is None else list(display_ids)}
     return {row.id: row.plan_problem for row in connection.execute(_PLAN_PROBLEMS, asked)}
+
+
+def load_repeated_searches(connection: Connection, ids: Collection[int]) -> dict[int, list[str]]:
+    """Build → the searches of which it repeats videos; builds that repeat none are missing."""
+    rows = connection.execute(_REPEATED_SEARCHES, {"ids": sorted(ids)})
+    return {row.id: list(row.searches) for row in rows}
 
 
 def load_dry_searches(connection: Connection) -> dict[str, list[str]]:

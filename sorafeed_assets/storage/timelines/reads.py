@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.timelines.plan import Schedule
 from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_from_json, schedule_from_json
+from sorafeed_assets.storage.catalog.blocklist import is_excluded
 
 _DISPLAYS: Final = """
 SELECT id, timeline_position, loop_iteration, active_build_id, current_playlist_id,
@@ -34,9 +35,12 @@ JOIN timeline_builds AS b ON b.id = d.active_build_id
 WHERE d.id = ANY(CAST(:display_ids AS text[]))
 """
 
-_QUEUES: Final = """
+_CREATOR: Final = "(SELECT p.creator_id FROM sora_posts AS p WHERE p.id = video_id)"
+# A video on screen stays when its playlist is edited, but not when its post is excluded.
+_QUEUES: Final = f"""
 SELECT id, display_id, build_id, playlist_id, block_id, video_id, block_position,
-    timeline_position, loop_iteration, queue_slot, status
+    timeline_position, loop_iteration, queue_slot, status,
+    EXISTS (SELECT FROM blocklist) AND {is_excluded("video_id", _CREATOR)} AS is_excluded
 FROM timeline_videos
 WHERE display_id = ANY(CAST(:display_ids AS text[]))
 ORDER BY display_id, loop_iteration, timeline_position
@@ -72,7 +76,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One row of a queue, without its video data."""
+    """One row of a queue, without its video data; ``is_excluded`` by the blocklist."""
 
     id: UUID
     display_id: str
@@ -85,6 +89,7 @@ class QueueRow:
     loop_iteration: int
     queue_slot: int
     status: str
+    is_excluded: bool = False
 
 
 def hold_playlists(connection: Connection, playlist_ids: Collection[UUID]) -> set[UUID]:

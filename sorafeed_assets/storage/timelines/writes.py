@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from sorafeed_assets.domain.timelines.plan import Schedule
 from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_to_json, schedule_to_json
+from sorafeed_assets.storage.catalog.blocklist import is_excluded
 
 _KEPT_BUILDS: Final = 5
 
@@ -46,15 +47,15 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, build_id bigint,
 WHERE t.id = r.id
 """
 
-# A deleted post ends the queue of its display, because a queue has no gaps.
-QUEUE_ROWS: Final = """
+# A deleted or excluded post ends the queue of its display, because a queue has no gaps.
+QUEUE_ROWS: Final = f"""
 INSERT INTO timeline_videos (display_id, build_id, playlist_id, block_id, video_id,
     block_position, timeline_position, loop_iteration, queue_slot, video_data)
 SELECT display_id, build_id, playlist_id, block_id, video_id, block_position,
     timeline_position, loop_iteration, queue_slot, video_data
 FROM (
     SELECT r.*,
-        bool_and(p.id IS NOT NULL) OVER (
+        bool_and(p.id IS NOT NULL AND NOT {is_excluded("p.id", "p.creator_id")}) OVER (
             PARTITION BY r.display_id ORDER BY r.loop_iteration, r.timeline_position
         ) AS is_there,
         jsonb_build_object(
@@ -218,7 +219,8 @@ def move_rows(connection: Connection, rows: Sequence[MovedRow]) -> None:
 
 
 def queue_rows(connection: Connection, rows: Sequence[NewRow]) -> int:
-    """Queue videos; returns how many. A display's rows from a deleted post on are left out."""
+    """Queue videos; returns how many. A display's rows from a deleted or excluded post on are left
+    out."""
     if not rows:
         return 0
     return len(connection.execute(text(QUEUE_ROWS), {"rows": to_records(rows)}).all())

@@ -47,8 +47,8 @@ def test_counts_are_fresh(engine: Engine, wall: Dagster) -> None:
     assert not evaluation.passed
     assert evaluation.severity.value == "WARN"
     assert evaluation.description is not None
-    assert "bird is without a count" in evaluation.description
-    assert "changes of 2026-03-01 wait" in evaluation.description
+    assert "the search “bird” has had no count" in evaluation.description
+    assert "the changes of 2026-03-01 have waited since" in evaluation.description
 
 
 def test_pools_equal_brute_force(engine: Engine, wall: Dagster) -> None:

@@ -24,13 +24,13 @@ def test_every_timeline_is_current(engine: Engine, wall: Dagster) -> None:
 _QUEUE_FAULTS = {
     "DELETE FROM timeline_videos WHERE {row} + 4": "4 videos are queued, the plan has",
     "DELETE FROM timeline_videos WHERE {row} + 1": (
-        "loop 0 position 2 is queued where loop 0 position 1 belongs"
+        "video 3 of loop 1 is queued where video 2 of loop 1 belongs"
     ),
     "UPDATE timeline_videos SET video_id = 'another' WHERE {row} + 2": (
-        "loop 0 position 2 plays another, the plan says p_cat_video"
+        "video 3 of loop 1 plays another, the plan says p_cat_video"
     ),
     "UPDATE timeline_videos SET status = 'playing' WHERE {row} + 3": (
-        "loop 0 position 3 is playing, but it is not the head"
+        "video 4 of loop 1 is playing, but it is not the head"
     ),
     "UPDATE displays SET current_timeline_video_id = NULL WHERE id = 'AAAAA1'": (
         "current_timeline_video_id is not the head of the queue"
@@ -59,15 +59,29 @@ def test_a_row_of_another_build(engine: Engine, wall: Dagster) -> None:
     assert found == "AAAAA1: a row is of a build that is not the active one"
 
 
+@pytest.mark.parametrize("kind", ["post", "creator"])
+def test_no_excluded_post_is_queued(engine: Engine, wall: Dagster, kind: str) -> None:
+    name = "display_timelines:no_excluded_post_is_queued"
+    run(engine, "UPDATE sora_posts SET creator_id = 'ann' WHERE id = 'p_dog_video_0_0007'")
+    add_target = "INSERT INTO blocklist (kind, target_id, excluded_by) VALUES (:kind, :id, 'test')"
+    run(engine, add_target, kind=kind, id="unknown")
+    assert wall.culprits(name) == ""
+    run(engine, add_target, kind=kind, id="p_dog_video_0_0007" if kind == "post" else "ann")
+    found = wall.culprits(name)
+    assert "BBBBB2: its queue has posts that are excluded: p_dog_video_0_0007" in found
+    wall.connections.settler.publish(["AAAAA1", "BBBBB2"])
+    assert wall.culprits(name) == ""
+
+
 _PLAN_FAULTS = {
     # The last block lacks its last video.
-    "plan #- '{loops,0,picks,-1}'": "loop 0 has 2 videos of block",
+    "plan #- '{loops,0,picks,-1}'": "loop 1 has 2 videos of block",
     # A video is planned twice although there are others.
     "jsonb_set(plan, '{loops,0,picks,1,video_id}', plan #> '{loops,0,picks,0,video_id}')": (
-        "loop 0 position 1 calls p_dog_video_0_0007 new, but it was played or planned"
+        "video 2 of loop 1 is p_dog_video_0_0007, called new, but it was played or planned"
     ),
     # A block lacks one in its middle.
-    "plan #- '{loops,0,picks,2}'": "loop 0 position 2 is out of order in block",
+    "plan #- '{loops,0,picks,2}'": "video 3 of loop 1 is out of order in block",
 }
 
 
@@ -92,7 +106,9 @@ def test_planned_formats(engine: Engine, wall: Dagster) -> None:
     wall.connections.settler.publish(["BBBBB2"])
     assert wall.culprits(name) == ""
     run(engine, "UPDATE sora_posts SET width = 900 WHERE id = 'p_dog_video_0_0007'")
-    assert wall.culprits(name) == "BBBBB2: loop 0 position 0: p_dog_video_0_0007 is not tall"
+    assert (
+        wall.culprits(name) == "BBBBB2: video 1 of loop 1 is p_dog_video_0_0007, which is not tall"
+    )
 
 
 def test_replanning_is_deterministic(engine: Engine, wall: Dagster) -> None:

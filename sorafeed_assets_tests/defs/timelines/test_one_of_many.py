@@ -28,6 +28,10 @@ _FAULTS = {
     "display_timelines:queue_within_window": (
         "DELETE FROM timeline_videos WHERE display_id = 'BBBBB2' AND timeline_position = 1"
     ),
+    "display_timelines:no_excluded_post_is_queued": (
+        "INSERT INTO blocklist (kind, target_id, excluded_by)"
+        " SELECT 'post', video_id, 'test' FROM timeline_videos WHERE display_id = 'BBBBB2' LIMIT 1"
+    ),
     "display_timelines:every_timeline_is_current": (
         "UPDATE timeline_builds SET playlist_version = 'old' WHERE display_id = 'BBBBB2'"
     ),

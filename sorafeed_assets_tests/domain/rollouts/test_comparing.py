@@ -57,7 +57,15 @@ def test_every_signal_passes_when_alike_and_fails_when_much_worse(signal: Signal
     assert "not worse" in alike.why
     worse = _one(signal, [Sample(trials, trials)] * 10, [Sample(1, trials)] * 40)
     assert worse.verdict is Verdict.FAIL
-    assert f"{10 * trials} of {10 * trials}, outside 40 of {40 * trials}" in worse.why
+    outside = GATES[signal].outside
+    assert f"{10 * trials} of {10 * trials}, {outside} 40 of {40 * trials}" in worse.why
+
+
+@pytest.mark.parametrize("signal", Signal)
+def test_what_could_not_be_read_never_passes(signal: Signal) -> None:
+    many = [Sample(0, 1_000)] * 10
+    (found,) = compare_all({signal: Samples(many, many, "nobody answers")}, 3)
+    assert (found.verdict, found.why) == (Verdict.INCONCLUSIVE, "not known: nobody answers")
 
 
 def test_a_little_worse_is_tolerated_however_much_is_known() -> None:

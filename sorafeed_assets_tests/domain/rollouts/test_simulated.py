@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from sorafeed_assets.domain.rollouts.comparing import Verdict, compare_all
 from sorafeed_assets.domain.rollouts.machine import Status
-from sorafeed_assets.domain.rollouts.signals import Signal
+from sorafeed_assets.domain.rollouts.signals import Sample, Samples, Signal
 from sorafeed_assets_tests.domain.rollouts.walls import NOON, Wall
 
 _HOUR = 60
@@ -18,6 +20,7 @@ _SEEDS = 400
         (Signal.REPEATS, 20.0),
         (Signal.SKIPPED, 4.0),
         (Signal.FAILED, 10.0),
+        (Signal.API_ERRORS, 20.0),
         (Signal.PLAN_PROBLEMS, 2.0),
     ],
 )
@@ -55,3 +58,31 @@ def test_a_small_wall_waits_and_never_passes() -> None:
     # 5 % of 40 displays are two: too few to say anything.
     (only,) = Wall(1, displays=40).run(_HOUR)
     assert (only.status, only.percent) == (Status.RUNNING, 5.0)
+
+
+def _server_fails(seed: int, worse: float) -> int | None:
+    """The minute of a step in which the API's failures stop it, of 30; one in 500 is usual.
+
+    Some minutes are bad: ten times as many requests fail.
+    """
+    random = np.random.default_rng(seed)
+
+    def minutes(count: int, factor: float) -> list[Sample]:
+        requests = random.poisson(600, count)
+        bad = np.where(random.random(count) < 0.05, 10.0, 1.0)
+        failed = random.binomial(requests, np.minimum(0.002 * bad * factor, 1.0))
+        return list(map(Sample, failed.tolist(), requests.tolist()))
+
+    before, since = minutes(60, 1.0), minutes(30, worse)
+    for minute in range(1, 31):
+        samples = {Signal.SERVER_ERRORS: Samples(since[:minute], before)}
+        if compare_all(samples, 3)[0].verdict is Verdict.FAIL:
+            return minute
+    return None
+
+
+def test_a_server_that_fails_is_found_and_one_that_has_bad_minutes_is_not() -> None:
+    alarms = [seed for seed in range(_SEEDS) if _server_fails(seed, 1.0) is not None]
+    assert len(alarms) < _SEEDS / 100, alarms
+    found = [_server_fails(seed, 20.0) for seed in range(20)]
+    assert all(minute is not None and minute <= 15 for minute in found), found

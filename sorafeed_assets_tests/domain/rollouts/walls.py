@@ -20,10 +20,18 @@ from sorafeed_assets.domain.rollouts.machine import (
 from sorafeed_assets.domain.rollouts.signals import Sample, Samples, Signal
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-PLAYS_A_MINUTE = 4.0
-WANTED = frozenset(
-    {Signal.SKIPPED, Signal.REPEATS, Signal.FAILED, Signal.PLAN_PROBLEMS, Signal.DRY_BLOCKS}
-)
+_A_MINUTE = {"plays": 4.0, "requests": 10.0, "changes": 0.2}
+_TRIALS = {
+    Signal.SKIPPED: "plays",
+    Signal.REPEATS: "plays",
+    Signal.FAILED: "plays",
+    Signal.API_ERRORS: "requests",
+    Signal.LATE_ON_SCREEN: "changes",
+}
+# In one minute of fifty the server is away: half of what all displays ask of it fails.
+_AWAY = 0.02
+_FAILING = {Signal.API_ERRORS: 0.5, Signal.LATE_ON_SCREEN: 0.5}
+WANTED = frozenset({*_TRIALS, Signal.PLAN_PROBLEMS, Signal.DRY_BLOCKS})
 STEPS = (
     *(Step(percent, timedelta(minutes=10)) for percent in (5.0, 25.0, 50.0)),
     Step(100.0, timedelta(0)),
@@ -44,7 +52,7 @@ class Wall:
     """Displays that differ from each other; ``worse`` multiplies a signal's rate in the share.
 
     A display of the wall skips by its own taste, and repeats by the size of its own pools: a few
-    displays always do. ``buckets`` is where each display's share begins.
+    displays always do. A server that is away for a minute fails all of them alike.
     """
 
     seed: int
@@ -60,13 +68,15 @@ class Wall:
             Signal.SKIPPED: self._random.beta(1.0, 30.0, number),
             Signal.REPEATS: np.where(small_pool, 0.9, self._random.beta(0.5, 40.0, number)),
             Signal.FAILED: self._random.beta(1.0, 150.0, number),
+            Signal.API_ERRORS: self._random.beta(1.0, 500.0, number),
+            Signal.LATE_ON_SCREEN: self._random.beta(1.0, 60.0, number),
         }
         self._has_problem = self._random.random(number) < 0.02
         self._dry = self._random.binomial(10, 0.03, number)
         # What the displays did in the hour before.
-        hour = int(60 * PLAYS_A_MINUTE)
+        hour = {signal: int(60 * _A_MINUTE[trials]) for signal, trials in _TRIALS.items()}
         self._usual = {
-            signal: self._random.binomial(hour, rates) / hour
+            signal: self._random.binomial(hour[signal], rates) / hour[signal]
             for signal, rates in self._rates.items()
         } | {Signal.PLAN_PROBLEMS: self._has_problem * 1.0, Signal.DRY_BLOCKS: self._dry / 10.0}
 
@@ -94,38 +104,33 @@ class Wall:
         return states
 
     def _none(self) -> dict[str, Counts]:
-        return {name: np.zeros(self.displays, np.int64) for name in ("plays", *self._rates)}
+        return {name: np.zeros(self.displays, np.int64) for name in (*_A_MINUTE, *_TRIALS)}
 
     def _play(self, counts: dict[str, Counts], inside: NDArray[np.bool_]) -> None:
-        plays = self._random.poisson(PLAYS_A_MINUTE, self.displays)
-        counts["plays"] += plays
+        made = {name: self._random.poisson(rate, self.displays) for name, rate in _A_MINUTE.items()}
+        for name, number in made.items():
+            counts[name] += number
+        is_away = self._random.random() < _AWAY
         for signal, rates in self._rates.items():
             factor = np.where(inside, self.worse.get(signal, 1.0), 1.0)
-            counts[signal] += self._random.binomial(plays, np.minimum(rates * factor, 1.0))
+            least = _FAILING.get(signal, 0.0) if is_away else 0.0
+            chance = np.clip(rates * factor, least, 1.0)
+            counts[signal] += self._random.binomial(made[_TRIALS[signal]], chance)
 
     def _samples(
         self, counts: Mapping[str, Counts], inside: NDArray[np.bool_]
     ) -> dict[Signal, Samples]:
         ones, ten = np.ones(self.displays, np.int64), np.full(self.displays, 10)
         problems = self._has_problem | (inside & (self.worse.get(Signal.PLAN_PROBLEMS, 1.0) > 1.0))
-        read = {signal: (counts[signal], counts["plays"]) for signal in self._rates}
+        read = {signal: (counts[signal], counts[trials]) for signal, trials in _TRIALS.items()}
         read |= {
             Signal.PLAN_PROBLEMS: (problems.astype(np.int64), ones),
             Signal.DRY_BLOCKS: (self._dry, ten),
         }
-        return {
-            signal: Samples(
-                *(
-                    list(
-                        map(
-                            Sample,
-                            events[side].tolist(),
-                            trials[side].tolist(),
-                            self._usual[signal][side].tolist(),
-                        )
-                    )
-                    for side in (inside, ~inside)
-                )
-            )
-            for signal, (events, trials) in read.items()
-        }
+
+        def side(signal: Signal, of: NDArray[np.bool_]) -> list[Sample]:
+            events, trials = read[signal]
+            usual = self._usual[signal][of].tolist()
+            return list(map(Sample, events[of].tolist(), trials[of].tolist(), usual))
+
+        return {signal: Samples(side(signal, inside), side(signal, ~inside)) for signal in read}

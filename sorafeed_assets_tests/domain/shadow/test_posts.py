@@ -1,5 +1,7 @@
 """Each rule about one post: a case that it explains, and one that it does not."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +71,14 @@ def test_posts_with_an_excluded_word() -> None:
     assert posts.exclusion_dropped(query, post("p", "tea with milk"))
     assert not posts.exclusion_dropped(query, post("p", "tea"))
     assert not posts.exclusion_dropped(query, post("p", "milk"))
+
+
+def test_posts_that_this_side_excludes() -> None:
+    there = Row("tea", 1, 640, 352)
+    excluded = Post("p", there, replace(there, is_excluded=True))
+    assert posts.why_counted_once(TEA, excluded) is Rule.BLOCKLIST
+    assert posts.why_played_once(TEA, excluded) is Rule.BLOCKLIST
+    assert posts.why_counted_once(TEA, Post("p", there, there)) is None
 
 
 def test_a_post_that_was_not_copied_or_was_edited_is_unexplained() -> None:

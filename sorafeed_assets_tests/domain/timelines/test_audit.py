@@ -29,7 +29,7 @@ def moved(*order: int) -> LoopPlan:
 @pytest.mark.parametrize(
     ("plan", "problem"),
     [
-        (with_pick(1, position=5), "position 5 where 1 is expected"),
+        (with_pick(1, position=5), "video 2 of loop 1 is stored as video 6"),
         (with_pick(1, block_position=0), "out of order in block"),
         (with_pick(1, block_id=block(8, "x", 1).id), "not of the playlist"),
         (moved(2, 0, 1, 3, 4, 5), "which already ended"),

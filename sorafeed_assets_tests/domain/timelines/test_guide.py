@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sorafeed_assets.domain.timelines.guide import (
     DEFAULT_DURATION,
-    PlannedPick,
+    GuidePick,
     PlaylistSpan,
     build_guide,
     mean_duration,
@@ -17,7 +17,7 @@ from sorafeed_assets.domain.timelines.guide import (
 _NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 _BASE, _LUNCH = UUID(int=1), UUID(int=2)
 _SECOND = timedelta(seconds=1)
-_PICKS = [PlannedPick(0, n, f"p{n}", "cat") for n in range(6)]
+_PICKS = [GuidePick(0, n, f"p{n}", "cat") for n in range(6)]
 
 
 def _span(start: float, end: float, playlist_id: UUID) -> PlaylistSpan:

@@ -153,6 +153,8 @@ def test_the_audit_refuses_a_creator_that_follows_itself() -> None:
         replace(pick, post_id=post) for pick, post in zip(loop.picks, swapped, strict=True)
     )
     wrong = Schedule((replace(loop, picks=picks),))
-    with pytest.raises(PlanAuditError, match="position 1 follows a video of the same creator, a"):
+    with pytest.raises(
+        PlanAuditError, match="video 2 of loop 1 follows a video of the same creator, a"
+    ):
         audit_schedule(wrong, inputs)
     audit_schedule(wrong, replace(inputs, planner=IN_ORDER.name))

@@ -1,41 +1,21 @@
 """The admin snapshot is read from Redis without PostgreSQL; invalid values are ignored."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from redis import Redis
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine
 
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.cache.read import cached_admin_snapshot
 from sorafeed_assets.services.cache.write import write_admin_snapshot
 from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets_tests.cache_data import store_counts
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with create_redis_client(redis_url) as client:
-        yield client
-
-
-@contextmanager
-def _queries(engine: Engine) -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
+from sorafeed_assets_tests.statements import statements_of
 
 
 def test_redis_answers_without_postgres(engine: Engine, redis: Redis) -> None:
     store_counts(engine, {"movie trailer": 7})
     write_admin_snapshot(engine, redis, ttl=1000)
-    with _queries(engine) as seen:
+    with statements_of(engine) as seen:
         snapshot = cached_admin_snapshot(redis)
     assert snapshot is not None
     assert snapshot["counts"] == {"movie trailer": {"mixed": 7, "tall": 0, "wide": 3}}

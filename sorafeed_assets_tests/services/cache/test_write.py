@@ -1,7 +1,6 @@
 """The Redis snapshots equal Postgres, expire as configured, and are replaced without a gap."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -19,18 +18,12 @@ from sorafeed_assets.services.cache.write import (
     write_timeline_cache,
 )
 from sorafeed_assets.services.playlists.deleting import delete_display
-from sorafeed_assets.services.playlists.editing import create_display
+from sorafeed_assets.services.playlists.displays import create_display
 from sorafeed_assets.storage.cache.redis import CHANGES, create_redis_client
 from sorafeed_assets.storage.timelines.playback import set_playback_state
 from sorafeed_assets_tests.cache_data import store_counts, store_queue
 
 _TTL = 1000
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with create_redis_client(redis_url) as client:
-        yield client
 
 
 def _loaded(redis: Redis, key: str) -> dict[str, object]:

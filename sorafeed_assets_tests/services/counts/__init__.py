@@ -1,1 +1,1 @@
-"""Tests of `sorafeed_assets.services.counts.reads`."""
+"""Tests of `sorafeed_assets.services.counts`."""

@@ -16,8 +16,6 @@ from sorafeed_assets.services.counts.priority import Priority
 from sorafeed_assets.services.counts.reads import term_totals, uncounted_terms
 from sorafeed_assets.services.counts.terms import track_term, watch_term
 from sorafeed_assets.services.queries import Queries
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS, add_jobs, claim_jobs
 from sorafeed_assets_tests.cli.running import wait_until
 from sorafeed_assets_tests.wall import add_posts
@@ -25,12 +23,6 @@ from sorafeed_assets_tests.wall import add_posts
 _BREAK: Final = "ALTER TABLE catalog_days RENAME TO hidden_days"
 _REPAIR: Final = "ALTER TABLE hidden_days RENAME TO catalog_days"
 _DUE: Final = "UPDATE count_jobs SET run_after = now()"
-
-
-@pytest.fixture
-def redis(settings: Settings) -> Redis:
-    """A client of this test's Redis."""
-    return create_redis_client(str(settings.redis_url))
 
 
 def _run(engine: Engine, statement: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.counts.pools import LOW_BITS, POOLS, Candidate
 from sorafeed_assets.services.counts.pools import sample_pools
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.storage.counts import pools
 from sorafeed_assets_tests.catalogue import run

@@ -12,7 +12,7 @@ from sorafeed_assets.services.counts.refresh import CountsRun
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.flags import FlagValues
-from sorafeed_assets.services.timelines.book import CandidateBook
+from sorafeed_assets.services.timelines.candidate_book import CandidateBook
 from sorafeed_assets.services.timelines.rebuild import rebuild
 from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.postgres.indexes import build_missing_indexes

@@ -1,1 +1,1 @@
-"""Tests of `sorafeed_assets.services.playlists.editing`."""
+"""Tests of `sorafeed_assets.services.playlists`."""

@@ -1,7 +1,9 @@
 """What is deleted can be restored for 30 days, once, as it was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, time
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode
+from sorafeed_assets.domain.playlists.time_slots import EVERY_DAY, SlotDraft
 from sorafeed_assets.services.cache.write import check_timeline_cache
 from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.playlists.deleting import (
@@ -19,24 +22,21 @@ from sorafeed_assets.services.playlists.deleting import (
     purge,
     restore,
 )
-from sorafeed_assets.services.playlists.editing import list_displays, list_playlists
+from sorafeed_assets.services.playlists.displays import list_displays
+from sorafeed_assets.services.playlists.editing import list_playlists
+from sorafeed_assets.services.playlists.timetables import timetable_of
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import Role, create_token, find_tokens
-from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.lineage_records import head_version
 from sorafeed_assets.storage.lists import FIRST_PAGE
 from sorafeed_assets_tests.catalogue import add_posts, run, videos_of
 
 D = "AAAAAA"
-KEPT = ("playlists", "playlist_blocks")
+KEPT = ("playlists", "playlist_blocks", "time_slots")
+ALWAYS = SlotDraft(EVERY_DAY, time(), time(), "UTC")
+NEVER = replace(ALWAYS, last_day=date(2020, 1, 1))
 CATS = [BlockDraft("cat", 3, FetchMode.NEWEST)]
 DOGS = [BlockDraft("dog", 2, FetchMode.NEWEST), BlockDraft("cat", 1)]
-
-
-@pytest.fixture
-def redis(settings: Settings) -> Iterator[Redis]:
-    with Redis.from_url(str(settings.redis_url), decode_responses=True) as client:
-        yield client
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_display_comes_back_with_its_playlists_but_no_tokens(
     engine: Engine, redis: Redis, commands: Commands
 ) -> None:
     cats = _playlist(commands, "Cats", CATS)
-    _playlist(commands, "Dogs", DOGS)
+    commands.replace_slots(_playlist(commands, "Dogs", DOGS), [NEVER])
     commands.activate(cats)
     _, secret = create_token(engine, Role.DISPLAY, "the screen", display_id=D)
     before, played = _rows(engine), videos_of(engine, D)
@@ -113,6 +113,28 @@ def test_a_playlist_comes_back_inactive_unless_it_is_to_be_activated(
     after = run(engine, "SELECT id, playlist_id, search_term FROM playlist_blocks ORDER BY id")
     assert after == blocks
     assert len(videos_of(engine, D)) == 5
+
+
+@pytest.mark.parametrize("slots", [[ALWAYS], [NEVER], [ALWAYS, NEVER]])
+def test_a_playlist_comes_back_with_its_time_slots(
+    engine: Engine, commands: Commands, slots: list[SlotDraft]
+) -> None:
+    dogs = _playlist(commands, "Dogs", DOGS)
+    cats = _playlist(commands, "Cats", CATS)
+    commands.replace_slots(cats, slots)
+    before, is_now = _rows(engine), ALWAYS in slots
+    expected = {dogs: not is_now, cats: is_now}
+    assert {p.id: p.is_active for p in list_playlists(engine, D)} == expected
+    deletion_id = commands.delete_playlist(cats).deletion_id
+    assert {p.id: p.is_active for p in list_playlists(engine, D)} == {dogs: True}
+    assert deletion_id is not None
+    commands.restore(deletion_id)
+    assert _rows(engine)["time_slots"] == before["time_slots"]
+    # In one of them it is active again, because the clock says so.
+    assert {p.id: p.is_active for p in list_playlists(engine, D)} == expected
+    timetable = timetable_of(engine, D)
+    assert timetable.decision is not None
+    assert timetable.decision.base_id == dogs
 
 
 def test_a_code_that_was_taken_again_is_refused_and_nothing_is_lost(

@@ -1,33 +1,29 @@
 """Displays and playlists on a real database: creating, editing, activating."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, choose_active, draft_block
+from sorafeed_assets.services.playlists.activation import activate_by_hand, active_versions
 from sorafeed_assets.services.playlists.deleting import delete_display, delete_playlist
+from sorafeed_assets.services.playlists.displays import create_display, list_displays
 from sorafeed_assets.services.playlists.editing import (
-    activate_by_hand,
-    active_versions,
-    create_display,
     create_playlist,
-    list_displays,
     list_playlists,
-    pending_activations,
     rename_playlist,
     replace_blocks,
 )
 from sorafeed_assets.storage.playlists.rows import load_playlists
 from sorafeed_assets_tests.cache_data import store_queue
-from sorafeed_assets_tests.wall import activate_pending
+from sorafeed_assets_tests.statements import statements_of
+from sorafeed_assets_tests.wall import activate_pending, undecided
 
 
 def _drafts(*terms: str) -> list[BlockDraft]:
@@ -44,18 +40,6 @@ def _versions(engine: Engine, *display_ids: str) -> dict[str, str]:
     """Of these displays, or all."""
     with engine.connect() as connection:
         return active_versions(connection, display_ids or None)
-
-
-@contextmanager
-def _statements(engine: Engine) -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
 
 
 def test_a_display_gets_a_code(engine: Engine) -> None:
@@ -148,7 +132,7 @@ def test_unchanged_blocks_keep_their_ids(engine: Engine) -> None:
 def test_equal_blocks_write_nothing(engine: Engine) -> None:
     display = create_display(engine, None, "x")
     playlist = create_playlist(engine, display, "x", _drafts("a", "b"))
-    with _statements(engine) as seen:
+    with statements_of(engine) as seen:
         assert not replace_blocks(engine, playlist, _drafts("a", "b"))
     assert not [s for s in seen if s.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))]
 
@@ -228,7 +212,7 @@ def test_deleting_a_display_that_plays_keeps_its_plays(engine: Engine) -> None:
 def test_activation_answers_for_every_display(engine: Engine) -> None:
     busy, idle = create_display(engine, "BBBBBB", "x"), create_display(engine, "AAAAAA", "y")
     playlist = create_playlist(engine, busy, "x", _drafts("a"))
-    assert pending_activations(engine) == {busy}
+    assert undecided(engine) == {busy}
     first = activate_pending(engine)
     assert list(first) == [idle, busy]
     assert (first[idle].playlist_id, first[idle].version, first[idle].changed) == (
@@ -245,7 +229,7 @@ def test_nothing_to_activate_writes_nothing(engine: Engine) -> None:
     display = create_display(engine, None, "x")
     create_playlist(engine, display, "x", _drafts("a"))
     activate_pending(engine)
-    with _statements(engine) as seen:
+    with statements_of(engine) as seen:
         assert not activate_pending(engine)[display].changed
     assert seen
     assert not [s for s in seen if s.lstrip().startswith(("UPDATE", "DELETE"))]
@@ -280,7 +264,7 @@ def test_whatever_happens_the_right_playlist_is_active(
         elif made and step == "hand":
             by_hand = made[number % len(made)]
             activate_by_hand(engine, by_hand)
-            assert display not in pending_activations(engine)
+            assert display not in undecided(engine)
         elif made:
             gone = made.pop(number % len(made))
             delete_playlist(engine, gone)
@@ -289,7 +273,7 @@ def test_whatever_happens_the_right_playlist_is_active(
             stored = load_playlists(connection, [display])
         chosen = choose_active(stored)
         is_settled = chosen is None or (chosen.is_active and not any(p.is_new for p in stored))
-        assert (display in pending_activations(engine)) is not is_settled
+        assert (display in undecided(engine)) is not is_settled
         assert sum(p.is_active for p in stored) <= 1
 
 
@@ -319,7 +303,7 @@ def test_many_at_once_leave_exactly_one_active(engine: Engine) -> None:
     with ThreadPoolExecutor(5) as pool:
         made = list(pool.map(work, range(15)))
     assert len(made) == 15
-    assert pending_activations(engine) == set()
+    assert undecided(engine) == set()
     with engine.connect() as connection:
         for display in displays:
             stored = load_playlists(connection, [display])

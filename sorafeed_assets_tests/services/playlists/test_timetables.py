@@ -12,13 +12,9 @@ from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.playlist import BlockDraft
 from sorafeed_assets.domain.playlists.time_slots import EVERY_DAY, SlotDraft
 from sorafeed_assets.domain.playlists.timetable import ChosenBy
+from sorafeed_assets.services.playlists.activation import activate_by_hand, check_activation
 from sorafeed_assets.services.playlists.deleting import delete_playlist
-from sorafeed_assets.services.playlists.editing import (
-    activate_by_hand,
-    check_activation,
-    create_playlist,
-    list_playlists,
-)
+from sorafeed_assets.services.playlists.editing import create_playlist, list_playlists
 from sorafeed_assets.services.playlists.timetables import (
     choose_base,
     replace_slots,

@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.rollouts.machine import ENDED, Rollout, Step
-from sorafeed_assets.domain.rollouts.signals import Signal
+from sorafeed_assets.domain.rollouts.signals import OF_DISPLAYS
 from sorafeed_assets.domain.timelines.plan import PlanResult
 from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners
 from sorafeed_assets.domain.timelines.planners.creator_gap import CREATOR_GAP, CreatorGap
@@ -29,7 +29,7 @@ STEPS = (
     Step(50.0, timedelta(minutes=5)),
     Step(100.0, timedelta(0)),
 )
-PLAN = Rollout(NAME, "planner", "creator_gap", STEPS, frozenset(Signal))
+PLAN = Rollout(NAME, "planner", "creator_gap", STEPS, OF_DISPLAYS)
 _HEADS = """
 SELECT d.id, d.current_timeline_video_id AS entry, b.planner
 FROM displays d JOIN timeline_builds b ON b.id = d.active_build_id
@@ -85,7 +85,9 @@ class RollingWall:
                 Play(row.id, row.entry, bool(self._random.random() < skips(row.planner)), at)
                 for row in run(self.engine, _HEADS)
             ]
-            answers = self.timelines.advance_at_once(plays, lambda _ids: (), plans=True).answers
+            answers = self.timelines.playback.advance_at_once(
+                plays, lambda _ids: (), plans=True
+            ).answers
             assert None not in answers
         self.now += timedelta(minutes=1)
 

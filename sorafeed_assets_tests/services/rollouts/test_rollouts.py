@@ -151,7 +151,7 @@ def test_a_rollout_that_cannot_be_is_refused_before_anything_is_written(
     for plan, problem in (
         (replace(PLAN, name="other"), "is being rolled out by gap; stop that first"),
         (replace(PLAN, value="best"), "can be in_order, creator_gap"),
-        (replace(PLAN, flag="driver"), "can be old, shadow, new"),
+        (replace(PLAN, flag="driver", value="new"), "by `sorafeed cutover --share`"),
         (replace(PLAN, name="a b"), "name: is 'a b'"),
     ):
         with pytest.raises(InvalidInputError, match=problem):

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, event
 from sorafeed_assets.domain.errors import DisplayNotFoundError, NotDrivenError
 from sorafeed_assets.domain.flags.known import DRIVER
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.timelines.ahead import Ahead, plan_ahead
+from sorafeed_assets.services.timelines.ahead import Ahead, ahead_of
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
@@ -36,7 +36,7 @@ def look(engine: Engine, settings: Settings) -> Iterator[Look]:
     """Look ahead on a connection that may not write."""
     reading = create_database_engine(str(settings.database_url), settings)
     event.listen(reading, "begin", lambda c: c.exec_driver_sql("SET TRANSACTION READ ONLY"))
-    yield lambda most: plan_ahead(reading, "AAAAA1", most, pool_size=500, flags=Flags(engine))
+    yield lambda most: ahead_of(reading, "AAAAA1", most, pool_size=500, flags=Flags(engine))
     reading.dispose()
 
 
@@ -48,8 +48,8 @@ def _play(engine: Engine, service: TimelineService, times: int) -> list[Place]:
     played = []
     for _ in range(times):
         head = queue_of(engine, "AAAAA1")[0]
-        service.begin("AAAAA1", head.id, lambda *_: None)
-        service.advance("AAAAA1", head.id)
+        service.playback.begin("AAAAA1", head.id, lambda *_: None)
+        service.playback.advance("AAAAA1", head.id)
         played.append((head.loop_iteration, head.timeline_position, head.video_id))
     return played
 

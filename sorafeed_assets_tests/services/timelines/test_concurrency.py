@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from psycopg import Cursor
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.errors import NotFoundError
@@ -15,6 +15,7 @@ from sorafeed_assets.services.timelines.queues import stale_displays
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, queue_of, run
+from sorafeed_assets_tests.statements import before_each
 
 D = "AAAAAA"
 OTHERS = [f"OTHER{number}" for number in range(4)]
@@ -64,7 +65,7 @@ def test_edits_repopulates_and_plays_at_once(service: TimelineService, engine: E
         for _ in range(20):
             head = queue_of(engine, D)[0].id
             try:
-                service.advance(D, head)
+                service.playback.advance(D, head)
             except NotFoundError:
                 # An edit removed the row between reading the queue and playing it.
                 continue
@@ -79,7 +80,7 @@ def test_edits_repopulates_and_plays_at_once(service: TimelineService, engine: E
 
 def test_one_row_advanced_by_many_is_one_play(service: TimelineService, engine: Engine) -> None:
     head = queue_of(engine, D)[0].id
-    together(*[lambda: service.advance(D, head)] * 6)
+    together(*[lambda: service.playback.advance(D, head)] * 6)
     assert len(run(engine, "SELECT FROM video_history")) == 1
     assert queue_of(engine, D)[0].timeline_position == 1
 
@@ -100,7 +101,7 @@ def test_deleting_playlists_while_they_are_planned_and_played(
         for _ in range(12):
             for row in queue_of(engine, D)[:1]:
                 try:
-                    service.advance(D, row.id)
+                    service.playback.advance(D, row.id)
                 except NotFoundError:
                     continue
 
@@ -116,15 +117,13 @@ def test_a_writer_that_is_killed_leaves_the_old_queue(
     before = queue_of(engine, D)
     run(engine, "UPDATE playlist_blocks SET search_term = 'a video', video_count = 2")
 
-    def kill(_c: object, cursor: Cursor[Any], statement: str, *_: object) -> None:
+    def kill(cursor: Cursor[Any], statement: str, _parameters: object) -> None:
         if at in statement:
             pid = cursor.connection.info.backend_pid
             run(engine, "SELECT pg_terminate_backend(:pid)", pid=pid)
 
-    event.listen(engine, "before_cursor_execute", kill)
-    with pytest.raises(OperationalError):
+    with before_each(engine, kill), pytest.raises(OperationalError):
         service.repopulate([D])
-    event.remove(engine, "before_cursor_execute", kill)
     assert queue_of(engine, D) == before
     assert_consistent(engine)
     outcome = service.repopulate([D])[D]
@@ -140,14 +139,13 @@ def test_a_post_deleted_while_it_is_queued_is_planned_around(
     add_playlist(engine, D, [("cats", 3)])
     gone: list[str] = []
 
-    def delete(connection: object, cursor: object, statement: str, *_: object) -> None:
+    def delete(_cursor: object, statement: str, _parameters: object) -> None:
         if "INSERT INTO timeline_builds" in statement and not gone:
             gone.append("cats-0028")
             run(engine, "DELETE FROM sora_posts WHERE id = 'cats-0028'")
 
-    event.listen(engine, "before_cursor_execute", delete)
-    service.repopulate([D])
-    event.remove(engine, "before_cursor_execute", delete)
+    with before_each(engine, delete):
+        service.repopulate([D])
     assert [row.video_id for row in queue_of(engine, D)][:3] == [
         "cats-0029",
         "cats-0027",

@@ -13,7 +13,7 @@ from sorafeed_assets.domain.errors import DisplayNotFoundError, NotFoundError
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.signing import PlannedPick
 from sorafeed_assets.services.timelines.advancing import Advance, Play
-from sorafeed_assets.services.timelines.ahead import NextPick, plan_ahead
+from sorafeed_assets.services.timelines.ahead import NextPick, ahead_of
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.late import LatePlay
 from sorafeed_assets.services.timelines.service import TimelineService
@@ -38,7 +38,7 @@ def service(engine: Engine) -> TimelineService:
 
 
 def _picks(engine: Engine, most: int) -> tuple[NextPick, ...]:
-    return plan_ahead(engine, CODE, most, pool_size=500, flags=Flags(engine)).picks
+    return ahead_of(engine, CODE, most, pool_size=500, flags=Flags(engine)).picks
 
 
 def _late(picks: Sequence[NextPick], *, skips: Sequence[int] = ()) -> list[LatePlay]:
@@ -71,7 +71,7 @@ def test_a_display_moves_through_all_plays_and_a_repeat_records_nothing(
 ) -> None:
     picks = _picks(engine, 40)
     plays = _late(picks[:33], skips=[7])
-    answers = service.advance_late(CODE, plays)
+    answers = service.playback.advance_late(CODE, plays)
     rows = _history(engine)
     assert [row.timeline_video_id for row in rows] == [late.entry for late in plays]
     assert [row.video_id for row in rows] == [pick.video_id for pick in picks[:33]]
@@ -84,7 +84,7 @@ def test_a_display_moves_through_all_plays_and_a_repeat_records_nothing(
     assert [row.times_played for row in blocks] == [23, 10]
     assert check_queues(engine, [CODE], 5) == {}
     assert check_plans(engine, [CODE]) == {}
-    again = service.advance_late(CODE, plays)
+    again = service.playback.advance_late(CODE, plays)
     assert [type(answer) for answer in again] == [Advance] * 33
     assert _history(engine) == rows
 
@@ -99,7 +99,7 @@ def test_calls_of_any_size_that_are_repeated_record_each_play_once(
     while done < len(plays):
         start = max(0, done - chance.randrange(4))
         done = min(len(plays), done + chance.randrange(1, 8))
-        service.advance_late(CODE, plays[start:done])
+        service.playback.advance_late(CODE, plays[start:done])
     assert _entries(engine) == [late.entry for late in plays]
     assert check_queues(engine, [CODE], 5) == {}
     assert [row.video_id for row in queue_of(engine, CODE)] == [
@@ -114,11 +114,11 @@ def test_a_changed_display_keeps_its_position_and_loses_no_play(
     add_playlist(engine, CODE, [("dogs", 3)])
     service.repopulate([CODE])
     before = queue_of(engine, CODE)
-    answers = service.advance_late(CODE, plays)
+    answers = service.playback.advance_late(CODE, plays)
     assert _entries(engine) == [late.entry for late in plays]
     assert queue_of(engine, CODE) == before
     assert {(a.loop, a.position) for a in answers if isinstance(a, Advance)} == {(0, 0)}
-    service.advance_late(CODE, plays)
+    service.playback.advance_late(CODE, plays)
     assert len(_history(engine)) == 12
 
 
@@ -127,8 +127,8 @@ def test_a_display_that_was_moved_meanwhile_moves_on_from_there(
 ) -> None:
     plays = _late(_picks(engine, 9))
     for _ in range(3):
-        service.advance(CODE, queue_of(engine, CODE)[0].id, skipped=True, at=BEGAN)
-    service.advance_late(CODE, plays)
+        service.playback.advance(CODE, queue_of(engine, CODE)[0].id, skipped=True, at=BEGAN)
+    service.playback.advance_late(CODE, plays)
     # The first three rows were skipped by hand: they were played, and are not played again.
     assert len(_history(engine)) == 9
     head = queue_of(engine, CODE)[0]
@@ -140,8 +140,8 @@ def test_two_windows_of_a_display_move_it_once(engine: Engine, service: Timeline
     picks = _picks(engine, 10)
     one = _late(picks)
     other = [LatePlay(Play(CODE, uuid4(), at=each.play.at), each.pick, "") for each in one]
-    service.advance_late(CODE, one)
-    service.advance_late(CODE, other)
+    service.playback.advance_late(CODE, one)
+    service.playback.advance_late(CODE, other)
     assert sorted(_entries(engine)) == sorted(late.entry for late in [*one, *other])
     head = queue_of(engine, CODE)[0]
     assert (head.loop_iteration, head.timeline_position) == (1, 4)
@@ -152,7 +152,7 @@ def test_videos_that_were_passed_over_leave_the_queue_too(
 ) -> None:
     picks = _picks(engine, 6)
     plays = [late for number, late in enumerate(_late(picks)) if number not in (1, 2)]
-    service.advance_late(CODE, plays)
+    service.playback.advance_late(CODE, plays)
     head = queue_of(engine, CODE)[0]
     assert (head.loop_iteration, head.timeline_position) == (1, 0)
     told = [late.entry for late in plays]
@@ -164,10 +164,10 @@ def test_the_id_of_another_display_s_play_and_an_unknown_display_are_refused(
     engine: Engine, service: TimelineService
 ) -> None:
     plays = _late(_picks(engine, 5)[:3])
-    service.advance_late(CODE, plays)
+    service.playback.advance_late(CODE, plays)
     add_display(engine, "AAAAA2")
-    (answer,) = service.advance_late("AAAAA2", plays[:1])
+    (answer,) = service.playback.advance_late("AAAAA2", plays[:1])
     assert isinstance(answer, NotFoundError)
     assert len(_history(engine)) == 3
     with pytest.raises(DisplayNotFoundError):
-        service.advance_late("NOSUCH", plays)
+        service.playback.advance_late("NOSUCH", plays)

@@ -19,14 +19,13 @@ from sorafeed_assets.services.cache.write import (
     write_timeline_cache,
 )
 from sorafeed_assets.services.counts.pools import refresh_candidates, sample_pools
-from sorafeed_assets.services.counts.reads import refresh_days, sample_recount
+from sorafeed_assets.services.counts.reads import sample_recount
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.counts.daily import lock_counts
 from sorafeed_assets.storage.playlists.rows import lock_displays
 from sorafeed_assets_tests.catalogue import queue_of, run
@@ -55,11 +54,6 @@ def service(engine: Engine) -> TimelineService:
     return service
 
 
-@pytest.fixture
-def redis(settings: Settings) -> Redis:
-    return create_redis_client(str(settings.redis_url))
-
-
 def _waits(engine: Engine, lock: Callable[..., object], work: Callable[[], object]) -> None:
     """Assert that ``work`` waits while another transaction holds ``lock``."""
     with ThreadPoolExecutor(1) as pool:
@@ -78,7 +72,7 @@ def test_writers_of_a_queue_wait(engine: Engine, service: TimelineService) -> No
     head = queue_of(engine, "AAAAA1")[0].id
     for work in (
         lambda: service.repopulate(display),
-        lambda: service.advance("AAAAA1", head),
+        lambda: service.playback.advance("AAAAA1", head),
     ):
         _waits(engine, lambda connection: lock_displays(connection, display), work)
 
@@ -132,7 +126,7 @@ def test_players_and_rebuilds_at_once_lose_no_play(
         for _ in range(rounds):
             head = queue_of(engine, "AAAAA1")[0]
             try:
-                advanced.append(service.advance("AAAAA1", head.id).timeline_video_id)
+                advanced.append(service.playback.advance("AAAAA1", head.id).timeline_video_id)
             except NotFoundError:
                 continue  # an edit removed it from the queue meanwhile
 

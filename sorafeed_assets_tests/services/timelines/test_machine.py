@@ -16,13 +16,16 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.domain.errors import NotFoundError
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.domain.catalog.blocklist import Kind, Target
+from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
+from sorafeed_assets.services.timelines.excluding import allow, check_excluded, exclude
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.timelines.views import TimelineView, timeline_view
 from sorafeed_assets_tests.catalogue import (
     add_block,
     add_display,
@@ -40,7 +43,7 @@ LINES = st.tuples(
     st.sampled_from(["newest", "random"]),
     st.sampled_from(["mixed", "wide"]),
 )
-TABLES = ("video_history", "displays", "sora_posts")
+TABLES = ("video_history", "displays", "sora_posts", "blocklist")
 
 
 class TimelineMachine(RuleBasedStateMachine):
@@ -84,6 +87,17 @@ class TimelineMachine(RuleBasedStateMachine):
             gone = found[place % len(found)].id
             run(self.engine, "DELETE FROM sora_posts WHERE id = :id", id=gone)
 
+    @rule(place=st.integers(0, 20), kind=st.sampled_from(["post", "creator"]))
+    def exclude_or_allow(self, place: int, kind: str) -> None:
+        """Exclude a post or all of a creator's; what was excluded before is allowed again."""
+        found = run(self.engine, "SELECT id FROM sora_posts ORDER BY id")
+        if not found:
+            return
+        target = Target(Kind(kind), found[place % len(found)].id if kind == "post" else "c1")
+        if not allow(self.engine, target):
+            exclude(self.engine, target, by="test")
+        self.repopulate()
+
     @rule()
     def repopulate(self) -> None:
         outcome = self.service.repopulate([D])[D]
@@ -94,14 +108,10 @@ class TimelineMachine(RuleBasedStateMachine):
         assert isinstance(outcome, BuildOutcome) == has_blocks
         if not has_blocks:
             return
-        assert check_queues(self.engine, [D], WINDOW) == {}
-        assert check_plans(self.engine, [D]) == {}
-        assert check_replans(self.engine, [D]) == {}
+        assert check_excluded(self.engine, [D]) == {}
         assert low_displays(self.engine) == []
         assert stale_displays(self.engine) == {}
-        again = self.service.repopulate([D])[D]
-        assert isinstance(again, BuildOutcome)
-        assert not again.changed
+        self.check_rules()
 
     @precondition(lambda self: self.exists())
     @rule(place=st.sampled_from([0, 0, 0, 1, 2]), skipped=st.booleans())
@@ -111,9 +121,9 @@ class TimelineMachine(RuleBasedStateMachine):
             return
         place = min(place, len(queue) - 1)
         shown = sum(row.status == "playing" for row in queue[:place])
-        answer = self.service.advance(D, queue[place].id, skipped=skipped)
+        answer = self.service.playback.advance(D, queue[place].id, skipped=skipped)
         assert answer.video_id == queue[place].video_id
-        assert self.service.advance(D, queue[place].id) == answer
+        assert self.service.playback.advance(D, queue[place].id) == answer
         self.plays += 1 + shown
         left = queue_of(self.engine, D)
         if left:
@@ -125,6 +135,77 @@ class TimelineMachine(RuleBasedStateMachine):
     def play_on(self, times: int) -> None:
         for _ in range(times):
             self.advance(0, skipped=False)
+
+    def settled(self) -> TimelineView | None:
+        """What the display plays, brought up to date; None when it cannot be planned."""
+        if isinstance(self.service.repopulate([D])[D], SorafeedError):
+            return None
+        return timeline_view(self.engine, D)
+
+    @precondition(lambda self: self.exists())
+    @rule()
+    def previous(self) -> None:
+        if (before := self.settled()) is None:
+            return
+        queue = queue_of(self.engine, D)
+        try:
+            self.service.jump(D)
+        except NotFoundError:
+            assert queue_of(self.engine, D) == queue
+            return
+        after = queue_of(self.engine, D)
+        if before.now is not None:
+            self.plays += 1
+        assert after[0].status == "playing"
+        gone = before.now and not run(
+            self.engine, "SELECT FROM sora_posts WHERE id = :id", id=before.now.video_id
+        )
+        if not gone:
+            # What was ahead follows, beginning with what was on screen.
+            follow = [row.video_id for row in queue][: WINDOW - 1]
+            assert [row.video_id for row in after[1:]][: len(follow)] == follow
+        self.check_rules()
+
+    @precondition(lambda self: self.exists())
+    @rule(place=st.integers(0, 9), from_history=st.booleans())
+    def play_now(self, place: int, *, from_history: bool) -> None:
+        if (before := self.settled()) is None:
+            return
+        ahead = [*before.next, *before.planned]
+        choice = [pick.video_id for pick in ahead]
+        if from_history:
+            rows = run(self.engine, "SELECT DISTINCT video_id FROM video_history ORDER BY 1")
+            choice = [row.video_id for row in rows]
+        if not choice:
+            return
+        chosen = choice[place % len(choice)]
+        queue = queue_of(self.engine, D)
+        try:
+            self.service.jump(D, chosen)
+        except NotFoundError:
+            assert queue_of(self.engine, D) == queue
+            return
+        after = timeline_view(self.engine, D)
+        assert after.now is not None
+        assert after.now.video_id == chosen
+        if before.now is not None and before.now.video_id != chosen:
+            self.plays += 1
+        # Nothing that the loop has yet to show is lost.
+        played = run(self.engine, "SELECT video_id FROM video_history")
+        shown = {chosen, *(row.video_id for row in played)}
+        left = {pick.video_id for pick in ahead if pick.loop == before.loop} - shown
+        assert left <= {
+            pick.video_id for pick in (*after.next, *after.planned) if pick.loop == before.loop
+        }
+        self.check_rules()
+
+    def check_rules(self) -> None:
+        assert check_queues(self.engine, [D], WINDOW) == {}
+        assert check_plans(self.engine, [D]) == {}
+        assert check_replans(self.engine, [D]) == {}
+        again = self.service.repopulate([D])[D]
+        assert isinstance(again, BuildOutcome)
+        assert not again.changed
 
     @rule(place=st.integers(0, 3), line=LINES)
     def edit_block(self, place: int, line: tuple[str, int, str, str]) -> None:

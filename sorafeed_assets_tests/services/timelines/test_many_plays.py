@@ -19,7 +19,6 @@ from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
 from sorafeed_assets.services.timelines.service import TimelineService
-from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets.storage.playlists.rows import lock_displays
 from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, queue_of, run
 
@@ -35,12 +34,6 @@ PLAYLISTS = st.lists(
 PLAYS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(-1, WINDOW - 1), st.booleans()), max_size=14
 )
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with create_redis_client(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

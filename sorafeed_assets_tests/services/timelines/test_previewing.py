@@ -24,8 +24,8 @@ from sorafeed_assets.services.playlists.editing import (
 )
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.previewing import Preview, preview
-from sorafeed_assets.services.timelines.queues import ViewedPick, timeline_view
 from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.timelines.views import ViewedPick, timeline_view
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.playlists.rows import load_playlists, lock_displays
 from sorafeed_assets_tests.catalogue import add_display, add_posts, run
@@ -89,7 +89,7 @@ def _shown(picks: tuple[ViewedPick, ...]) -> list[tuple[object, ...]]:
 
 def _plays_now(engine: Engine) -> list[tuple[object, ...]]:
     view = timeline_view(engine, D)
-    return _shown((*([view.now] if view.now else ()), *view.next, *view.planned)[:10])
+    return _shown(view.ahead[:10])
 
 
 def _everything(engine: Engine) -> list[Any]:
@@ -126,11 +126,11 @@ def test_a_preview_is_what_saving_then_gives(
         for _ in range(plays):
             head = run(engine, "SELECT current_timeline_video_id AS id FROM displays")[0].id
             if head is not None:
-                service.advance(D, head)
+                service.playback.advance(D, head)
         if begins and (
             head := run(engine, "SELECT current_timeline_video_id AS id FROM displays")[0].id
         ):
-            service.begin(D, head, lambda _connection, _ids: None)
+            service.playback.begin(D, head, lambda _connection, _ids: None)
         before, drafts = _everything(engine), _edited(first, edits)
         seen = _preview(engine, None if is_new else playlist, drafts)
         assert _everything(engine) == before

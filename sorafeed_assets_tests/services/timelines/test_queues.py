@@ -4,15 +4,15 @@ import pytest
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import NotFoundError, SorafeedError
-from sorafeed_assets.services.timelines import service as timelines
+from sorafeed_assets.services.timelines import builder
 from sorafeed_assets.services.timelines.queues import (
     QueueStatus,
     low_displays,
     queue_status,
     stale_displays,
-    timeline_view,
 )
 from sorafeed_assets.services.timelines.service import TimelineService
+from sorafeed_assets.services.timelines.views import timeline_view
 from sorafeed_assets.storage.timelines.queues import load_differing
 from sorafeed_assets_tests.catalogue import (
     add_display,
@@ -63,9 +63,9 @@ def play_without_planning(engine: Engine, left: int, monkeypatch: pytest.MonkeyP
 
     service = TimelineService(engine)
     with monkeypatch.context() as patch:
-        patch.setattr(timelines, "rebuild", fail)
+        patch.setattr(builder, "rebuild", fail)
         while len(queue := queue_of(engine, FULL)) > left:
-            service.advance(FULL, queue[0].id)
+            service.playback.advance(FULL, queue[0].id)
 
 
 @pytest.mark.parametrize("left", [2, 1, 0])
@@ -84,7 +84,7 @@ def test_a_plan_that_ran_out_is_low(
     assert queue[-1].loop_iteration == 1
     assert low_displays(displays) == [LOW]
     service = TimelineService(displays)
-    service.advance(FULL, queue[0].id)
+    service.playback.advance(FULL, queue[0].id)
     assert len(queue_of(displays, FULL)) == 5
 
 
@@ -139,7 +139,7 @@ def test_the_view_says_what_plays_and_why(displays: Engine) -> None:
     view = timeline_view(displays, FULL)
     assert view.now is None
     assert [pick.position for pick in view.next] == [0, 1, 2, 3, 4]
-    service.advance(FULL, queue_of(displays, FULL)[0].id)
+    service.playback.advance(FULL, queue_of(displays, FULL)[0].id)
     view = timeline_view(displays, FULL)
     assert view.now is not None
     assert (view.now.position, view.now.tier, view.now.search_term) == (1, "new", "cats")

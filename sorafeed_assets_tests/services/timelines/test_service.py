@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError, SorafeedError
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
@@ -68,7 +68,7 @@ def versions_of(engine: Engine) -> list[Any]:
 
 def play(service: TimelineService, engine: Engine, times: int = 1) -> None:
     for _ in range(times):
-        service.advance(D, queue_of(engine, D)[0].id)
+        service.playback.advance(D, queue_of(engine, D)[0].id)
 
 
 def test_a_new_playlist_is_planned_and_queued(
@@ -159,7 +159,7 @@ def test_an_edit_before_the_head_keeps_the_playing_video(
     assert (head.id, head.video_id, head.status) == (playing.id, "dogs-0004", "playing")
     assert (head.timeline_position, outcome.position) == (2, 2)
     assert [row.video_id for row in rest] == ["dogs-0003", "dogs-0002", "dogs-0001", "birds-0005"]
-    service.advance(D, playing.id)
+    service.playback.advance(D, playing.id)
     assert not built(service).changed
 
 
@@ -253,12 +253,12 @@ def test_advancing_is_idempotent(service: TimelineService, engine: Engine, playl
     built(service)
     head = queue_of(engine, D)[0]
     at = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    first = service.advance(D, head.id, skipped=True, at=at)
+    first = service.playback.advance(D, head.id, skipped=True, at=at)
     assert (first.video_id, first.played_at, first.skipped) == ("cats-0005", at, True)
     assert (first.loop, first.position, first.queued) == (0, 1, 5)
     assert first.head_video_id == "cats-0004"
     before = versions_of(engine)
-    assert service.advance(D, head.id) == first
+    assert service.playback.advance(D, head.id) == first
     assert versions_of(engine) == before
     rows = queue_of(engine, D)
     assert [row.status for row in rows] == ["playing"] + ["queued"] * 4
@@ -272,7 +272,7 @@ def test_advancing_past_rows_records_only_what_was_shown(
     built(service)
     play(service, engine)
     rows = queue_of(engine, D)
-    service.advance(D, rows[2].id)
+    service.playback.advance(D, rows[2].id)
     plays = run(engine, "SELECT video_id, was_skipped FROM video_history ORDER BY video_id")
     assert [tuple(row) for row in plays] == [
         ("cats-0004", True),
@@ -284,16 +284,17 @@ def test_advancing_past_rows_records_only_what_was_shown(
 
 def test_what_cannot_be_advanced(service: TimelineService, engine: Engine, playlist: UUID) -> None:
     with pytest.raises(NotFoundError, match="no entry"):
-        service.advance(D, uuid4())
+        service.playback.advance(D, uuid4())
     with pytest.raises(NotFoundError, match="display ZZZZZZ"):
-        service.advance("ZZZZZZ", uuid4())
+        service.playback.advance("ZZZZZZ", uuid4())
     built(service)
     row = queue_of(engine, D)[0]
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001  # what is refused
     with pytest.raises(InvalidInputError, match="time zone"):
-        service.advance(D, row.id, at=datetime(2026, 1, 1))  # noqa: DTZ001  # what is refused
+        service.playback.advance(D, row.id, at=naive)
     add_display(engine, "BBBBBB")
     with pytest.raises(NotFoundError):
-        service.advance("BBBBBB", row.id)
+        service.playback.advance("BBBBBB", row.id)
     assert run(engine, "SELECT FROM video_history") == []
 
 

@@ -17,7 +17,7 @@ from sorafeed_assets.domain.simulation.catalogue import (
     post_number,
 )
 from sorafeed_assets.domain.simulation.display import Display, seconds_of
-from sorafeed_assets.services.counts.reads import refresh_days
+from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
@@ -130,7 +130,7 @@ class _Wall:
     def show(self) -> None:
         """Tell that the head of the queue is being shown."""
         head: Any = queue_of(self.engine, _CODE)[0]
-        self.service.begin(_CODE, head.id, lambda _connection, _free: None)
+        self.service.playback.begin(_CODE, head.id, lambda _connection, _free: None)
 
     def play(self, display: Display, count: int) -> None:
         """Play videos to their end on both sides."""
@@ -140,7 +140,7 @@ class _Wall:
             assert head.video_id == pick.post_id
             (played,) = display.play_until(display.since + seconds_of(pick.post_id))
             assert played.pick == pick
-            answer = self.service.advance(_CODE, head.id)
+            answer = self.service.playback.advance(_CODE, head.id)
             assert (answer.loop, answer.position) == (display.loop, display.position)
         self.compare_queues(display)
 

@@ -15,6 +15,7 @@ from sorafeed_assets.services.tokens import (
     list_tokens,
     revoke_token,
     tokens_version,
+    usable_tokens,
 )
 from sorafeed_assets.serving.access.access import TokenCache
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
@@ -93,20 +94,29 @@ def test_expired_and_revoked_tokens_are_refused(connect: Connect, engine: Engine
 
 def test_known_tokens_stay_known_while_the_stored_ones_are_the_same(engine: Engine) -> None:
     token_id, secret = create_token(engine, Role.READER, "long")
+    expired = create_token(engine, Role.READER, "short", life=timedelta(days=1))[1]
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE api_tokens SET expires_at = now() - interval '1 s' WHERE name = 'short'")
+        )
     clock = [100.0]
     known = TokenCache(lambda: clock[0])
-    known.confirm(tokens_version(engine), clock[0])
-    known.put(secret, find_token(engine, secret), known.generation)
+    assert not known.confirm(tokens_version(engine), clock[0])
+    known.replace(*usable_tokens(engine, 10), clock[0])
+    # Without a lookup; one that is not usable is looked up, for the reason.
+    assert known.get(secret) == (True, find_token(engine, secret))
+    assert known.get(expired) == (False, None)
     for _ in range(3):
         clock[0] += 4
-        known.confirm(tokens_version(engine), clock[0])
+        assert known.confirm(tokens_version(engine), clock[0])
         assert known.get(secret)[0]
     clock[0] += 6
     assert not known.get(secret)[0]
-    known.confirm(tokens_version(engine), clock[0])
+    assert known.confirm(tokens_version(engine), clock[0])
     generation, found = known.generation, find_token(engine, secret)
     revoke_token(engine, token_id)
-    known.confirm(tokens_version(engine), clock[0])
+    assert not known.confirm(tokens_version(engine), clock[0])
+    known.replace(*usable_tokens(engine, 10), clock[0])
     assert not known.get(secret)[0]
     # A lookup that began before the change is not cached after it.
     known.put(secret, found, generation)

@@ -69,6 +69,12 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/api/displays/{code}/started", "POST"): Line(
         "/api/displays/MINE01/started", "401 401 401 401 200 403 200 200 200 403", PLAY
     ),
+    ("/api/displays/{code}/remote", "GET"): Line("/api/displays/MINE01/remote", OWN),
+    ("/api/displays/{code}/remote", "POST"): Line(
+        "/api/displays/MINE01/remote",
+        "401 401 401 401 200 403 200 200 200 403",
+        {"json": {"view": "playing", "muted": True, "volume": 100}},
+    ),
     ("/api/plays", "POST"): Line(
         "/api/plays",
         "401 401 401 401 200 403 200 200 200 403",
@@ -84,6 +90,8 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/", "GET"): Line("/", "303 303 303 303 303 303 303 303 303 303"),
     ("/admin", "GET"): Line("/admin", ALL),
     ("/admin/", "GET"): Line("/admin/", SLASH),
+    ("/admin/alerts", "GET"): Line("/admin/alerts", ALL),
+    ("/admin/runbook", "GET"): Line("/admin/runbook", ALL),
     ("/admin/cards", "GET"): Line("/admin/cards?ids=MINE01", ALL),
     ("/admin/enter", "POST"): Line(
         "/admin/enter", "401 401 401 401 401 401 401 401 401 403", {"data": {"token": "sfd_x"}}
@@ -91,6 +99,10 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/admin/leave", "POST"): Line("/admin/leave", "303 303 303 303 303 303 303 303 303 403"),
     ("/admin/figures", "GET"): Line("/admin/figures", ALL),
     ("/admin/posts", "GET"): Line("/admin/posts?words=cat", ALL),
+    ("/admin/posts", "POST"): Line("/admin/posts", ADMINS_FORM),
+    ("/admin/posts/exclude", "GET"): Line(
+        "/admin/posts/exclude?kind=post&id=none", ADMINS.replace("200", "404")
+    ),
     ("/admin/flags", "GET"): Line("/admin/flags", ADMINS),
     ("/admin/flags", "POST"): Line("/admin/flags", ADMINS_FORM),
     ("/admin/rollouts", "GET"): Line("/admin/rollouts", ADMINS),

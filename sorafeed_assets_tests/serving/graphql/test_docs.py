@@ -18,7 +18,11 @@ def test_every_call_of_the_page_works(admin: Api, engine: Engine) -> None:
         add_posts(engine, words, 12)
     made = make_display(admin, "DEMO01", newest("commercial", 8))
     head = admin.http.get("/api/displays/DEMO01/next").json()["videos"][0]
-    known = {"PLAYLIST_ID": made["playlist"]["id"], "ENTRY_ID": head["entry"]}
+    known = {
+        "PLAYLIST_ID": made["playlist"]["id"],
+        "ENTRY_ID": head["entry"],
+        "POST_ID": "p_commercial_0_0003",
+    }
     calls = _BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     assert len(calls) >= 13
     for kind, written in calls:

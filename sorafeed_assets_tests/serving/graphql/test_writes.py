@@ -2,7 +2,6 @@
 
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.services.playlists.editing import pending_activations
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets_tests.serving.client import (
     CREATE_DISPLAY,
@@ -12,7 +11,7 @@ from sorafeed_assets_tests.serving.client import (
     newest,
     wait_until,
 )
-from sorafeed_assets_tests.wall import add_posts
+from sorafeed_assets_tests.wall import add_posts, undecided
 
 QUEUE = "query ($id: ID!) { display(id: $id) { queue { videoId } nowPlaying { videoId } } }"
 
@@ -41,7 +40,7 @@ def test_a_created_playlist_is_active_and_planned_in_the_answer(admin: Api, engi
     assert display["dryBlocks"] == [{"search": "unicorn"}]
     # Dagster's sensors have nothing left to do.
     assert stale_displays(engine) == {}
-    assert pending_activations(engine) == set()
+    assert undecided(engine) == set()
     assert low_displays(engine) == []
     assert _next(admin, code) == [row["videoId"] for row in display["queue"]]
 

@@ -1,4 +1,4 @@
-"""Bodies that are huge, slow, broken off or reset, of every method."""
+"""Headers and bodies that are huge, slow, broken off or reset, of every method."""
 
 import socket
 import struct
@@ -9,10 +9,13 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.serving import server as server_module
 from sorafeed_assets.serving.http import middleware
+from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
-from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
+from sorafeed_assets_tests.serving.client import Api, token_of, wait_until, wait_until_loaded
 from sorafeed_assets_tests.serving.processes import served
 from sorafeed_assets_tests.serving.raw import chunk, connect, exchange, head, status_of
 
@@ -48,6 +51,7 @@ def test_a_huge_body_takes_no_memory(settings: Settings, engine: Engine) -> None
     token = token_of(engine, Role.READER)
     with served(settings) as api:
         process = psutil.Process(api.pid)
+        wait_until_loaded(api.url)
         assert exchange(api.url, _chunked("HEAD", "/graphql", token, 8)) == 413
         before = process.memory_info().rss
         for method in ("HEAD", "GET", "POST"):
@@ -63,6 +67,28 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     for method in ("GET", "POST"):
         start = head(method, "/graphql", _headers(token, **{"content-length": "900"}))
         assert exchange(server, [start, b'{"query": ']) == 408
+
+
+def test_headers_that_do_not_end_are_not_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_HEADER_SECONDS", 0.5)
+    with serving(settings, Listening(free_port())) as url, connect(url) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nhost: test\r\nx: ")
+        # Each byte is in time, but not all of them.
+        wait_until(lambda: _is_closed(slow))
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Send one more byte; whether the server has closed its side."""
+    connection.settimeout(0.05)
+    try:
+        connection.sendall(b"y")
+        return status_of(connection) in {0, 408}
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
 
 
 @pytest.mark.parametrize(

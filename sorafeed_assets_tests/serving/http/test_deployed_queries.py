@@ -6,23 +6,28 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
 import yaml
+from pydantic import PostgresDsn
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import UnavailableError
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome
 from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
+from sorafeed_assets.services.legacy.catalog import POSTS
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.http.errors import INTERNAL, kind_of
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.backups import Backup, store_backup
+from sorafeed_assets.storage.legacy.posts import complete, lock_cursor
+from sorafeed_assets.storage.rollouts.prometheus import QUERY
 from sorafeed_assets.storage.shadow.comparisons import COUNT, Compared, store
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.metrics import Sample, samples_of
@@ -40,6 +45,7 @@ _OF_RECORDED: Final = {"slo", "table", "queue", "route"}
 _LITERAL: Final = re.compile(r"[\w/{}-]+")
 
 
+@cache
 def _groups() -> list[dict[str, Any]]:
     text = (_ROOT / "deploy" / "prometheus" / "sorafeed.rules.yml").read_text(encoding="utf-8")
     return list(yaml.safe_load(text)["groups"])
@@ -69,8 +75,10 @@ def samples(
     settings: Settings, postgres: EmbeddedPostgres, engine: Engine
 ) -> Iterator[set[Sample]]:
     """All samples of a server that has answered requests, settled, counted, and failed."""
+    old = PostgresDsn("postgresql://reader@127.0.0.1:1/old")
+    beside = settings.model_copy(update={"legacy_catalog_url": old})
     with (
-        dagster_database(settings, postgres) as addressed,
+        dagster_database(beside, postgres) as addressed,
         open_instance(addressed),
         serving(addressed, Listening(free_port())) as url,
     ):
@@ -82,6 +90,8 @@ def samples(
             compared = Compared(COUNT, "cat", Finding(Outcome.SAME), "mixed")
             store(connection, [compared])
             store_backup(connection, Backup(datetime.now(UTC), "a folder", 1, 1.0))
+            lock_cursor(connection, POSTS, datetime.now(UTC))
+            complete(connection, POSTS)
         admin.ask('mutation { watchTerm(search: "cat") { term } }')
         admin.refusal("{ nothing }")
         admin.refusal('{ count(search: "-x") { total } }')
@@ -107,7 +117,14 @@ def _labels(samples: set[Sample]) -> dict[str, set[str]]:
 
 
 def _values(samples: set[Sample], name: str, label: str) -> set[str]:
-    return {value for of, labels in samples if of == name for key, value in labels if key == label}
+    """The values of a label; a recorded series has those of its rules and of what they select."""
+    found = {value for of, labels in samples if of == name for key, value in labels if key == label}
+    for rule in _rules():
+        if rule.get("record") == name:
+            found |= {value for key, value in rule.get("labels", {}).items() if key == label}
+            for source, _ in parse_query(rule["expr"]).selected:
+                found |= _values(samples, source, label)
+    return found
 
 
 def _missing_values(samples: set[Sample], name: str, matcher: Matcher) -> set[str]:
@@ -129,7 +146,7 @@ def _problems_of(samples: set[Sample], name: str, matchers: Sequence[Matcher]) -
     """What is wrong with the selection of a series."""
     labels_of = _labels(samples)
     if name in _recorded():
-        return []
+        labels_of[name] = {m.label for m in matchers if _values(samples, name, m.label)}
     if name not in labels_of:
         return [f"{name} does not exist"]
     unknown = [m.label for m in matchers if m.label not in labels_of[name]]
@@ -158,7 +175,7 @@ def test_every_query_asks_for_what_the_server_has(samples: set[Sample]) -> None:
     dashboard = [_plain(query) for query in _dashboard()]
     assert len(rules) > 40
     assert len(dashboard) > 20
-    for query in (*rules, *dashboard):
+    for query in (*rules, *dashboard, QUERY):
         assert _problems(samples, query) == []
     # A query that is wrong is found.
     for wrong in (
@@ -169,6 +186,10 @@ def test_every_query_asks_for_what_the_server_has(samples: set[Sample]) -> None:
         'sorafeed_waiting_rows{table=~"catalog_changes|posts"}',
         "sum by (stage) (sorafeed_displays)",
         "slo:sorafeed_unknown:ratio",
+        'slo:sorafeed_burn:fast{slo="speed"}',
+        'slo:sorafeed_burn:fast{burn="fast"}',
+        'sorafeed:displays:max{queue="lowest"}',
+        'sorafeed:waiting_seconds:max{table=~"catalog_changes|posts"}',
     ):
         assert len(_problems(samples, wrong)) == 1, wrong
 

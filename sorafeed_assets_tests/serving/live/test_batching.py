@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from sorafeed_assets.domain.errors import BusyError
 from sorafeed_assets.serving.live.batching import BatchedChanges
 
 
@@ -32,9 +33,16 @@ class Doubling:
         return [None if number == 7 else 2 * number for number in numbers]
 
     def changes(
-        self, most: int = 10, pauses: Sequence[float] = ()
+        self, most: int = 10, pauses: Sequence[float] = (), begins_within: float | None = None
     ) -> BatchedChanges[int, list[int], int]:
-        return BatchedChanges(self.store, self.finish, self.otherwise, most=most, pauses=pauses)
+        return BatchedChanges(
+            self.store,
+            self.finish,
+            self.otherwise,
+            most=most,
+            pauses=pauses,
+            begins_within=begins_within,
+        )
 
     async def otherwise(self, number: int) -> int:
         if number in self.alone:
@@ -137,5 +145,37 @@ def test_a_batch_is_stored_while_the_one_before_is_finished() -> None:
         assert not any(task.done() for task in (first, second, third))
         doubling.last_gate.set()
         assert [*await asyncio.gather(first, second, third)] == [2, 4, 6]
+
+    asyncio.run(work())
+
+
+def test_changes_that_waited_too_long_are_not_made() -> None:
+    async def work() -> None:
+        doubling = Doubling()
+        changes = doubling.changes(begins_within=0.2)
+        first = asyncio.create_task(changes.make(1))
+        await asyncio.sleep(0.01)
+        late = [asyncio.create_task(changes.make(number)) for number in (2, 3)]
+        await asyncio.sleep(0.3)
+        in_time = asyncio.create_task(changes.make(4))
+        await asyncio.sleep(0.01)
+        doubling.gate.set()
+        # The first one was begun before it was late.
+        assert [await first, await in_time] == [2, 8]
+        for each in late:
+            with pytest.raises(BusyError, match="nothing was changed"):
+                await each
+        assert doubling.batches == [[1], [4]]
+
+        doubling.gate.clear()
+        first = asyncio.create_task(changes.make(1))
+        await asyncio.sleep(0.01)
+        late = [asyncio.create_task(changes.make(2))]
+        await asyncio.sleep(0.3)
+        doubling.gate.set()
+        with pytest.raises(BusyError):
+            await late[0]
+        assert await changes.make(5) == 10
+        assert doubling.batches[2:] == [[1], [5]]
 
     asyncio.run(work())

@@ -17,6 +17,7 @@ from sorafeed_assets.serving.live.connection import (
 )
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.cache.redis import CircuitBreaker
 
 
 def _after_a_loss(url: str, work: Callable[[Redis], Awaitable[object]]) -> None:
@@ -39,7 +40,7 @@ def test_a_read_on_a_connection_that_was_closed_fails_as_redis_errors_do(
 ) -> None:
     url = str(settings.redis_url)
     with pytest.raises(RedisConnectionError, match="was lost"):
-        _after_a_loss(url, lambda redis: snapshot_reads(redis).read("AAAAAA"))
+        _after_a_loss(url, lambda redis: snapshot_reads(redis, CircuitBreaker()).read("AAAAAA"))
     # Otherwise it is an unexpected error.
     with pytest.raises(RuntimeError, match="handler is closed"):
         _after_a_loss(url, lambda redis: redis.ping())

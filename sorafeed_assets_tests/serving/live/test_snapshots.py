@@ -10,14 +10,14 @@ from redis.exceptions import RedisError
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.serving.live.snapshots import snapshot_reads
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.cache.redis import playback_key, timeline_key
+from sorafeed_assets.storage.cache.redis import CircuitBreaker, playback_key, timeline_key
 
 CODES = [f"CROWD{number}" for number in range(10)]
 
 
 async def _read_at_once(url: str, codes: list[str]) -> list[tuple[str, str] | None]:
     async with AsyncRedis.from_url(url, decode_responses=True) as redis:
-        snapshots = snapshot_reads(redis)
+        snapshots = snapshot_reads(redis, CircuitBreaker())
         return list(await asyncio.gather(*map(snapshots.read, codes)))
 
 
@@ -38,7 +38,7 @@ def test_a_crowd_shares_one_round_trip(settings: Settings) -> None:
 def test_all_callers_get_the_error_of_their_batch() -> None:
     async def ask() -> list[BaseException | tuple[str, str] | None]:
         async with AsyncRedis.from_url(f"redis://127.0.0.1:{free_port()}") as redis:
-            snapshots = snapshot_reads(redis)
+            snapshots = snapshot_reads(redis, CircuitBreaker())
             asked = map(snapshots.read, CODES)
             return list(await asyncio.gather(*asked, return_exceptions=True))
 
@@ -54,7 +54,7 @@ def test_who_stops_waiting_takes_nothing_from_others(settings: Settings) -> None
 
     async def ask() -> tuple[str, str] | None:
         async with AsyncRedis.from_url(url, decode_responses=True) as redis:
-            snapshots = snapshot_reads(redis)
+            snapshots = snapshot_reads(redis, CircuitBreaker())
             leaving = asyncio.create_task(snapshots.read("LEAVES"))
             staying = asyncio.create_task(snapshots.read("STAYS1"))
             await asyncio.sleep(0)

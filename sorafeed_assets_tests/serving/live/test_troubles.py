@@ -52,6 +52,20 @@ def test_requests_of_players_are_counted_by_display(engine: Engine, admin: Api) 
     assert run(engine, "SELECT DISTINCT display_id FROM display_requests") == [(_HALL,)]
 
 
+def test_a_change_is_on_screen_when_the_player_starts_a_video(engine: Engine, admin: Api) -> None:
+    add_posts(engine, "tea", 9)
+    make_display(admin, _HALL, newest("tea", 9))
+    # Nothing is known of a screen before its player tells of it.
+    wait_until(lambda: _read(engine, Signal.SLOW) != {})
+    assert _read(engine, Signal.LATE_ON_SCREEN) == {}
+    head = str(queue_of(engine, _HALL)[0].id)
+    answer = admin.http.post(f"/api/displays/{_HALL}/started", json={"entry": head})
+    assert answer.json() == {"begun": True}
+    wait_until(lambda: _read(engine, Signal.LATE_ON_SCREEN) != {})
+    late, changes = _read(engine, Signal.LATE_ON_SCREEN)[_HALL]
+    assert 0 <= late <= changes > 0
+
+
 def test_what_cannot_be_stored_is_stored_later(engine: Engine) -> None:
     troubles = Troubles()
     for status in (200, 304, 404, 401, 429, 503, 500):

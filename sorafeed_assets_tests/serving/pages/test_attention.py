@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from sorafeed_assets.services.queries import DisplayRecord, Queries
+from sorafeed_assets.services.attention import Known, Severity
+from sorafeed_assets.services.queries import Queries
+from sorafeed_assets.services.records import DisplayRecord
 from sorafeed_assets.services.timelines.driving import Driver
-from sorafeed_assets.serving.pages.views import Attention, Card, card
+from sorafeed_assets.serving.pages.views import Card, card
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest
 from sorafeed_assets_tests.wall import add_display, add_posts
@@ -32,42 +34,43 @@ def record(engine: Engine) -> DisplayRecord:
     return Queries(engine).displays()["AAAAAA"]._replace(**PLAYING)
 
 
-def _card(record: DisplayRecord, failures: int = 0, **changed: Any) -> Card:
-    return card(record._replace(**changed), 5, is_stale=False, failures=failures)
+def _card(record: DisplayRecord, known: Known | None = None, **changed: Any) -> Card:
+    return card(record._replace(**changed), known or Known(), 5)
 
 
 def test_a_display_that_plays_needs_no_attention(record: DisplayRecord) -> None:
     shown = _card(record)
-    assert (shown.attention, shown.problems) == (Attention.NONE, ())
+    assert (shown.severity, shown.problems) == (Severity.NONE, ())
 
 
 @pytest.mark.parametrize(
-    ("attention", "changed"),
+    ("severity", "changed"),
     [
-        (Attention.BROKEN, {"plan_problem": "blocks: is empty"}),
-        (Attention.BROKEN, {"queued": 0}),
-        (Attention.BROKEN, {"failures": 3}),
-        (Attention.DEGRADED, {"failures": 1}),
-        (Attention.DEGRADED, {"queued": 2}),
-        (Attention.DEGRADED, {"dry_searches": ["unicorn"]}),
-        (Attention.DEGRADED, {"active_playlist_id": None}),
-        (Attention.OFFLINE, {"status": "offline"}),
+        (Severity.BROKEN, {"plan_problem": "blocks: is empty"}),
+        (Severity.BROKEN, {"queued": 0}),
+        (Severity.BROKEN, {"known": Known(failures=3)}),
+        (Severity.DEGRADED, {"known": Known(failures=1)}),
+        (Severity.DEGRADED, {"known": Known(is_stale=True)}),
+        (Severity.DEGRADED, {"known": Known(is_behind=True)}),
+        (Severity.DEGRADED, {"known": Known(repeated=["cat"])}),
+        (Severity.DEGRADED, {"queued": 2}),
+        (Severity.DEGRADED, {"dry_searches": ["unicorn"]}),
+        (Severity.DEGRADED, {"active_playlist_id": None}),
+        (Severity.OFFLINE, {"status": "offline"}),
         # It was never there, or it was stopped.
-        (Attention.NONE, {"status": "offline", "last_ping": None}),
-        (Attention.NONE, {"status": "offline", "playback_state": "idle"}),
+        (Severity.NONE, {"status": "offline", "last_ping": None}),
+        (Severity.NONE, {"status": "offline", "playback_state": "idle"}),
     ],
 )
-def test_how_bad_it_is(
-    record: DisplayRecord, attention: Attention, changed: dict[str, Any]
-) -> None:
+def test_how_bad_it_is(record: DisplayRecord, severity: Severity, changed: dict[str, Any]) -> None:
     shown = _card(record, **changed)
-    assert shown.attention is attention
-    assert bool(shown.problems) == (attention < Attention.OFFLINE)
-    assert (shown.offline_since is not None) == (attention is Attention.OFFLINE)
+    assert shown.severity is severity
+    assert bool(shown.problems) == (severity < Severity.OFFLINE)
+    assert (shown.offline_since is not None) == (severity is Severity.OFFLINE)
 
 
 def test_the_worst_problem_is_the_first(record: DisplayRecord) -> None:
-    shown = _card(record, dry_searches=["unicorn"], failures=4)
+    shown = _card(record, Known(failures=4), dry_searches=["unicorn"])
     assert shown.problems == (
         "Its player could not show 4 videos in the last hour.",
         "No post matches “unicorn”: its block is left out.",
@@ -76,8 +79,8 @@ def test_the_worst_problem_is_the_first(record: DisplayRecord) -> None:
 
 def test_what_the_old_system_drives_is_its_concern(record: DisplayRecord) -> None:
     away = record._replace(status="offline", queued=0)
-    shown = card(away, 5, is_stale=True, failures=9, driver=Driver.OLD)
-    assert (shown.attention, shown.problems, shown.offline_since) == (Attention.NONE, (), None)
+    shown = card(away, Known(is_stale=True, failures=9, driver=Driver.OLD), 5)
+    assert (shown.severity, shown.problems, shown.offline_since) == (Severity.NONE, (), None)
 
 
 def test_the_overview_has_the_worst_first(admin: Api, engine: Engine) -> None:

@@ -1,9 +1,9 @@
 """The editor in a real browser: nothing is lost, and a preview is what saving then gives."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from sorafeed_assets_tests.serving.browsing import STEP, Site, add_demo_posts, needs_browser, shows
+from sorafeed_assets_tests.serving.browsing import Site, add_demo_posts, needs_browser, shows
 from sorafeed_assets_tests.serving.client import CREATE_PLAYLIST, make_display, newest
 
 pytestmark = needs_browser
@@ -50,7 +50,7 @@ def test_an_unsaved_edit_is_asked_about_before_it_is_lost(page: Page, filled: Si
             )
         else:
             page.get_by_role("button", name="Activate").click()
-        expect(asks).to_be_visible(timeout=STEP)
+        expect(asks).to_be_visible()
         page.get_by_role("button", name="Keep editing").click()
         assert page.evaluate(SEARCHES) == ["lynx 2"]
     assert _playlists(filled, "KEEP01") == {"Night": True, "Day": False}
@@ -63,6 +63,19 @@ def test_an_unsaved_edit_is_asked_about_before_it_is_lost(page: Page, filled: Si
     assert not page.evaluate(stops)
 
 
+def test_an_edit_before_the_script_has_come_is_an_edit(page: Page, filled: Site) -> None:
+    _two_playlists(filled, "SOON01")
+    filled.enter(page, "displays/SOON01")
+    held: list[Route] = []
+    page.route("**/static/display.js", lambda route: held.append(route))
+    page.reload(wait_until="commit")
+    page.locator("[data-block] [name=search]").fill("lynx 2")
+    save = page.get_by_role("button", name="Save", exact=True)
+    expect(save).to_be_disabled()
+    held[0].continue_()
+    expect(save).to_be_enabled()
+
+
 def test_removed_blocks_come_back(page: Page, filled: Site) -> None:
     make_display(filled.admin, "UNDO01", newest("hare", 1), newest("lynx", 2), newest("hare 3", 3))
     filled.enter(page, "displays/UNDO01")
@@ -72,7 +85,7 @@ def test_removed_blocks_come_back(page: Page, filled: Site) -> None:
     assert page.evaluate(SEARCHES) == ["hare 3"]
     page.keyboard.press("Control+z")
     assert page.evaluate(SEARCHES) == ["hare", "hare 3"]
-    page.get_by_role("button", name="put “lynx” back").click()
+    page.get_by_role("button", name="Undo: restore “lynx”").click()
     assert page.evaluate(SEARCHES) == ["hare", "lynx", "hare 3"]
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
     expect(page.locator("[data-undo]")).to_be_hidden()
@@ -143,7 +156,7 @@ def test_inactive_playlists_are_opened_renamed_and_duplicated(page: Page, filled
     page.locator("[data-block] [name=videoCount]").first.fill("3")
     page.get_by_role("button", name="Save", exact=True).click()
     shows(page, "Saved. The display plays it after you activate it.")
-    page.get_by_role("button", name="Rename", exact=True).last.click()
+    page.get_by_role("button", name="Rename the playlist").last.click()
     page.get_by_role("textbox", name="Name", exact=True).fill("Noon")
     page.locator("#ask").get_by_role("button", name="Rename").click()
     expect(page.locator("[data-playlist-name]")).to_have_text("Noon")

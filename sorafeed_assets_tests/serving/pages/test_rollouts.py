@@ -1,10 +1,14 @@
 """The page of the rollouts: only for admins, what it shows, and what its forms do."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Engine
 
+from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.storage.prometheus import Prometheus
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.services.rollouts.rolling import NAME, PLAN
 from sorafeed_assets_tests.serving.client import Api, make_display, newest
@@ -23,6 +27,20 @@ def rolling(engine: Engine, admin: Api) -> Rollouts:
     rollouts = Rollouts(engine, Flags(engine), lambda _displays: None)
     rollouts.start(PLAN, by="test")
     return rollouts
+
+
+def test_a_signal_of_the_whole_api_says_what_is_compared_and_why_it_is_not_known(
+    engine: Engine, admin: Api
+) -> None:
+    add_posts(engine, "tea", 9)
+    make_display(admin, "HALL01", newest("tea", 6))
+    away = Prometheus(f"http://127.0.0.1:{free_port()}")
+    rollouts = Rollouts(engine, Flags(engine), lambda _displays: None, prometheus=away)
+    rollouts.start(replace(PLAN, signals=rollouts.signals), by="test")
+    rollouts.evaluate(NAME)
+    page = admin.http.get(_PAGE).text
+    assert "since the step began, and before the rollout" in page
+    assert "does not answer: [Errno 111] Connection refused; check SORAFEED_PROMETHEUS_URL" in page
 
 
 def _do(admin: Api, act: str, **fields: object) -> int:

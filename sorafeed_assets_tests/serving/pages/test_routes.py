@@ -26,7 +26,7 @@ from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
-from sorafeed_assets_tests.serving.test_outages import Servers
+from sorafeed_assets_tests.serving.own_servers import Servers
 from sorafeed_assets_tests.wall import add_display, add_posts
 
 REPLACE = """
@@ -188,12 +188,12 @@ def test_a_plan_that_fails_its_audit_is_told_with_its_reason(
         (problem,) = _everywhere(admin, "PLAN01")
         assert re.fullmatch(
             r"Its playlist cannot be planned, so it keeps playing its last plan:"
-            r" loop 0 has 4 videos of block \S+, which wants 5\.",
+            r" loop 1 has 4 videos of block \S+, which wants 5\.",
             problem,
         )
         (problem,) = _everywhere(admin, "PLAN02")
         assert problem.startswith(
-            "Its playlist cannot be planned, so it has nothing to play: loop 0 "
+            "Its playlist cannot be planned, so it has nothing to play: loop 1 "
         )
 
 

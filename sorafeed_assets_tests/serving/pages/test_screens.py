@@ -174,3 +174,13 @@ def test_another_site_cannot_begin(screen: httpx.Client) -> None:
     forged = screen.post("/player/pairing", headers={"origin": "https://elsewhere.example"})
     assert forged.status_code == 403
     assert "set-cookie" not in forged.headers
+
+
+def test_a_display_without_a_screen_says_what_to_do(operator: httpx.Client, engine: Engine) -> None:
+    add_display(engine, "MINE01")
+    address = "/admin/displays/MINE01"
+    words = "No screen has a token for this display."
+    assert words in operator.get(address).text
+    assert "A display that was restored needs this again" in operator.get(f"{address}/screens").text
+    operator.post(f"{address}/screens", data={"act": "link"}).raise_for_status()
+    assert words not in operator.get(address).text

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import PostgresDsn
@@ -10,10 +11,13 @@ from sqlalchemy import Engine
 from sorafeed_assets.domain.shadow.costs import Cost
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, Rule, not_compared
 from sorafeed_assets.launch.embedded import free_port
+from sorafeed_assets.services.legacy.catalog import POSTS
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.legacy.posts import complete, lock_cursor
 from sorafeed_assets.storage.shadow.comparisons import COUNT, QUEUE, TIMELINE, Compared, store
+from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.metrics import samples_of
 from sorafeed_assets_tests.serving.client import Api, token_of
 from sorafeed_assets_tests.wall import add_display
@@ -85,6 +89,27 @@ def test_an_unexplained_difference_closes_it_and_is_no_markup(admin: Api, engine
     }
 
 
+def _read_before(engine: Engine, seconds: int) -> None:
+    """Store when the old catalogue was last read to its end."""
+    with engine.begin() as connection:
+        lock_cursor(connection, POSTS, datetime.now(UTC))
+        complete(connection, POSTS)
+    run(
+        engine,
+        "UPDATE legacy_cursors SET looked_at = now() - make_interval(secs => :seconds)",
+        seconds=seconds,
+    )
+
+
+def test_how_long_the_old_catalogue_was_not_read_is_told(admin: Api, engine: Engine) -> None:
+    name = "sorafeed_legacy_unread_seconds"
+    # The first copy takes its time.
+    assert name not in admin.http.get("/metrics").text
+    _read_before(engine, 3_600)
+    samples = samples_of(admin.http.get("/metrics").text)
+    assert 3_600 <= samples[name, ()] < 7_200
+
+
 def test_it_is_for_those_who_are_signed_in(admin: Api, engine: Engine) -> None:
     stranger = Api(admin.url, None)
     assert stranger.http.get("/admin/shadow").status_code == 401
@@ -96,9 +121,12 @@ def test_it_is_for_those_who_are_signed_in(admin: Api, engine: Engine) -> None:
 
 
 def test_without_an_old_system_there_is_no_such_page(settings: Settings, engine: Engine) -> None:
+    _read_before(engine, 3_600)
     with serving(settings, Listening(free_port())) as url:
         client = Api(url, token_of(engine, Role.ADMIN))
         assert client.http.get("/admin/shadow").status_code == 404
         assert "/admin/shadow" not in client.http.get("/admin").text
-        assert "sorafeed_shadow" not in client.http.get("/metrics").text
+        metrics = client.http.get("/metrics").text
+        assert "sorafeed_shadow" not in metrics
+        assert "sorafeed_legacy" not in metrics
         client.close()

@@ -95,7 +95,8 @@ def test_forms_add_change_and_remove_a_slot(
     ("changed", "problem", "name"),
     [
         ({"starts": "25:00"}, "From is &#39;25:00&#39;; write a time", "starts"),
-        ({"priority": "many"}, "Priority is -1; it must be 0 to 100", "priority"),
+        ({"priority": "many"}, "Priority is &#39;many&#39;; it must be 0 to 100", "priority"),
+        ({"priority": "1" * 5_000}, "it must be 0 to 100", "priority"),
         ({"time_zone": "Mars"}, "Time zone is &#39;Mars&#39;, which is no time zone", "time_zone"),
         ({"playlist": "gone"}, "Playlist is no longer there", "playlist"),
     ],

@@ -4,6 +4,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine, text
 
@@ -16,7 +17,6 @@ from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.browsing import (
-    STEP,
     Site,
     add_demo_posts,
     data,
@@ -229,13 +229,14 @@ def test_a_broken_file_is_left_after_a_moment(page: Page, site: Site) -> None:
 
 
 def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
-    page: Page, web: Settings, engine: Engine
+    page: Page, web: Settings, engine: Engine, request: pytest.FixtureRequest
 ) -> None:
     add_demo_posts(engine, "cat", 20)
     port = free_port()
     admin_page = page.context.new_page()
     with serving(web, Listening(port, routes=routes())) as url:
         admin = Api(url, token_of(engine, Role.ADMIN))
+        request.addfinalizer(admin.close)
         site = Site(url, engine, admin)
         make_display(admin, "AWAY01", newest("cat", 20))
         site.play(page, "AWAY01")
@@ -247,17 +248,18 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
     assert data(page, "away") == "1"
     page.mouse.move(5, 5)
     expect(page.get_by_text("No connection to the server; playing loaded videos")).to_be_visible()
-    expect(admin_page.get_by_text("No connection to the server; reconnecting")).to_be_visible()
+    expect(admin_page.get_by_text("No connection to the server. Reconnecting…")).to_be_visible()
     # Plays are kept meanwhile, to be sent later.
     told = page.evaluate(_KEPT, "AWAY01")
     assert len(told) >= 2
     posted: list[str] = []
-    page.on("request", lambda request: posted.append(request.url))
+    page.on("request", lambda sent: posted.append(sent.url))
     with serving(web, Listening(port, routes=routes())):
         until(page, "document.body.dataset.away === '0'")
         until(page, f"{_UNTOLD} === 0")
         # They are sent in one call.
         assert any(url.endswith("/api/plays?display=AWAY01") for url in posted)
+        # The pause before the page's next try is random, up to 15 s.
         expect(admin_page.get_by_text("No connection to the server")).to_be_hidden()
         # It receives events again, and never stopped.
         admin.ask('mutation { skip(displayId: "AWAY01") { videoId } }')
@@ -265,7 +267,6 @@ def test_a_player_that_loses_the_server_goes_on_and_finds_it_again(
         head = admin.ask('{ display(id: "AWAY01") { queue { videoId } } }')["display"]["queue"][0]
         until(page, "head => window.videos.includes(head)", head["videoId"])
         plays = [video for video, _ in reversed(_plays(site, "AWAY01"))]
-        admin.close()
     with engine.connect() as connection:
         recorded = list(
             connection.scalars(text("SELECT timeline_video_id::text FROM video_history"))
@@ -285,7 +286,7 @@ def test_a_player_whose_token_is_refused_says_so_and_keeps_its_plays(
     until(page, f"{_CLIPS}.length >= 2")
     run(site.engine, "UPDATE api_tokens SET revoked_at = now() WHERE display_id = 'LOCKED'")
     refused = page.get_by_text("This player's token is not accepted")
-    expect(refused.first).to_be_visible(timeout=STEP)
+    expect(refused.first).to_be_visible()
     until(page, f"{_UNTOLD} >= 2")
     kept = page.evaluate(_KEPT, "LOCKED")
     assert data(page, "view") == "playing"

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.catalogue import run
-from sorafeed_assets_tests.serving.client import token_of
+from sorafeed_assets_tests.serving.client import token_of, wait_until_loaded
 from sorafeed_assets_tests.serving.processes import served
 
 POSTS: Final = 100_000
@@ -58,6 +58,7 @@ def test_a_long_export_takes_no_more_memory(
         httpx.Client(base_url=api.url, headers=headers, timeout=60) as client,
     ):
         server = psutil.Process(api.pid)
+        wait_until_loaded(api.url)
         for _ in range(3):
             lines, before = _export(client, server, "few", coding, 0.0)
             assert lines == 1_000

@@ -1,6 +1,5 @@
 """The Redis client and its errors, on a real Valkey."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from sorafeed_assets.storage.cache.redis import (
     timeline_key,
     write_snapshots,
 )
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with create_redis_client(redis_url) as client:
-        yield client
 
 
 def test_keys_are_named_as_designed() -> None:

@@ -5,20 +5,30 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, postgres_program
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.postgres import locks, schema_objects
+from sorafeed_assets.storage.postgres import locks, migrations, schema_objects
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.indexes import missing_indexes
-from sorafeed_assets.storage.postgres.migrate import MIGRATION_LOCK, head_revision, migrate
+from sorafeed_assets.storage.postgres.migrate import (
+    MIGRATION_LOCK,
+    current_revision,
+    head_revision,
+    knows_revision,
+    migrate,
+)
 from sorafeed_assets.storage.postgres.tables import concurrent_indexes, metadata
 
 
@@ -36,25 +46,37 @@ def test_migrations_equal_the_tables(postgres: EmbeddedPostgres, database_url: s
     url = postgres.create_database("from_tables")
     engine = create_database_engine(url, Settings())
     with engine.begin() as connection:
-        connection.execute(text(schema_objects.EXTENSIONS))
-        connection.execute(text(schema_objects.SLICES))
-        metadata.create_all(connection)
         cursor = connection.connection.cursor()
-        for script in (
-            schema_objects.FUNCTIONS,
-            schema_objects.TRIGGERS,
-            schema_objects.COUNTS_VIEW,
-            schema_objects.SCANNER,
-        ):
+        for script in schema_objects.BEFORE_TABLES:
+            cursor.execute(script)
+        metadata.create_all(connection)
+        for script in schema_objects.AFTER_TABLES:
             cursor.execute(script)
     engine.dispose()
     assert _schema(database_url) == _schema(url)
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
-    with engine.connect() as connection:
-        head = head_revision(connection)
+    head = head_revision()
     assert migrate(engine) == (head, head)
+
+
+def test_revisions_are_read_without_alembic_as_alembic_reads_them(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [head_revision()]
+    assert all(knows_revision(script.revision) for script in scripts.walk_revisions())
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == current_revision(connection) == head_revision()
+
+
+def test_the_schema_of_a_later_release_is_refused(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SetupError, match="the database's schema is 9999, newer than that of this"):
+        migrate(engine)
 
 
 def _interrupt_an_index(engine: Engine) -> None:

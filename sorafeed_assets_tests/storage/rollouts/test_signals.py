@@ -122,6 +122,8 @@ def test_changes_that_were_slow_and_requests_that_failed(engine: Engine) -> None
             then=at + timedelta(seconds=seconds),
         )
     assert _read(engine, Signal.SLOW) == {_A: (1, 3)}
+    # A player that never tells when it starts a video says nothing of the screen.
+    assert _read(engine, Signal.LATE_ON_SCREEN) == {}
     for minute in (-1, 0, 1):
         run(
             engine,
@@ -131,3 +133,27 @@ def test_changes_that_were_slow_and_requests_that_failed(engine: Engine) -> None
             errors=minute + 2,
         )
     assert _read(engine, Signal.API_ERRORS) == {_B: (5, 20)}
+
+
+def test_changes_that_were_late_on_screen(engine: Engine) -> None:
+    def change(display: str, seconds: float, started: float | None) -> None:
+        at = START + timedelta(seconds=seconds)
+        run(
+            engine,
+            "INSERT INTO reactions (display_id, changed_at, queued_at, started_at)"
+            " VALUES (:id, :at, :at, :started)",
+            id=display,
+            at=at,
+            started=started and at + timedelta(seconds=started),
+        )
+
+    # Of the step itself, in time, late, and never.
+    for seconds, started in ((0, 99), (60, 1), (120, 30), (180, 30.1), (240, None)):
+        change(_A, seconds, started)
+    # Too young to be late.
+    change(_A, 86_380, None)
+    # A display that never told of a start.
+    change(_B, 120, None)
+    assert _read(engine, Signal.LATE_ON_SCREEN) == {_A: (2, 4)}
+    change(_B, 300, 5)
+    assert _read(engine, Signal.LATE_ON_SCREEN) == {_A: (2, 4), _B: (1, 2)}

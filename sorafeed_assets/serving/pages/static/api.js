@@ -1,6 +1,9 @@
 // Shared by the admin pages: API requests, notifications of changes, dialogs and messages.
 
 import { call, stream } from "/static/retry.js";
+import { relate } from "/static/times.js";
+
+export { relate };
 
 export class Refused extends Error {
   // Each problem has the field of the API, and a message in words.
@@ -34,7 +37,7 @@ async function answer(query, variables) {
     const response = await call("/graphql", request, TRIES, isMutation ? 0 : undefined);
     return await response.json();
   } catch {
-    throw new Refused(isMutation ? "The server does not answer. Reload the page to see whether the change was made." : "The server does not answer; try again.", "AWAY");
+    throw new Refused(isMutation ? "The server does not answer. Reload the page to see whether the change was made." : "The server does not answer. Try again.", "AWAY");
   }
 }
 
@@ -45,8 +48,8 @@ export function randomKey() {
 
 export async function fragment(path) {
   const response = await call(path, { headers: { accept: "text/html" } }).catch(() => null);
-  if (!response) throw new Refused("the server does not answer", "AWAY");
-  if (!response.ok) throw new Refused(`the server answered ${response.status}`, "AWAY");
+  if (!response) throw new Refused("The server does not answer.", "AWAY");
+  if (!response.ok) throw new Refused(`The server answered ${response.status}.`, "AWAY");
   const holder = document.createElement("template");
   holder.innerHTML = await response.text();
   relate(holder.content);
@@ -79,31 +82,11 @@ export function follow(path, onChange) {
     lost: () => {
       wasLost = true;
       if (live) {
-        live.textContent = "No connection to the server; reconnecting";
+        live.textContent = "No connection to the server. Reconnecting…";
         live.hidden = false;
       }
     },
   });
-}
-
-const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30], ["month", 12], ["year", Infinity]];
-const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
-
-export function relate(root = document) {
-  for (const time of root.querySelectorAll("time[datetime]")) {
-    const moment = new Date(time.dateTime);
-    let amount = (moment - Date.now()) / 1000;
-    for (const [unit, size] of STEPS) {
-      if (Math.abs(amount) < size) {
-        time.title = moment.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
-        if (time.dataset.as === "day") time.textContent = moment.toLocaleDateString(undefined, { dateStyle: "medium" });
-        else if (time.dataset.as === "time") time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-        else time.textContent = unit === "second" ? "just now" : words.format(Math.round(amount), unit);
-        break;
-      }
-      amount /= size;
-    }
-  }
 }
 
 const TOAST_SECONDS = 5;

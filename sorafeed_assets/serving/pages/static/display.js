@@ -4,6 +4,7 @@ import { ask, dialogs, follow, fragment, pictures, randomKey, Refused, relate, s
 import { question } from "./confirm.js";
 import * as deleted from "./deleted.js";
 import { check, preview as showPreview } from "./preview.js";
+import * as remote from "./remote.js";
 
 const heading = document.querySelector("[data-display]");
 const code = heading.dataset.display;
@@ -23,7 +24,8 @@ const undoButton = editor.querySelector("[data-undo]");
 const TYPING = 250;
 const LATER = 1500;
 
-let stored = JSON.stringify(blocks());
+// As the page came: a field may have been changed before this script ran.
+let stored = JSON.stringify([...list.children].map(served));
 
 // What plays
 
@@ -52,6 +54,7 @@ parts.addEventListener("change", (event) => {
 });
 
 async function refreshParts() {
+  if (!remote.mayRefresh()) return;
   const content = await fragment(`/admin/displays/${code}/parts${history.asked}`);
   for (const fresh of content.querySelectorAll("[data-part]")) {
     const old = document.querySelector(`[data-part="${fresh.dataset.part}"]`);
@@ -60,10 +63,15 @@ async function refreshParts() {
     const preview = old.querySelector("[data-preview]");
     const next = fresh.querySelector("[data-preview]");
     const scrolled = old.querySelector("ol")?.scrollTop ?? 0;
+    const opened = [...old.querySelectorAll("details")].map((each) => each.open);
     if (preview && next && preview.getAttribute("src") === next.getAttribute("src")) next.replaceWith(preview);
+    if (!remote.mayRefresh()) return;
     old.replaceWith(fresh);
     const ordered = fresh.querySelector("ol");
     if (ordered) ordered.scrollTop = scrolled;
+    fresh.querySelectorAll("details").forEach((each, at) => {
+      each.open = opened[at] ?? false;
+    });
     if (focused) again(fresh, focused)?.focus();
   }
   preview();
@@ -75,9 +83,9 @@ async function refreshParts() {
 
 // The control of a reloaded part that corresponds to the one that had the focus.
 function again(fresh, focused) {
-  for (const name of ["data-do", "name", "data-activate", "data-rename-playlist", "data-duplicate", "data-delete-playlist"]) {
+  for (const name of ["data-do", "data-volume", "data-seek", "data-seek-to", "data-play-now", "name", "data-activate", "data-rename-playlist", "data-duplicate", "data-delete-playlist"]) {
     if (!focused.hasAttribute(name)) continue;
-    return fresh.querySelector(`[${name}="${focused.getAttribute(name)}"]`) ?? fresh.querySelector(`[${name}]`);
+    return fresh.querySelector(`[${name}="${CSS.escape(focused.getAttribute(name))}"]`) ?? fresh.querySelector(`[${name}]`);
   }
   return null;
 }
@@ -85,14 +93,6 @@ function again(fresh, focused) {
 function preview() {
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) parts.querySelector("[data-preview]")?.play().catch(() => {});
 }
-
-parts.addEventListener("click", async (event) => {
-  const verb = event.target.closest("[data-do]")?.dataset.do;
-  if (!verb) return;
-  event.target.disabled = true;
-  await attempt(() => ask(`mutation ($id: ID!) { ${verb}(displayId: $id) { display { id } } }`, { id: code }));
-  await attempt(refreshParts);
-});
 
 async function attempt(work, place = null) {
   try {
@@ -120,6 +120,15 @@ function fields(row) {
     fetchMode: row.querySelector("[name=fetchMode]").value,
     format: row.querySelector("[name=format]").value,
   };
+}
+
+function served(row) {
+  const [search, count] = ["search", "videoCount"].map((name) => row.querySelector(`[name=${name}]`).defaultValue);
+  const [fetchMode, format] = ["fetchMode", "format"].map((name) => {
+    const { options } = row.querySelector(`[name=${name}]`);
+    return ([...options].find((each) => each.defaultSelected) ?? options[0]).value;
+  });
+  return { search, videoCount: Number(count) || 0, fetchMode, format };
 }
 
 // The blocks to preview and to save. Each has an id for the case that it is stored as a new block:
@@ -194,7 +203,7 @@ function undo() {
 function showUndo() {
   undoButton.hidden = !removed.length;
   const search = removed.at(-1)?.row.querySelector("[name=search]").value;
-  undoButton.textContent = search ? `Undo: put “${search.slice(0, 30)}” back` : "Undo: put the block back";
+  undoButton.textContent = search ? `Undo: restore “${search.slice(0, 30)}”` : "Undo: restore the block";
 }
 
 undoButton?.addEventListener("click", undo);
@@ -273,7 +282,7 @@ async function count(row, isAgain = false) {
     if (asked.get(row) !== turn) return;
     const number = found.total.toLocaleString("en");
     const exact = found.exactness === "EXACT";
-    output.textContent = exact ? `${number} post${found.total === 1 ? "" : "s"}` : found.total ? `at least ${number}` : found.isTracked ? "many; counting" : "many";
+    output.textContent = exact ? `${number} post${found.total === 1 ? "" : "s"}` : found.total ? `at least ${number}` : found.isTracked ? "counting…" : "many";
     output.classList.toggle("none", exact && found.total === 0);
     if (found.isTracked && !exact) setTimeout(() => asked.get(row) === turn && row.isConnected && count(row, true), LATER);
   } catch (error) {
@@ -290,7 +299,7 @@ list.addEventListener("input", (event) => {
   const row = event.target.closest("[data-block]");
   if (event.target.name === "videoCount") {
     const { max, validity } = event.target;
-    wrong(row, "videoCount", validity.valid ? "" : `Write a whole number from 1 to ${max}.`);
+    wrong(row, "videoCount", validity.valid ? "" : `Enter a whole number from 1 to ${max}.`);
   }
   if (!["search", "format"].includes(event.target.name)) return;
   clearTimeout(typing.get(row));
@@ -425,9 +434,9 @@ addEventListener("beforeunload", (event) => {
 // Playlists
 
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-activate], [data-rename-playlist], [data-duplicate], [data-delete-playlist]");
+  const button = event.target.closest("[data-activate], [data-rename-playlist], [data-duplicate], [data-detach], [data-delete-playlist]");
   if (!button) return;
-  const { activate, renamePlaylist, duplicate, deletePlaylist, named } = button.dataset;
+  const { activate, renamePlaylist, duplicate, detach, deletePlaylist, named } = button.dataset;
   if (activate && (await mayDiscard())) {
     const done = await attempt(() => ask("mutation ($id: ID!) { activatePlaylist(id: $id) { problem } }", { id: activate }));
     if (done) leave(`/admin/displays/${code}`);
@@ -443,11 +452,22 @@ document.addEventListener("click", async (event) => {
     if (name === null || !(await mayDiscard())) return;
     const done = await attempt(() => ask("mutation ($id: ID!, $name: String!) { duplicatePlaylist(id: $id, name: $name) { playlist { id } } }", { id: duplicate, name }));
     if (done) leave(`/admin/displays/${code}?playlist=${done.duplicatePlaylist.playlist.id}`);
+  } else if (detach) {
+    const answer = await question({
+      title: `Detach “${named}” from its template?`,
+      text: `It no longer follows the template “${button.dataset.template}”: it keeps its blocks, and you can edit them here. To follow again, choose the template on the page Templates.`,
+      yes: "Detach",
+    });
+    if (answer === null) return;
+    const done = await attempt(() => ask("mutation ($id: ID!) { detachPlaylist(playlistId: $id) { results { problem } } }", { id: detach }));
+    // Its blocks can be edited from now on.
+    if (done && detach === playlist) leave();
+    else if (done) await attempt(refreshParts);
   } else if (deletePlaylist) {
     const isActive = "isActive" in button.dataset;
     const answer = await question({
       title: `Delete the playlist “${named}”?`,
-      warning: isActive ? "It is the active playlist: the display plays it now, and goes on with its newest other playlist." : "",
+      warning: isActive ? "It is the active playlist: the display plays it now, and will switch to its newest other playlist." : "",
       text: `Its ${button.dataset.blocksCount} blocks are deleted. You can restore it for 30 days.${isEdited() && deletePlaylist === playlist ? " Your unsaved changes are lost." : ""}`,
       yes: "Delete",
       isDanger: true,
@@ -514,11 +534,11 @@ submit(document.querySelector("[data-delete]"), async () => {
 for (const row of list.children) {
   if (row.querySelector("[data-total]").textContent === "…") count(row);
 }
+if (isEdited()) edited();
 deleted.follow(afterRestore);
 deleted.showOffer(afterRestore);
 pictures();
 dialogs();
-relate();
 preview();
-setInterval(relate, 30_000);
+remote.follow(parts, code, attempt, refreshParts);
 follow(`/api/displays/${code}/events`, () => refreshParts().catch(() => {}));

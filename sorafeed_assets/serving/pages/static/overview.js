@@ -1,6 +1,6 @@
 // The overview: filtering the cards, adding a display, and keeping the cards up to date.
 
-import { ask, dialogs, follow, fragment, pictures, relate, submit } from "./api.js";
+import { ask, dialogs, follow, fragment, pictures, submit } from "./api.js";
 import * as deleted from "./deleted.js";
 
 const cards = document.querySelector("[data-cards]");
@@ -65,6 +65,7 @@ function keep() {
   const chosen = new FormData(tools);
   const asked = new URLSearchParams();
   if (find.value.trim()) asked.set("find", find.value.trim());
+  if (tagSelect.value) asked.set("tag", tagSelect.value);
   if (chosen.get("show") !== "all") asked.set("show", chosen.get("show"));
   if (chosen.get("sort") !== "attention") asked.set("sort", chosen.get("sort"));
   history.replaceState(null, "", asked.size ? `?${asked}` : location.pathname);
@@ -73,6 +74,8 @@ function keep() {
 function recall() {
   const asked = new URLSearchParams(location.search);
   find.value = asked.get("find") ?? "";
+  tagSelect.value = asked.get("tag") ?? "";
+  if (tagSelect.selectedIndex < 0) tagSelect.value = "";
   for (const name of ["show", "sort"]) {
     const field = tools.elements[name];
     const before = name === "show" ? "all" : "attention";
@@ -112,7 +115,13 @@ async function refresh(codes) {
   sum();
 }
 
+async function refreshAlerts() {
+  const content = await fragment("/admin/alerts");
+  document.querySelector("[data-alerts]").replaceChildren(content);
+}
+
 function changed(tags) {
+  if (tags.has("alerts") || tags.has("all")) refreshAlerts().catch(() => setTimeout(() => changed(new Set(["alerts"])), 2000));
   const known = [...cards.children].map((card) => card.dataset.code);
   const named = [...tags].filter((tag) => tag.startsWith("display:")).map((tag) => tag.slice(8));
   const codes = tags.has("all") ? [...new Set([...known, ...named])] : named;
@@ -147,8 +156,6 @@ deleted.follow(restored);
 deleted.showOffer(restored);
 pictures();
 dialogs();
-relate();
-setInterval(relate, 30_000);
 listTags();
 recall();
 sort();

@@ -25,7 +25,7 @@ async function begin() {
 
 async function connect() {
   await begin();
-  message.textContent = "Waiting for an admin to enter the code";
+  message.textContent = "Waiting for an operator to enter the code…";
   for (;;) {
     await pause(POLL);
     const { state, address } = await call("GET");
@@ -43,7 +43,7 @@ for (;;) {
     await connect();
     break;
   } catch {
-    message.textContent = "No connection to the server; trying again";
+    message.textContent = "No connection to the server. Trying again…";
     await pause(AGAIN);
   }
 }

@@ -21,7 +21,7 @@ const PLAN_EVERY = 3_600_000; // milliseconds until a plan is read again
 const PLAN_AGAIN = 120_000; // the same, after a plan that could not be read
 const PLAN_SPREAD = 20_000; // milliseconds in which players read a changed plan
 const AWAY = "No connection to the server; playing loaded videos";
-const REFUSED = "This player's token is not accepted. Open the player's link again.";
+const REFUSED = "This player's token is not accepted. Open /player to connect the screen again.";
 const OLD_OUTBOX = `sorafeed:plays:${code}`;
 const KEYS = JSON.parse(document.body.dataset.keys || "[]"); // with which the server signs plans
 // Service workers, verification and stored videos need HTTPS or localhost.
@@ -566,8 +566,64 @@ setInterval(() => {
 
 // Display and controls
 
+// Remote control: the sound and the place that the admin page asks for, and what this player does.
+
+let told = null; // the id of the sound that was told last
+let sought = null;
+let reported = "";
+
+async function obey() {
+  try {
+    const response = await fetch(`${base}/remote`, { cache: "no-store" });
+    if (!response.ok) return;
+    const { muted, volume, sound: id, seek } = await response.json();
+    // What a person sets at this page holds until the admin page tells the sound again.
+    if (told !== (id ?? "")) {
+      told = id ?? "";
+      for (const screen of screens) screen.volume = volume / 100;
+      await setMuted(muted);
+    }
+    const isNew = seek && seek.id !== sought && seek.entry === current?.entry;
+    if (isNew) {
+      sought = seek.id;
+      // The last moment stays, because the end would be the next video.
+      front.currentTime = Math.min(seek.seconds, Math.max(0, (front.duration || 0) - 0.5));
+    }
+    report(isNew);
+  } catch (error) {
+    // The stream opens again, and then it is asked for again.
+    console.warn(`the remote control is not read: ${error.message}`);
+  }
+}
+
+async function setMuted(muted) {
+  for (const screen of screens) screen.muted = muted;
+  // A browser may stop a video with sound that no person has asked for: the video comes first.
+  if (!muted && state === "playing" && current && !front.ended) {
+    await front.play().catch(() => {});
+    if (front.paused) {
+      for (const screen of screens) screen.muted = true;
+      await front.play().catch(() => {});
+    }
+  }
+  sound.textContent = front.muted ? "Unmute" : "Mute";
+}
+
+// The place is reported with a change of anything else: from there it runs like a clock.
+function report(isSought = false) {
+  const body = { view: document.body.dataset.view, muted: front.muted, volume: Math.round(front.volume * 100) };
+  const text = JSON.stringify(body);
+  if ((text === reported && !isSought) || body.view === "refused") return;
+  reported = text;
+  const place = current?.entry && !current.place ? { entry: current.entry, seconds: Math.round(front.currentTime * 10) / 10 } : {};
+  post(`${base}/remote`, { ...body, ...place }).catch(() => {
+    reported = "";
+  });
+}
+
 function view(name, text = "") {
   document.body.dataset.view = name;
+  report();
   if (text) message.textContent = text;
 }
 
@@ -587,6 +643,7 @@ function toggleSound() {
   const muted = !front.muted;
   for (const screen of screens) screen.muted = muted;
   sound.textContent = muted ? "Unmute" : "Mute";
+  report();
 }
 function toggleFull() {
   if (document.fullscreenElement) document.exitFullscreen();
@@ -618,7 +675,17 @@ async function start() {
   showUntold();
   if (CAN_KEEP) await startKept();
   refresh();
-  stream(`${base}/events`, { open: () => refresh(), change: () => refresh() });
+  stream(`${base}/events`, {
+    open: () => {
+      refresh();
+      obey();
+    },
+    change: (event) => {
+      const tags = JSON.parse(event.data);
+      if (tags.some((tag) => tag !== `remote:${code}`)) refresh();
+      if (tags.includes(`remote:${code}`) || tags.includes("all")) obey();
+    },
+  });
   addEventListener("online", () => refresh());
   setInterval(refresh, POLL);
 }

@@ -44,7 +44,7 @@ function starts({ videos, startsOver, isActive, same, loop, position }) {
   const changed = videos[same];
   const kept = same ? `The next ${same === 1 ? "video stays" : `${same} videos stay`}; the plan changes from` : "The plan changes from";
   const place = `video ${changed.position + 1} of loop ${changed.loop + 1}`;
-  return `${kept} ${place}. The loop goes on at video ${position + 1} of loop ${loop + 1}; it does not start over.`;
+  return `${kept} ${place}. The loop continues at video ${position + 1} of loop ${loop + 1}; it does not start over.`;
 }
 
 function lists({ videos, now, same }) {

@@ -1,7 +1,5 @@
 // The page of a display's screens: copying the link that was created.
 
-import { relate } from "./api.js";
-
 const link = document.querySelector("[data-link]");
 
 document.querySelector("[data-copy]")?.addEventListener("click", async () => {
@@ -14,7 +12,5 @@ document.querySelector("[data-copy]")?.addEventListener("click", async () => {
     // The clipboard is missing where the page is not served by HTTPS.
     isCopied = document.execCommand("copy");
   }
-  document.querySelector("[data-copied]").textContent = isCopied ? "Copied." : "Press Ctrl-C to copy the selected link.";
+  document.querySelector("[data-copied]").textContent = isCopied ? "Copied." : "The link is selected. Press Ctrl-C to copy it.";
 });
-relate();
-setInterval(relate, 30_000);

@@ -8,8 +8,10 @@ from sorafeed_assets.storage.postgres.tables.access import (
 )
 from sorafeed_assets.storage.postgres.tables.backups import backups
 from sorafeed_assets.storage.postgres.tables.catalog import (
+    blocklist,
     catalog_changes,
     catalog_days,
+    counted_blocklist,
     creators,
     sora_posts,
 )
@@ -39,6 +41,7 @@ from sorafeed_assets.storage.postgres.tables.lineage import (
 from sorafeed_assets.storage.postgres.tables.playlists import (
     deletions,
     display_changes,
+    display_remotes,
     display_tags,
     display_terms,
     displays,
@@ -70,15 +73,18 @@ from sorafeed_assets.storage.postgres.tables.timelines import (
 __all__ = [
     "api_tokens",
     "backups",
+    "blocklist",
     "candidate_pools",
     "catalog_changes",
     "catalog_days",
     "concurrent_indexes",
     "count_digests",
     "count_jobs",
+    "counted_blocklist",
     "creators",
     "deletions",
     "display_changes",
+    "display_remotes",
     "display_requests",
     "display_tags",
     "display_terms",

@@ -28,6 +28,7 @@ api_tokens = Table(
     CheckConstraint("(role = 'display') = (display_id IS NOT NULL)", name="display"),
     CheckConstraint("btrim(name) <> ''", name="name_filled"),
     UniqueConstraint("token_hash"),
+    Index("api_tokens_display_id_idx", "display_id"),
 )
 
 screen_pairings = Table(

@@ -1,4 +1,4 @@
-"""Posts, their creators, and the outbox of their changes."""
+"""Posts, their creators, the outbox of their changes, and the blocklist."""
 
 from sqlalchemy import (
     BigInteger,
@@ -69,6 +69,12 @@ sora_posts = Table(
     CheckConstraint("id <> ''", name="id_filled"),
     CheckConstraint("width >= 0 AND height >= 0", name="size"),
     CheckConstraint("isfinite(posted_at) AND isfinite(indexed_at)", name="times_finite"),
+    # Python has no other years. A scanner that takes milliseconds for seconds writes such times.
+    CheckConstraint(
+        "posted_at >= '0001-01-02 00:00+00' AND posted_at < '9999-12-31 00:00+00'"
+        " AND indexed_at >= '0001-01-02 00:00+00' AND indexed_at < '9999-12-31 00:00+00'",
+        name="times_known",
+    ),
     # Texts are stored in their rows, because a search mostly reads long texts that do not match.
     postgresql_with={"toast_tuple_target": 8160},
 )
@@ -84,6 +90,7 @@ catalog_changes = Table(
     Column("old_width", Integer),
     Column("old_height", Integer),
     Column("changed_at", MOMENT, nullable=False, server_default=func.now()),
+    Column("old_creator_id", Text),
     CheckConstraint("kind IN ('insert', 'update', 'delete')", name="kind"),
     comment="outbox: what a counts refresh consumes, in the transaction that applies it",
 )
@@ -96,4 +103,28 @@ catalog_days = Table(
     Column("post_count", BigInteger, nullable=False),
     Column("counted_at", MOMENT, nullable=False),
     comment="per day: how far counting has come",
+)
+
+blocklist = Table(
+    "blocklist",
+    metadata,
+    Column("kind", Text, primary_key=True, comment="post, or creator for all posts of one"),
+    Column("target_id", Text, primary_key=True, comment="the id of the post or creator"),
+    Column("excluded_at", MOMENT, nullable=False, server_default=func.now()),
+    Column("excluded_by", Text, nullable=False, comment="the name of the token, or the command"),
+    Column(
+        "note", Text, nullable=False, server_default=text("''"), comment="the reason, for people"
+    ),
+    CheckConstraint("kind IN ('post', 'creator')", name="kind"),
+    CheckConstraint("target_id <> ''", name="target_id_filled"),
+    comment="posts and creators that no display plays",
+)
+
+# Written by counting alone, so that each change of the blocklist is applied once.
+counted_blocklist = Table(
+    "counted_blocklist",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("target_id", Text, primary_key=True),
+    comment="the blocklist that counts and pools follow now",
 )

@@ -67,6 +67,7 @@ displays = Table(
     ),
     CheckConstraint("timeline_position >= 0 AND loop_iteration >= 0", name="position"),
     UniqueConstraint("id", "active_build_id"),
+    Index("displays_active_build_id_idx", "active_build_id"),
     ForeignKeyConstraint(
         ["active_build_id"],
         ["timeline_builds.id"],
@@ -86,6 +87,24 @@ display_tags = Table(
     CheckConstraint(r"tag ~ '^[^\s,]{1,40}$'", name="tag"),
     Index("display_tags_tag_idx", "tag"),
     comment="words by which people choose displays",
+)
+
+display_remotes = Table(
+    "display_remotes",
+    metadata,
+    Column("display_id", ForeignKey("displays.id", ondelete="CASCADE"), primary_key=True),
+    Column("volume", Integer, nullable=False, server_default=text("100"), comment="in percent"),
+    Column(
+        "sound_id", Uuid, comment="new whenever the sound is told, so that a player obeys it once"
+    ),
+    Column("seek_id", Uuid, comment="new for each seek, so that a player obeys it once"),
+    Column("seek_entry", Uuid, comment="the queue row that it is for"),
+    Column("seek_seconds", Double),
+    Column("reported", JSONB, comment="what the player last said that it does"),
+    Column("reported_at", MOMENT),
+    CheckConstraint("volume BETWEEN 0 AND 100", name="volume"),
+    comment="the volume and the place that players are told, and what they report",
+    postgresql_with=UPDATED_OFTEN,
 )
 
 templates = Table(

@@ -75,6 +75,7 @@ timeline_videos = Table(
     ),
     UniqueConstraint("display_id", "queue_slot", deferrable=True, initially="DEFERRED"),
     UniqueConstraint("display_id", "loop_iteration", "timeline_position"),
+    Index("timeline_videos_playlist_id_idx", "playlist_id"),
     # A queue row of a build that is not the display's active one cannot be committed.
     ForeignKeyConstraint(
         ["display_id", "build_id"],
@@ -116,7 +117,7 @@ video_history = Table(
     UniqueConstraint("timeline_video_id"),
 )
 
-# No foreign key, so that telling a duration waits for no change of posts.
+# No foreign key, so that storing a duration waits for no change of posts.
 post_durations = Table(
     "post_durations",
     metadata,
