@@ -21,6 +21,8 @@ from sorafeed_assets.domain.timelines.shuffle import shuffle_key
 
 _SHORTEST: Final = 5
 _SPREAD: Final = 11
+MEAN_SECONDS: Final = _SHORTEST + (_SPREAD - 1) / 2
+"""Of a video."""
 _NO_KEY: Final = 0
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 

@@ -15,6 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.playlist import (
     Block,
     FetchMode,
@@ -27,7 +28,7 @@ from sorafeed_assets.domain.simulation.catalogue import (
     post_id,
     zipf_shares,
 )
-from sorafeed_assets.domain.simulation.display import Display
+from sorafeed_assets.domain.simulation.display import MEAN_SECONDS, Display
 from sorafeed_assets.domain.simulation.tally import (
     ROWS_OF_A_CHANGED_PLAN,
     ROWS_OF_A_PLAY,
@@ -45,6 +46,7 @@ DAY: Final = 86_400.0
 _POLL_SECONDS: Final = 1.0
 # The blocks of a playlist that runs today: 12 with 52 videos.
 _COUNTS: Final = (2, 10, 2, 1, 10, 2, 8, 2, 5, 7, 1, 2)
+_LOOP_SECONDS: Final = sum(_COUNTS) * MEAN_SECONDS
 _NEWEST_SHARE: Final = 0.3
 _BEGIN_SECONDS: Final = 600.0
 # One plan in so many is written as JSON, to know how large it is.
@@ -70,6 +72,9 @@ class WallPlan:
         window: how many positions are queued ahead.
         pool_size: the candidates of a pool.
         seed: the same seed gives the same wall.
+
+    Raises:
+        InvalidInputError: the settlers cannot keep up with plans that are about to end.
     """
 
     displays: int
@@ -83,13 +88,29 @@ class WallPlan:
     pool_size: int = 500
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        busy = self._busy_for_ends
+        if busy >= self.settlers:
+            raise InvalidInputError(
+                "settlers",
+                f"plans that are about to end keep {busy:.1f} processes busy; give at least"
+                f" {math.floor(busy) + 1} to settle {self.displays:,} displays",
+            )
+
+    @property
+    def _busy_for_ends(self) -> float:
+        """How many settlers plans that are about to end keep busy: one plan a loop and display."""
+        return self.displays * self.settle_seconds / _LOOP_SECONDS
+
     @property
     def cycle(self) -> float:
         """How often a display is settled for new posts at most, in seconds.
 
-        Once a second, or as often as the settlers reach it when all displays wait.
+        Once a second, or as often as the settlers reach it when all displays wait, in the time that
+        plans about to end, which go first, leave to them.
         """
-        return max(_POLL_SECONDS, self.displays * self.settle_seconds / self.settlers)
+        free = self.settlers - self._busy_for_ends
+        return max(_POLL_SECONDS, self.displays * self.settle_seconds / free)
 
     @property
     def seconds(self) -> float:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sorafeed_assets.domain.catalog.search import Format
+from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.playlist import FetchMode, playlist_version
 from sorafeed_assets.domain.simulation import wall
 from sorafeed_assets.domain.simulation.catalogue import (
@@ -113,11 +114,30 @@ def test_the_same_seed_gives_the_same_wall_in_whatever_groups(
 def test_few_settlers_plan_displays_less_often() -> None:
     slow = WallPlan(5, 0.05, settle_seconds=2.0)
     fast = WallPlan(5, 0.05, settle_seconds=2.0, settlers=20)
-    assert (slow.cycle, fast.cycle) == (10.0, 1.0)
+    assert slow.cycle == pytest.approx(10 / (1 - 10 / 520))
+    assert fast.cycle == 1.0
     few, many = (total(simulate_wall(plan, _Clock())) for plan in (slow, fast))
     assert 0 < few.settled_for_posts < many.settled_for_posts
     # A display is settled once in a cycle at most.
     assert few.settled_for_posts <= 5 * (slow.seconds / slow.cycle + 1)
+
+
+def test_plans_that_end_leave_less_time_for_new_posts() -> None:
+    # Of 52 videos of 10 s each display ends a loop every 520 s, and is settled in 0.1 s.
+    half_busy = WallPlan(displays=2_600, settle_seconds=0.1)
+    assert half_busy.cycle == pytest.approx(260 / (1 - 0.5))
+    assert WallPlan(displays=2_600, settle_seconds=0.1, settlers=2).cycle == pytest.approx(
+        260 / (2 - 0.5)
+    )
+
+
+@pytest.mark.parametrize(("displays", "needed"), [(5_200, 2), (6_000, 2), (15_600, 4)])
+def test_settlers_that_cannot_keep_up_with_plans_that_end_are_refused(
+    displays: int, needed: int
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"give at least {needed} to settle"):
+        WallPlan(displays=displays, settle_seconds=0.1, settlers=needed - 1)
+    assert WallPlan(displays=displays, settle_seconds=0.1, settlers=needed).cycle > 0
 
 
 def test_a_wall_without_changes_plans_only_because_plans_end() -> None:
