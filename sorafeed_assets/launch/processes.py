@@ -15,13 +15,17 @@ from sorafeed_assets.domain.errors import SetupError
 
 _GRACE_SECONDS: Final = 10.0
 _RECORDS: Final = "children"
+# Of Linux and macOS: a tenth of the processor time of others that want it.
+_LESS: Final = 10
+_LEAST: Final = 19
 
 
 class Child:
     """One long-running program and its descendants, in a session of their own.
 
     Its log is in ``folder``/logs, and its process id in ``folder``/children. A child that
-    ``speaks`` writes to the terminal instead. It inherits the open files ``descriptors``.
+    ``speaks`` writes to the terminal instead. It inherits the open files ``descriptors``. One that
+    ``gives_way`` and its descendants have the processors that others leave.
     """
 
     def __init__(
@@ -33,8 +37,10 @@ class Child:
         *,
         speaks: bool = False,
         descriptors: Sequence[int] = (),
+        gives_way: bool = False,
     ) -> None:
         self.name = name
+        self._gives_way = gives_way
         self._descriptors = tuple(descriptors)
         self._command = list(command)
         self._environment = dict(environment)
@@ -61,6 +67,9 @@ class Child:
                 start_new_session=True,
                 pass_fds=self._descriptors,
             )
+        if self._gives_way:
+            # It has one thread yet; those that it starts inherit this.
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, min(_LEAST, os.nice(0) + _LESS))
         self._record = note_session(self._folder, self._slug, self._process.pid)
 
     @property

@@ -153,7 +153,15 @@ class Up:
     def _preparing(self, options: list[str], *, is_shared: bool, speaks: bool) -> Child:
         options = [*options, *([] if is_shared else ["--interrupted-before", self._began])]
         command = [_program("sorafeed"), "prepare", *options]
-        child = Child("prepare", command, environment(self._settings), self._folder, speaks=speaks)
+        # What is prepared beside the rest is not waited for.
+        child = Child(
+            "prepare",
+            command,
+            environment(self._settings),
+            self._folder,
+            speaks=speaks,
+            gives_way=not speaks,
+        )
         self._stack.callback(child.stop)
         child.start()
         return child
@@ -202,7 +210,8 @@ class Up:
         """
         for number in range(1, reacts + 1):
             name = "react" if number == 1 else f"react {number}"
-            self._start(name, [_program("sorafeed"), "react"], more=self._more)
+            command = [_program("sorafeed"), "react"]
+            self._start(name, command, more=self._more, gives_way=False)
         daemon = self._with_code("dagster-daemon", "run", "-w", str(self._workspace))
         self._start("dagster daemon", daemon)
         if self._settings.follows_legacy:
@@ -218,10 +227,15 @@ class Up:
         command: list[str],
         port: int | None = None,
         more: dict[str, str] | None = None,
+        *,
+        gives_way: bool = True,
     ) -> None:
-        """Start a program, which is ready when it listens at the port, if it has one."""
+        """Start a program, which is ready when it listens at the port, if it has one.
+
+        Players and `react` go first; Dagster's runs are descendants of its programs.
+        """
         variables = {**environment(self._settings), **_FEW_ARENAS, **(more or {})}
-        child = Child(name, command, variables, self._folder)
+        child = Child(name, command, variables, self._folder, gives_way=gives_way)
         self._run(child, None if port is None else partial(accepts, port))
 
     def _run(

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import httpx
+import psutil
 import pytest
 
 from sorafeed_assets.launch.embedded import free_port
@@ -187,6 +188,11 @@ def _each_comes_back(folder: Path, ui: str, api_port: int) -> None:
     """Kill every process of `up`, servers too: each is started again, and all is well then."""
     names = [state.name for state in processes(folder)]
     assert {"PostgreSQL", "Valkey", NAME, "api", "api 2", "react"} <= set(names)
+    # Dagster's programs, and the runs that they start, have the processors that players leave.
+    running = [each for each in processes(folder) if each.pid]
+    niceness = {each.name: psutil.Process(each.pid).nice() for each in running}
+    behind = {name for name, nice in niceness.items() if nice > niceness["react"]}
+    assert behind == {name for name in names if name.startswith("dagster")}
     for name in names:
 
         def state(name: str = name) -> ProcessState:

@@ -44,6 +44,18 @@ def test_a_child_ends_with_all_it_started(tmp_path: Path) -> None:
     assert not list((tmp_path / "children").iterdir())
 
 
+@pytest.mark.parametrize("less", [0, 10])
+def test_what_gives_way_has_less_of_the_processors_with_all_it_starts(
+    tmp_path: Path, less: int
+) -> None:
+    child = Child("a test", [sys.executable, "-c", _PARENT], {}, tmp_path, gives_way=less > 0)
+    child.start()
+    family = _family(int(_noted(tmp_path)["pid"]))
+    wanted = min(19, psutil.Process().nice() + less)
+    assert [each.nice() for each in family] == [wanted, wanted]
+    child.stop()
+
+
 def test_a_child_that_ended_is_told_with_its_log(tmp_path: Path) -> None:
     child = Child("a test", [sys.executable, "-c", "raise SystemExit(3)"], {}, tmp_path)
     child.start()
