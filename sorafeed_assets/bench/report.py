@@ -1,6 +1,5 @@
-"""The results for people and programs: a Markdown table, a plot of cost against size, JSON."""
+"""The results for people and programs: a Markdown table, and a plot of cost against size."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +34,6 @@ def _figure(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
-
-
-def write_json(file: Path, rows: Sequence[Row]) -> None:
-    """The rows as a list of objects."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from sorafeed_assets.domain.rollouts.machine import Rollout, Status, Step
 from sorafeed_assets.domain.rollouts.signals import Signal
 from sorafeed_assets.services.cache.write import check_timeline_cache
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.storage.benchmarks import rolling as sql
 

@@ -1,15 +1,16 @@
 """`sorafeed bench`."""
 
-from pathlib import Path
+import json
 from typing import Annotated
 
 import typer
 
 from sorafeed_assets.bench.catalogue import Scale
-from sorafeed_assets.bench.report import markdown, write_json
+from sorafeed_assets.bench.report import markdown
 from sorafeed_assets.bench.run import Benchmark
 from sorafeed_assets.bench.run import run as run_benchmark
-from sorafeed_assets.cli.common import Bars, DataDir, console, settings_of
+from sorafeed_assets.cli.common import Bars, DataDir, console, say, settings_of
+from sorafeed_assets.cli.output import AsJson
 from sorafeed_assets.launch import data_folder
 
 _STATEMENT_SECONDS = 3_600
@@ -21,9 +22,7 @@ def bench(
     terms: Annotated[int, typer.Option(min=1, help="Tracked terms, in three formats each.")] = 200,
     displays: Annotated[int, typer.Option(min=1, max=10_000, help="How many displays.")] = 1_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same posts.")] = 1,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the rows to this file.")
-    ] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Measure the engine beside the system it replaces, on servers and a catalogue of its own.
@@ -38,8 +37,10 @@ def bench(
     scale = Scale(posts=posts, terms=terms, displays=displays, seed=seed)
     with data_folder.owned(folder), Bars() as bars:
         results = run_benchmark(which, folder, settings, scale, bars)
-    console.print(markdown(results.rows), markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        rows = [row.as_json() for row in results.rows]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        console.print(markdown(results.rows), markup=False, highlight=False, soft_wrap=True)
     for name in results.plots:
-        console.print(f"\nplotted: {folder / name}.png", soft_wrap=True)
-    if json_file is not None:
-        write_json(json_file, results.rows)
+        say(f"plotted: {folder / name}.png")

@@ -43,13 +43,16 @@ def seed(
 @counts.command("show")
 def show_counts(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """Show the counts of every tracked term; one that is not counted yet is shown as unknown."""
-    from sorafeed_assets.services.counts.reads import term_totals
-    from sorafeed_assets.services.counts.terms import tracked_terms
+    from sorafeed_assets.storage.counts.terms import tracked
+    from sorafeed_assets.storage.counts.totals import read_totals
+    from sorafeed_assets.storage.postgres.engine import snapshot
 
     how = chosen(output, as_json)
-    with database(data_dir) as (engine, _settings):
-        totals = term_totals(engine)
-        terms = tracked_terms(engine)
+    with (
+        database(data_dir) as (engine, _settings),
+        snapshot(engine, read_only=True) as connection,
+    ):
+        totals, terms = read_totals(connection), tracked(connection)
     unknown = "unknown" if how is Output.TABLE else None
     rows = [
         [term, *(totals.get((term, format_.value), unknown) for format_ in Format)]

@@ -1,7 +1,6 @@
 """`sorafeed chaos`."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from sorafeed_assets.chaos.run import Scale
 from sorafeed_assets.chaos.run import run as run_chaos
 from sorafeed_assets.cli.common import Bars, DataDir, console, settings_of
+from sorafeed_assets.cli.output import AsJson
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.up import stop_on_signals
 
@@ -21,9 +21,7 @@ def chaos(
     seed: Annotated[int, typer.Option(min=0, help="The same seed plans the same faults.")] = 1,
     displays: Annotated[int, typer.Option(min=1, max=1_000, help="How many players play.")] = 100,
     posts: Annotated[int, typer.Option(min=100, help="Posts of the demo catalogue.")] = 20_000,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the outcome to this file.")
-    ] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Kill, stop and starve a wall that plays, on servers of its own; then check everything.
@@ -34,9 +32,9 @@ def chaos(
     folder = data_folder.prepare(settings_of(data_dir).data_dir / "chaos")
     with data_folder.owned(folder), stop_on_signals() as stop, Bars() as bars:
         outcome = run_chaos(folder, Scale(minutes, kills, seed, displays, posts), bars, stop)
-    console.print(outcome.markdown(), markup=False, highlight=False, soft_wrap=True)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(outcome.as_json(), indent=1, ensure_ascii=False))
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), indent=2, ensure_ascii=False))
+    else:
+        console.print(outcome.markdown(), markup=False, highlight=False, soft_wrap=True)
     if not outcome.is_well:
         raise typer.Exit(_BROKEN)

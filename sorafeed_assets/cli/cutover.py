@@ -1,6 +1,6 @@
 """`sorafeed cutover`: switching displays from the old system to this one, and back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,11 +11,9 @@ from sorafeed_assets.cli.flags import actor
 from sorafeed_assets.cli.legacy import sides
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.domain.text import counted
-from sorafeed_assets.services.legacy.cutover import Cutover, Switch
-from sorafeed_assets.services.legacy.queues import settle_imported
-from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.services.timelines.driving import Driver
-from sorafeed_assets.services.timelines.service import TimelineService
+
+if TYPE_CHECKING:
+    from sorafeed_assets.services.legacy.cutover import Cutover
 
 
 def cutover(
@@ -36,6 +34,12 @@ def cutover(
     data_dir: DataDir = None,
 ) -> None:
     """Switch displays to this system, unless a check finds a reason against it."""
+    from sorafeed_assets.services.legacy.cutover import Switch
+    from sorafeed_assets.services.legacy.queues import settle_imported
+    from sorafeed_assets.services.settle import Settler
+    from sorafeed_assets.services.timelines.driving import Driver
+    from sorafeed_assets.services.timelines.service import TimelineService
+
     how = chosen(output, as_json)
     # Sentences are not part of what a program reads.
     out = console if how is Output.TABLE else errors
@@ -66,7 +70,9 @@ def cutover(
         )
 
 
-def _print(found: Cutover, how: Output, out: Console) -> None:
+def _print(found: "Cutover", how: Output, out: Console) -> None:
+    from sorafeed_assets.services.timelines.driving import Driver
+
     rows = [
         (
             each.display_id,

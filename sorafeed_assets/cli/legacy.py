@@ -5,40 +5,30 @@ import signal
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Engine
 
 from sorafeed_assets.cli import exits
 from sorafeed_assets.cli.common import Bars, DataDir, console, database, redis_of, settings_of
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.domain.errors import InvalidInputError, SetupError
-from sorafeed_assets.domain.legacy.queues import Problem
-from sorafeed_assets.launch.legacy import Follow
-from sorafeed_assets.launch.react import log_plainly
-from sorafeed_assets.services.legacy.catalog import import_catalog
-from sorafeed_assets.services.legacy.check import Finding, check_catalog, check_queues
-from sorafeed_assets.services.legacy.export import export_plays
-from sorafeed_assets.services.legacy.queues import import_queues, settle_imported
-from sorafeed_assets.services.legacy.reconcile import parts, reconcile
-from sorafeed_assets.services.legacy.status import (
-    CatalogStatus,
-    LegacyStatus,
-    QueuesStatus,
-    legacy_status,
-)
-from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.legacy.old_catalog import old_catalog
-from sorafeed_assets.storage.legacy.old_queues import old_queues
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from sorafeed_assets.domain.legacy.queues import Problem
+    from sorafeed_assets.services.legacy.check import Finding
+    from sorafeed_assets.services.legacy.status import CatalogStatus, LegacyStatus, QueuesStatus
+    from sorafeed_assets.services.settle import Settler
+    from sorafeed_assets.settings import Settings
 
 legacy = typer.Typer(no_args_is_help=True)
 
 
-def sides(settings: Settings) -> tuple[str | None, Path | None]:
+def sides(settings: "Settings") -> tuple[str | None, Path | None]:
     """The address of the old catalogue and the file of the old queues.
 
     Raises:
@@ -56,6 +46,8 @@ def sides(settings: Settings) -> tuple[str | None, Path | None]:
 @legacy.command("check")
 def check(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """Check the old system, and print what can be imported; nothing is written."""
+    from sorafeed_assets.services.legacy.check import check_catalog, check_queues
+
     how = chosen(output, as_json)
     settings = settings_of(data_dir)
     url, path = sides(settings)
@@ -74,6 +66,9 @@ def check(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) 
 @legacy.command("import")
 def import_all(data_dir: DataDir = None) -> None:
     """Import everything once, and compare it; after an interruption, run it again to continue."""
+    from sorafeed_assets.services.settle import Settler
+    from sorafeed_assets.storage.legacy.old_queues import old_queues
+
     url, path = sides(settings_of(data_dir))
     # An interrupted copy goes on without the indexes that it builds at its end.
     with (
@@ -95,7 +90,11 @@ def import_all(data_dir: DataDir = None) -> None:
         raise typer.Exit(exits.FAILED)
 
 
-def _import_catalog(engine: Engine, url: str) -> None:
+def _import_catalog(engine: "Engine", url: str) -> None:
+    from sorafeed_assets.services.legacy.catalog import import_catalog
+    from sorafeed_assets.services.legacy.reconcile import parts, reconcile
+    from sorafeed_assets.storage.legacy.old_catalog import old_catalog
+
     with old_catalog(url) as old, Bars() as bars:
         copied = import_catalog(engine, old, bars)
         compared = parts(engine, old)
@@ -109,7 +108,10 @@ def _import_catalog(engine: Engine, url: str) -> None:
     )
 
 
-def _import_queues(engine: Engine, settler: Settler, path: Path) -> Sequence[Problem]:
+def _import_queues(engine: "Engine", settler: "Settler", path: Path) -> "Sequence[Problem]":
+    from sorafeed_assets.services.legacy.queues import import_queues, settle_imported
+    from sorafeed_assets.storage.legacy.old_queues import old_queues
+
     with old_queues(path) as file:
         done = import_queues(engine, file, path, with_posts=True)
     settle_imported(engine, settler, done.changed)
@@ -119,7 +121,7 @@ def _import_queues(engine: Engine, settler: Settler, path: Path) -> Sequence[Pro
     return done.problems
 
 
-def _print_problem(problem: Problem) -> None:
+def _print_problem(problem: "Problem") -> None:
     text = f"{problem.kind}: {problem.place}: {problem.problem}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -127,6 +129,9 @@ def _print_problem(problem: Problem) -> None:
 @legacy.command("follow")
 def follow(data_dir: DataDir = None) -> None:
     """Follow the old system until Ctrl-C: posts every second, queues when they are written."""
+    from sorafeed_assets.launch.legacy import Follow
+    from sorafeed_assets.launch.react import log_plainly
+
     url, _ = sides(settings_of(data_dir))
     # Those that an interrupted copy left are built by the next one, at its end.
     with (
@@ -152,6 +157,8 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write the plays that this system showed to a new SQLite file of the old shape."""
+    from sorafeed_assets.services.legacy.export import export_plays
+
     try:
         moment = None if since is None else datetime.fromisoformat(since)
     except ValueError:
@@ -172,6 +179,8 @@ def status(
     data_dir: DataDir = None,
 ) -> None:
     """Show how far behind each side is, and what differs."""
+    from sorafeed_assets.services.legacy.status import legacy_status
+
     with database(data_dir, with_indexes=False) as (engine, settings):
         found = legacy_status(engine, *sides(settings))
     if as_json:
@@ -180,7 +189,7 @@ def status(
         _print_status(found)
 
 
-def _print_status(found: LegacyStatus) -> None:
+def _print_status(found: "LegacyStatus") -> None:
     table = Table("what", "figure", show_header=False)
     if found.catalog is not None:
         _add_catalog(table, found.catalog)
@@ -199,7 +208,7 @@ def _print_status(found: LegacyStatus) -> None:
             _print_problem(problem)
 
 
-def _add_catalog(table: Table, catalog: CatalogStatus) -> None:
+def _add_catalog(table: Table, catalog: "CatalogStatus") -> None:
     if catalog.problem is not None:
         table.add_row("old catalogue", f"[red]{escape(catalog.problem)}[/]")
     table.add_row("first copy", "complete" if catalog.is_copied else "not complete")
@@ -217,7 +226,7 @@ def _add_catalog(table: Table, catalog: CatalogStatus) -> None:
     )
 
 
-def _add_queues(table: Table, queues: QueuesStatus) -> None:
+def _add_queues(table: Table, queues: "QueuesStatus") -> None:
     if queues.problem is not None:
         table.add_row("old queues", f"[red]{escape(queues.problem)}[/]")
     at = queues.imported_at

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
 import typer
@@ -17,10 +17,10 @@ from sorafeed_assets.cli.output import As, AsJson, chosen, print_list
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.rollouts.machine import Rollout, State, Step
 from sorafeed_assets.domain.rollouts.signals import Signal
-from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Rollouts
-from sorafeed_assets.services.settle import Settler
-from sorafeed_assets.storage.rollouts.rows import RolloutChange, StoredRollout
+
+if TYPE_CHECKING:
+    from sorafeed_assets.services.rollouts.rollouts import Rollouts
+    from sorafeed_assets.storage.rollouts.rows import RolloutChange, StoredRollout
 
 rollout = typer.Typer(no_args_is_help=True)
 
@@ -32,7 +32,11 @@ Why = Annotated[str, typer.Option(help="The reason, for the history.")]
 
 
 @contextmanager
-def _rollouts(data_dir: Path | None) -> Iterator[Rollouts]:
+def _rollouts(data_dir: Path | None) -> Iterator["Rollouts"]:
+    from sorafeed_assets.services.flags import Flags
+    from sorafeed_assets.services.rollouts.rollouts import Rollouts
+    from sorafeed_assets.services.settle import Settler
+
     with database(data_dir) as (engine, settings), redis_of(settings) as redis:
         settle = Settler.of(engine, redis, settings).settle
         yield Rollouts.of(engine, Flags(engine), settle, settings)
@@ -81,8 +85,10 @@ def start(
 @rollout.command("list")
 def show_all(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) -> None:
     """List all rollouts, the newest first."""
+    from sorafeed_assets.services.rollouts.reads import all_rollouts
+
     how = chosen(output, as_json)
-    with _rollouts(data_dir) as rollouts:
+    with database(data_dir) as (engine, _settings):
         rows = [
             (
                 each.plan.name,
@@ -94,7 +100,7 @@ def show_all(as_json: AsJson = False, output: As = None, data_dir: DataDir = Non
                 each.verdict,
                 each.state.reason,
             )
-            for each in rollouts.all()
+            for each in all_rollouts(engine)
         ]
     columns = ("name", "flag", "value", "status", "step", "percent", "verdict", "reason")
     print_list(columns, rows, how)
@@ -107,8 +113,10 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Show where a rollout stands, its last comparison, and its history."""
-    with _rollouts(data_dir) as rollouts:
-        stored, changes = rollouts.one(name)
+    from sorafeed_assets.services.rollouts.reads import one_rollout
+
+    with database(data_dir) as (engine, _settings):
+        stored, changes = one_rollout(engine, name)
     if as_json:
         typer.echo(orjson.dumps(_as_json(stored, changes), option=orjson.OPT_INDENT_2).decode())
         return
@@ -173,7 +181,7 @@ def _print_state(name: str, state: State) -> None:
     )
 
 
-def _as_json(stored: StoredRollout, changes: list[RolloutChange]) -> dict[str, object]:
+def _as_json(stored: "StoredRollout", changes: "list[RolloutChange]") -> dict[str, object]:
     plan, state = stored.plan, stored.state
     return {
         "name": plan.name,

@@ -3,7 +3,7 @@
 import json
 import signal
 from threading import Event
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -12,9 +12,10 @@ from rich.table import Table
 from sorafeed_assets.cli.common import Bars, DataDir, console, database
 from sorafeed_assets.cli.output import AsJson
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome
-from sorafeed_assets.launch.shadow import compare_until_stopped
-from sorafeed_assets.services.shadow.report import ShadowReport, shadow_report
-from sorafeed_assets.services.shadow.run import Pass, compare_due, shadow_of
+
+if TYPE_CHECKING:
+    from sorafeed_assets.services.shadow.report import ShadowReport
+    from sorafeed_assets.services.shadow.run import Pass
 
 shadow = typer.Typer(no_args_is_help=True)
 
@@ -33,6 +34,9 @@ def run(
     The old side is read by one connection, one statement at a time, within the share of its time
     that SORAFEED_SHADOW_DATABASE_SHARE allows.
     """
+    from sorafeed_assets.launch.shadow import compare_until_stopped
+    from sorafeed_assets.services.shadow.run import compare_due, shadow_of
+
     stop = Event()
     with database(data_dir) as (engine, settings), Bars() as bars:
         found = shadow_of(engine, settings)
@@ -48,7 +52,7 @@ def _print_problem(problem: str) -> None:
     console.print(f"{problem}; trying again", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_pass(done: Pass) -> None:
+def _print_pass(done: "Pass") -> None:
     if not done.outcomes:
         return
     counts = ", ".join(f"{n:,} {_words(outcome)}" for outcome, n in sorted(done.outcomes.items()))
@@ -65,6 +69,8 @@ def report(
     data_dir: DataDir = None,
 ) -> None:
     """Show what was compared: the gate, differences by rule and display, before and after."""
+    from sorafeed_assets.services.shadow.report import shadow_report
+
     with database(data_dir) as (engine, settings):
         found = shadow_report(engine, days or settings.shadow_gate_days)
     if as_json:
@@ -73,7 +79,7 @@ def report(
         _print_report(found)
 
 
-def _print_report(found: ShadowReport) -> None:
+def _print_report(found: "ShadowReport") -> None:
     state = "[green]open[/]" if found.gate.is_open else "[bold red]closed[/]"
     console.print(f"gate: {state}: {found.gate.reason}")
     table = Table("day (UTC)", *map(_words, _OUTCOMES))
@@ -105,7 +111,7 @@ def _print_report(found: ShadowReport) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_costs(found: ShadowReport) -> None:
+def _print_costs(found: "ShadowReport") -> None:
     table = Table("work", "before", "p95", "after", "p95", "times faster", "statements")
     for work, cost in found.costs.items():
         before, after = found.statements[work]

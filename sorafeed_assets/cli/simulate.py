@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sorafeed_assets.bench.report import Plot, draw
 from sorafeed_assets.cli.common import Bars, console
+from sorafeed_assets.cli.output import AsJson
 from sorafeed_assets.domain.simulation.catalogue import POSTS_PER_DAY, Rates
 from sorafeed_assets.domain.simulation.needs import (
     NAMED,
@@ -60,9 +61,7 @@ def wall(
         int, typer.Option(min=1, help="Processes that settle displays at the same time.")
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same wall.")] = 1,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the figures to this file.")
-    ] = None,
+    as_json: AsJson = False,
     plot_file: Annotated[
         Path | None,
         typer.Option("--plot", help="Also plot what larger walls like this one need, as a PNG."),
@@ -86,12 +85,13 @@ def wall(
         tallies = simulate_wall(plan, time.thread_time, lambda *of: bars("Displays", *of))
     whole = total(tallies)
     needs = needs_of(whole, displays, plan.seconds)
-    console.print(_hours_table(tallies))
-    _print_totals(plan, whole)
-    console.print(_needs_table(needs))
-    console.print(_costs_table())
-    if json_file is not None:
-        json_file.write_bytes(orjson.dumps(_figures(plan, tallies, needs), option=_JSON))
+    if as_json:
+        typer.echo(orjson.dumps(_figures(plan, tallies, needs), option=_JSON).decode())
+    else:
+        console.print(_hours_table(tallies))
+        _print_totals(plan, whole)
+        console.print(_needs_table(needs))
+        console.print(_costs_table())
     if plot_file is not None:
         draw(plot_file, _plot(plan, whole))
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import create_redis_client

@@ -27,7 +27,7 @@ from sorafeed_assets.domain.errors import (
 from sorafeed_assets.services.commands import MOST_PLANNED, Commands
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.queries import Queries
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.signing import Signer
 from sorafeed_assets.services.timelines.advancing import Advance, Play

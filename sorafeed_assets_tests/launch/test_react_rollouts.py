@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.cli.running import wait_until

@@ -22,7 +22,7 @@ from sorafeed_assets.domain.shadow.outcome import Outcome
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.legacy.cutover import Switch
 from sorafeed_assets.services.legacy.follow import copy_new_posts, import_changed_queues
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.shadow.run import Shadow, compare_due
 from sorafeed_assets.services.timelines.advancing import Play

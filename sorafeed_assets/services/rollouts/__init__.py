@@ -1,8 +1,5 @@
 """Rollouts: begun, evaluated and handled; what follows from a step goes the one way of a change.
 
-`Rollouts` is what commands, pages, `sorafeed react` and Dagster use.
+`rollouts.Rollouts` is what commands, pages, `sorafeed react` and Dagster use; `reads` is for those
+that only show them, and imports no more than that takes.
 """
-
-from sorafeed_assets.services.rollouts.rollouts import Evaluation, RolloutNotFoundError, Rollouts
-
-__all__ = ["Evaluation", "RolloutNotFoundError", "Rollouts"]

@@ -14,7 +14,7 @@ from opentelemetry import trace
 from sqlalchemy import Connection, Engine
 
 from sorafeed_assets.domain.digest import content_digest
-from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.flags.known import DRIVER, known_flag
 from sorafeed_assets.domain.rollouts.comparing import (
     Comparison,
@@ -37,6 +37,7 @@ from sorafeed_assets.domain.rollouts.machine import (
 )
 from sorafeed_assets.domain.rollouts.signals import OF_DISPLAYS, Signal
 from sorafeed_assets.services.flags import Flags, FlagValues
+from sorafeed_assets.services.rollouts.reads import RolloutNotFoundError, all_rollouts, one_rollout
 from sorafeed_assets.services.rollouts.server import ServerSamples, read_server, samples_of_step
 from sorafeed_assets.services.rollouts.sides import comparisons_of, read_samples, usual_rates
 from sorafeed_assets.settings import Settings
@@ -47,7 +48,6 @@ from sorafeed_assets.storage.rollouts.rows import (
     StoredRollout,
     add_rollout,
     due_rollouts,
-    load_changes,
     load_rollouts,
     lock_rollout,
     move_rollout,
@@ -67,13 +67,6 @@ _tracer: Final = trace.get_tracer(__name__)
 
 Settle = Callable[[Collection[str]], object]
 """Settles displays: `Settler.settle`."""
-
-
-class RolloutNotFoundError(NotFoundError):
-    """No rollout has this name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"rollout {name!r} does not exist; see `sorafeed rollout list`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +188,7 @@ class Rollouts:
 
     def all(self) -> list[StoredRollout]:
         """Every rollout, the newest first."""
-        with self._engine.connect() as connection:
-            return load_rollouts(connection)
+        return all_rollouts(self._engine)
 
     def one(self, name: str) -> tuple[StoredRollout, list[RolloutChange]]:
         """A rollout, and its last changes, the newest first.
@@ -204,11 +196,7 @@ class Rollouts:
         Raises:
             RolloutNotFoundError: there is none.
         """
-        with self._engine.connect() as connection:
-            found = load_rollouts(connection, name)
-            if not found:
-                raise RolloutNotFoundError(name)
-            return found[0], load_changes(connection, name)
+        return one_rollout(self._engine, name)
 
     def due(self, late: timedelta = timedelta(0)) -> list[str]:
         """The rollouts that have not ended and were not evaluated for a minute and ``late``."""

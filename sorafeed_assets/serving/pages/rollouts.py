@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.rollouts.machine import ENDED, Status
 from sorafeed_assets.domain.rollouts.signals import GATES
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.serving.pages.forms import fields_of, percent_of
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import permitted

@@ -15,7 +15,7 @@ from sorafeed_assets.domain.timelines.plan import PlanResult
 from sorafeed_assets.domain.timelines.planners import PLANNERS, Planners
 from sorafeed_assets.domain.timelines.planners.creator_gap import CREATOR_GAP, CreatorGap
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Evaluation, Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Evaluation, Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.timelines.advancing import Play
 from sorafeed_assets.services.timelines.service import TimelineService

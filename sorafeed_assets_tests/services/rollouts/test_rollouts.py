@@ -14,8 +14,8 @@ from sorafeed_assets.domain.flags.known import UnknownFlagError
 from sorafeed_assets.domain.rollouts.comparing import Verdict
 from sorafeed_assets.domain.rollouts.machine import NotAllowedError, Status
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import RolloutNotFoundError, Rollouts
-from sorafeed_assets.services.rollouts.rollouts import record_rollouts, rollout_versions
+from sorafeed_assets.services.rollouts.reads import RolloutNotFoundError
+from sorafeed_assets.services.rollouts.rollouts import Rollouts, record_rollouts, rollout_versions
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.lineage_records import heads
 from sorafeed_assets.storage.postgres.engine import create_database_engine

@@ -15,7 +15,7 @@ from sorafeed_assets.domain.rollouts.machine import Status
 from sorafeed_assets.domain.rollouts.signals import OF_DISPLAYS, Signal
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Evaluation, Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Evaluation, Rollouts
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.storage.prometheus import Prometheus
 from sorafeed_assets_tests.prometheus import SCRAPED, Scrape, needs_prometheus, prometheus_of

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.services.timelines.queues import QueueClass
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.services.watching import read_figures

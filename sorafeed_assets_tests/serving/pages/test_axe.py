@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from starlette.routing import Route
 
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.app import build_app
 from sorafeed_assets.settings import Settings

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.flags import Flags
-from sorafeed_assets.services.rollouts import Rollouts
+from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.storage.prometheus import Prometheus
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.services.rollouts.rolling import NAME, PLAN
