@@ -13,6 +13,7 @@ from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.domain.text import counted
 
 if TYPE_CHECKING:
+    from sorafeed_assets.domain.shadow.gate import Gate
     from sorafeed_assets.services.legacy.cutover import Cutover
 
 
@@ -37,6 +38,7 @@ def cutover(
     from sorafeed_assets.services.legacy.cutover import Switch
     from sorafeed_assets.services.legacy.queues import settle_imported
     from sorafeed_assets.services.settle import Settler
+    from sorafeed_assets.services.shadow.report import shadow_report
     from sorafeed_assets.services.timelines.driving import Driver
     from sorafeed_assets.services.timelines.service import TimelineService
 
@@ -52,6 +54,8 @@ def cutover(
         switch = Switch(engine, timelines, *sides(settings))
         found = switch.check(codes, share, then)
         _print(found, how, out)
+        if not back and settings.legacy_catalog_url is not None:
+            _print_gate(shadow_report(engine, settings.shadow_gate_days).gate, out)
         if check:
             raise typer.Exit(exits.OK if found.is_ready else exits.FAILED)
         if not found.is_ready and not force:
@@ -61,10 +65,11 @@ def cutover(
         change = switch.switch(codes, share, then, by=by, why=why)
         settle_imported(engine, Settler.of(engine, redis, settings), sorted(change.displays))
     out.print(f"{counted(len(change.displays), 'display')} switched")
-    if back and change.displays:
+    left = sorted(code for code, (old, _) in change.displays.items() if old == Driver.NEW)
+    if left:
         out.print(
-            "their plays since the switch: `sorafeed legacy export-plays FILE --since …"
-            f" {' '.join(f'--display {code}' for code in sorted(change.displays))}`",
+            "to give their plays to the old system: `sorafeed legacy export-plays FILE"
+            f" {' '.join(f'--display {code}' for code in left)}`",
             markup=False,
             soft_wrap=True,
         )
@@ -84,6 +89,9 @@ def _print(found: "Cutover", how: Output, out: Console) -> None:
         for each in found.displays
     ]
     print_list(("display", "driver", "queued", "plays_imported_until", "problems"), rows, how)
+    if found.by_name:
+        named = ", ".join(f"{code} ({driver})" for code, driver in found.by_name.items())
+        out.print(f"set by name, so in no share: {named}", soft_wrap=True)
     catalog, queues = found.status.catalog, found.status.queues
     if catalog is not None and catalog.problem is None:
         waiting = "unknown" if catalog.waiting is None else f"{catalog.waiting:,}"
@@ -92,3 +100,8 @@ def _print(found: "Cutover", how: Output, out: Console) -> None:
         out.print(f"old queues imported at {queues.imported_at:%Y-%m-%d %H:%M:%S} UTC")
     for problem in found.problems:
         out.print(f"problem: {problem}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_gate(gate: "Gate", out: Console) -> None:
+    state = "open" if gate.is_open else "closed"
+    out.print(f"gate of `sorafeed shadow report`: {state}: {gate.reason}", soft_wrap=True)

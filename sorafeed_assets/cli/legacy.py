@@ -2,7 +2,8 @@
 
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,10 +50,13 @@ def check(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) 
     from sorafeed_assets.services.legacy.check import check_catalog, check_queues
 
     how = chosen(output, as_json)
-    settings = settings_of(data_dir)
-    url, path = sides(settings)
-    findings: list[Finding] = [] if url is None else check_catalog(url, settings.catalog_first_day)
-    findings += [] if path is None else check_queues(path)
+    findings: list[Finding] = []
+    with _old_side_runs(settings_of(data_dir)) as settings:
+        url, path = sides(settings)
+        if url is not None:
+            findings += check_catalog(url, settings.catalog_first_day)
+        if path is not None:
+            findings += check_queues(path)
     if how is not Output.TABLE:
         rows = [(each.side, each.is_problem, each.text) for each in findings]
         print_list(("side", "is_problem", "text"), rows, how)
@@ -63,18 +67,31 @@ def check(as_json: AsJson = False, output: As = None, data_dir: DataDir = None) 
         raise typer.Exit(exits.FAILED)
 
 
+@contextmanager
+def _old_side_runs(settings: "Settings") -> "Iterator[Settings]":
+    """Run the data folder's own server if the old catalogue is on it; no other one is needed."""
+    from sorafeed_assets.launch.servers import old_side_is_own, servers
+
+    if old_side_is_own(settings):
+        with servers(settings) as settings:
+            yield settings
+    else:
+        yield settings
+
+
 @legacy.command("import")
 def import_all(data_dir: DataDir = None) -> None:
     """Import everything once, and compare it; after an interruption, run it again to continue."""
     from sorafeed_assets.services.settle import Settler
     from sorafeed_assets.storage.legacy.old_queues import old_queues
 
-    url, path = sides(settings_of(data_dir))
+    url, _ = sides(settings_of(data_dir))
     # An interrupted copy goes on without the indexes that it builds at its end.
     with (
         database(data_dir, with_indexes=url is None) as (engine, settings),
         redis_of(settings) as redis,
     ):
+        url, path = sides(settings)
         if path is not None:
             # Refused before the catalogue is copied, which may take minutes.
             with old_queues(path):
@@ -149,7 +166,7 @@ def follow(data_dir: DataDir = None) -> None:
 def export(
     file: Annotated[Path, typer.Argument(dir_okay=False, help="The new SQLite file.")],
     since: Annotated[
-        str | None, typer.Option(help="Only plays since then: ISO 8601 with a time zone.")
+        str | None, typer.Option(help="Only plays since then: ISO 8601 with a time zone, or UTC.")
     ] = None,
     display: Annotated[
         list[str] | None, typer.Option(help="Only plays of this display; can be repeated.")
@@ -160,7 +177,8 @@ def export(
     from sorafeed_assets.services.legacy.export import export_plays
 
     try:
-        moment = None if since is None else datetime.fromisoformat(since)
+        # As the command prints times itself, too.
+        moment = None if since is None else datetime.fromisoformat(since.replace(" UTC", "+00:00"))
     except ValueError:
         raise InvalidInputError(
             "since", f"is {since!r}; write it as 2026-11-25T10:00:00+00:00"

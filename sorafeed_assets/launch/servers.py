@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Engine
+from pydantic import PostgresDsn
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from sorafeed_assets.domain.errors import SetupError
@@ -119,6 +120,35 @@ def psycopg2_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
+def old_side_is_own(settings: Settings) -> bool:
+    """Whether the old catalogue is a database of the data folder's own server, as the demo's is."""
+    return _is_own(settings, settings.legacy_catalog_url)
+
+
+def _is_own(settings: Settings, url: PostgresDsn | None) -> bool:
+    """Whether an address has the password that was made for the data folder's own server."""
+    password = settings.data_dir.resolve() / "postgres" / "password"
+    if url is None or not password.is_file():
+        return False
+    return [host["password"] for host in url.hosts()] == [password.read_text()]
+
+
+def _old_catalog_url(settings: Settings, runtime: data_folder.Runtime) -> str | None:
+    """The address of the old catalogue, at the port that the data folder's own server has now.
+
+    That port is another one than before when another program has taken it.
+    """
+    given = settings.legacy_catalog_url
+    if given is None:
+        return None
+    servers = (PostgresDsn(runtime.database_url), PostgresDsn(runtime.dagster_url))
+    own = next((url for url in servers if _is_own(settings, url)), None)
+    if own is None or not _is_own(settings, given):
+        return str(given)
+    moved = make_url(str(given)).set(port=own.hosts()[0]["port"])
+    return moved.render_as_string(hide_password=False)
+
+
 def addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:
     """The settings with every address set: as given, or those of ``runtime``."""
     # Built, not copied, so that the addresses are validated.
@@ -128,5 +158,6 @@ def addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:
             "database_url": settings.database_url or runtime.database_url,
             "dagster_url": settings.dagster_url or runtime.dagster_url,
             "redis_url": settings.redis_url or runtime.redis_url,
+            "legacy_catalog_url": _old_catalog_url(settings, runtime),
         }
     )

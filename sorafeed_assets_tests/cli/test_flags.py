@@ -126,7 +126,7 @@ def test_a_display_is_switched_over_and_back(
     assert "nothing was switched" in stopped.stdout
     assert "1 display switched" in answer("cutover", "HALL01", "--force", folder=folder)
     back = answer("cutover", "--back", "HALL01", "--why", "too early", folder=folder)
-    assert "export-plays FILE --since … --display HALL01" in back
+    assert "export-plays FILE --display HALL01`" in back
     assert "too early" in answer("flags", "history", "driver", folder=folder)
 
     target = tmp_path / "plays.sqlite"
@@ -137,3 +137,30 @@ def test_a_display_is_switched_over_and_back(
     )
     exported = answer("legacy", "export-plays", target, "--display", "hall01", folder=folder)
     assert exported == f"1 play written to {target}\n"
+    target.unlink()
+    # As `sorafeed flags history` prints a time.
+    since = ("--since", "2026-01-01 10:00:00 UTC")
+    assert "1 play" in answer("legacy", "export-plays", target, *since, folder=folder)
+
+
+def test_a_share_shrinks_whatever_the_old_side_is_like(
+    folder: Path, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = OldFile(tmp_path / "old.sqlite")
+    file.add_display("HALL01")
+    file.add_display("HALL02")
+    monkeypatch.setenv("SORAFEED_LEGACY_QUEUES", str(file.path))
+    answer("flags", "set", "driver", "old", "--why", "beside it", folder=folder)
+    answer("legacy", "import", folder=folder)
+    answer("cutover", "HALL02", folder=folder)
+    grown = answer("cutover", "--share", "100", folder=folder)
+    assert "set by name, so in no share: HALL02 (new)" in grown
+    assert "1 display switched" in grown
+    assert "smaller share" in refusal("cutover", "--share", "50", "--back", folder=folder)
+
+    file.path.unlink()
+    refused = call("cutover", "HALL01", folder=folder)
+    assert "the old queues cannot be read" in refused.stdout
+    shrunk = answer("cutover", "--share", "0", folder=folder)
+    assert "1 display switched" in shrunk
+    assert "export-plays FILE --display HALL01`" in shrunk

@@ -73,7 +73,7 @@ def test_the_demo_is_compared_and_reported(
     assert "queue_held_twice" in found["rules"]
     assert set(found["costs"]) == {"count", "repopulate", "admin page"}
     text_report = answer("shadow", "report", folder=folder)
-    assert "gate: open: no unexplained difference in the last 1 days" in text_report
+    assert "gate: open: no unexplained difference in the last day" in text_report
     assert "times faster" in text_report
     assert found["old_system"]["rows"] == 416
     assert 30 < found["old_system"]["repeats_per_hundred"] < 45

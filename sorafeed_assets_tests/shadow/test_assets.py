@@ -71,7 +71,7 @@ def test_an_unexplained_difference_fails_the_checks(dagster: Dagster, wall: Side
     assert dagster.run(_JOB).success
     found = dagster.culprits("shadow_counts:nothing_unexplained")
     assert found == "tea mixed: 2026-03-01: 99 counted here, where 12 posts match"
-    assert "1 unexplained differences" in dagster.culprits("shadow_counts:gate_is_open")
+    assert "1 unexplained difference in" in dagster.culprits("shadow_counts:gate_is_open")
     assert dagster.culprits("shadow_timelines:nothing_unexplained") == ""
 
 

@@ -65,7 +65,7 @@ def test_a_count_of_ours_that_is_wrong_closes_the_gate(wall: Sides) -> None:
     gate = shadow_gate(wall.engine, 1)
     assert not gate.is_open
     assert gate.unexplained > 0
-    assert "unexplained differences" in gate.reason
+    assert "unexplained difference" in gate.reason
 
 
 def test_the_posts_of_today_are_counted_up_to_the_cursor(sides: Sides) -> None:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from sorafeed_assets.domain.shadow.outcome import Outcome
+from sorafeed_assets.domain.text import counted
 
 Outcomes = Mapping[Outcome, int]
 """How many comparisons had each outcome."""
@@ -53,13 +54,15 @@ def judge_gate(
         for day in wanted
         if not tried or any(not _says(by_day.get(day, {}).get(kind, {})) for kind in tried)
     ]
+    last = "the last day" if days == 1 else f"the last {days} days"
     if unexplained:
-        reason = f"{unexplained} unexplained differences in the last {days} days"
+        reason = f"{counted(unexplained, 'unexplained difference')} in {last}"
     elif silent:
-        named = f"{silent[0]}" + (f" and {len(silent) - 1} other days" if len(silent) > 1 else "")
+        others = f" and {counted(len(silent) - 1, 'other day')}" if len(silent) > 1 else ""
+        named = f"{silent[0]}{others}"
         reason = f"too little was compared on {named}"
     else:
-        reason = f"no unexplained difference in the last {days} days"
+        reason = f"no unexplained difference in {last}"
     return Gate(not unexplained and not silent, days, unexplained, reason)
 
 

@@ -1,6 +1,6 @@
 """Switching displays from the old system to this one and back: what would change, and why not."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,9 +49,17 @@ class Switched:
 
 @dataclass(frozen=True, slots=True)
 class Cutover:
-    """What a switch changes, and what speaks against it for all displays."""
+    """What a switch changes, and what speaks against it for all displays.
+
+    Attributes:
+        displays: those that change, or are named.
+        by_name: displays that no share changes, because their driver was set by name.
+        problems: why none should be switched.
+        status: of both sides.
+    """
 
     displays: tuple[Switched, ...]
+    by_name: Mapping[str, Driver]
     problems: tuple[str, ...]
     status: LegacyStatus
 
@@ -94,6 +102,8 @@ class Switch:
                 cannot be of the system ``then``.
         """
         values = self._flags.at_once()
+        split = values.split(DRIVER)
+        by_name: dict[str, Driver] = {}
         if share is None:
             named = self._named(display_ids)
             displays = {code: driver_of(values, code) for code in named}
@@ -101,7 +111,13 @@ class Switch:
         else:
             if display_ids:
                 raise InvalidInputError("share", "cannot be given together with displays")
-            self._must_have_base(values.split(DRIVER), then)
+            if then is Driver.OLD:
+                raise InvalidInputError(
+                    "share", "cannot be given back; give a smaller share instead, without --back"
+                )
+            self._must_have_base(split, then)
+            if split is not None:
+                by_name = {code: Driver(value) for code, value in sorted(split.chosen.items())}
             with self._engine.connect() as connection:
                 make = self._flags.share_maker(DRIVER, share, value=then)
                 change = self._flags.preview(connection, DRIVER, make)
@@ -112,6 +128,8 @@ class Switch:
         with self._engine.connect() as connection:
             played = last_imported_plays(connection, list(displays))
             idle = idle_displays(connection)
+        # A share that shrinks is a way back, which nothing may be in the way of.
+        shrinks = share is not None and bool(displays) and not changing
         after = dict.fromkeys(displays, then)
         if share is not None:
             after = {code: Driver(new) for code, (_, new) in change.displays.items()}
@@ -127,7 +145,8 @@ class Switch:
                 )
                 for code, now in sorted(displays.items())
             ),
-            tuple(_common_problems(status)) if then is Driver.NEW else (),
+            by_name,
+            tuple(_common_problems(status)) if then is Driver.NEW and not shrinks else (),
             status,
         )
 

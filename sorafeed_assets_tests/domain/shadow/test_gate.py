@@ -34,7 +34,7 @@ def test_one_unexplained_difference_closes_it_until_it_is_older() -> None:
     gate = judge_gate(days, TODAY, 4, NEEDED)
     assert not gate.is_open
     assert gate.unexplained == 1
-    assert gate.reason == "1 unexplained differences in the last 4 days"
+    assert gate.reason == "1 unexplained difference in the last 4 days"
     assert judge_gate(days, TODAY, 3, NEEDED).is_open
 
 

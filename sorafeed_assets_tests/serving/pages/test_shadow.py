@@ -76,7 +76,7 @@ def test_an_unexplained_difference_closes_it_and_is_no_markup(admin: Api, engine
     _good(engine)
     _store(engine, Compared(COUNT, _HOSTILE, Finding(Outcome.UNEXPLAINED, (), _HOSTILE)))
     page = admin.http.get("/admin/shadow").text
-    assert "The gate is <b>closed</b>: 1 unexplained differences" in page
+    assert "The gate is <b>closed</b>: 1 unexplained difference in" in page
     assert page.count("&lt;script&gt;") == 2
     assert _HOSTILE not in page
     samples = samples_of(admin.http.get("/metrics").text)
