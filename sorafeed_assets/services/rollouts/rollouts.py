@@ -6,7 +6,7 @@ fails, `sorafeed react` does it, because they are noted.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -24,6 +24,7 @@ from sorafeed_assets.domain.rollouts.comparing import (
 )
 from sorafeed_assets.domain.rollouts.machine import (
     ENDED,
+    NotAllowedError,
     Rollout,
     State,
     Status,
@@ -234,7 +235,13 @@ class Rollouts:
         store_evaluation(connection, plan.name, now, verdict, comparisons)
         why = "; ".join(f"{c.signal}: {c.why}" for c in comparisons if c.verdict is verdict)
         is_ours = state.status is not Status.RUNNING or _has_share(flags, plan, state)
-        if verdict is not Verdict.FAIL and not is_ours:
+        other = _set_for_all(flags, plan)
+        if other is not None:
+            # Nothing that this rollout set is left, so there is nothing to roll back either.
+            is_running = state.status is Status.RUNNING
+            why = f"{other}: it was set outside of the rollout"
+            after = pause(state, why) if is_running else state
+        elif verdict is not Verdict.FAIL and not is_ours:
             found = f"{flags.share(plan.flag):g} %"
             after = pause(state, f"the flag's share is {found}: it was set outside of the rollout")
         else:
@@ -252,6 +259,15 @@ class Rollouts:
         with self._engine.begin() as connection:
             stored, now = _locked(connection, name), self._clock()
             after = change(stored.plan, stored.state, now)
+            other = _set_for_all(self._flags.at(connection), stored.plan)
+            if other is not None and after.status is Status.STOPPED:
+                after = replace(after, reason=f"{after.reason}; {other}, and stays as it is")
+            elif other is not None and after.status is not Status.PAUSED:
+                raise NotAllowedError(
+                    "rollout",
+                    f"cannot set its share: {other}; stop it, or set the flag back first:"
+                    f" `sorafeed flags set {stored.plan.flag} VALUE --why …`",
+                )
             displays = self._move(connection, stored.plan, stored.state, after, now, by)
         if displays:
             self._settle(displays)
@@ -267,7 +283,8 @@ class Rollouts:
         by: str,
     ) -> Collection[str]:
         is_same_share = after.percent == before.percent and after.status is Status.PAUSED
-        displays = () if is_same_share else self._set_share(connection, plan, after, by)
+        keeps_flag = is_same_share or _set_for_all(self._flags.at(connection), plan) is not None
+        displays = () if keeps_flag else self._set_share(connection, plan, after, by)
         move_rollout(connection, plan.name, after, now, by, len(displays))
         _record(connection, plan, after)
         return displays
@@ -360,6 +377,14 @@ def _locked(connection: Connection, name: str) -> StoredRollout:
     if stored is None:
         raise RolloutNotFoundError(name)
     return stored
+
+
+def _set_for_all(flags: FlagValues, plan: Rollout) -> str | None:
+    """How the flag was set so that it can have no share of the rollout's value; None if it can."""
+    split = flags.split(plan.flag)
+    if split is None:
+        return f"the definition of {plan.flag} was written by hand"
+    return f"{plan.flag} is {plan.value} for all displays" if split.base == plan.value else None
 
 
 def _has_share(flags: FlagValues, plan: Rollout, state: State) -> bool:

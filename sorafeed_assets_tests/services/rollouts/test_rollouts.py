@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.errors import InvalidInputError, NotFoundError
+from sorafeed_assets.domain.flags.definition import Definition
 from sorafeed_assets.domain.flags.known import UnknownFlagError
 from sorafeed_assets.domain.rollouts.comparing import Verdict
 from sorafeed_assets.domain.rollouts.machine import NotAllowedError, Status
@@ -21,7 +22,7 @@ from sorafeed_assets.storage.lineage_records import heads
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets_tests.catalogue import run
-from sorafeed_assets_tests.services.rollouts.rolling import NAME, PLAN, RollingWall
+from sorafeed_assets_tests.services.rollouts.rolling import CODES, NAME, PLAN, RollingWall
 
 _NEW = "creator_gap"
 
@@ -93,6 +94,42 @@ def test_a_share_that_was_set_outside_pauses_the_rollout(wall: RollingWall, engi
     # Resumed, it sets its own share again.
     wall.rollouts.resume(NAME, by="carl")
     assert wall.simulate(1, lambda _planner: 0.0)[-1].after.status is Status.RUNNING
+
+
+_BY_HAND: Definition = {
+    "state": "ENABLED",
+    "variants": {"new": _NEW, "old": "in_order"},
+    "defaultVariant": "old",
+    "targeting": {"if": [{"starts_with": [{"var": "targetingKey"}, "WALL0"]}, "new", "old"]},
+}
+
+
+@pytest.mark.parametrize("is_written_by_hand", [False, True])
+def test_a_flag_that_was_set_outside_stays_as_it_is_and_the_rollout_can_be_ended(
+    wall: RollingWall, engine: Engine, *, is_written_by_hand: bool
+) -> None:
+    flags = Flags(engine)
+    with engine.begin() as connection:
+        if is_written_by_hand:
+            flags.set_definition(connection, "planner", _BY_HAND, by="carl", why="by hand")
+        else:
+            flags.set_all(connection, "planner", _NEW, by="carl", why="for all")
+    wall.settler.settle(CODES)
+    inside = _new(wall)
+    # Also while its signals fail: nothing that the rollout set is left to be rolled back.
+    for evaluation in wall.simulate(8, lambda planner: 0.7 if planner == _NEW else 0.0):
+        assert evaluation.after.status is Status.PAUSED
+        assert "it was set outside of the rollout" in evaluation.after.reason
+    with pytest.raises(NotAllowedError, match="stop it, or set the flag back first"):
+        wall.rollouts.resume(NAME, by="carl")
+    assert wall.rollouts.one(NAME)[0].state.status is Status.PAUSED
+    stopped = wall.rollouts.stop(NAME, by="carl", why="done")
+    assert stopped.status is Status.STOPPED
+    assert "stays as it is" in stopped.reason
+    assert _new(wall) == inside
+    with engine.begin() as connection:
+        flags.set_all(connection, "planner", "in_order", by="carl", why="back")
+    assert wall.rollouts.start(replace(PLAN, name="again"), by="carl").percent == 25.0
 
 
 def test_several_evaluate_at_once_and_one_acts(wall: RollingWall) -> None:
