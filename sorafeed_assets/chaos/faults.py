@@ -325,7 +325,7 @@ class Faults:
                 holder = leader(connection) or ""
         except SQLAlchemyError:
             return False
-        pid = holder.rpartition(":")[2]
+        _, _, pid = holder.rpartition(":")[0].rpartition(":")
         return pid.isdigit() and int(pid) in self._stage.pids("react").values()
 
     def _has_snapshots(self) -> bool:

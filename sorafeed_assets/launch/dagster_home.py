@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from pydantic import RedisDsn
 
@@ -44,7 +45,8 @@ def _instance_yaml(given: Path | None) -> str:
 
 def _write(file: Path, text: str) -> None:
     """Replace a file at once, because other processes may share the folder and read it."""
-    part = file.with_name(f"{file.name}.{os.getpid()}")
+    # Not named by the process id: programs in containers that share a volume often have the same.
+    part = file.with_name(f"{file.name}.{uuid4()}")
     part.write_text(text)
     part.replace(file)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TextIO
+from uuid import uuid4
 
 from sorafeed_assets.domain.errors import SetupError
 
@@ -37,7 +38,8 @@ def prepare(folder: Path) -> Path:
     folder = folder.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
+        # Other programs may look at the same time.
+        probe = folder / f".writable-{uuid4()}"
         probe.write_text("")
         probe.unlink()
     except OSError as error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event, Thread
 from typing import Final
+from uuid import uuid4
 
 import dagster as dg
 import psycopg
@@ -131,7 +132,8 @@ class React:
         self._assets: list[RecordedAsset] = recorded_assets(
             build_definitions(settings, self._connections).resolve_asset_graph()
         )
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        # Containers in the network of one host have its name, and often the same process id.
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4()}"
         self._leads = Event()
         self._stop = Event()
         self._woken = Event()

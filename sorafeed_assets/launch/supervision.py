@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
+from uuid import uuid4
 
 import psutil
 
@@ -198,7 +199,7 @@ class Supervisor:
             )
             for watched, pid in zip(self._watched, self._published, strict=True)
         ]
-        part = self._file.with_suffix(".part")
+        part = self._file.with_suffix(f".{uuid4()}")
         stored = {"owner": os.getpid(), "processes": [asdict(state) for state in states]}
         part.write_text(json.dumps(stored, indent=1))
         part.replace(self._file)

@@ -1,5 +1,6 @@
 """Dagster's home: its variables, and what a killed `up` leaves in its storage."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,3 +62,13 @@ def test_an_instance_of_ones_own_is_taken_as_it_is(tmp_path: Path) -> None:
     given.unlink()
     with pytest.raises(SetupError, match=r"SORAFEED_DAGSTER_YAML: .*mine\.yaml: No such file"):
         prepare_home(load_settings(data_dir=tmp_path / "data", dagster_yaml=given))
+
+
+def test_programs_that_share_a_volume_and_a_process_id_start_together(tmp_path: Path) -> None:
+    # As in containers, where the first program has the same id in each; here, threads have.
+    settings = load_settings(data_dir=tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        homes = set(threads.map(prepare_home, [settings] * 200))
+    assert homes == {tmp_path.resolve() / "dagster"}
+    (home,) = homes
+    assert {path.name for path in home.iterdir()} == {"dagster.yaml", "workspace.yaml"}

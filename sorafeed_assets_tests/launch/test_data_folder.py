@@ -1,6 +1,7 @@
 """One owner of a folder at a time, and how other commands find it."""
 
 import fcntl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Timer
 
@@ -69,3 +70,10 @@ def test_a_folder_keeps_its_port_so_that_printed_addresses_stay_right(tmp_path: 
         urls.append(server.url("x"))
         server.stop()
     assert urls[0] == urls[1]
+
+
+def test_programs_that_look_at_a_folder_at_once_find_it_writable(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(data_folder.prepare, [folder] * 400)) == {folder.resolve()}
+    assert list(folder.iterdir()) == []

@@ -107,6 +107,17 @@ def test_a_watched_term_is_counted_and_all_that_follows_recorded(
     assert_recorded_once(addressed, instance)
 
 
+def test_two_of_one_host_name_and_process_id_do_not_share_the_lease(
+    engine: Engine, addressed: Settings, instance: dg.DagsterInstance
+) -> None:
+    # As containers in the network of one host have them.
+    holders = set()
+    for _ in range(2):
+        with reacting(addressed, instance):
+            holders |= {holder for (holder,) in run(engine, _HOLDER)}
+    assert len(holders) == 2
+
+
 def test_another_process_leads_after_a_kill(
     engine: Engine, addressed: Settings, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
@@ -124,7 +135,7 @@ def test_another_process_leads_after_a_kill(
         # Both have to be running, or the test would measure a start.
         wait_until(lambda: _connections_of(engine) >= 2, "both")
         ((holder,),) = run(engine, _HOLDER)
-        leader = processes[holder.rpartition(":")[2]]
+        leader = processes[holder.split(":")[1]]
         leader.send_signal(signal.SIGKILL)
         leader.wait(60)
         killed = time.monotonic()

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.playlists.time_slots import EVERY_DAY, SlotDraft
+from sorafeed_assets.launch import react as react_module
 from sorafeed_assets.services.playlists.timetables import replace_slots
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.catalogue import run
@@ -91,15 +92,18 @@ def test_after_an_hour_away_only_the_present_is_activated(
 
 
 def test_two_processes_switch_once(
-    engine: Engine, addressed: Settings, instance: dg.DagsterInstance
+    engine: Engine,
+    addressed: Settings,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # As one that goes on for a moment without the lease, so that both switch.
+    monkeypatch.setattr(react_module, "renew_lease", lambda *_: True)
     add_wall(engine)
     other = add_playlist(engine, "AAAAA1", [("cat video", 3)])
     with reacting(addressed, instance):
         replace_slots(engine, other, [_from_now(4, 3600)])
         wait_until(lambda: is_quiet(engine), "nothing to wait")
-        # It goes on for a moment without the lease, so that both switch.
-        run(engine, "UPDATE leases SET expires_at = now() - interval '1 hour'")
         with reacting(addressed, instance):
             wait_until(lambda: run(engine, _PLAYS) == [(other,)], "the slot")
             wait_until(lambda: is_quiet(engine), "nothing to wait")
