@@ -1,7 +1,7 @@
 """Players of a wall: each plays its display's queue, and tells its plays until they are answered.
 
 They do what the player's page does: plays wait in an outbox and are sent in their order, a video
-that was played is not played again, and without a server a player goes on with what it has.
+that was played is not played again, and without a server a player continues with what it has.
 """
 
 import asyncio

@@ -56,18 +56,25 @@ def import_playlist(
 ) -> None:
     """Create a playlist from a CSV or JSON file; it plays at once.
 
-    The columns are search_term, video_count, fetch_mode and format.
+    The columns are search_term, video_count, fetch_mode and format. A JSON file may have time
+    slots too.
     """
     from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
-    from sorafeed_assets.domain.playlists.files import parse_playlist_json
+    from sorafeed_assets.domain.playlists.files import PlaylistDraft, parse_playlist_json
 
     text, kind = read_file(file)
-    drafts = parse_playlist_json(text) if kind is FileKind.JSON else parse_playlist_csv(text)
+    draft = (
+        parse_playlist_json(text)
+        if kind is FileKind.JSON
+        else PlaylistDraft(parse_playlist_csv(text))
+    )
     with commands_on(data_dir) as commands:
-        change = commands.create_playlist(display, name or file.stem, drafts)
+        change = commands.create_playlist(display, name or file.stem, draft.blocks, draft.slots)
         planned = queued(commands, change)
-    blocks = counted(len(drafts), "block")
-    console.print(f"playlist {change.playlist_id} with {blocks} is active on {display}: {planned}")
+    has = counted(len(draft.blocks), "block")
+    if draft.slots:
+        has += f" and {counted(len(draft.slots), 'time slot')}"
+    console.print(f"playlist {change.playlist_id} with {has} is active on {display}: {planned}")
 
 
 @playlists.command("export")

@@ -86,7 +86,7 @@ def import_all(data_dir: DataDir = None) -> None:
     from sorafeed_assets.storage.legacy.old_queues import old_queues
 
     url, _ = sides(settings_of(data_dir))
-    # An interrupted copy goes on without the indexes that it builds at its end.
+    # An interrupted copy continues without the indexes that it builds at its end.
     with (
         database(data_dir, with_indexes=url is None) as (engine, settings),
         redis_of(settings) as redis,

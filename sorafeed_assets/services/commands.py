@@ -50,7 +50,6 @@ from sorafeed_assets.storage.timelines import playback
 
 # A player gives up an attempt after some seconds; a thread that waits longer wastes its time.
 _BUSY_SECONDS: Final = 2.0
-
 # A play waits for the plans of all that are recorded with it.
 MOST_PLANNED: Final = 8
 
@@ -146,9 +145,15 @@ class Commands:
         self._settle(display_id, None, DISPLAYS_TAG, TOKENS_TAG)
         return deletion_id
 
-    def create_playlist(self, display_id: str, name: str, drafts: Sequence[BlockDraft]) -> Change:
-        """Add a playlist, which becomes active at once."""
-        playlist_id = editing.create_playlist(self._engine, display_id, name, drafts)
+    def create_playlist(
+        self,
+        display_id: str,
+        name: str,
+        drafts: Sequence[BlockDraft],
+        slots: Sequence[SlotDraft] = (),
+    ) -> Change:
+        """Add a playlist with its time slots, which becomes active at once."""
+        playlist_id = editing.create_playlist(self._engine, display_id, name, drafts, slots)
         return self._settle(display_id, playlist_id)
 
     def duplicate_playlist(self, playlist_id: UUID, name: str) -> Change:

@@ -129,6 +129,12 @@ def build_app(
             Route("/api/events", players.events),
             Route("/api/posts.ndjson", export.export_posts),
             Route("/api/playlists/{playlist_id}.{kind}", playlist_files.playlist_file),
+            Route("/api/playlists/{playlist_id}/slots.{kind}", playlist_files.slots_file),
+            Route(
+                "/api/playlists/{playlist_id}/slots.{kind}",
+                playlist_files.replace_slots,
+                methods=["PUT"],
+            ),
             Route("/", pages.home),
             Route("/admin", pages.overview),
             Route("/admin/", pages.overview),

@@ -57,6 +57,28 @@ def test_a_playlist_is_exported_and_imported(
     assert run(engine, "SELECT name FROM playlists WHERE is_active") == [("copy",)]
 
 
+def test_the_json_of_a_playlist_has_its_time_slots(
+    folder: Path, engine: Engine, tmp_path: Path
+) -> None:
+    base = add_playlist(engine, CODE, [("cat", 1)])
+    playlist = add_playlist(engine, CODE, [("cat", 4)])
+    file = tmp_path / "slots.csv"
+    file.write_text(_SLOTS)
+    answer("timetable", "import", file, "--playlist", playlist, folder=folder)
+    file = tmp_path / "copy.json"
+    file.write_text(answer("playlists", "export", playlist, "--json", folder=folder))
+    said = answer("playlists", "import", file, "--display", CODE, folder=folder)
+    assert "with 1 block and 2 time slots is active on HALL01" in said
+    [(copy,)] = run(engine, "SELECT id FROM playlists WHERE name = 'copy'")
+    exported = answer("timetable", "export", copy, folder=folder)
+    assert sorted(exported.splitlines()) == sorted(_SLOTS.splitlines())
+    assert '"slots"' not in answer("playlists", "export", base, "--json", folder=folder)
+
+    file.write_text(file.read_text().replace("Europe/Vienna", "Mars"))
+    assert "Mars" in refusal("playlists", "import", file, "--display", CODE, folder=folder)
+    assert len(run(engine, "SELECT FROM playlists")) == 3
+
+
 def test_time_slots_are_imported_shown_and_exported(
     folder: Path, engine: Engine, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import InvalidInputError
@@ -18,6 +18,8 @@ from sorafeed_assets.domain.playlists.playlist import (
     FetchMode,
     draft_block,
 )
+from sorafeed_assets.domain.playlists.slot_files import drafts_of_objects, slot_objects
+from sorafeed_assets.domain.playlists.time_slots import SlotDraft
 from sorafeed_assets.domain.text import shown
 
 _FIELDS: Final = ("search_term", "video_count", "fetch_mode", "format")
@@ -44,6 +46,13 @@ class Written(Protocol):
     def format(self) -> str: ...
 
 
+class PlaylistDraft(NamedTuple):
+    """What a file says of a playlist to be made."""
+
+    blocks: tuple[BlockDraft, ...]
+    slots: tuple[SlotDraft, ...] = ()
+
+
 def playlist_csv(blocks: Iterable[Written]) -> str:
     """The blocks of a playlist as CSV, with the columns that an import reads."""
     file = io.StringIO(newline="")
@@ -53,17 +62,21 @@ def playlist_csv(blocks: Iterable[Written]) -> str:
     return file.getvalue()
 
 
-def playlist_json(name: str, blocks: Iterable[Written]) -> str:
-    """A playlist as JSON: its name, and its blocks with the fields of the CSV."""
-    found = {"name": name, "blocks": [_fields(block) for block in blocks]}
+def playlist_json(name: str, blocks: Iterable[Written], slots: Iterable[SlotDraft] = ()) -> str:
+    """A playlist as JSON: its name, its blocks with the fields of the CSV, and its time slots."""
+    found: dict[str, object] = {"name": name, "blocks": [_fields(block) for block in blocks]}
+    if of_clock := slot_objects(slots):
+        found["slots"] = of_clock
     return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
 
 
-def parse_playlist_json(text: str) -> tuple[BlockDraft, ...]:
-    """The blocks of a JSON file as `playlist_json` writes it; fetch_mode and format are optional.
+def parse_playlist_json(text: str) -> PlaylistDraft:
+    """The blocks and time slots of a JSON file as `playlist_json` writes it.
+
+    The fetch_mode and format of a block are optional, and so are the time slots.
 
     Raises:
-        InvalidInputError: naming the block and the field.
+        InvalidInputError: naming the block or slot, and the field.
     """
     try:
         given = json.loads(text.removeprefix("\ufeff"))
@@ -76,7 +89,13 @@ def parse_playlist_json(text: str) -> tuple[BlockDraft, ...]:
         raise InvalidInputError(
             "json", f"has {len(blocks)} blocks; at most {MAX_BLOCKS} are allowed"
         )
-    return tuple(_draft(index, block) for index, block in enumerate(blocks))
+    slots = given.get("slots", []) if isinstance(given, dict) else []
+    if not isinstance(slots, list):
+        raise InvalidInputError("slots", "must be a list of time slots")
+    return PlaylistDraft(
+        tuple(_draft(index, block) for index, block in enumerate(blocks)),
+        drafts_of_objects(slots),
+    )
 
 
 def _draft(index: int, block: Any) -> BlockDraft:

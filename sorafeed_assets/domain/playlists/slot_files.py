@@ -56,8 +56,23 @@ def slots_csv(slots: Iterable[SlotDraft]) -> str:
 
 def slots_json(name: str, slots: Iterable[SlotDraft]) -> str:
     """The time slots of a playlist as JSON: its name, and the slots with the fields of the CSV."""
-    found = [_fields(slot, [day.name for day in sorted(slot.days)]) for slot in slots]
-    return json.dumps({"name": name, "slots": found}, ensure_ascii=False, indent=2) + "\n"
+    found = {"name": name, "slots": slot_objects(slots)}
+    return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+
+
+def slot_objects(slots: Iterable[SlotDraft]) -> list[dict[str, object]]:
+    """Time slots as objects of a JSON file, as `drafts_of_objects` reads them."""
+    return [_fields(slot, [day.name for day in sorted(slot.days)]) for slot in slots]
+
+
+def parse_slots(text: str) -> tuple[SlotDraft, ...]:
+    """The time slots of a file whose text is CSV or JSON.
+
+    Raises:
+        InvalidInputError: as `parse_slots_csv` and `parse_slots_json` do.
+    """
+    is_json = text.removeprefix("\ufeff").lstrip().startswith(("{", "["))
+    return parse_slots_json(text) if is_json else parse_slots_csv(text)
 
 
 def parse_slots_csv(text: str) -> tuple[SlotDraft, ...]:
@@ -86,6 +101,15 @@ def parse_slots_json(text: str) -> tuple[SlotDraft, ...]:
     slots = given.get("slots") if isinstance(given, dict) else given
     if not isinstance(slots, list):
         raise InvalidInputError("json", "has no time slots; write an object with a list of slots")
+    return drafts_of_objects(slots)
+
+
+def drafts_of_objects(slots: list[Any]) -> tuple[SlotDraft, ...]:
+    """The time slots of a JSON file's objects.
+
+    Raises:
+        InvalidInputError: naming the slot and the field.
+    """
     if len(slots) > MAX_SLOTS:
         raise InvalidInputError(
             "json", f"has {len(slots)} time slots; at most {MAX_SLOTS} are allowed"

@@ -19,11 +19,14 @@ from sorafeed_assets.domain.playlists.playlist import (
     keep_blocks,
     new_ids,
 )
+from sorafeed_assets.domain.playlists.time_slots import SlotDraft
 from sorafeed_assets.domain.text import shown
 from sorafeed_assets.services.playlists.activation import activate
 from sorafeed_assets.services.playlists.locking import lock_display, locked_playlist
+from sorafeed_assets.services.playlists.timetables import check_slots
 from sorafeed_assets.storage.playlists import rows as sql
 from sorafeed_assets.storage.playlists.templates import template_of
+from sorafeed_assets.storage.playlists.timetables import write_slots
 from sorafeed_assets.storage.postgres.retry import retried
 
 
@@ -55,21 +58,27 @@ def display_of(engine: Engine, playlist_id: UUID) -> str:
 
 @retried
 def create_playlist(
-    engine: Engine, display_id: str, name: str, drafts: Sequence[BlockDraft]
+    engine: Engine,
+    display_id: str,
+    name: str,
+    drafts: Sequence[BlockDraft],
+    slots: Sequence[SlotDraft] = (),
 ) -> UUID:
-    """Add a playlist; `activate` then makes it the display's active one.
+    """Add a playlist with its time slots; `activate` then makes it the display's active one.
 
     Raises:
-        InvalidInputError: a blank name or no blocks.
+        InvalidInputError: a blank name, no blocks, too many time slots, or one twice.
         NotFoundError: there is no such display.
     """
     name = check_name(name)
     check_drafts(drafts)
+    check_slots(slots)
     with engine.begin() as connection:
         lock_display(connection, display_id)
         check_new_ids(connection, drafts, [None] * len(drafts))
         playlist_id = sql.insert_playlist(connection, display_id, name)
         sql.write_blocks(connection, playlist_id, drafts, [None] * len(drafts))
+        write_slots(connection, playlist_id, slots)
     return playlist_id
 
 

@@ -1,5 +1,6 @@
 """Playlists and their time slots as files, which an import reads."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -14,16 +15,20 @@ from sorafeed_assets.storage.playlists.timetables import load_slots
 from sorafeed_assets.storage.postgres.engine import snapshot
 
 
+class FoundPlaylist(NamedTuple):
+    """A playlist with its time slots."""
+
+    playlist: Playlist
+    slots: list[SlotDraft]
+
+
 def export_playlist(engine: Engine, playlist_id: UUID, kind: FileKind) -> str:
     """The text of a playlist's file.
 
     Raises:
         NotFoundError: there is no such playlist.
     """
-    playlist, _ = _read(engine, playlist_id)
-    if kind is FileKind.CSV:
-        return playlist_csv(playlist.blocks)
-    return playlist_json(playlist.name, playlist.blocks)
+    return playlist_text(_read(engine, playlist_id), kind)
 
 
 def export_slots(engine: Engine, playlist_id: UUID, kind: FileKind) -> str:
@@ -32,14 +37,37 @@ def export_slots(engine: Engine, playlist_id: UUID, kind: FileKind) -> str:
     Raises:
         NotFoundError: there is no such playlist.
     """
-    playlist, slots = _read(engine, playlist_id)
+    return slots_text(_read(engine, playlist_id), kind)
+
+
+def playlist_text(found: FoundPlaylist, kind: FileKind) -> str:
+    """A playlist as a file: CSV has its blocks, JSON its name and time slots too."""
+    playlist, slots = found
+    if kind is FileKind.CSV:
+        return playlist_csv(playlist.blocks)
+    return playlist_json(playlist.name, playlist.blocks, slots)
+
+
+def slots_text(found: FoundPlaylist, kind: FileKind) -> str:
+    """The time slots of a playlist as a file."""
+    playlist, slots = found
     return slots_csv(slots) if kind is FileKind.CSV else slots_json(playlist.name, slots)
 
 
-def _read(engine: Engine, playlist_id: UUID) -> tuple[Playlist, list[SlotDraft]]:
+def find_playlist(engine: Engine, playlist_id: UUID) -> FoundPlaylist | None:
+    """A playlist with its time slots; None when there is no such playlist."""
     with snapshot(engine) as connection:
         playlist = rows.load_playlist(connection, playlist_id)
         if playlist is None:
-            raise PlaylistNotFoundError(playlist_id)
+            return None
         slots = load_slots(connection, [playlist.display_id]).get(playlist.display_id, [])
-    return playlist, [slot.draft for slot in slots if slot.playlist_id == playlist_id]
+    return FoundPlaylist(
+        playlist, [slot.draft for slot in slots if slot.playlist_id == playlist_id]
+    )
+
+
+def _read(engine: Engine, playlist_id: UUID) -> FoundPlaylist:
+    found = find_playlist(engine, playlist_id)
+    if found is None:
+        raise PlaylistNotFoundError(playlist_id)
+    return found

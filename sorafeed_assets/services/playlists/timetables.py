@@ -128,7 +128,7 @@ def replace_slots(engine: Engine, playlist_id: UUID, drafts: Sequence[SlotDraft]
         InvalidInputError: too many slots, or the same one twice.
         NotFoundError: there is no such playlist.
     """
-    _check_slots(drafts)
+    check_slots(drafts)
     with engine.begin() as connection:
         display_id = lock_display_of(connection, playlist_id)
         sql.write_slots(connection, playlist_id, drafts)
@@ -152,13 +152,18 @@ def edit_slots(
             raise InvalidInputError("slot", "is no longer there; reload the page")
         rest = [slot for slot in slots if slot.id not in removed]
         own = [slot.draft for slot in rest if slot.playlist_id == playlist_id]
-        _check_slots([*own, *added])
+        check_slots([*own, *added])
         sql.remove_slots(connection, [slot.id for slot in slots if slot.id in removed])
         sql.write_slots(connection, playlist_id, [*own, *added])
         return display_id
 
 
-def _check_slots(drafts: Sequence[SlotDraft]) -> None:
+def check_slots(drafts: Sequence[SlotDraft]) -> None:
+    """Check that a playlist may have these time slots.
+
+    Raises:
+        InvalidInputError: too many, or the same one twice.
+    """
     if len(drafts) > MAX_SLOTS:
         raise InvalidInputError("slots", f"are {len(drafts)}; at most {MAX_SLOTS} are allowed")
     for index, draft in enumerate(drafts):

@@ -286,7 +286,7 @@ class Playback:
         return {walk: Walk(heads[walk.head.display_id], self._window) for walk in short}
 
     def _plan_on(self, connection: Connection, display_ids: Sequence[str]) -> None:
-        """Plan further; if that fails the plays stay recorded, and a queue is just shorter."""
+        """Plan further; if that fails the plays stay recorded, and a queue is only shorter."""
         try:
             with connection.begin_nested():
                 outcomes = self._builder.rebuild(connection, display_ids)

@@ -4,7 +4,7 @@ import strawberry
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
-from sorafeed_assets.domain.playlists.files import parse_playlist_json
+from sorafeed_assets.domain.playlists.files import PlaylistDraft, parse_playlist_json
 from sorafeed_assets.services.commands import Change, PlaybackState
 from sorafeed_assets.serving.graphql.blocklist import BlocklistMutation
 from sorafeed_assets.serving.graphql.blocks import BlockInput, drafts_of
@@ -150,7 +150,8 @@ class Mutation(ManyMutation, BlocklistMutation):
 
     @strawberry.mutation(
         description="Add a playlist from CSV with the columns search_term, video_count, "
-        "fetch_mode and format, or from JSON as it is exported; it becomes active at once."
+        "fetch_mode and format, or from JSON as it is exported, with its time slots; it becomes "
+        "active at once."
     )
     async def import_playlist(
         self,
@@ -163,9 +164,13 @@ class Mutation(ManyMutation, BlocklistMutation):
         context = _admin(info)
         if (csv is None) == (json is None):
             raise InvalidInputError("csv", "or json is needed, and only one of them")
-        drafts = parse_playlist_json(json) if json is not None else parse_playlist_csv(csv or "")
+        draft = (
+            PlaylistDraft(parse_playlist_csv(csv or ""))
+            if json is None
+            else parse_playlist_json(json)
+        )
         change = await context.change(
-            lambda commands: commands.create_playlist(str(display_id), name, drafts)
+            lambda commands: commands.create_playlist(str(display_id), name, *draft)
         )
         return await _playlist(context, change)
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.pages.rendering import render
 from sorafeed_assets.serving.pages.signing_in import permitted, principal_of
 from sorafeed_assets.serving.state import ServerState
@@ -32,7 +33,8 @@ async def runbook(request: Request) -> Response:
     principal = permitted(request, "/admin/runbook")
     if isinstance(principal, Response):
         return principal
-    return HTMLResponse(render("runbook.html", text=_text()))
+    is_admin = principal.token.role is Role.ADMIN
+    return HTMLResponse(render("runbook.html", text=_text(), is_admin=is_admin))
 
 
 @cache

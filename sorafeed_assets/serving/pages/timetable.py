@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
+from sorafeed_assets.domain.playlists.slot_files import parse_slots
 from sorafeed_assets.domain.playlists.time_slots import (
     MAX_PRIORITY,
     TimeSlot,
@@ -36,6 +37,7 @@ from sorafeed_assets.serving.wording import refusal
 _WORKDAYS: Final = frozenset(list(Weekday)[:5])
 _GUIDE: Final = timedelta(hours=1)
 _MOST_ENTRIES: Final = 12
+_IMPORT: Final = "import"
 _EMPTY: Final = {
     "playlist": "",
     "starts": "09:00",
@@ -92,6 +94,9 @@ async def change(request: Request) -> Response:
 def _change(server: ServerState, code: str, fields: Mapping[str, str]) -> None:
     playlist_id = _playlist_of(server, code, fields.get("playlist", ""))
     commands = server.commands
+    if fields.get("do") == _IMPORT:
+        commands.replace_slots(playlist_id, parse_slots(fields.get("text", "")))
+        return
     if fields.get("do") == "base":
         commands.choose_base(playlist_id)
         return
@@ -151,7 +156,10 @@ def _render(
     posts = server.queries.posts({entry.pick.video_id for entry in entries if entry.pick})
     form = dict(_EMPTY, time_zone=zone.key) if edited is None else _form_of(edited)
     days = _WORKDAYS if edited is None else edited.draft.days
-    if fields is not None:
+    is_import = fields is not None and fields.get("do") == _IMPORT
+    if fields is not None and is_import:
+        form["playlist"] = fields.get("playlist", "")
+    elif fields is not None:
         form.update({name: fields.get(name, "") for name in _EMPTY})
         days = frozenset(day for day in Weekday if f"day_{day.value}" in fields)
     field = refused.field if isinstance(refused, InvalidInputError) else ""
@@ -174,8 +182,14 @@ def _render(
         is_edited=bool(form["slot"]),
         is_admin=is_admin,
         most=MAX_PRIORITY,
-        wrong=field.rpartition(".")[2],
-        problem=None if refused is None else _problem(refused),
+        files=[
+            (key, name, sum(slot.playlist_id == key for slot in view.slots))
+            for key, name in view.playlists.items()
+        ],
+        is_import=is_import,
+        text="" if fields is None else fields.get("text", ""),
+        wrong="" if is_import else field.rpartition(".")[2],
+        problem=None if refused is None else refusal(refused) if is_import else _problem(refused),
     )
 
 

@@ -46,7 +46,10 @@ ORDER BY kind, target_id
 """)
 
 _NOTE: Final = {
+    # What waits is read once, before the first row is written: an outbox that was empty is planned
+    # as one, and would be read for every post while it grows.
     kind: text(f"""
+WITH waiting AS MATERIALIZED (SELECT catalog_day, post_id FROM catalog_changes)
 INSERT INTO catalog_changes (catalog_day, post_id, kind, old_text, old_width, old_height,
     old_creator_id)
 SELECT catalog_day(p.indexed_at), p.id, 'update', p.text, p.width, p.height, p.creator_id
@@ -55,7 +58,7 @@ WHERE p.{column} = ANY(CAST(:targets AS text[]))
   AND {is_excluded("p.id", "p.creator_id")}
    <> {is_excluded("p.id", "p.creator_id", "counted_blocklist")}
   AND NOT EXISTS (
-      SELECT FROM catalog_changes AS c
+      SELECT FROM waiting AS c
       WHERE c.post_id = p.id AND c.catalog_day = catalog_day(p.indexed_at))
 """)
     for kind, column in ((Kind.POST, "id"), (Kind.CREATOR, "creator_id"))

@@ -148,7 +148,8 @@ def test_any_file_is_read_or_refused_by_its_line(text: str) -> None:
     assert (refused is None) == bool(drafts)
     if refused is not None:
         assert re.fullmatch(r"csv|line \d+(, \w+)?", refused.field)
-        assert len(str(refused)) < 1_000
+        # What is refused at once may be many; none repeats a long value.
+        assert all(len(str(each)) < 300 for each in refused.errors)
     for draft in drafts:
         draft.search_term.encode()
         assert draft == draft_block(

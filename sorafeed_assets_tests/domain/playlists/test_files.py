@@ -1,5 +1,7 @@
 """Playlists as files: what is exported is imported as equal blocks."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
 from sorafeed_assets.domain.playlists.files import parse_playlist_json, playlist_csv, playlist_json
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, FetchMode, draft_block
+from sorafeed_assets.domain.playlists.time_slots import SlotDraft
+from sorafeed_assets_tests.domain.playlists.test_slot_files import SLOTS
 
 
 def _block(search: str, count: int, mode: FetchMode, format_: Format) -> BlockDraft | None:
@@ -27,10 +31,14 @@ _BLOCKS = st.builds(
 ).filter(lambda block: block is not None)
 
 
-@given(st.lists(_BLOCKS, min_size=1, max_size=6), st.text(max_size=20))
-def test_an_exported_playlist_is_imported_as_it_was(blocks: list[BlockDraft], name: str) -> None:
+@given(st.lists(_BLOCKS, min_size=1, max_size=6), st.lists(SLOTS, max_size=3), st.text(max_size=20))
+def test_an_exported_playlist_is_imported_as_it_was(
+    blocks: list[BlockDraft], slots: list[SlotDraft], name: str
+) -> None:
     assert parse_playlist_csv(playlist_csv(blocks)) == tuple(blocks)
-    assert parse_playlist_json(playlist_json(name, blocks)) == tuple(blocks)
+    text = playlist_json(name, blocks, slots)
+    assert parse_playlist_json(text) == (tuple(blocks), tuple(slots))
+    assert ("slots" in json.loads(text)) is bool(slots)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +50,9 @@ def test_an_exported_playlist_is_imported_as_it_was(blocks: list[BlockDraft], na
         ('{"blocks": []}', "json"),
         ("[1]", "blocks[0]"),
         ('[{"search_term": "cat"}]', "blocks[0].video_count"),
+        ('{"blocks": [{"search_term": "cat", "video_count": 1}], "slots": 1}', "slots"),
+        ('{"blocks": [{"search_term": "cat", "video_count": 1}], "slots": [{"days": ["MONDAY"]}]}',
+         "slots[0].starts"),
         ('[{"search_term": 1, "video_count": 1}]', "blocks[0].search_term"),
         ('[{"search_term": "cat", "video_count": true}]', "blocks[0].video_count"),
         ('[{"search_term": "cat", "video_count": 1, "format": "x"}]', "blocks[0].format"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.slot_files import (
+    parse_slots,
     parse_slots_csv,
     parse_slots_json,
     slots_csv,
@@ -25,7 +26,7 @@ from sorafeed_assets.domain.playlists.time_slots import (
 _DAYS = st.frozensets(st.sampled_from(Weekday), min_size=1)
 _TIMES = st.times().map(lambda found: found.replace(microsecond=0))
 _DATES = st.one_of(st.none(), st.dates(date(2000, 1, 1), date(2100, 1, 1)))
-_SLOTS = st.builds(
+SLOTS = st.builds(
     SlotDraft,
     _DAYS,
     _TIMES,
@@ -38,11 +39,11 @@ _SLOTS = st.builds(
 _HEADER = "days,starts,ends,time_zone,first_day,last_day,priority\n"
 
 
-@given(st.lists(_SLOTS, max_size=6), st.text(max_size=20))
+@given(st.lists(SLOTS, max_size=6), st.text(max_size=20))
 def test_exported_slots_are_imported_as_they_were(slots: list[SlotDraft], name: str) -> None:
-    assert parse_slots_csv(slots_csv(slots)) == tuple(slots)
+    assert parse_slots(slots_csv(slots)) == parse_slots_csv(slots_csv(slots)) == tuple(slots)
     text = slots_json(name, slots)
-    assert parse_slots_json(text) == tuple(slots)
+    assert parse_slots(text) == parse_slots_json(text) == tuple(slots)
     assert json.loads(text)["name"] == name
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis import Redis
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from sorafeed_assets.domain.catalog.blocklist import MAX_NOTE, Kind, Target, check_target
 from sorafeed_assets.domain.catalog.search import Format
@@ -31,6 +31,7 @@ from sorafeed_assets.services.timelines.rebuild import BuildOutcome
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.timelines.views import timeline_view
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.catalog.blocklist import note_changed
 from sorafeed_assets_tests.catalogue import (
     add_display,
     add_playlist,
@@ -39,6 +40,7 @@ from sorafeed_assets_tests.catalogue import (
     run,
     videos_of,
 )
+from sorafeed_assets_tests.statements import plans_of
 
 D: Final = "AAAAAA"
 WINDOW, POOL = 4, 3
@@ -259,6 +261,30 @@ def test_what_cannot_be_excluded_is_refused(engine: Engine, service: TimelineSer
     with pytest.raises(InvalidInputError, match="note: "):
         exclude(engine, ANN, by="test", note="x" * (MAX_NOTE + 1))
     assert list_blocklist(engine, 5) == []
+
+
+def test_what_waits_is_read_once_for_all_posts_of_a_creator(engine: Engine) -> None:
+    run(
+        engine,
+        """
+        INSERT INTO sora_posts (id, creator_id, text, indexed_at, posted_at, width, height)
+        SELECT 'many' || n, 'prolific', 'a cat', now(), now(), 1, 1 FROM generate_series(1, 3000) n
+        """,
+    )
+    run(engine, "DELETE FROM catalog_changes")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # The statistics of an outbox that has just been emptied.
+        connection.execute(text("VACUUM ANALYZE catalog_changes, sora_posts"))
+    exclude(engine, Target(Kind.CREATOR, "prolific"), by="test")
+    with (
+        engine.begin() as connection,
+        plans_of(connection, lambda each: "INSERT INTO catalog_changes" in each) as plans,
+    ):
+        assert note_changed(connection) == 3_000
+    [plan] = plans
+    [scan] = [each for each in plan.nodes if each.get("Relation Name") == "catalog_changes"
+              and each["Node Type"].endswith("Scan")]  # fmt: skip
+    assert scan.get("Subplan Name") == "CTE waiting"
 
 
 def test_the_list_is_read_in_pages(engine: Engine, service: TimelineService) -> None:

@@ -110,6 +110,14 @@ LINES: Final[Mapping[tuple[str, str], Line]] = {
     ("/api/playlists/{playlist_id}.{kind}", "GET"): Line(
         f"/api/playlists/{ENTRY}.csv", ALL.replace("200", "404")
     ),
+    ("/api/playlists/{playlist_id}/slots.{kind}", "GET"): Line(
+        f"/api/playlists/{ENTRY}/slots.csv", ALL.replace("200", "404")
+    ),
+    ("/api/playlists/{playlist_id}/slots.{kind}", "PUT"): Line(
+        f"/api/playlists/{ENTRY}/slots.csv",
+        "401 401 401 401 403 403 403 404 404 403",
+        {"content": "days,starts,ends,time_zone\n"},
+    ),
     ("/admin/templates", "GET"): Line("/admin/templates", ADMINS),
     ("/admin/templates", "POST"): Line("/admin/templates", ADMINS_FORM),
     # There is no old system.

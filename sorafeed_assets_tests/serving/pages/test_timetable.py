@@ -144,6 +144,68 @@ def test_the_same_by_graphql(admin: Api, playlists: tuple[str, str]) -> None:
     assert emptied == {"activePlaylist": {"name": "Base"}, "timetable": None}
 
 
+_FILE = """days,starts,ends,time_zone,first_day,last_day,priority
+"Sat, Sun",10:00,18:00,Europe/Vienna,,2030-12-31,2
+"""
+
+
+def test_the_page_exports_and_imports_files(
+    admin: Api, reader: Api, engine: Engine, playlists: tuple[str, str]
+) -> None:
+    base, other = playlists
+    sent = {"do": "import", "playlist": other}
+    assert _post(reader, **sent, text=_FILE).status_code == 403
+    assert _post(admin, **sent, text=_FILE.replace("\n", "\r\n")).status_code == 303
+    stored = [("All day", [6, 7], "10:00", "Europe/Vienna", 2)]
+    assert run(engine, _SLOTS) == stored
+    page = reader.http.get(PAGE).text
+    addresses = [f"/api/playlists/{other}/slots.{kind}" for kind in ("csv", "json")]
+    files = []
+    for address in addresses:
+        assert f'href="{address}" download' in page
+        files.append(reader.http.get(address))
+    assert "Replace the time slots of" not in page
+    assert files[0].text == _FILE
+    assert "All%20day%20time%20slots.csv" in files[0].headers["content-disposition"]
+    assert _post(admin, **{**sent, "playlist": base}, text=files[1].text).status_code == 303
+    assert sorted(run(engine, _SLOTS)) == sorted([*stored, ("Base", *stored[0][1:])])
+
+    wrong = _FILE.replace("18:00", "25:00").replace("Vienna", "Mars")
+    refused = _post(admin, **sent, text=wrong)
+    assert refused.status_code == 400
+    shown = refused.text.split('id="files"')[1]
+    assert "Line 2: " in shown
+    assert "25:00" in shown.split("<textarea")[1].split("</textarea>")[0]
+    assert f'<option value="{other}" selected>' in shown
+    assert len(run(engine, _SLOTS)) == 2
+
+
+def test_slots_are_put_by_http_and_settled(
+    admin: Api, engine: Engine, playlists: tuple[str, str]
+) -> None:
+    _, other = playlists
+    address = f"/api/playlists/{other}/slots"
+    done = admin.http.put(f"{address}.csv", content=f"\ufeff{_FILE}".encode())
+    assert done.json() == {"display": "HALL01", "slots": 1, "problem": None}
+    assert len(run(engine, _SLOTS)) == 1
+    for kind, body, problem in (
+        ("csv", _FILE.replace("10:00", "10 am").encode(), "line 2, starts"),
+        ("csv", "Zürich".encode("latin-1"), "UTF-8"),
+        ("json", _FILE.encode(), "is not valid JSON"),
+    ):
+        refused = admin.http.put(f"{address}.{kind}", content=body)
+        assert refused.status_code == 400
+        assert problem in refused.text
+    assert admin.http.put(f"{address}.xlsx", content=b"").status_code == 404
+    assert len(run(engine, _SLOTS)) == 1
+    assert admin.http.get(f"/api/playlists/{other}.json").json()["slots"][0]["priority"] == 2
+    emptied = admin.http.put(f"{address}.json", json={"slots": []})
+    assert emptied.json()["slots"] == 0
+    assert run(engine, _SLOTS) == []
+    [(active,)] = run(engine, "SELECT name FROM playlists WHERE is_active")
+    assert active == "Base"
+
+
 def test_the_calendar_shows_days_by_the_clock_on_the_wall() -> None:
     vienna, monday = load_zone("Europe/Vienna"), date(2026, 3, 23)
     draft = draft_slot(0, days=EVERY_DAY, starts="22:00", ends="04:00", time_zone="Europe/Vienna")

@@ -498,19 +498,20 @@ function leave(address = null) {
 document.querySelector("[data-import]")?.addEventListener("change", async (event) => {
   const [file] = event.target.files;
   if (!file) return;
-  const csv = await file.text();
+  const text = await file.text();
+  const isJson = /\.json$/i.test(file.name);
   const place = document.querySelector("[data-import-refusal]");
-  const isRight = await attempt(() => ask("query ($csv: String!) { csvBlocks(csv: $csv) { search } }", { csv }), place);
+  const isRight = isJson || (await attempt(() => ask("query ($csv: String!) { csvBlocks(csv: $csv) { search } }", { csv: text }), place));
   if (!isRight || !(await mayDiscard())) {
     event.target.value = "";
     return;
   }
   const done = await attempt(
     async () =>
-      ask("mutation ($id: ID!, $name: String!, $csv: String!) { importPlaylist(displayId: $id, name: $name, csv: $csv) { problem } }", {
+      ask("mutation ($id: ID!, $name: String!, $csv: String, $json: String) { importPlaylist(displayId: $id, name: $name, csv: $csv, json: $json) { problem } }", {
         id: code,
-        name: file.name.replace(/\.csv$/i, "") || "Imported",
-        csv,
+        name: file.name.replace(/\.(csv|json)$/i, "") || "Imported",
+        [isJson ? "json" : "csv"]: text,
       }),
     place,
   );
