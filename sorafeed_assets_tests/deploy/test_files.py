@@ -81,6 +81,51 @@ def test_systemd_starts_every_unit() -> None:
     assert "WantedBy=sorafeed.target" in (_UNITS / "sorafeed-legacy.service").read_text()
 
 
+def test_systemd_starts_after_a_migration_that_failed_at_first() -> None:
+    # One that is required and fails ends the start of all others for good.
+    for path in _UNITS.glob("*.service"):
+        if "After=network-online.target sorafeed-migrate" in path.read_text():
+            assert "\nWants=sorafeed-migrate.service\n" in path.read_text()
+            # A restart of the migration, for a new release, restarts it too.
+            assert "\nPartOf=sorafeed.target sorafeed-migrate.service\n" in path.read_text()
+        assert "Requires=" not in path.read_text()
+    assert "\nRestart=on-failure\n" in (_UNITS / "sorafeed-migrate.service").read_text()
+
+
+def test_compose_waits_for_starts_and_ends() -> None:
+    services = _COMPOSE["services"]
+    # Dagster's programs and PostgreSQL's checkpoint take more than the 10 s that Docker grants.
+    for name in ("postgres", "code-server", "webserver", "daemon"):
+        assert services[name]["stop_grace_period"] in {"1m", "2m"}
+    for name in ("code-server", "webserver", "daemon", "api"):
+        assert services[name]["healthcheck"]["start_period"] == "5m"
+    # By the socket it would be healthy while its image still runs databases.sql.
+    assert "--host=127.0.0.1" in services["postgres"]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", ["react", "legacy"])
+def test_kubernetes_replaces_only_by_what_keeps_running(name: str) -> None:
+    deployment = _of_kind(read_all(f"kubernetes/{name}.yaml"), "Deployment")
+    (container,) = _pod(name)["containers"]
+    # It has no port that could be asked.
+    assert "readinessProbe" not in container
+    assert deployment["spec"]["minReadySeconds"] >= 30
+
+
+def test_the_image_says_what_is_missing_to_start(tmp_path: Path) -> None:
+    (tmp_path / "compiled").mkdir()
+    (tmp_path / "tmp").touch()
+    variables = {
+        "SORAFEED_COMPILED": str(tmp_path / "compiled"),
+        "NUMBA_CACHE_DIR": str(tmp_path / "tmp" / "compiled"),
+        "PATH": "/usr/bin:/bin",
+    }
+    command = [str(DEPLOY / "entrypoint.sh"), "true"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "mount a tmpfs" in done.stderr
+
+
 def test_systemd_follows_an_old_system_by_the_login_of_react() -> None:
     follows, reacts = (
         (_UNITS / name).read_text()
