@@ -119,6 +119,7 @@ class Follow:
         return self._leads.is_set() and not self._stop.is_set()
 
     def _keep_lease(self) -> None:
+        is_told = False
         try:
             while not self._stop.is_set():
                 with self._engine.begin() as connection:
@@ -127,7 +128,10 @@ class Follow:
                     _log.info("this process leads now")
                     self._leads.set()
                 elif not leads:
+                    if self._leads.is_set() or not is_told:
+                        _log.info("another process follows; this one waits, to take over from it")
                     self._leads.clear()
+                is_told = True
                 self._stop.wait(_RENEW_SECONDS)
         finally:
             self._leads.clear()

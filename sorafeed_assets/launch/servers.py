@@ -4,6 +4,7 @@ Most commands are given theirs, so what starts servers is imported only when it 
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import PostgresDsn
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from sorafeed_assets.domain.errors import SetupError
@@ -21,6 +22,8 @@ from sorafeed_assets.storage.postgres.engine import create_database_engine, ping
 from sorafeed_assets.storage.postgres.retry import is_lost
 
 _LOOK_SECONDS: Final = 1.0
+# The host of an address with a user, and its port.
+_PORT: Final = re.compile(r"(@[^/@:]+):\d+")
 
 
 @contextmanager
@@ -145,8 +148,8 @@ def _old_catalog_url(settings: Settings, runtime: data_folder.Runtime) -> str | 
     own = next((url for url in servers if _is_own(settings, url)), None)
     if own is None or not _is_own(settings, given):
         return str(given)
-    moved = make_url(str(given)).set(port=own.hosts()[0]["port"])
-    return moved.render_as_string(hide_password=False)
+    # Not built again from its parts: blanks of the options would be written as "+".
+    return _PORT.sub(f"\\g<1>:{own.hosts()[0]['port']}", str(given), count=1)
 
 
 def addressed(settings: Settings, runtime: data_folder.Runtime) -> Settings:

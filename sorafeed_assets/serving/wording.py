@@ -1,12 +1,12 @@
 """What is shown to people in the same words on every page and in the API."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.text import sentence
 from sorafeed_assets.domain.timelines.plan import Tier
+from sorafeed_assets.domain.wording import in_words
 
 _REASONS: Final[Mapping[str, str]] = {
     Tier.NEW: "it was not shown here before",
@@ -15,45 +15,10 @@ _REASONS: Final[Mapping[str, str]] = {
     Tier.KEPT: "it was chosen by hand, or was playing when the playlist changed",
 }
 
-_PART: Final = re.compile(r"(blocks|slots)\[(\d+)\](?:\.(\w+))?", re.ASCII)
-_PARTS: Final[Mapping[str, str]] = {"blocks": "block", "slots": "time slot"}
-_FIELDS: Final[Mapping[str, str]] = {
-    "search_term": "the search",
-    "search": "the search",
-    "video_count": "the number of videos",
-    "fetch_mode": "which videos",
-    "format": "the format",
-    "name": "the name",
-    "code": "the code",
-    "display": "the display",
-    "display_id": "the code",
-    "displayId": "the code",
-    "starts": "the start",
-    "ends": "the end",
-    "time_zone": "the time zone",
-    "first_day": "the first day",
-    "last_day": "the last day",
-    "blocks": "the list of blocks",
-    "csv": "the file",
-    "id": "it",
-}
-
 
 def reason_of(tier: str) -> str:
     """Why a video was picked."""
     return _REASONS.get(tier, tier)
-
-
-def in_words(error: InvalidInputError) -> str:
-    """What is refused and why: "Line 4: the search is empty; write the words to search for."."""
-    where, _, name = error.field.partition(", ")
-    if part := _PART.fullmatch(error.field):
-        where, name = f"{_PARTS[part[1]]} {int(part[2]) + 1}", part[3] or ""
-    elif not name and not where.startswith("line "):
-        where, name = "", where
-    subject = _FIELDS.get(name, name.replace("_", " "))
-    words = f"{where}: {subject}" if where and subject else where or subject
-    return sentence(f"{words} {error.problem}".strip())
 
 
 def refusal(error: SorafeedError) -> str:

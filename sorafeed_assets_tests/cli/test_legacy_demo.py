@@ -29,6 +29,9 @@ def test_it_is_found_without_up_and_at_another_port(
         with suppress(OSError):  # another program has it already
             taken.bind(("127.0.0.1", port))
             taken.listen()
+        # With options, which are kept as they are.
+        with_options = f"{printed['SORAFEED_LEGACY_CATALOG_URL']}?options=-c%20TimeZone%3DUTC"
+        monkeypatch.setenv("SORAFEED_LEGACY_CATALOG_URL", with_options)
         checked = answer("legacy", "check", folder=folder)
         assert "about 100 posts" in checked
         assert f":{port}/" not in checked

@@ -1,5 +1,6 @@
 """Processes that follow: one leads, another takes over at its end; what waits for what."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,12 +65,16 @@ def _lease(engine: Engine) -> object:
         return connection.scalar(text("SELECT holder FROM leases WHERE name = :n"), {"n": LEASE})
 
 
-def test_one_of_two_leads_until_it_ends(engine: Engine, old_url: str, there: Settings) -> None:
+def test_one_of_two_leads_until_it_ends(
+    engine: Engine, old_url: str, there: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     with _following(engine, there, 2) as followers:
         with psycopg.connect(old_url) as connection:
             scan(connection, [OldPost("first")])
         wait_until(lambda: _posts(engine) == {"first"}, "the first post")
         assert [each.is_leading for each in followers].count(True) == 1
+        wait_until(lambda: "another process follows; this one waits" in caplog.text, "the line")
         leader, other = sorted(followers, key=lambda each: not each.is_leading)
         holder = _lease(engine)
         leader.stop()
@@ -80,6 +85,7 @@ def test_one_of_two_leads_until_it_ends(engine: Engine, old_url: str, there: Set
         assert _lease(engine) not in {None, holder}
         other.stop()
         wait_until(lambda: _lease(engine) is None, "the lease to be released")
+    assert caplog.text.count("another process follows") == 1
 
 
 def test_the_queues_wait_for_the_first_copy_only(

@@ -122,6 +122,18 @@ def test_a_display_that_shows_nothing_there_may_be_switched(
     assert switch.check([], 100).is_ready is False
 
 
+def test_a_problem_speaks_only_against_its_own_display(
+    engine: Engine, switch: Switch, settler: Settler, file: OldFile
+) -> None:
+    file.add_playlist("hall01", "as display HALL02", [("tea", 5_000)], active=False)
+    file.add_display("Hall03")
+    _import(engine, settler, file.path)
+    first, second, third = switch.check(CODES, None).displays
+    assert first.problems[0].startswith("refused:")
+    assert second.problems == ()
+    assert "belongs to 2 displays" in third.problems[0]
+
+
 def test_a_conflict_of_a_display_speaks_against_it(
     engine: Engine, switch: Switch, settler: Settler, file: OldFile
 ) -> None:

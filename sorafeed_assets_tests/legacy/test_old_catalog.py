@@ -31,7 +31,9 @@ def test_no_server() -> None:
 
 def test_no_such_database(postgres: EmbeddedPostgres) -> None:
     with (
-        pytest.raises(UnavailableError, match='database "nowhere" does not exist'),
+        pytest.raises(
+            UnavailableError, match='refuses the connection: database "nowhere" does not'
+        ),
         old_catalog(postgres.url("nowhere")),
     ):
         pass

@@ -178,7 +178,7 @@ def test_a_file_is_read_while_it_is_written(file: OldFile, writer: list[BaseExce
     plays: list[int] = []
     for _ in range(3):
         with old_queues(file.path) as opened:
-            plays.append(len(opened.plays()))
+            plays.append(len(list(opened.plays())))
     assert all(count % 2 == 0 for count in plays)
     assert plays == sorted(plays)
     assert writer == []
@@ -189,4 +189,4 @@ def test_plays_are_read_since_a_day(file: OldFile) -> None:
         file.add_play("HALL01", f"v{number}", at)
     with old_queues(file.path) as opened:
         assert [row["video_id"] for row in opened.plays("2025-10-24")] == ["v1", "v2"]
-        assert len(opened.plays()) == 3
+        assert len(list(opened.plays())) == 3

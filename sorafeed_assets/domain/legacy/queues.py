@@ -22,6 +22,8 @@ from sorafeed_assets.domain.playlists.playlist import (
     draft_block,
     playlist_version,
 )
+from sorafeed_assets.domain.text import counted
+from sorafeed_assets.domain.wording import in_words
 
 _AGAIN: Final = "correct it in the old system, and import again"
 
@@ -91,12 +93,16 @@ class OldPlay(NamedTuple):
 
 @dataclass(slots=True)
 class OldWall:
-    """Everything of an old file that can be taken, by id, and the problems of the rest."""
+    """Everything of an old file that can be taken, by id, and the problems of the rest.
+
+    ``refused`` has the codes of refused displays, and the ids of refused playlists and of theirs.
+    """
 
     displays: dict[str, OldDisplay] = field(default_factory=dict)
     playlists: dict[UUID, OldPlaylist] = field(default_factory=dict)
     plays: list[OldPlay] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
 
     def active(self) -> dict[str, str]:
         """Display → the id of its active playlist, or an empty text.
@@ -138,9 +144,10 @@ def _read_displays(wall: OldWall, rows: Iterable[OldRow]) -> None:
     for code, same in by_code.items():
         written = ", ".join(repr(clean_text(row["id"])) for row in same)
         try:
-            _check_code(code, written, len(same))
+            _check_code(code, len(same))
         except InvalidInputError as error:
-            wall.problems.append(Problem("refused", f"display {written}", f"{error}; {_AGAIN}"))
+            wall.refused.add(code)
+            wall.problems.append(Problem("refused", f"display {written}", _why(error)))
             continue
         row = same[0]
         name = clean_text(row["name"]).strip()[:MAX_NAME_LENGTH].strip() or code
@@ -160,26 +167,30 @@ def _read_playlists(wall: OldWall, rows: Iterable[OldRow], blocks: Iterable[OldR
         its_blocks = of_playlist.pop(playlist_id, [])
         if code not in wall.displays:
             orphans += 1
+            if code in wall.refused:
+                wall.refused.add(str(playlist_id))
             continue
         try:
             wall.playlists[playlist_id] = _playlist(playlist_id, code, row, its_blocks)
         except InvalidInputError as error:
             name = clean_text(row["name"])
             place = f"playlist {name!r} ({playlist_id}) of display {code}"
-            wall.problems.append(Problem("refused", place, f"{error}; {_AGAIN}"))
-    for what, count in (
-        ("playlists belong to no display that was taken", orphans),
-        ("blocks belong to no playlist", sum(map(len, of_playlist.values()))),
+            wall.refused.add(str(playlist_id))
+            wall.problems.append(Problem("refused", place, _why(error)))
+    for what, count, to in (
+        ("playlist", orphans, "display that was taken"),
+        ("block", sum(map(len, of_playlist.values())), "playlist"),
     ):
         if count:
-            wall.problems.append(Problem("skipped", what.split(maxsplit=1)[0], f"{count} {what}"))
+            text = f"{counted(count, what)} without a {to}"
+            wall.problems.append(Problem("skipped", f"{what}s", text))
 
 
 def _playlist(playlist_id: UUID, code: str, row: OldRow, blocks: Sequence[OldRow]) -> OldPlaylist:
     if not blocks:
         raise InvalidInputError("blocks", "is empty; a playlist needs at least one block")
     if len(blocks) > MAX_BLOCKS:
-        raise InvalidInputError("blocks", f"are {len(blocks)}; at most {MAX_BLOCKS} are allowed")
+        raise InvalidInputError("blocks", f"has {len(blocks)}; at most {MAX_BLOCKS} are allowed")
     ordered = sorted(
         blocks, key=lambda each: (whole(each["block_order"], 0), clean_text(each["id"]))
     )
@@ -218,10 +229,14 @@ def _block(order: int, row: OldRow) -> OldBlock:
 
 
 def _read_plays(wall: OldWall, rows: Iterable[OldRow]) -> None:
-    skipped = 0
+    skipped = refused = 0
     for row in rows:
         code, video_id = _code(row["display_id"]), clean_text(row["video_id"])
         played_at = moment(row["played_at"])
+        if code in wall.refused:
+            # Of two displays of one code: which one showed it cannot be told from the code.
+            refused += 1
+            continue
         if not _is_code(code) or not video_id or played_at is None or row["id"] is None:
             skipped += 1
             continue
@@ -237,7 +252,10 @@ def _read_plays(wall: OldWall, rows: Iterable[OldRow]) -> None:
             )
         )
     if skipped:
-        text = f"{skipped} plays have no display, no video or no time"
+        text = f"{counted(skipped, 'play')} without a display, a video or a time"
+        wall.problems.append(Problem("skipped", "plays", text))
+    if refused:
+        text = f"{counted(refused, 'play')} of displays that were refused"
         wall.problems.append(Problem("skipped", "plays", text))
 
 
@@ -255,11 +273,12 @@ def queue_problems(wall: OldWall, queues: Mapping[str, Sequence[int]]) -> Iterat
         code = _code(display)
         if len(positions) > belong[code]:
             most = max(Counter(positions).values())
+            waits = "1 row waits" if len(positions) == 1 else f"{len(positions):,} rows wait"
             yield Problem(
                 "queue",
                 f"display {code}",
-                f"{len(positions)} rows wait in its old queue, where {belong[code]} belong;"
-                f" one position is there {most} times. It is not copied",
+                f"{waits} in its old queue, where {belong[code]:,} belong; one position is there"
+                f" {counted(most, 'time')}. It is not copied",
             )
 
 
@@ -267,12 +286,16 @@ def _code(value: object) -> str:
     return clean_text(value).strip().upper()
 
 
-def _check_code(code: str, written: str, displays: int) -> None:
+def _why(error: InvalidInputError) -> str:
+    """Why rows are refused, in words, and what to do."""
+    words = "; ".join(in_words(each).rstrip(".") for each in error.errors)
+    return f"{words[:1].lower()}{words[1:]}; {_AGAIN}"
+
+
+def _check_code(code: str, displays: int) -> None:
     check_display_code(code, "its code")
     if displays > 1:
-        raise InvalidInputError(
-            "its code", f"belongs to {displays} displays ({written}); rename all but one"
-        )
+        raise InvalidInputError("its code", f"belongs to {displays} displays; rename all but one")
 
 
 def _is_code(code: str) -> bool:

@@ -211,9 +211,16 @@ def _problems(
         problems += [
             f"{each.kind}: {each.problem}"
             for each in status.queues.problems
-            if each.kind in {"refused", "conflict"} and code in each.place
+            if each.kind in {"refused", "conflict"} and _is_of(code, each.place)
         ]
     return problems
+
+
+def _is_of(code: str, place: str) -> bool:
+    """Whether the place of a problem is a display, as here or as the old file writes it."""
+    return place.endswith(f"display {code}") or (
+        place.startswith("display ") and f"'{code}'" in place.upper()
+    )
 
 
 def _common_problems(status: LegacyStatus) -> Collection[str]:

@@ -277,10 +277,9 @@ def _deleted(connection: Connection, wall: OldWall) -> Iterator[Problem]:
         },
     }
     there = {"display": set(wall.displays), "playlist": set(map(str, wall.playlists))}
-    refused = " ".join(problem.place for problem in wall.problems)
     for kind, row_id in sorted(ours.read_imports(connection)):
         place = here.get(kind, {}).get(row_id)
-        if place is None or row_id in there[kind] or row_id in refused:
+        if place is None or row_id in there[kind] or row_id in wall.refused:
             continue
         text = "was deleted there and stays here; delete it here too, unless it is needed"
         yield Problem("deleted", place, text)

@@ -30,6 +30,7 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
+from sorafeed_assets.domain.wording import in_words
 from sorafeed_assets.serving.graphql.context import Context, stored_but
 from sorafeed_assets.serving.graphql.documents import Documents, NotExecutedError
 from sorafeed_assets.serving.graphql.fast_fields import FastFieldContext
@@ -42,7 +43,6 @@ from sorafeed_assets.serving.http.errors import (
     internal_message,
     kind_of,
 )
-from sorafeed_assets.serving.wording import in_words
 
 # For queries only: a mutation would still be stored after a time-out.
 _TIME_SECONDS: Final = 15.0

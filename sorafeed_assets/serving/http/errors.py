@@ -16,8 +16,8 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
+from sorafeed_assets.domain.wording import in_words
 from sorafeed_assets.serving.pages.rendering import render
-from sorafeed_assets.serving.wording import in_words
 
 
 class UnauthenticatedError(SorafeedError):

@@ -373,9 +373,14 @@ def old_errors(where: str) -> Iterator[None]:
             " try again when it is less busy"
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        _, refuses, reason = _first_line(error).partition("FATAL:")
+        what = (
+            f"refuses the connection: {reason.strip()}"
+            if refuses
+            else (f"does not answer: {_first_line(error)}")
+        )
         raise UnavailableError(
-            f"the old catalogue at {where} does not answer: {_first_line(error)};"
-            f" check {_SETTING} and the server"
+            f"the old catalogue at {where} {what}; check {_SETTING} and the server"
         ) from error
     except (
         psycopg.errors.UndefinedTable,

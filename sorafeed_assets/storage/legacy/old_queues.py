@@ -5,7 +5,6 @@ for one step at most. Not here: what the rows mean (`domain.legacy.queues`).
 """
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,9 +46,10 @@ _ROWS: Final = {
     "playlists": "SELECT * FROM playlists",
     "playlist_blocks": "SELECT * FROM playlist_blocks",
 }
+# A time that is no ISO text, such as a number, cannot be compared with a day.
 _PLAYS: Final = """
 SELECT id, display_id, video_id, block_id, loop_iteration, played_at FROM video_history
-WHERE substr(played_at, 1, 10) >= ?
+WHERE coalesce(NOT (played_at GLOB '[12][0-9][0-9][0-9]-*' AND substr(played_at, 1, 10) < ?), 1)
 """
 _ALL_PLAYS: Final = """
 SELECT id, display_id, video_id, block_id, loop_iteration, played_at FROM video_history
@@ -86,11 +86,11 @@ class OldQueues:
         """All rows of displays, playlists or playlist_blocks."""
         return _dicts(self._connection.execute(_ROWS[table]))
 
-    def plays(self, since: str | None = None) -> list[Row]:
-        """The plays since a day (``YYYY-MM-DD``), or all."""
+    def plays(self, since: str | None = None) -> Iterator[Row]:
+        """The plays since a day (``YYYY-MM-DD``), or all, one after the other: they may be many."""
         if since is None:
-            return _dicts(self._connection.execute(_ALL_PLAYS))
-        return _dicts(self._connection.execute(_PLAYS, [since]))
+            return _each(self._connection.execute(_ALL_PLAYS))
+        return _each(self._connection.execute(_PLAYS, [since]))
 
     def count_plays(self) -> int:
         """How many plays the file has."""
@@ -229,7 +229,7 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
         if missing:
             raise SetupError(
                 f"{path} is of another schema: {table} has no column {', '.join(missing)};"
-                " is it of another version of the web app?"
+                f" set {_SETTING} to the file of a web app that writes it, or add it there"
             )
 
 
@@ -253,11 +253,15 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
 
 def _torn(path: Path, problem: str) -> SetupError:
     return SetupError(
-        f"{path} is torn: {os.linesep.join(problem.splitlines()[:3])}; restore it from a backup, or"
+        f"{path} is torn: {', '.join(problem.splitlines()[:3])}; restore it from a backup, or"
         " repair it with `sqlite3 FILE .recover`, before it is imported"
     )
 
 
 def _dicts(rows: sqlite3.Cursor) -> list[Row]:
+    return list(_each(rows))
+
+
+def _each(rows: sqlite3.Cursor) -> Iterator[Row]:
     names = [column[0] for column in rows.description]
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return (dict(zip(names, row, strict=True)) for row in rows)
