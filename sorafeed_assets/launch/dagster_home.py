@@ -24,12 +24,20 @@ def prepare_home(settings: Settings) -> Path:
     """Create or update Dagster's home, with dagster.yaml and workspace.yaml; returns the folder.
 
     Raises:
-        SetupError: the file that SORAFEED_DAGSTER_YAML names cannot be read.
+        SetupError: the file that SORAFEED_DAGSTER_YAML names cannot be read, or the data folder
+            cannot be written to.
     """
+    instance, workspace = _instance_yaml(settings.dagster_yaml), _project_file("workspace.yaml")
     home = settings.data_dir.resolve() / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    _write(home / "dagster.yaml", _instance_yaml(settings.dagster_yaml))
-    _write(home / "workspace.yaml", _project_file("workspace.yaml").read_text())
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _write(home / "dagster.yaml", instance)
+        _write(home / "workspace.yaml", workspace.read_text())
+    except OSError as error:
+        raise SetupError(
+            f"{home} cannot be written to ({error.strerror}); choose another data folder by"
+            " SORAFEED_DATA_DIR or --data-dir"
+        ) from error
     return home
 
 

@@ -53,7 +53,11 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; what is left of an earlier start is ended first."""
+        """Start it; what is left of an earlier start is ended first.
+
+        Raises:
+            SetupError: there is no /proc, without which it cannot be watched.
+        """
         self.stop()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
@@ -70,7 +74,13 @@ class Child:
         if self._gives_way:
             # It has one thread yet; those that it starts inherit this.
             os.setpriority(os.PRIO_PROCESS, self._process.pid, min(_LEAST, os.nice(0) + _LESS))
-        self._record = note_session(self._folder, self._slug, self._process.pid)
+        try:
+            self._record = note_session(self._folder, self._slug, self._process.pid)
+        except psutil.NoSuchProcess as error:
+            self._process.kill()
+            raise SetupError(
+                f"{self.name} runs, but is not in /proc, by which it would be watched; mount /proc"
+            ) from error
 
     @property
     def pid(self) -> int | None:

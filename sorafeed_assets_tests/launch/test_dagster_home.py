@@ -72,3 +72,10 @@ def test_programs_that_share_a_volume_and_a_process_id_start_together(tmp_path: 
     assert homes == {tmp_path.resolve() / "dagster"}
     (home,) = homes
     assert {path.name for path in home.iterdir()} == {"dagster.yaml", "workspace.yaml"}
+
+
+def test_a_data_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = load_settings(data_dir=tmp_path / "file")
+    with pytest.raises(SetupError, match=r"file/dagster cannot be written to .*SORAFEED_DATA_DIR"):
+        prepare_home(settings)

@@ -128,3 +128,35 @@ def test_a_process_that_only_has_the_number_is_left_alone(tmp_path: Path) -> Non
         assert not list(records.iterdir())
         assert other.stdin is not None
         other.stdin.close()
+
+
+_WITHOUT_PROC = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+                 'mount -t tmpfs none /proc && exec "$@"', "sh")  # fmt: skip
+_START = """
+import sys
+from pathlib import Path
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.launch.processes import Child
+child = Child("a test", ["sleep", "600"], {}, Path(sys.argv[1]))
+try:
+    child.start()
+except SetupError as error:
+    print(error, child.wait())
+"""
+
+
+def _has_namespaces() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return (
+        subprocess.run([*_WITHOUT_PROC, "true"], capture_output=True, check=False).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not _has_namespaces(), reason="user namespaces are not allowed here")
+def test_without_proc_nothing_is_started_that_could_not_be_watched(tmp_path: Path) -> None:
+    command = [*_WITHOUT_PROC, sys.executable, "-c", _START, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert "a test runs, but is not in /proc" in done.stdout, done.stderr
+    # It was ended.
+    assert done.stdout.endswith(" -9\n")
