@@ -2,7 +2,8 @@
 
 import gzip
 import re
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -22,10 +23,10 @@ _MOST: Final = 200_000
 _TEXT: Final = 120
 
 
-def _overview() -> bytes:
-    """The page of 1,000 displays, each of which plays another post of the demo."""
+def _cards() -> list[views.Card]:
+    """Those of 1,000 displays, each of which plays another post of the demo."""
     now = datetime.now(UTC)
-    cards = [
+    return [
         views.Card(
             code=f"D{number:05}",
             name=f"Demo display {number}",
@@ -44,6 +45,9 @@ def _overview() -> bytes:
         )
         for number, post in enumerate(generate_day(date(2026, 11, 20), 1_000, 1))
     ]
+
+
+def _overview(cards: Sequence[views.Card]) -> bytes:
     return routes._overview_body(
         cards,
         alerts=FiringAlerts(Settings()),
@@ -81,9 +85,22 @@ def _loaded(page: str) -> set[str]:
     ids=["gzip", "zstd"],
 )
 def test_the_overview_of_a_thousand_displays_is_small(compress: Callable[[bytes], bytes]) -> None:
-    page = _overview()
+    page = _overview(_cards())
     assert page.count(b'<li class="card') == 1_000
     files = _loaded(page.decode())
     assert {"admin.css", "overview.js", "many.js", "api.js", "retry.js"} <= files
     bodies = [page, *((_STATIC / name).read_bytes() for name in files)]
     assert sum(len(compress(body)) for body in bodies) < _MOST
+
+
+def test_building_the_overview_takes_little_more_memory_than_the_page() -> None:
+    cards = [card._replace(now=f"🎬 {card.now}") for card in _cards()]
+    size = len(_overview(cards))
+    tracemalloc.start()
+    try:
+        _overview(cards)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The page, and its cards before they are in it; as a string each would take four times that.
+    assert peak < 3 * size
