@@ -44,6 +44,7 @@ def plays_plots(days: Sequence[PlayDay]) -> list[Plot]:
             },
             first,
             last,
+            is_open=True,
         ),
     ]
 

@@ -17,7 +17,7 @@ WIDTH: Final = LEFT + 7 * DAY
 HEIGHT: Final = HEAD + 24 * HOUR + 4
 _COLOURS: Final = 6
 _LINE: Final = 13
-_LETTERS: Final = 15
+_LETTERS: Final = 13
 
 
 class Box(NamedTuple):

@@ -52,14 +52,14 @@ function lists({ videos, now, same }) {
   for (const [title, list, from] of [["After saving", videos, same], ["Now", now, Infinity]]) {
     const column = element("div");
     const rows = element("ol", "plan");
-    rows.append(...list.map((video, at) => row(video, at >= from)));
+    rows.append(...list.map((video, at) => row(video, at >= from, video.loop !== list[0].loop)));
     column.append(element("h4", "", title), list.length ? rows : element("p", "quiet", "Nothing."));
     holder.append(column);
   }
   return holder;
 }
 
-function row(video, isChanged) {
+function row(video, isChanged, isLater) {
   const item = element("li", isChanged ? "changed" : "");
   const picture = element("span", "poster small");
   if (video.post?.thumbnailUrl) {
@@ -71,7 +71,7 @@ function row(video, isChanged) {
   const words = element("div");
   words.append(
     element("p", "text", short(video.post?.text ?? "(the post was deleted)")),
-    element("p", "quiet", `“${video.search}” · ${video.why}`),
+    element("p", "quiet", `“${video.search}” · ${video.why}${isLater ? ` · loop ${video.loop + 1}` : ""}`),
   );
   item.append(element("span", "place", String(video.position + 1)), picture, words);
   return item;
