@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -14,7 +13,7 @@ from sorafeed_assets.serving.access import access
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.cli.running import answer, refusal
-from sorafeed_assets_tests.serving.client import Api, wait_until
+from sorafeed_assets_tests.serving.client import Api, readiness, wait_until
 from sorafeed_assets_tests.wall import add_display
 
 
@@ -32,7 +31,7 @@ def server(settings: Settings) -> Iterator[str]:
     """The address of a served API."""
     with serving(settings, Listening(free_port())) as url:
         # Until then its log mixes with the output of a command in this process.
-        wait_until(lambda: httpx.get(f"{url}/readyz").json()["status"] == "ready")
+        wait_until(lambda: readiness(url).json()["status"] == "ready")
         yield url
 
 

@@ -54,11 +54,16 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+def readiness(url: str) -> httpx.Response:
+    """What a server says of itself; patient, because a busy machine is slow to answer."""
+    return httpx.get(f"{url}/readyz", timeout=120)
+
+
 def wait_until_loaded(url: str) -> None:
     """Wait for what a server imports once it has answered players, which takes memory."""
 
     def is_loaded() -> bool:
-        works = httpx.get(f"{url}/readyz").json().get("background", {})
+        works = readiness(url).json().get("background", {})
         return works.get("imports", {}).get("last_success") is not None
 
     wait_until(is_loaded)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 from redis import Redis
@@ -18,7 +17,7 @@ from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets_tests.serving.browsing import Site, chromium, copy_clips, watched_page
-from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
+from sorafeed_assets_tests.serving.client import Api, readiness, token_of, wait_until
 from sorafeed_assets_tests.serving.own_servers import Servers
 
 
@@ -26,7 +25,7 @@ from sorafeed_assets_tests.serving.own_servers import Servers
 def server(settings: Settings) -> Iterator[str]:
     """The address of a served API whose start is complete."""
     with serving(settings, Listening(free_port(), routes=clip_routes())) as url:
-        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        wait_until(lambda: readiness(url).status_code == 200)
         yield url
 
 

@@ -11,7 +11,7 @@ import httpx
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.cli.running import environment
-from sorafeed_assets_tests.serving.client import wait_until
+from sorafeed_assets_tests.serving.client import readiness, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def served(
         def is_ready() -> bool:
             assert process.poll() is None, "the server ended"
             try:
-                return bool(httpx.get(f"{url}/readyz").json()["status"] == "ready")
+                return bool(readiness(url).json()["status"] == "ready")
             except httpx.TransportError:
                 return False
 

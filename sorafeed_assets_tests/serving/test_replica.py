@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 from sqlalchemy import Engine, make_url, text
@@ -24,7 +23,13 @@ from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets.storage.postgres.migrate import migrate
 from sorafeed_assets.storage.postgres.replica import Replica
 from sorafeed_assets_tests.metrics import samples_of
-from sorafeed_assets_tests.serving.client import CREATE_DISPLAY, Api, token_of, wait_until
+from sorafeed_assets_tests.serving.client import (
+    CREATE_DISPLAY,
+    Api,
+    readiness,
+    token_of,
+    wait_until,
+)
 from sorafeed_assets_tests.wall import add_posts
 
 _LIST = "{ displays(first: 50) { nodes { id } } }"
@@ -113,7 +118,7 @@ def engine(replicated: Settings) -> Iterator[Engine]:
 @contextmanager
 def _served(settings: Settings) -> Iterator[str]:
     with serving(settings, Listening(free_port())) as url:
-        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        wait_until(lambda: readiness(url).status_code == 200)
         yield url
 
 

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import pytest
 import yaml
 from pydantic import PostgresDsn
@@ -32,7 +31,14 @@ from sorafeed_assets.storage.shadow.comparisons import COUNT, Compared, store
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.metrics import Sample, samples_of
 from sorafeed_assets_tests.promql import Matcher, parse_query
-from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
+from sorafeed_assets_tests.serving.client import (
+    Api,
+    make_display,
+    newest,
+    readiness,
+    token_of,
+    wait_until,
+)
 from sorafeed_assets_tests.wall import add_posts
 
 _ROOT: Final = Path(__file__).parents[3]
@@ -82,7 +88,7 @@ def samples(
         open_instance(addressed),
         serving(addressed, Listening(free_port())) as url,
     ):
-        wait_until(lambda: httpx.get(f"{url}/readyz").json()["status"] == "ready")
+        wait_until(lambda: readiness(url).json()["status"] == "ready")
         admin = Api(url, token_of(engine, Role.ADMIN))
         add_posts(engine, "cat", 9)
         make_display(admin, "AAAAAA", newest("cat", 5))

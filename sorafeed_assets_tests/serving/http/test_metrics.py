@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
-import httpx
 import pytest
 from sqlalchemy import Engine, text
 
@@ -30,7 +29,14 @@ from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.metrics import Sample, samples_of
 from sorafeed_assets_tests.services.rollouts.rolling import PLAN
-from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of, wait_until
+from sorafeed_assets_tests.serving.client import (
+    Api,
+    make_display,
+    newest,
+    readiness,
+    token_of,
+    wait_until,
+)
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 
@@ -171,7 +177,7 @@ def _fail(instance: dg.DagsterInstance) -> None:
 
 def test_failed_runs_of_the_last_hour_are_counted(with_dagster: Settings, engine: Engine) -> None:
     with serving(with_dagster, Listening(free_port())) as url:
-        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        wait_until(lambda: readiness(url).status_code == 200)
         api = Api(url, token_of(engine, Role.READER))
         # Dagster has not made its tables yet.
         assert _samples(api)["sorafeed_dagster_up", ()] == 0

@@ -102,9 +102,10 @@ def test_what_is_not_stored_is_in_later_batches_before_it_is_made_otherwise() ->
     async def work() -> None:
         doubling = Doubling()
         doubling.gate.set()
-        changes = doubling.changes(pauses=(0.01, 0.05))
+        changes = doubling.changes(pauses=(0.01, 1.0))
         seven = asyncio.create_task(changes.make(7))
-        await asyncio.sleep(0.03)
+        while len(doubling.batches) < 2:
+            await asyncio.sleep(0.001)
         # No other change waits for its pause.
         assert await changes.make(8) == 16
         assert await seven == 700
