@@ -33,6 +33,7 @@ _DONE: Final = "code 0"
 _READY_SECONDS: Final = 90.0
 _LOOK_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.05
+_UI_URL: Final = "SORAFEED_DAGSTER_UI_URL"
 # The routes of the demo's clips; named, because importing them takes long.
 _CLIPS: Final = "sorafeed_assets.demo.clips"
 # Each thread would have a heap of its own, and keep what it once needed.
@@ -174,7 +175,7 @@ class Up:
         socket = self._stack.enter_context(listen("127.0.0.1", port))
         command = [sys.executable, "-m", "sorafeed_assets.serving", str(port), _CLIPS]
         command += ["--socket", str(socket)]
-        told = {"SORAFEED_DAGSTER_UI_URL": interface, **self._supervisor.variables}
+        told = {_UI_URL: interface, **self._supervisor.variables}
         variables = {**environment(self._settings), **told, **self._more}
         server = ForkServer(command, variables, self._folder, socket)
         self._run(server)
@@ -199,6 +200,8 @@ class Up:
                 *("-h", "127.0.0.1", "-p", str(self._code_port)),
             ],
             self._code_port,
+            # The sensors that send failures run there, and add a link.
+            more={} if self._settings.dagster_ui_url else {_UI_URL: f"http://127.0.0.1:{port}"},
         )
         arguments = ["-w", str(self._workspace), "-h", "127.0.0.1", "-p", str(port)]
         self._start("dagster web server", self._with_code("dagster-webserver", *arguments), port)

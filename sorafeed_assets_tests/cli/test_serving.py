@@ -58,6 +58,11 @@ def test_joined_killed_started_again_stopped_and_lost(folder: Path, tmp_path: Pa
     with urlopen(f"{address}/server_info") as page:  # noqa: S310  # our own address
         assert "dagster_webserver_version" in page.read().decode()
 
+    # Messages to a webhook are sent from there, with links.
+    code_servers = [p for p in processes_of(folder) if "code-server" in command_line(p)]
+    assert code_servers
+    assert {p.environ()["SORAFEED_DAGSTER_UI_URL"] for p in code_servers} == {address}
+
     link = _admin_link(said, api_port)
     _opens_the_admin_page(link)
     _others_are_refused(folder, tmp_path, port)

@@ -1,10 +1,14 @@
 """The old file is read as it was at one moment; one that cannot be read is refused."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import gettempdir
 from threading import Event, Thread
+from typing import Final
 
 import pytest
 
@@ -12,6 +16,20 @@ from sorafeed_assets.domain.errors import SetupError, UnavailableError
 from sorafeed_assets.storage.legacy import old_queues as reading
 from sorafeed_assets.storage.legacy.old_queues import change_counter, old_queues
 from sorafeed_assets_tests.legacy.old_file import OldFile
+
+# A limit of one page for what the process writes stands for a full disk.
+_WITHOUT_SPACE: Final = """
+import resource, sys
+from pathlib import Path
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.storage.legacy.old_queues import old_queues
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+try:
+    with old_queues(Path(sys.argv[1])):
+        pass
+except SetupError as error:
+    print(error)
+"""
 
 
 @pytest.fixture
@@ -190,3 +208,14 @@ def test_plays_are_read_since_a_day(file: OldFile) -> None:
     with old_queues(file.path) as opened:
         assert [row["video_id"] for row in opened.plays("2025-10-24")] == ["v1", "v2"]
         assert len(list(opened.plays())) == 3
+
+
+def test_a_full_temporary_folder_is_named_and_not_the_file(file: OldFile) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_SPACE, str(file.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"{gettempdir()} has no space for a copy of {file.path}" in done.stdout, done.stderr
+    assert "TMPDIR" in done.stdout

@@ -44,6 +44,21 @@ def test_equal_sides_differ_in_nothing(engine: Engine, old: OldCatalog, copied: 
     assert rows["creators"] == (8, 8)
 
 
+def test_a_post_of_a_clock_that_was_wrong_adds_one_day_not_all_between(
+    engine: Engine, old: OldCatalog, old_url: str
+) -> None:
+    add_old_posts(old_url, 2, day=0)
+    add_old_posts(old_url, 2, prefix="late", day=2)
+    with psycopg.connect(old_url) as connection:
+        scan(connection, [OldPost("early")])
+        set_indexed(connection, ["early"], datetime(1970, 6, 1, 0, 0, 7, tzinfo=UTC))
+    import_catalog(engine, old, lambda *_: None)
+    assert [part.name for part in parts(engine, old)] == [
+        *("creators", "undated", "1970-06-01", "2026-03-01", "2026-03-03"),
+    ]
+    assert _reconcile(engine, old) == []
+
+
 def test_what_differs_is_copied_again(
     engine: Engine, old: OldCatalog, old_url: str, copied: list[str]
 ) -> None:

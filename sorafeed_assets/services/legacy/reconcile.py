@@ -1,6 +1,6 @@
 """Comparing the catalogue with the old one, part by part, and copying what differs again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -18,8 +18,10 @@ from sorafeed_assets.storage.legacy.comparisons import (
     store_comparison,
 )
 from sorafeed_assets.storage.legacy.old_catalog import CREATORS, UNDATED, Digest, OldCatalog, Part
+from sorafeed_assets.storage.legacy.old_days import days_with_posts
 
 _AT_ONCE: Final = 10_000
+_MANY_DAYS: Final = 1_000
 EVERY: Final = timedelta(days=1)
 """How often each part is compared while the old system is followed."""
 
@@ -36,7 +38,7 @@ def parts(engine: Engine, old: OldCatalog) -> list[Part]:
     return [
         CREATORS,
         UNDATED,
-        *(Part.of_day(day, cursor.indexed_at) for day in _days(bounds[0].date(), last)),
+        *(Part.of_day(day, cursor.indexed_at) for day in _days(old, bounds[0].date(), last)),
     ]
 
 
@@ -113,6 +115,9 @@ def _copy_again(engine: Engine, old: OldCatalog, part: Part, ids: Sequence[str])
                 ours.replace_staged_posts(connection)
 
 
-def _days(first: date, last: date) -> Iterator[date]:
-    for number in range((last - first).days + 1):
-        yield first + timedelta(days=number)
+def _days(old: OldCatalog, first: date, last: date) -> Sequence[date]:
+    """The days of the catalogue: without a gap, unless one post of a wrong time makes them many."""
+    number = (last - first).days + 1
+    if number > _MANY_DAYS:
+        return [day for day in days_with_posts(old) if day <= last]
+    return [first + timedelta(days=each) for each in range(number)]

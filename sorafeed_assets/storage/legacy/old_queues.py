@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Final
 
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
@@ -241,6 +241,12 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", "")
         if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ"}:
             raise _torn(path, str(error)) from error
+        if name in {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}:
+            # Only the copy is written.
+            raise SetupError(
+                f"the temporary folder {gettempdir()} has no space for a copy of {path}; free some,"
+                " or set TMPDIR to another folder"
+            ) from error
         journal = Path(f"{path}-journal")
         hint = (
             f"; {journal.name} is left of an interrupted write: start the web app once, which"
