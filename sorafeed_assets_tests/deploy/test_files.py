@@ -144,7 +144,10 @@ def test_an_old_system_is_followed_only_where_it_is_asked_for() -> None:
     )
     added = read_yaml("kubernetes/kustomization.yaml")["resources"]
     left_out = {path.name for path in (DEPLOY / "kubernetes").glob("*.yaml")} - set(added)
-    assert left_out == {"legacy.yaml", "kustomization.yaml", "dagster-values.yaml"}
+    assert left_out == {
+        *("legacy.yaml", "runs.yaml"),  # off until they are asked for
+        *("kustomization.yaml", "dagster-values.yaml"),
+    }
     # Without an old system nothing has to exist: no file of settings, no folder.
     assert all(
         services[name]["env_file"] == [{"path": ".env", "required": False}] for name in SERVICES
@@ -362,3 +365,17 @@ def test_the_databases_that_the_postgres_image_makes_are_accepted(tmp_path: Path
         stranger = make_url(databases.superuser).set(username="stranger", password="strange")
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             psycopg.connect(stranger.render_as_string(hide_password=False))
+
+
+def test_runs_as_jobs_have_the_account_that_they_name() -> None:
+    config = read_yaml("dagster-k8s.yaml")["run_launcher"]["config"]
+    documents = read_all("kubernetes/runs.yaml")
+    accounts = {
+        each["metadata"]["name"]: each for each in documents if each["kind"] == "ServiceAccount"
+    }
+    assert accounts[config["service_account_name"]]["automountServiceAccountToken"] is False
+    binding = _of_kind(documents, "RoleBinding")
+    assert binding["roleRef"]["name"] == _of_kind(documents, "Role")["metadata"]["name"]
+    assert {each["name"] for each in binding["subjects"]} == accounts.keys() - {
+        config["service_account_name"]
+    }
