@@ -53,7 +53,7 @@ def _wait(process: "subprocess.Popen[bytes]", engine: Engine, log: Path) -> None
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with engine.connect() as connection:
-            if (leader(connection) or "").endswith(f":{process.pid}"):
+            if leader(connection) == process.pid:
                 return
         time.sleep(0.1)
     raise SetupError(f"`sorafeed react` does not start; see {log}")

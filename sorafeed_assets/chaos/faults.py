@@ -322,11 +322,9 @@ class Faults:
     def _leads(self) -> bool:
         try:
             with self._engine.connect() as connection:
-                holder = leader(connection) or ""
+                return leader(connection) in self._stage.pids("react").values()
         except SQLAlchemyError:
             return False
-        _, _, pid = holder.rpartition(":")[0].rpartition(":")
-        return pid.isdigit() and int(pid) in self._stage.pids("react").values()
 
     def _has_snapshots(self) -> bool:
         try:

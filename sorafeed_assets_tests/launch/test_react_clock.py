@@ -70,7 +70,7 @@ def test_after_an_hour_away_only_the_present_is_activated(
         replace_slots(engine, now, [_from_now(3600, 7200)])
         wait_until(lambda: run(engine, _PLAYS) == [(base,)], "the base playlist")
         wait_until(lambda: is_quiet(engine), "nothing to wait")
-        builds = run(engine, "SELECT max(id) FROM timeline_builds")
+    builds = run(engine, "SELECT max(id) FROM timeline_builds")
     # As it would be if the process had ended an hour ago: both switches are due, none was made.
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT set_config('sorafeed.is_settling', 'on', true)")

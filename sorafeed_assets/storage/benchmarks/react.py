@@ -9,7 +9,9 @@ from sqlalchemy import Connection, text
 from sorafeed_assets.storage.catalog.blocklist import IS_WAITING
 
 _LEADER: Final = text("""
-SELECT holder FROM leases WHERE name = 'react' AND expires_at > clock_timestamp()
+-- A holder is host:process:start, and a host may be an address with colons.
+SELECT CAST(split_part(holder, ':', -2) AS int) FROM leases
+WHERE name = 'react' AND expires_at > clock_timestamp()
 """)
 _QUEUED_PLAYLIST: Final = text("""
 SELECT playlist_id FROM timeline_videos WHERE display_id = :display LIMIT 1
@@ -27,9 +29,9 @@ SELECT (SELECT count(*) FROM catalog_changes) + (SELECT count(*) FROM display_ch
 """)
 
 
-def leader(connection: Connection) -> str | None:
-    """The holder of the lease of `react`."""
-    found: str | None = connection.scalar(_LEADER)
+def leader(connection: Connection) -> int | None:
+    """The process id of the `react` that leads."""
+    found: int | None = connection.scalar(_LEADER)
     return found
 
 
