@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError
 
 import sorafeed_assets
 from sorafeed_assets.defs.dagster_internals import (
@@ -86,6 +87,34 @@ def test_a_thousand_events_of_no_run(
     # Without the fast read, the public interface gives the same.
     monkeypatch.setattr(type(instance.event_log_storage), "get_latest_tags_by_partition", None)
     assert latest_versions(instance, "queue", observed=observed, partitioned=True) == versions
+
+
+def test_a_connection_lost_between_events_and_their_tags_stores_neither(
+    instance: dg.DagsterInstance,
+) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, BatchingEventLogStorage)
+    lost: list[str] = []
+
+    def lose(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if not lost and "INTO asset_event_tags" in statement:
+            lost.append(statement)
+            pid = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+            with storage._engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+
+    event.listen(storage._engine, "before_cursor_execute", lose)
+    before = last_event_id(instance)
+    with pytest.raises(DBAPIError):
+        store_events(instance, _events(dg.AssetMaterialization, "lost", _NAMES[:3]), None)
+    assert lost
+    assert last_event_id(instance) == before
+    assert not instance.has_asset_key(dg.AssetKey("queue"))
+
+    store_events(instance, _events(dg.AssetMaterialization, "kept", _NAMES[:3]), None)
+    assert latest_versions(instance, "queue", observed=False, partitioned=True) == {
+        name: f"kept-{name}" for name in _NAMES[:3]
+    }
 
 
 @pytest.mark.parametrize("kind", [dg.AssetMaterialization, dg.AssetObservation])

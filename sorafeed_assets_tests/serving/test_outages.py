@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import httpx
 import pytest
@@ -101,6 +102,21 @@ def test_pages_hear_of_a_change_that_redis_hangs_at(servers: Servers, api: Api) 
             assert next(line for line in lines if "data: [" in line) == 'data: ["display:AWAY01"]'
         finally:
             os.kill(servers.redis.pid, signal.SIGCONT)
+
+
+def test_without_postgres_players_wait_for_a_redis_that_is_late(servers: Servers, api: Api) -> None:
+    wait_until(lambda: _status(api) == "ready")
+    assert api.http.get(NEXT).is_success
+    servers.postgres.stop()
+    pid = servers.redis.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    later = Timer(0.7, os.kill, (pid, signal.SIGCONT))
+    later.start()
+    try:
+        assert api.http.get(NEXT).status_code == 200
+    finally:
+        later.join()
 
 
 def test_figures_that_cannot_be_read_are_left_out(servers: Servers, api: Api) -> None:

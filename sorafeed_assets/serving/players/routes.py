@@ -1,5 +1,6 @@
 """The endpoints of players: the next videos, plays, and the stream of changes."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -12,6 +13,7 @@ import orjson
 import structlog
 from cachetools import LRUCache, cached
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -54,6 +56,9 @@ _MOST_STREAMS: Final = 10
 _OPEN: Final = f"retry: 1000\nevent: {StreamEvent.OPEN}\ndata: []\n\n".encode()
 _REPLACED: Final = f"retry: 60000\nevent: {StreamEvent.REPLACED}\ndata: []\n\n".encode()
 _HEARTBEAT_SECONDS: Final = 15.0
+# Without PostgreSQL, how long a player waits for a Redis that is late, and between two reads.
+_AT_LAST_SECONDS: Final = 3.0
+_LATE_PAUSE_SECONDS: Final = 0.1
 # Answers for some 2,000 players, at 8 kB each.
 _KEPT_BYTES: Final = 16_000_000
 # Until they are stored, a few seconds later. One that is left out is reported with the next play.
@@ -122,7 +127,7 @@ async def _read(server: ServerState, code: str, count: int) -> tuple[str, bytes]
     try:
         stored = await server.run(lambda: _read_stored(server, code))
     except UnavailableError as error:
-        kept = await _kept(server, code)
+        kept = await _kept_at_last(server, code)
         if kept is None:
             raise
         try:
@@ -151,6 +156,18 @@ async def _repair(server: ServerState, code: str) -> None:
 async def _kept(server: ServerState, code: str) -> tuple[str, str] | None:
     with contextlib.suppress(RedisError, OSError):
         return await server.snapshots.read(code)
+    return None
+
+
+async def _kept_at_last(server: ServerState, code: str) -> tuple[str, str] | None:
+    """Wait for a Redis that is late, as on a busy machine: nothing else has an answer."""
+    with contextlib.suppress(TimeoutError, RedisError, OSError):
+        async with asyncio.timeout(_AT_LAST_SECONDS):
+            while True:
+                try:
+                    return await server.snapshots.read(code)
+                except RedisTimeoutError:
+                    await asyncio.sleep(_LATE_PAUSE_SECONDS)
     return None
 
 

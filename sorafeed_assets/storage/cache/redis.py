@@ -77,10 +77,11 @@ class CircuitBreaker:
         """Watch a call.
 
         Raises:
-            RedisConnectionError: another one took too long a moment ago; this one is not made.
+            RedisTimeoutError: it takes too long, or another one did a moment ago; then this one is
+                not made.
         """
         if self._clock() < self._again_at:
-            raise RedisConnectionError("Redis did not answer a moment ago")
+            raise RedisTimeoutError("Redis did not answer a moment ago")
         try:
             yield
         except RedisTimeoutError:
