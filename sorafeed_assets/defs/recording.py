@@ -33,6 +33,8 @@ from sorafeed_assets.defs.dagster_internals import (
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.samples import Metadata, samples_of
 from sorafeed_assets.domain.automation import partition_change
+from sorafeed_assets.services.counts.lineage import DAILY, POSTS
+from sorafeed_assets.storage.counts.daily import lock_counts
 from sorafeed_assets.storage.lineage_records import (
     NOTHING,
     WHOLE,
@@ -48,6 +50,7 @@ from sorafeed_assets.storage.rollouts.rows import rollout_names
 
 _tracer: Final = trace.get_tracer(__name__)
 
+BY_DAY: Final = (POSTS, DAILY)
 PLAYLISTS: Final = "playlists"
 SEARCH_TERMS: Final = "search_terms"
 _AT_ONCE: Final = 1_000
@@ -331,6 +334,9 @@ def record_partitions(
     asked = [WHOLE] if partitions is None else list(partitions)
     if every:
         with connections.engine.begin() as connection:
+            if asset.name in BY_DAY:
+                # A day that is counted for the first time just now is not empty.
+                lock_counts(connection)
             ensure_heads(connection, [Change(asset.name, name, NOTHING) for name in asked])
             repeat_heads(connection, asset.name, asked)
     record_asset(connections, context.instance, asset, asked, step_of(context), metadata)

@@ -211,20 +211,18 @@ def write_changes(connection: Connection, changes: Sequence[Change]) -> list[tup
 
 
 def ensure_heads(connection: Connection, changes: Sequence[Change]) -> None:
-    """Record partitions that have no record yet."""
-    known = {
-        (row.asset, row.partition)
-        for row in connection.execute(
-            _KNOWN,
-            {
-                "assets": [change.asset for change in changes],
-                "partitions": [change.partition for change in changes],
-            },
-        )
+    """Record partitions that have no record yet; the caller holds the locks, as of any change."""
+    write_changes(connection, unrecorded(connection, changes))
+
+
+def unrecorded(connection: Connection, changes: Sequence[Change]) -> list[Change]:
+    """The changes of partitions that have no record yet."""
+    values = {
+        "assets": [change.asset for change in changes],
+        "partitions": [change.partition for change in changes],
     }
-    write_changes(
-        connection, [change for change in changes if (change.asset, change.partition) not in known]
-    )
+    known = {(row.asset, row.partition) for row in connection.execute(_KNOWN, values)}
+    return [change for change in changes if (change.asset, change.partition) not in known]
 
 
 def renew_heads(

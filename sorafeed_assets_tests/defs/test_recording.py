@@ -1,6 +1,7 @@
 """Giving lineage records to Dagster, and repairing them, during further changes."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import dagster as dg
@@ -21,14 +22,17 @@ from sorafeed_assets.defs.recording import (
     record_waiting,
     recorded_assets,
 )
+from sorafeed_assets.services.counts.refresh import CountsRun
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.legacy.lineage import LEGACY_POSTS, write_versions
 from sorafeed_assets.services.lineage import StoredLineage, read_stored
 from sorafeed_assets.storage.legacy.comparisons import Comparison
-from sorafeed_assets.storage.lineage_records import head_version
+from sorafeed_assets.storage.lineage_records import NOTHING, head_version, heads
+from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.launch.reacting import WAITING
+from sorafeed_assets_tests.serving.client import wait_until
 from sorafeed_assets_tests.wall import add_display, add_playlist, add_posts
 
 _AN_HOUR_LATER = """
@@ -38,6 +42,9 @@ WHERE asset = 'video_candidates'
 _MADE_FROM = """
 SELECT DISTINCT made_from ->> 'video_candidates' AS pools FROM lineage_records
 WHERE asset = 'display_timelines'
+"""
+_WAITS_FOR_COUNTS: Final = """
+SELECT FROM pg_locks WHERE relation = 'catalog_days'::regclass AND NOT granted
 """
 _END_HOLDER: Final = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
@@ -77,6 +84,26 @@ def test_what_is_recorded_while_all_is_compared_is_not_mended(
     monkeypatch.undo()
     wall.record()
     assert wall.lineage().differing == {}
+
+
+def test_a_day_that_is_being_counted_is_not_recorded_as_empty(wall: Dagster) -> None:
+    connections = wall.connections
+    engine = connections.engine
+    assets = recorded_assets(wall.definitions.resolve_asset_graph())
+    run(engine, "DELETE FROM lineage_records WHERE asset IN ('sora_posts', 'video_counts_daily')")
+    with ThreadPoolExecutor(1) as threads:
+        with snapshot(engine) as connection:
+            days = CountsRun(connection, 10, None).refresh(None, recount=True).days
+            mended = threads.submit(mending.mend, connections, wall.instance, assets)
+            wait_until(lambda: mended.done() or bool(run(engine, _WAITS_FOR_COUNTS)))
+        mended.result(60)
+    assert days
+    with engine.connect() as connection:
+        for asset in ("sora_posts", "video_counts_daily"):
+            found = {day: head_version(connection, asset, day.isoformat()) for day in days}
+            assert NOTHING not in found.values(), (asset, found)
+            # Other days are empty.
+            assert NOTHING in heads(connection, asset)[asset].values()
 
 
 def test_displays_are_followed_without_reading_all_each_time(

@@ -11,15 +11,15 @@ from typing import Final
 import dagster as dg
 
 from sorafeed_assets.defs.dagster_internals import latest_versions
-from sorafeed_assets.defs.recording import RecordedAsset, follow_displays, follow_rollouts
+from sorafeed_assets.defs.recording import BY_DAY, RecordedAsset, follow_displays, follow_rollouts
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.cache.lineage import ADMIN, COUNTS, TIMELINES
-from sorafeed_assets.services.counts.lineage import DAILY, POSTS
 from sorafeed_assets.services.counts.mend import record_counts
 from sorafeed_assets.services.lineage import StoredLineage, read_stored
 from sorafeed_assets.services.rollouts.rollouts import ASSET as ROLLOUTS
 from sorafeed_assets.services.rollouts.rollouts import record_rollouts
 from sorafeed_assets.services.settle import PER_DISPLAY
+from sorafeed_assets.storage.counts.daily import lock_counts
 from sorafeed_assets.storage.lineage_records import (
     NOTHING,
     WHOLE,
@@ -27,11 +27,11 @@ from sorafeed_assets.storage.lineage_records import (
     ensure_heads,
     heads,
     repeat_heads,
+    unrecorded,
     waiting_partitions,
 )
 from sorafeed_assets.storage.timelines.unsynced import unsynced_displays
 
-_BY_DAY: Final = (POSTS, DAILY)
 # Where posts arrive all the time, candidates never rest, and no timeline is planned for this.
 _REST: Final = timedelta(minutes=1)
 _MOST_SYNCED: Final = 50
@@ -112,11 +112,14 @@ def _record_empty_days(
     changes = [
         Change(asset.name, day, NOTHING)
         for asset in assets
-        if asset.name in _BY_DAY
+        if asset.name in BY_DAY
         for day in asset.partition_keys(instance) or ()
     ]
     with connections.engine.begin() as connection:
-        ensure_heads(connection, changes)
+        if unrecorded(connection, changes):
+            # A day that is counted for the first time just now is not empty.
+            lock_counts(connection)
+            ensure_heads(connection, changes)
 
 
 def _repeat_lost(

@@ -8,13 +8,13 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.automation import rotating_sample
 from sorafeed_assets.domain.catalog.search import Format, parse_query
-from sorafeed_assets.services.counts.lineage import POSTS, posts_changes
+from sorafeed_assets.services.counts.lineage import posts_changes
 from sorafeed_assets.storage.catalog import blocklist
 from sorafeed_assets.storage.catalog.outbox import pending_days
 from sorafeed_assets.storage.counts import daily as stored
 from sorafeed_assets.storage.counts import status
 from sorafeed_assets.storage.counts.totals import read_totals, sum_totals
-from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
+from sorafeed_assets.storage.lineage_records import write_changes
 from sorafeed_assets.storage.postgres.engine import snapshot
 
 
@@ -92,7 +92,8 @@ def day_versions(engine: Engine, days: Collection[date] | None = None) -> dict[d
 def record_posts(engine: Engine) -> None:
     """Record how many changes each day's posts have had."""
     with snapshot(engine) as connection:
-        hold_asset(connection, POSTS)
+        # Counting records them too. The snapshot is of when the lock is there.
+        stored.lock_counts(connection)
         write_changes(connection, posts_changes(connection, None))
 
 
