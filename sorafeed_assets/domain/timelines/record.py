@@ -1,7 +1,7 @@
 """Plans and their inputs as stored: JSON both ways, the content hash, and planning again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -23,12 +23,38 @@ from sorafeed_assets.domain.timelines.planners.in_order import IN_ORDER
 
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
-    """Everything that a stored schedule was made from, and the planner that made it."""
+    """What a schedule was made from, and the planner that made it; `deciding` is what is stored."""
 
     playlist_version: str
     blocks: tuple[Block, ...]
     loops: tuple[LoopInputs, ...]
     planner: str = IN_ORDER.name
+
+
+def deciding(schedule: Schedule, inputs: PlanInputs) -> PlanInputs:
+    """The inputs without the candidates that were passed over: they give the same plan.
+
+    A display that has played most matches of a search passes over all of them in each loop.
+    """
+    loops = zip(schedule.loops, inputs.loops, strict=True)
+    return replace(inputs, loops=tuple(_deciding(plan, source) for plan, source in loops))
+
+
+def _deciding(plan: LoopPlan, source: LoopInputs) -> LoopInputs:
+    new = plan.picks[len(source.kept) :]
+    picked = {(pick.block_id, pick.post_id) for pick in new}
+    # What is repeated, and when, depends on every match of the block.
+    repeating = {pick.block_id for pick in new if pick.tier is Tier.REPEAT}
+    candidates = {
+        block: Candidates(
+            tuple(post for post in found.ids if block in repeating or (block, post) in picked),
+            found.complete,
+        )
+        for block, found in source.candidates.items()
+    }
+    posts = {post for found in candidates.values() for post in found.ids}
+    plays = {post: moment for post, moment in source.plays.items() if post in posts}
+    return replace(source, candidates=candidates, plays=plays)
 
 
 def content_hash(schedule: Schedule, playlist_version: str) -> str:

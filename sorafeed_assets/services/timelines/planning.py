@@ -19,7 +19,7 @@ from sorafeed_assets.domain.timelines.plan import (
     keep_played,
     plan_schedule,
 )
-from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash
+from sorafeed_assets.domain.timelines.record import PlanInputs, content_hash, deciding
 from sorafeed_assets.services.timelines.candidate_book import CandidateBook
 from sorafeed_assets.services.timelines.creators import Creators
 from sorafeed_assets.services.timelines.last_plays import LastPlays
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An audited plan of one display."""
+    """An audited plan of one display, and those of its inputs that are stored."""
 
     task: Task
     result: ScheduleResult
@@ -117,7 +117,8 @@ def plan_displays(
             planned[task.display_id] = error
         else:
             hashed = content_hash(result.schedule, version)
-            planned[task.display_id] = Planned(task, result, inputs, hashed)
+            stored = deciding(result.schedule, inputs)
+            planned[task.display_id] = Planned(task, result, stored, hashed)
     return planned
 
 
