@@ -199,7 +199,8 @@ class Playback:
         """
         asked = {play.display_id for play in plays}
         with self._engine.begin() as connection:
-            free = try_lock(connection, [LockSpace.DISPLAY, LockSpace.SNAPSHOT], asked)
+            spaces = [LockSpace.DISPLAY, LockSpace.SNAPSHOT]
+            free = try_lock(connection, spaces, asked, plans_once=not plans)
             entries = [play.timeline_video_id for play in plays]
             found = load_free_heads(connection, free, entries, 2 * self._window, known(free))
             driven = self._driven(connection, found)

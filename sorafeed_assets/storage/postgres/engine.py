@@ -3,19 +3,39 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from select import POLLIN, poll
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from psycopg import Connection as PsycopgConnection
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.types.json import set_json_loads
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.postgres.locks import PLAN_EACH_TIME
 
 # How often a statement runs in a session before its plan is kept; psycopg's default.
 _PREPARED_AFTER: Final = 5
+
+
+class _Session(PsycopgConnection[Any]):
+    """A connection whose prepared statements stay when a transaction is rolled back.
+
+    psycopg drops them all then, and each read ends with a rollback, so that plans were never kept.
+    It guards against tables that are replaced, which only migrations do.
+    """
+
+    def rollback(self) -> None:
+        """End the transaction without its changes."""
+        with self.lock:
+            if self.info.transaction_status is TransactionStatus.INTRANS:
+                result = self.pgconn.exec_(b"ROLLBACK")
+                if result.status == ExecStatus.COMMAND_OK:
+                    return
+        # A failed transaction, and the error of a lost connection, are psycopg's.
+        super().rollback()
 
 
 def create_database_engine(
@@ -33,6 +53,7 @@ def create_database_engine(
         "TimeZone": "UTC",
         # A bitmap of a frequent phrase's posts needs more than the default to stay exact.
         "work_mem": "64MB",
+        "plan_cache_mode": PLAN_EACH_TIME,
     }
     engine = create_engine(
         _psycopg(url),
@@ -46,6 +67,7 @@ def create_database_engine(
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _read_json_fast)
     event.listen(engine, "checkout", _refuse_ended)
     if settings.otlp_endpoint is not None:
@@ -53,6 +75,12 @@ def create_database_engine(
 
         trace_statements(engine)
     return engine
+
+
+def _connect(
+    _dialect: Dialect, _record: object, addresses: list[Any], options: dict[str, Any]
+) -> _Session:
+    return _Session.connect(*addresses, **options)
 
 
 def _refuse_ended(connection: PsycopgConnection[object], _record: object, _proxy: object) -> None:

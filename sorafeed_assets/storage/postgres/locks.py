@@ -31,6 +31,9 @@ class LockSpace(IntEnum):
     """An asset's events in Dagster: held while lineage records are given to it."""
 
 
+PLAN_EACH_TIME: Final = "force_custom_plan"
+"""The `plan_cache_mode` of sessions: a search needs another plan for a rare term."""
+
 _LOCK: Final = text("""
 SELECT pg_advisory_xact_lock(:space, key)
 FROM (
@@ -43,9 +46,10 @@ FROM (
 
 _WAIT_AT_MOST: Final = text("SELECT set_config('lock_timeout', :milliseconds, true)")
 
-# In the order of ids, and for each in the order of spaces; bool_and does not short-circuit.
+# In the order of ids, and for each in the order of spaces; bool_and does not short-circuit. The
+# setting of the transaction is here because a statement of its own costs a round trip.
 _TRY_LOCK: Final = text("""
-SELECT id
+SELECT id, set_config('plan_cache_mode', :mode, true)
 FROM unnest(CAST(:ids AS text[])) AS ids (id)
 WHERE (
     SELECT bool_and(pg_try_advisory_xact_lock(space, hashtext(id)))
@@ -65,10 +69,22 @@ def wait_at_most(connection: Connection, seconds: float) -> None:
 
 
 def try_lock(
-    connection: Connection, spaces: Sequence[LockSpace], ids: Collection[str]
+    connection: Connection,
+    spaces: Sequence[LockSpace],
+    ids: Collection[str],
+    *,
+    plans_once: bool = False,
 ) -> list[str]:
-    """Acquire the locks of ids in all of ``spaces`` without waiting; those that have all."""
-    values = {"spaces": [int(space) for space in spaces], "ids": sorted(set(ids))}
+    """Acquire the locks of ids in all of ``spaces`` without waiting; those that have all.
+
+    With ``plans_once``, the session keeps its plans of the statements that follow in the
+    transaction, which must suit any values. See `create_database_engine`.
+    """
+    values = {
+        "spaces": [int(space) for space in spaces],
+        "ids": sorted(set(ids)),
+        "mode": "force_generic_plan" if plans_once else PLAN_EACH_TIME,
+    }
     return list(connection.scalars(_TRY_LOCK, values))
 
 

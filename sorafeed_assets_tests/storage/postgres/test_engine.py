@@ -2,9 +2,11 @@
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.postgres.engine import create_database_engine, ping
+from sorafeed_assets.storage.postgres.locks import PLAN_EACH_TIME, LockSpace, try_lock
 from sorafeed_assets_tests.catalogue import run
 
 
@@ -58,3 +60,58 @@ def test_a_connection_that_was_closed_here_is_replaced(pids: tuple[Engine, list[
     driver.close()
     ping(pooled)
     pooled.dispose()
+
+
+_PREPARED = """
+SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements
+WHERE statement LIKE 'SELECT count(*) FROM displays%'
+"""
+
+
+def test_a_rollback_keeps_prepared_statements_and_undoes_changes(
+    engine: Engine, settings: Settings
+) -> None:
+    own = create_database_engine(str(settings.database_url), settings, pool_size=1)
+    for turn in range(12):
+        with own.connect() as connection:
+            count = text("SELECT count(*) FROM displays WHERE id = :id")
+            assert connection.scalar(count, {"id": "AAAAA1"}) == 0
+            connection.execute(
+                text("INSERT INTO displays (id, name) VALUES ('AAAAA1', :name)"),
+                {"name": f"Display {turn}"},
+            )
+    # Six are planned before the statement is prepared; each later one for its values.
+    with own.connect() as connection:
+        assert connection.execute(text(_PREPARED)).one() == (0, 7)
+    own.dispose()
+
+
+def test_after_an_error_or_a_lost_session_a_rollback_ends_the_transaction(
+    engine: Engine, settings: Settings
+) -> None:
+    own = create_database_engine(str(settings.database_url), settings, pool_size=1)
+    with own.connect() as connection:
+        with pytest.raises(DBAPIError):
+            connection.execute(text("SELECT 1 / 0"))
+        connection.rollback()
+        assert connection.scalar(text("SELECT 1")) == 1
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        run(engine, "SELECT pg_terminate_backend(:pid, 10000)", pid=pid)
+        with pytest.raises(DBAPIError):
+            connection.execute(text("SELECT 1"))
+        connection.rollback()
+    ping(own)
+    own.dispose()
+
+
+def test_only_plays_keep_their_plans(engine: Engine, settings: Settings) -> None:
+    own = create_database_engine(str(settings.database_url), settings, pool_size=1)
+    count = text("SELECT count(*) FROM displays WHERE id = :id")
+    for plans_once in [True] * 12 + [False] * 5:
+        with own.begin() as connection:
+            try_lock(connection, [LockSpace.DISPLAY], ["AAAAA1"], plans_once=plans_once)
+            connection.execute(count, {"id": "AAAAA1"})
+    with own.connect() as connection:
+        assert connection.execute(text(_PREPARED)).one() == (7, 5)
+        assert connection.scalar(text("SHOW plan_cache_mode")) == PLAN_EACH_TIME
+    own.dispose()
