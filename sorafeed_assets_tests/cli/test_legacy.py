@@ -44,6 +44,15 @@ _HELD = """
 SELECT count(*) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
 WHERE d.datname = current_database() AND relation = to_regclass('catalog_changes') AND NOT granted
 """
+_HELD_PLAYS = _HELD.replace("catalog_changes", "video_history")
+# More than two batches.
+_MANY_PLAYS = 25_000
+_ADD_MANY_PLAYS = """
+INSERT INTO video_history (id, display_id, video_id, loop_iteration, played_at)
+WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 25000)
+SELECT 'play ' || n, 'HALL01', 's_' || n, 1, datetime('2026-03-01', '+' || n || ' seconds')
+FROM numbers
+"""
 # Rows of everything that an import writes.
 _WRITTEN = """
 SELECT (SELECT count(*) FROM sora_posts) + (SELECT count(*) FROM creators)
@@ -187,6 +196,39 @@ def test_a_copy_that_was_killed_goes_on_and_everything_is_there_once(
     again = answer("legacy", "import", folder=folder)
     assert "0 posts and 0 creators copied; 3 parts compared, 0 rows repaired" in again
     assert "plays: 1 found, 0 written" in again
+
+
+def test_an_import_of_the_queues_that_was_killed_wrote_nothing_and_the_next_one_everything(
+    engine: Engine, folder: Path, file: OldFile, tmp_path: Path, variables: Mapping[str, str]
+) -> None:
+    with closing(file.open()) as connection:
+        connection.executescript(_ADD_MANY_PLAYS)
+    queues = {k: v for k, v in variables.items() if k != "SORAFEED_LEGACY_CATALOG_URL"}
+    log = tmp_path / "log"
+    with engine.connect() as holder:
+        # Its displays, its playlists are written before, and the plays are staged.
+        holder.execute(text("LOCK TABLE video_history IN SHARE MODE"))
+        process = start(log, "legacy", "import", **queues)
+        try:
+
+            def stores_plays() -> bool:
+                assert process.poll() is None, log.read_text()
+                return int(holder.scalar(text(_HELD_PLAYS)) or 0) == 1
+
+            wait_until(stores_plays, "the plays")
+            process.kill()
+            assert process.wait(60) == -signal.SIGKILL
+        finally:
+            process.kill()
+            process.wait()
+    assert _scalar(engine, _WRITTEN) == 0
+
+    printed = answer("legacy", "import", folder=folder)
+    assert "displays: 1 found, 1 written" in printed
+    assert f"plays: {_MANY_PLAYS + 1:,} found, {_MANY_PLAYS + 1:,} written" in printed
+    assert _scalar(engine, "SELECT count(*) FROM video_history") == _MANY_PLAYS + 1
+    again = answer("legacy", "import", folder=folder)
+    assert f"plays: {_MANY_PLAYS + 1:,} found, 0 written" in again
 
 
 def test_problems_fail_the_command(folder: Path, file: OldFile) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sorafeed_assets.domain.legacy.merge import Merge, merge
 from sorafeed_assets.domain.legacy.posts import stored_post
-from sorafeed_assets.domain.legacy.queues import read_wall
+from sorafeed_assets.domain.legacy.queues import PlayReader, read_wall
 from sorafeed_assets.domain.legacy.values import clean_text, id_of, is_true, moment, whole
 from sorafeed_assets.domain.text import check_storable
 
@@ -76,7 +76,12 @@ def test_any_value_is_read(value: object, other: object, third: object) -> None:
         value,
     )
     rows = [row, {**row, "id": other}, {**row, "id": "HALL01", "display_id": "HALL01"}]
-    wall = read_wall(rows, rows, [{**row, "search_term": third}], rows)
+    wall = read_wall(rows, rows, [{**row, "search_term": third}])
+    plays = PlayReader(wall.refused)
+    assert plays.found == 0 == len(plays.problems)
+    taken = list(plays.read(rows))
+    assert plays.found == len(taken) <= len(rows)
+    assert (len(taken) < len(rows)) == bool(plays.problems)
     assert set(wall.active()) == set(wall.displays)
     assert {each.display_id for each in wall.playlists.values()} <= set(wall.displays)
 

@@ -5,7 +5,7 @@ whole or refused as a whole. Its blocks keep their order, numbered from 0.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -93,14 +93,13 @@ class OldPlay(NamedTuple):
 
 @dataclass(slots=True)
 class OldWall:
-    """Everything of an old file that can be taken, by id, and the problems of the rest.
+    """The displays and playlists of an old file that can be taken, and the problems of the rest.
 
     ``refused`` has the codes of refused displays, and the ids of refused playlists and of theirs.
     """
 
     displays: dict[str, OldDisplay] = field(default_factory=dict)
     playlists: dict[UUID, OldPlaylist] = field(default_factory=dict)
-    plays: list[OldPlay] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
 
@@ -127,13 +126,11 @@ def read_wall(
     displays: Iterable[OldRow],
     playlists: Iterable[OldRow],
     blocks: Iterable[OldRow],
-    plays: Iterable[OldRow],
 ) -> OldWall:
-    """Convert the rows of an old file."""
+    """Convert the rows of an old file; its plays, of any number, are read by `PlayReader`."""
     wall = OldWall()
     _read_displays(wall, displays)
     _read_playlists(wall, playlists, blocks)
-    _read_plays(wall, plays)
     return wall
 
 
@@ -228,21 +225,33 @@ def _block(order: int, row: OldRow) -> OldBlock:
     )
 
 
-def _read_plays(wall: OldWall, rows: Iterable[OldRow]) -> None:
-    skipped = refused = 0
-    for row in rows:
-        code, video_id = _code(row["display_id"]), clean_text(row["video_id"])
-        played_at = moment(row["played_at"])
-        if code in wall.refused:
-            # Of two displays of one code: which one showed it cannot be told from the code.
-            refused += 1
-            continue
-        if not _is_code(code) or not video_id or played_at is None or row["id"] is None:
-            skipped += 1
-            continue
-        block = row["block_id"]
-        wall.plays.append(
-            OldPlay(
+class PlayReader:
+    """Converts plays one after the other: a file may have millions.
+
+    ``found`` is how many were converted so far.
+    """
+
+    def __init__(self, refused: Collection[str]) -> None:
+        """``refused`` has the codes of refused displays."""
+        self.found = 0
+        self._of_refused = self._skipped = 0
+        self._codes = refused
+
+    def read(self, rows: Iterable[OldRow]) -> Iterator[OldPlay]:
+        """The plays that can be taken."""
+        for row in rows:
+            code, video_id = _code(row["display_id"]), clean_text(row["video_id"])
+            played_at = moment(row["played_at"])
+            if code in self._codes:
+                # Of two displays of one code: which one showed it cannot be told from the code.
+                self._of_refused += 1
+                continue
+            if not _is_code(code) or not video_id or played_at is None or row["id"] is None:
+                self._skipped += 1
+                continue
+            block = row["block_id"]
+            self.found += 1
+            yield OldPlay(
                 id_of("play", row["id"]),
                 code,
                 video_id,
@@ -250,13 +259,18 @@ def _read_plays(wall: OldWall, rows: Iterable[OldRow]) -> None:
                 whole(row["loop_iteration"], 0),
                 played_at,
             )
-        )
-    if skipped:
-        text = f"{counted(skipped, 'play')} without a display, a video or a time"
-        wall.problems.append(Problem("skipped", "plays", text))
-    if refused:
-        text = f"{counted(refused, 'play')} of displays that were refused"
-        wall.problems.append(Problem("skipped", "plays", text))
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What was not taken so far, and why."""
+        found = []
+        if self._skipped:
+            text = f"{counted(self._skipped, 'play')} without a display, a video or a time"
+            found.append(Problem("skipped", "plays", text))
+        if self._of_refused:
+            text = f"{counted(self._of_refused, 'play')} of displays that were refused"
+            found.append(Problem("skipped", "plays", text))
+        return found
 
 
 def queue_problems(wall: OldWall, queues: Mapping[str, Sequence[int]]) -> Iterator[Problem]:

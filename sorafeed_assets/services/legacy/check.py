@@ -5,7 +5,8 @@ from datetime import date
 from pathlib import Path
 
 from sorafeed_assets.domain.errors import SorafeedError
-from sorafeed_assets.domain.legacy.queues import Problem, queue_problems, read_wall
+from sorafeed_assets.domain.legacy.queues import PlayReader, Problem, queue_problems, read_wall
+from sorafeed_assets.domain.text import counted
 from sorafeed_assets.storage.legacy.old_catalog import OldCatalog, old_catalog
 from sorafeed_assets.storage.legacy.old_queues import old_queues
 
@@ -33,17 +34,22 @@ def check_queues(path: Path) -> list[Finding]:
     try:
         with old_queues(path) as file:
             wall = read_wall(
-                file.rows("displays"),
-                file.rows("playlists"),
-                file.rows("playlist_blocks"),
-                file.plays(),
+                file.rows("displays"), file.rows("playlists"), file.rows("playlist_blocks")
             )
-            problems: list[Problem] = [*wall.problems, *queue_problems(wall, file.queued())]
+            plays = PlayReader(wall.refused)
+            for _ in plays.read(file.plays()):
+                pass
+            problems: list[Problem] = [
+                *wall.problems,
+                *plays.problems,
+                *queue_problems(wall, file.queued()),
+            ]
     except SorafeedError as error:
         return [Finding("queues", str(error), is_problem=True)]
     found = (
-        f"{path}: {len(wall.displays)} displays, {len(wall.playlists)} playlists and"
-        f" {len(wall.plays):,} plays can be imported"
+        f"{path}: {counted(len(wall.displays), 'display')},"
+        f" {counted(len(wall.playlists), 'playlist')} and {counted(plays.found, 'play')}"
+        " can be imported"
     )
     return [
         Finding("queues", found),

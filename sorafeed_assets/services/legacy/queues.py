@@ -13,11 +13,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from sorafeed_assets.domain.batches import streamed
 from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.domain.legacy.merge import Merge, merge
 from sorafeed_assets.domain.legacy.posts import StoredPost, stored_post
 from sorafeed_assets.domain.legacy.queues import (
     OldWall,
+    PlayReader,
     Problem,
     playlist_digest,
     queue_problems,
@@ -96,9 +98,11 @@ def import_queues(
         file.rows("displays"),
         file.rows("playlists"),
         file.rows("playlist_blocks"),
-        file.plays(since),
     )
+    plays = PlayReader(wall.refused)
     with engine.begin() as connection:
+        # Before the displays are locked: reading millions takes a while.
+        ours.stage_plays(connection, plays.read(file.plays(since)))
         decided = _decide(connection, wall)
         concerned = decided.displays(wall)
         if concerned:
@@ -106,20 +110,25 @@ def import_queues(
             decided = _decide(connection, wall)
         _take(connection, wall, decided.taken)
         ours.store_imports(connection, decided.digests)
-        played = ours.add_plays(connection, wall.plays)
+        played = ours.add_staged_plays(connection)
         posts = _add_posts(connection, file) if with_posts else 0
         problems = [
             *wall.problems,
+            *plays.problems,
             *decided.conflicts,
             *_deleted(connection, wall),
             *queue_problems(wall, file.queued()),
         ]
         ours.store_problems(connection, problems)
         here = ours.display_names(connection)
+        changed = sorted(decided.displays(wall) | (played.keys() & here.keys()))
+        if changed:
+            # As after any other change: `react` settles them if this process is killed before.
+            note_displays(connection, changed)
         found = {
             "displays": len(wall.displays),
             "playlists": len(wall.playlists),
-            "plays": len(wall.plays),
+            "plays": plays.found,
         }
         figures = {**found, "plays": file.count_plays()}
         ours.store_file(connection, str(path.resolve()), file.change_counter, figures)
@@ -131,7 +140,6 @@ def import_queues(
         "plays": sum(played.values()),
         "posts": posts,
     }
-    changed = sorted(decided.displays(wall) | (played.keys() & here.keys()))
     return QueuesImport(found, written, changed, sorted(set(problems)))
 
 
@@ -305,14 +313,19 @@ def _take(connection: Connection, wall: OldWall, taken: Sequence[_Key]) -> None:
 
 def _add_posts(connection: Connection, file: OldQueues) -> int:
     """Store posts that only the old queues still have; those without valid data are left out."""
-    videos = [video for video in file.videos() if video and video == clean_text(video)]
-    unknown = unknown_posts(connection, videos)
 
-    def posts() -> Iterator[StoredPost]:
-        for start in range(0, len(unknown), _POSTS_AT_ONCE):
-            for row in file.video_data(unknown[start : start + _POSTS_AT_ONCE]):
-                post = stored_post(*row)
-                if post is not None:
-                    yield post
+    def unknown() -> Iterator[str]:
+        for videos in streamed(file.videos(), _POSTS_AT_ONCE):
+            valid = [video for video in videos if video and video == clean_text(video)]
+            yield from unknown_posts(connection, valid)
 
-    return merge_new(connection, sora_posts, StoredPost._fields, posts()) if unknown else 0
+    def posts(ids: Sequence[str]) -> Iterator[StoredPost]:
+        for row in file.video_data(ids):
+            post = stored_post(*row)
+            if post is not None:
+                yield post
+
+    return sum(
+        merge_new(connection, sora_posts, StoredPost._fields, posts(ids))
+        for ids in streamed(unknown(), _POSTS_AT_ONCE)
+    )

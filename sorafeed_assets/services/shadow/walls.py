@@ -13,6 +13,7 @@ from sorafeed_assets.domain.legacy.queues import (
     OldPlay,
     OldPlaylist,
     OldWall,
+    PlayReader,
     playlist_digest,
     read_wall,
 )
@@ -52,7 +53,7 @@ class OldDisplays:
     """What the old file has of its displays.
 
     Attributes:
-        wall: displays, playlists and plays that can be imported.
+        wall: displays and playlists that can be imported.
         queues: display → the rows that wait.
         plays: display → its plays.
         imported_to: plays before this were imported; None when all were.
@@ -80,18 +81,15 @@ def read_displays(engine: Engine, path: Path) -> OldDisplays:
     """
     with old_queues(path) as file:
         wall = read_wall(
-            file.rows("displays"),
-            file.rows("playlists"),
-            file.rows("playlist_blocks"),
-            file.plays(),
+            file.rows("displays"), file.rows("playlists"), file.rows("playlist_blocks")
         )
+        plays: dict[str, list[OldPlay]] = {}
+        for play in PlayReader(wall.refused).read(file.plays()):
+            plays.setdefault(play.display_id, []).append(play)
         queues = _queues(file)
         counter = file.change_counter
     with engine.connect() as connection:
         imported = read_file(connection, str(path.resolve()))
-    plays: dict[str, list[OldPlay]] = {}
-    for play in wall.plays:
-        plays.setdefault(play.display_id, []).append(play)
     if imported is None:
         return OldDisplays(wall, queues, plays, None, is_imported=False)
     is_current = imported.change_counter == counter

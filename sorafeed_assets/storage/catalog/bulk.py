@@ -17,6 +17,7 @@ CREATE TEMPORARY TABLE staged_rows ON COMMIT DROP AS SELECT {columns} FROM {tabl
 _INSERT_STAGED: Final = sql.SQL("""
 INSERT INTO {table} ({columns}) SELECT {columns} FROM staged_rows ON CONFLICT (id) DO NOTHING
 """)
+_DROP_STAGED: Final = "DROP TABLE staged_rows"
 
 
 def lock_bulk(connection: Connection) -> None:
@@ -53,4 +54,7 @@ def merge_new(
     driver = driver_of(connection)
     driver.execute(_STAGE.format(**names))
     copy_rows(connection, "staged_rows", columns, rows)
-    return driver.execute(_INSERT_STAGED.format(**names)).rowcount
+    stored = driver.execute(_INSERT_STAGED.format(**names)).rowcount
+    # A transaction may merge several times.
+    driver.execute(_DROP_STAGED)
+    return stored

@@ -107,9 +107,9 @@ class OldQueues:
         """The rows that wait in the queues."""
         return _dicts(self._connection.execute(_QUEUE))
 
-    def videos(self) -> list[str]:
-        """The ids of the posts that queues have the data of."""
-        return [str(video_id) for (video_id,) in self._connection.execute(_VIDEOS)]
+    def videos(self) -> Iterator[str]:
+        """The ids of the posts that queues have the data of, one after the other."""
+        return (str(video_id) for (video_id,) in self._connection.execute(_VIDEOS))
 
     def video_data(self, ids: Sequence[str]) -> list[tuple[str, str, object]]:
         """(post id, JSON text, when it was first queued) of posts."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -102,6 +103,8 @@ SET change_counter = excluded.change_counter, figures = excluded.figures, import
 _FILE: Final = text("""
 SELECT change_counter, figures, imported_at FROM legacy_queues WHERE path = :path
 """)
+# So many are read and sent by one statement.
+_PLAYS_AT_ONCE: Final = 10_000
 _PLAY_COLUMNS: Final = OldPlay._fields
 
 
@@ -170,10 +173,16 @@ def write_playlist(connection: Connection, playlist: OldPlaylist) -> None:
     connection.execute(_ADD_BLOCKS, values)
 
 
-def add_plays(connection: Connection, plays: Iterable[OldPlay]) -> dict[str, int]:
-    """Store the plays that are missing; returns how many, by display."""
+def stage_plays(connection: Connection, plays: Iterable[OldPlay]) -> None:
+    """Send plays to a table of this transaction, in batches: none is kept here."""
     connection.execute(_STAGE_PLAYS)
-    copy_rows(connection, "staged_plays", _PLAY_COLUMNS, plays)
+    remaining = iter(plays)
+    while copy_rows(connection, "staged_plays", _PLAY_COLUMNS, islice(remaining, _PLAYS_AT_ONCE)):
+        pass
+
+
+def add_staged_plays(connection: Connection) -> dict[str, int]:
+    """Store the staged plays that are missing; returns how many, by display."""
     return {row[0]: row[1] for row in connection.execute(_ADD_PLAYS)}
 
 
