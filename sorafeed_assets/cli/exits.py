@@ -21,6 +21,9 @@ OF_COMMANDS: Final[Mapping[str, Mapping[int, str]]] = {
     },
     "legacy check": {FAILED: "The old system has a problem that the output names."},
     "legacy import": {FAILED: "Something was refused, or is in conflict; the output names it."},
+    "legacy status": {
+        FAILED: "A side cannot be read; the error says why, after the output of what is known."
+    },
     "exec": {OK: "The exit code is that of the program."},
 }
 """Command → what its exit codes mean besides."""

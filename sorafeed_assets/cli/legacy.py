@@ -15,7 +15,7 @@ from rich.table import Table
 from sorafeed_assets.cli import exits
 from sorafeed_assets.cli.common import Bars, DataDir, console, database, redis_of, settings_of
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
-from sorafeed_assets.domain.errors import InvalidInputError, SetupError
+from sorafeed_assets.domain.errors import InvalidInputError, SetupError, UnavailableError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -196,7 +196,7 @@ def status(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show how far behind each side is, and what differs."""
+    """Show how far behind each side is, and what differs; fail if one cannot be read."""
     from sorafeed_assets.services.legacy.status import legacy_status
 
     with database(data_dir, with_indexes=False) as (engine, settings):
@@ -205,6 +205,8 @@ def status(
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:
         _print_status(found)
+    if found.unreadable:
+        raise UnavailableError("\n".join(found.unreadable))
 
 
 def _print_status(found: "LegacyStatus") -> None:
@@ -228,7 +230,7 @@ def _print_status(found: "LegacyStatus") -> None:
 
 def _add_catalog(table: Table, catalog: "CatalogStatus") -> None:
     if catalog.problem is not None:
-        table.add_row("old catalogue", f"[red]{escape(catalog.problem)}[/]")
+        table.add_row("old catalogue", "[red]cannot be read[/]")
     table.add_row("first copy", "complete" if catalog.is_copied else "not complete")
     for what, at in (
         ("copied to", catalog.copied_to),
@@ -246,10 +248,11 @@ def _add_catalog(table: Table, catalog: "CatalogStatus") -> None:
 
 def _add_queues(table: Table, queues: "QueuesStatus") -> None:
     if queues.problem is not None:
-        table.add_row("old queues", f"[red]{escape(queues.problem)}[/]")
+        table.add_row("old queues", "[red]cannot be read[/]")
     at = queues.imported_at
     table.add_row("queues imported", "never" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_row("written since", "no" if queues.is_current else "yes")
+    since = "no" if queues.is_current else "yes" if queues.problem is None else "unknown"
+    table.add_row("written since", since)
     for what, count in queues.found.items():
         table.add_row(f"{what} there", f"{count:,}")
     table.add_row("problems", f"{len(queues.problems)}")

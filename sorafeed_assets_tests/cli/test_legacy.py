@@ -1,6 +1,7 @@
 """`sorafeed legacy`: check, import, follow and status, on an old side of this test."""
 
 import json
+import re
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
+from sorafeed_assets.cli import exits
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.launch.servers import psycopg2_url
 from sorafeed_assets.settings import Settings
@@ -22,6 +24,7 @@ from sorafeed_assets_tests.cli.running import (
     call,
     exported,
     refusal,
+    sorafeed,
     start,
     wait_until,
 )
@@ -292,14 +295,48 @@ def test_a_bad_catalogue_is_refused_before_the_queues_are_imported(
     assert _scalar(engine, _WRITTEN) == 0
 
 
-def test_status_of_sides_that_are_away(folder: Path, file: OldFile, old_url: str) -> None:
+def test_status_of_sides_that_are_away(
+    folder: Path, file: OldFile, old_url: str, variables: Mapping[str, str]
+) -> None:
     answer("legacy", "import", folder=folder)
     with psycopg.connect(old_url) as connection:
         connection.execute("DROP TABLE sora_posts")
     file.path.unlink()
-    figures = json.loads(answer("legacy", "status", "--json", folder=folder))
+    done = sorafeed("legacy", "status", "--json", **variables)
+    assert done.returncode == exits.FAILED
+    figures = json.loads(done.stdout)
     assert "cannot be read" in figures["catalog"]["problem"]
     assert "No such file" in figures["queues"]["problem"]
+    # What is known is there all the same.
+    assert figures["catalog"]["is_copied"] is True
+    assert figures["queues"]["found"] == {"displays": 1, "playlists": 1, "plays": 1}
+    for side in figures.values():
+        assert side["problem"] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_of_one_side_that_is_away(
+    folder: Path, file: OldFile, variables: Mapping[str, str]
+) -> None:
+    answer("legacy", "import", folder=folder)
+    whole = file.path.read_bytes()
+    # Its first page, with the number of writes, is as it was.
+    file.path.write_bytes(whole[: len(whole) // 2])
+    done = sorafeed("legacy", "status", **variables)
+    assert done.returncode == exits.FAILED
+    assert re.search("old queues .*cannot be read", done.stdout)
+    assert re.search("posts waiting .* 0 ", done.stdout)
+    assert f"Error: {file.path} is torn" in done.stderr
+    file.path.write_bytes(whole)
+    done = sorafeed("legacy", "status", "--json", **variables)
+    assert done.returncode == exits.OK
+    assert done.stderr == ""
+    # A server that is away is named by its address.
+    away = {**variables, "SORAFEED_LEGACY_CATALOG_URL": "postgresql://nobody@127.0.0.1:9/sora"}
+    done = sorafeed("legacy", "status", "--json", **away)
+    assert done.returncode == exits.FAILED
+    assert "the old catalogue at 127.0.0.1:9/sora does not answer" in done.stderr
+    assert json.loads(done.stdout)["queues"]["problem"] is None
 
 
 def test_it_follows_until_it_is_stopped(

@@ -16,7 +16,7 @@ from sorafeed_assets.domain.legacy.queues import Problem
 from sorafeed_assets.services.legacy.catalog import CREATORS, POSTS
 from sorafeed_assets.storage.legacy.comparisons import Comparison, read_comparisons
 from sorafeed_assets.storage.legacy.old_catalog import OldCatalog, old_catalog
-from sorafeed_assets.storage.legacy.old_queues import change_counter
+from sorafeed_assets.storage.legacy.old_queues import old_queues
 from sorafeed_assets.storage.legacy.posts import Cursor, read_cursors, unknown_posts
 from sorafeed_assets.storage.legacy.queues import read_file, read_problems
 
@@ -77,6 +77,12 @@ class LegacyStatus:
 
     catalog: CatalogStatus | None
     queues: QueuesStatus | None
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Why a side cannot be read now, for each that cannot."""
+        sides = (self.catalog, self.queues)
+        return tuple(side.problem for side in sides if side is not None and side.problem)
 
     def as_json(self) -> dict[str, object]:
         """The figures, for programs; times are ISO 8601."""
@@ -146,7 +152,9 @@ def _ahead(
 def _queues(engine: Engine, path: Path) -> QueuesStatus:
     problem, counter = None, -1
     try:
-        counter = change_counter(path)
+        # Read as an import reads it: of a torn file, or one of another schema, the header is right.
+        with old_queues(path) as file:
+            counter = file.change_counter
     except SorafeedError as error:
         problem = str(error)
     with engine.connect() as connection:
