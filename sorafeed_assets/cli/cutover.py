@@ -7,7 +7,7 @@ from rich.console import Console
 
 from sorafeed_assets.cli import exits
 from sorafeed_assets.cli.common import DataDir, console, database, errors, redis_of
-from sorafeed_assets.cli.flags import actor
+from sorafeed_assets.cli.flags import actor, print_kept
 from sorafeed_assets.cli.legacy import sides
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.domain.text import counted
@@ -92,6 +92,7 @@ def _print(found: "Cutover", how: Output, out: Console) -> None:
     if found.by_name:
         named = ", ".join(f"{code} ({driver})" for code, driver in found.by_name.items())
         out.print(f"set by name, so in no share: {named}", soft_wrap=True)
+    print_kept(found.kept, out)
     catalog, queues = found.status.catalog, found.status.queues
     if catalog is not None and catalog.problem is None:
         waiting = "unknown" if catalog.waiting is None else f"{catalog.waiting:,}"

@@ -15,6 +15,9 @@ from sorafeed_assets.domain.flags.known import known_flag
 from sorafeed_assets.domain.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rich.console import Console
     from sqlalchemy import Engine
 
     from sorafeed_assets.services.flags import FlagChange, Flags
@@ -92,6 +95,10 @@ def change(
         raise InvalidInputError(
             "value", "is needed, with at most one of --share and --display; or --file alone"
         )
+    if keep is not None and share is None:
+        raise InvalidInputError(
+            "keep", "applies to a share; give --share too, or leave out --keep and --no-keep"
+        )
     with database(data_dir) as (engine, _settings):
         found = _flags(engine)
         with engine.begin() as connection:
@@ -102,7 +109,8 @@ def change(
                     connection, flag, share, value=value, keep=keep, by=by, why=why
                 )
             elif display:
-                done = found.set_displays(connection, flag, display, value or "", by=by, why=why)
+                codes = [code.upper() for code in display]
+                done = found.set_displays(connection, flag, codes, value or "", by=by, why=why)
             else:
                 done = found.set_all(connection, flag, value or "", by=by, why=why)
         summary = found.at_once().summary(flag)
@@ -119,6 +127,7 @@ def _read(file: Path) -> object:
 def _print_change(done: "FlagChange", summary: str) -> None:
     if done.version is None:
         console.print(f"{done.flag} already has this value: {escape(summary)}", soft_wrap=True)
+        print_kept(done.kept, console)
         return
     console.print(f"{done.flag} version {done.version}: {escape(summary)}", soft_wrap=True)
     changed = [f"{code}: {old} → {new}" for code, (old, new) in sorted(done.displays.items())]
@@ -128,6 +137,20 @@ def _print_change(done: "FlagChange", summary: str) -> None:
         console.print(f"and {len(changed) - _SHOWN:,} more")
     displays = counted(len(changed), "display")
     console.print(f"{displays} {'has' if len(changed) == 1 else 'have'} a new value now")
+    print_kept(done.kept, console)
+
+
+def print_kept(kept: "Collection[str]", out: "Console") -> None:
+    """Say which displays stay in a share that no longer reaches them, and how they leave it."""
+    if kept:
+        shown = [*sorted(kept)[:_SHOWN], *(["…"] if len(kept) > _SHOWN else [])]
+        stay = "stays" if len(kept) == 1 else "stay"
+        out.print(
+            f"{counted(len(kept), 'display')} {stay} in, as the flag keeps them:"
+            f" {', '.join(shown)}; `sorafeed flags set` takes them out by --share and --no-keep",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @flags.command("why")

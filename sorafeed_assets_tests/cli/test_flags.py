@@ -158,9 +158,34 @@ def test_a_share_shrinks_whatever_the_old_side_is_like(
     assert "1 display switched" in grown
     assert "smaller share" in refusal("cutover", "--share", "50", "--back", folder=folder)
 
+    answer(
+        "flags", "set", "driver", "new", "--share", "100", "--keep", "--why", "sure", folder=folder
+    )
+    kept = answer("cutover", "--share", "0", folder=folder)
+    assert "0 displays switched" in kept
+    assert "1 display stays in, as the flag keeps them: HALL01; `sorafeed flags set` takes" in kept
+    again = answer("flags", "set", "driver", "new", "--share", "0", "--why", "b", folder=folder)
+    assert "already has this value" in again
+    assert "stays in, as the flag keeps them: HALL01" in again
+    let_go = ("--share", "100", "--no-keep", "--why", "not sure")
+    assert "stays in" not in answer("flags", "set", "driver", "new", *let_go, folder=folder)
+
     file.path.unlink()
     refused = call("cutover", "HALL01", folder=folder)
     assert "the old queues cannot be read" in refused.stdout
     shrunk = answer("cutover", "--share", "0", folder=folder)
     assert "1 display switched" in shrunk
     assert "export-plays FILE --display HALL01`" in shrunk
+
+
+def test_keeping_is_refused_where_it_would_do_nothing(folder: Path, engine: Engine) -> None:
+    add_display(engine, "HALL01")
+    for rest in ((), ("--display", "HALL01")):
+        why = ("--keep", "--why", "sure")
+        found = refusal("flags", "set", "planner", "creator_gap", *rest, *why, folder=folder)
+        assert "applies to a share; give --share too" in found
+    assert json.loads(answer("flags", "history", "--json", folder=folder)) == []
+    # A code is taken as it is typed.
+    named = ("--display", "hall01", "--why", "one")
+    printed = answer("flags", "set", "planner", "creator_gap", *named, folder=folder)
+    assert "HALL01: in_order → creator_gap" in printed

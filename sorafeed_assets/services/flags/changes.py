@@ -1,6 +1,6 @@
 """Changing a flag: checked, stored with its reason, and displays with another value noted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -30,12 +30,14 @@ _MOST_TEXT: Final = 500
 class FlagChange:
     """A change of a flag; ``version`` is None when the same definition was stored already.
 
-    ``displays`` has the values before and after of each display whose value changed.
+    ``displays`` has the values before and after of each display whose value changed, and ``kept``
+    those that stay in a share although it does not reach them.
     """
 
     flag: str
     version: int | None
     displays: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    kept: Collection[str] = ()
 
 
 def load_values(connection: Connection, known: KnownFlags = KNOWN) -> FlagValues:
@@ -136,7 +138,10 @@ class _Writing:
             }
             new |= self.kept
         self.change: Final = FlagChange(
-            flag.key, None, {c: (old[c], new[c]) for c in codes if old[c] != new[c]}
+            flag.key,
+            None,
+            {c: (old[c], new[c]) for c in codes if old[c] != new[c]},
+            sorted(self.kept),
         )
 
 

@@ -54,12 +54,14 @@ class Cutover:
     Attributes:
         displays: those that change, or are named.
         by_name: displays that no share changes, because their driver was set by name.
+        kept: displays that a smaller share does not change, because the flag keeps them.
         problems: why none should be switched.
         status: of both sides.
     """
 
     displays: tuple[Switched, ...]
     by_name: Mapping[str, Driver]
+    kept: Collection[str]
     problems: tuple[str, ...]
     status: LegacyStatus
 
@@ -104,6 +106,7 @@ class Switch:
         values = self._flags.at_once()
         split = values.split(DRIVER)
         by_name: dict[str, Driver] = {}
+        kept: Collection[str] = ()
         if share is None:
             named = self._named(display_ids)
             displays = {code: driver_of(values, code) for code in named}
@@ -121,6 +124,7 @@ class Switch:
             with self._engine.connect() as connection:
                 make = self._flags.share_maker(DRIVER, share, value=then)
                 change = self._flags.preview(connection, DRIVER, make)
+            kept = change.kept
             displays = {code: Driver(old) for code, (old, _) in change.displays.items()}
             changing = [code for code, (_, new) in change.displays.items() if new == then]
         status = legacy_status(self._engine, self._catalog_url, self._queues)
@@ -146,6 +150,7 @@ class Switch:
                 for code, now in sorted(displays.items())
             ),
             by_name,
+            kept,
             tuple(_common_problems(status)) if then is Driver.NEW and not shrinks else (),
             status,
         )
