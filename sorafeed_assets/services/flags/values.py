@@ -12,7 +12,7 @@ from openfeature.flag_evaluation import Reason as Resolution
 
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.flags.definition import Definition
-from sorafeed_assets.domain.flags.known import KNOWN, KnownFlag, KnownFlags, known_flag
+from sorafeed_assets.domain.flags.known import DRIVER, KNOWN, KnownFlag, KnownFlags, known_flag
 from sorafeed_assets.domain.flags.split import BUCKETS, Split, definition_of, split_of
 from sorafeed_assets.services.flags.provider import KEPT, FlagsProvider
 from sorafeed_assets.storage.flags.versions import StoredVersion
@@ -141,6 +141,14 @@ class FlagValues:
         """The size of the flag's share in percent; 0 without one, or if it was written by hand."""
         split = self.split(flag)
         return 0.0 if split is None else split.percent
+
+    def shown(self, *, beside: bool) -> list[KnownFlag]:
+        """The flags of a page: `driver` only ``beside`` an old system, or once it was set."""
+        return [
+            each
+            for key, each in self.known.items()
+            if key != DRIVER or beside or key in self._stored
+        ]
 
     def summary(self, flag: str) -> str:
         """How the values of a flag are spread, in words."""

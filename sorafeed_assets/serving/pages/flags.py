@@ -66,7 +66,8 @@ def _change(server: ServerState, fields: dict[str, str], by: str) -> FlagChange:
 
 def _reasons(server: ServerState, code: str) -> list[Reason]:
     check_display_code(code, "display")
-    return [server.flags.why(key, code) for key in server.flags.known]
+    shown = server.flags.at_once().shown(beside=server.settings.follows_legacy)
+    return [server.flags.why(flag.key, code) for flag in shown]
 
 
 async def _page(
@@ -93,7 +94,7 @@ def _read(server: ServerState) -> dict[str, object]:
     return {
         "flags": [
             (flag, values.summary(flag.key), values.definition_version(flag.key))
-            for flag in server.flags.known.values()
+            for flag in values.shown(beside=server.settings.follows_legacy)
         ],
         "history": [(each, _json(each.before), _json(each.after)) for each in history],
     }

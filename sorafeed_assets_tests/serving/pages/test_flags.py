@@ -106,3 +106,14 @@ def test_a_display_on_old_is_refused_to_players_and_its_page_says_so(
     wait_until(lambda: admin.http.get(f"{address}/next").status_code == 200)
     assert admin.http.post(f"{address}/played", json=body).status_code == 200
     assert "old system" not in admin.http.get(f"/admin/displays/{display}").text
+
+
+def test_without_an_old_system_nothing_says_which_one_drives(
+    admin: Api, engine: Engine, display: str
+) -> None:
+    assert "driver" not in admin.http.get("/admin/flags?display=HALL01").text
+    _drive(engine, "shadow")
+    # It was set, so that it can be set back.
+    page = admin.http.get("/admin/flags?display=HALL01").text
+    assert "<code>driver</code>" in page
+    assert "<b>shadow</b>: it was set for this display by name" in page
