@@ -206,8 +206,9 @@ class BatchingEventLogStorage(_Pooled, PostgresEventLogStorage):
             with self.index_transaction() as connection:
                 ids = list(connection.scalars(insert.returning(SqlEventLogStorageTable.c.id)))
                 self._store_asset_event_tags(connection, entries, ids)
-                for number in last.values():
-                    self._store_asset_event(connection, entries[number], ids[number])
+                # In one order, so that runs of the same assets wait for each other.
+                for key in sorted(last, key=str):
+                    self._store_asset_event(connection, entries[last[key]], ids[last[key]])
 
 
 def last_event_id(instance: dg.DagsterInstance) -> int | None:

@@ -1,9 +1,13 @@
 """The contract of `defs.dagster_internals`, on a real instance in PostgreSQL."""
 
 import ast
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, get_ident
 
 import dagster as dg
 import pytest
@@ -19,6 +23,7 @@ from sorafeed_assets.defs.dagster_internals import (
     PooledRunStorage,
     PooledScheduleStorage,
     RunStep,
+    _entry,
     is_automatic,
     last_event_id,
     latest_versions,
@@ -115,6 +120,36 @@ def test_a_connection_lost_between_events_and_their_tags_stores_neither(
     assert latest_versions(instance, "queue", observed=False, partitioned=True) == {
         name: f"kept-{name}" for name in _NAMES[:3]
     }
+
+
+def test_batches_of_the_same_assets_in_another_order_wait_for_each_other(
+    instance: dg.DagsterInstance,
+) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, BatchingEventLogStorage)
+    both = Barrier(2)
+    began: set[int] = set()
+
+    def meet_after(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "INTO asset_keys" in statement and get_ident() not in began:
+            began.add(get_ident())
+            with suppress(BrokenBarrierError):
+                # The other one waits for this row if it begins with the same.
+                both.wait(1.0)
+
+    event.listen(storage._engine, "after_cursor_execute", meet_after)
+
+    def store(names: Sequence[str]) -> None:
+        storage.store_event_batch([
+            _entry(dg.AssetMaterialization(name), None, time.time()) for name in names
+        ])  # fmt: skip
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(store, [("one", "other"), ("other", "one")]))
+    assert len(began) == 2
+    for name in ("one", "other"):
+        found = instance.fetch_materializations(dg.AssetKey(name), limit=10).records
+        assert len(found) == 2
 
 
 @pytest.mark.parametrize("kind", [dg.AssetMaterialization, dg.AssetObservation])

@@ -39,7 +39,12 @@ from sorafeed_assets.domain.simulation.tally import (
 from sorafeed_assets.domain.timelines.plan import ScheduleResult, Tier
 from sorafeed_assets.domain.timelines.planners.in_order import IN_ORDER
 from sorafeed_assets.domain.timelines.reach import LEAST_WINDOWS, REACH_WINDOWS
-from sorafeed_assets.domain.timelines.record import PlanInputs, inputs_to_json, schedule_to_json
+from sorafeed_assets.domain.timelines.record import (
+    PlanInputs,
+    deciding,
+    inputs_to_json,
+    schedule_to_json,
+)
 
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
@@ -348,5 +353,6 @@ def _size_of(display: Display, result: ScheduleResult) -> int:
     """The bytes of a plan and its inputs as they are stored."""
     version = playlist_version(display.blocks)
     inputs = PlanInputs(version, display.blocks, result.inputs, IN_ORDER.name)
-    documents = (schedule_to_json(result.schedule), inputs_to_json(inputs))
+    stored = deciding(result.schedule, inputs)
+    documents = (schedule_to_json(result.schedule), inputs_to_json(stored))
     return sum(len(json.dumps(each, separators=(",", ":"))) for each in documents)

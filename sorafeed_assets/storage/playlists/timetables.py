@@ -12,13 +12,18 @@ from sorafeed_assets.domain.playlists.time_slots import SlotDraft, TimeSlot, Wee
 from sorafeed_assets.domain.playlists.timetable import Timetable
 from sorafeed_assets.storage.postgres.tables import time_slots
 
-_LOAD_SLOTS: Final = text("""
-SELECT p.display_id, s.*
+# A session keeps its plan: after a migration, a statement with `*` fails once in each.
+_SLOT: Final = """s.id, s.playlist_id, s.created_at, s.days, s.starts, s.ends, s.time_zone,
+    s.first_day, s.last_day, s.priority"""
+_LOAD_SLOTS: Final = text(f"""
+SELECT p.display_id, {_SLOT}
 FROM time_slots s JOIN playlists p ON p.id = s.playlist_id
 WHERE CAST(:display_ids AS text[]) IS NULL OR p.display_id = ANY(:display_ids)
 ORDER BY p.display_id, s.starts, s.created_at, s.id
 """)
-_SLOTS_OF: Final = text("SELECT * FROM time_slots WHERE playlist_id = :playlist_id ORDER BY id")
+_SLOTS_OF: Final = text(f"""
+SELECT {_SLOT} FROM time_slots s WHERE s.playlist_id = :playlist_id ORDER BY s.id
+""")
 _LOAD: Final = text("""
 SELECT display_id, base_id, held_since, due_at, decided_at
 FROM timetables WHERE display_id = ANY(:display_ids)

@@ -34,6 +34,8 @@ class LockSpace(IntEnum):
 PLAN_EACH_TIME: Final = "force_custom_plan"
 """The `plan_cache_mode` of sessions: a search needs another plan for a rare term."""
 
+_PLAN_EACH_TIME: Final = text(f"SET LOCAL plan_cache_mode = {PLAN_EACH_TIME}")
+
 _LOCK: Final = text("""
 SELECT pg_advisory_xact_lock(:space, key)
 FROM (
@@ -78,7 +80,7 @@ def try_lock(
     """Acquire the locks of ids in all of ``spaces`` without waiting; those that have all.
 
     With ``plans_once``, the session keeps its plans of the statements that follow in the
-    transaction, which must suit any values. See `create_database_engine`.
+    transaction, which must suit any values, until `plan_each_time`. See `create_database_engine`.
     """
     values = {
         "spaces": [int(space) for space in spaces],
@@ -86,6 +88,11 @@ def try_lock(
         "mode": "force_generic_plan" if plans_once else PLAN_EACH_TIME,
     }
     return list(connection.scalars(_TRY_LOCK, values))
+
+
+def plan_each_time(connection: Connection) -> None:
+    """Plan each further statement of the transaction for its values, as searches need it."""
+    connection.execute(_PLAN_EACH_TIME)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A simulated wall: the same for the same seed, in whatever groups, and true to the rules."""
 
+import json
 import random
 from itertools import pairwise
 from typing import Any
@@ -25,7 +26,12 @@ from sorafeed_assets.domain.simulation.tally import Tally, total
 from sorafeed_assets.domain.simulation.wall import WallPlan, draw_playlist, simulate_wall
 from sorafeed_assets.domain.timelines.audit import audit_schedule
 from sorafeed_assets.domain.timelines.plan import Tier
-from sorafeed_assets.domain.timelines.record import PlanInputs
+from sorafeed_assets.domain.timelines.record import (
+    PlanInputs,
+    deciding,
+    inputs_to_json,
+    schedule_to_json,
+)
 
 _RATES = st.builds(
     Rates,
@@ -55,6 +61,24 @@ class _Clock:
     def __call__(self) -> float:
         self._now += 1.0
         return self._now
+
+
+def test_plans_have_the_size_that_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow = Display.follow
+    sizes: list[tuple[int, int]] = []
+
+    def sized(display: Display, result: Any) -> bool:
+        inputs = PlanInputs(playlist_version(display.blocks), display.blocks, result.inputs)
+        stored = inputs_to_json(deciding(result.schedule, inputs))
+        documents = (schedule_to_json(result.schedule), stored)
+        size = sum(len(json.dumps(each, separators=(",", ":"))) for each in documents)
+        sizes.append((wall._size_of(display, result), size))
+        return follow(display, result)
+
+    monkeypatch.setattr(Display, "follow", sized)
+    simulate_wall(WallPlan(displays=1, hours=0.2, posts=300, terms=2), _Clock())
+    assert sizes
+    assert [counted for counted, _ in sizes] == [stored for _, stored in sizes]
 
 
 @settings(max_examples=20)

@@ -20,7 +20,9 @@ from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.storage.playlists.rows import lock_displays
+from sorafeed_assets.storage.postgres.locks import PLAN_EACH_TIME
 from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, queue_of, run
+from sorafeed_assets_tests.statements import before_each
 
 WINDOW = 4
 MANY, ONE = (tuple(f"{name}{number}" for number in range(3)) for name in ("MANYA", "ONEBY"))
@@ -373,3 +375,30 @@ def test_a_play_of_a_display_that_is_deleted_brings_nothing_back(
     commands.delete_display(wall[0])
     commands.cache_plays(recorded)
     assert not redis.exists(f"sorafeed:timeline:{wall[0]}", f"sorafeed:playback:{wall[0]}")
+
+
+def test_a_plan_that_a_play_needs_is_made_for_its_values(
+    engine: Engine, commands: Commands
+) -> None:
+    """A post that is gone from the plan leaves a queue too short, which no call expects."""
+    add_posts(engine, "cats", 20)
+    add_display(engine, "AAAAAA")
+    add_playlist(engine, "AAAAAA", [("cats", 12)])
+    commands.settler.settle(["AAAAAA"])
+    head, *_, last = queue_of(engine, "AAAAAA")
+    number = int(last.video_id.removeprefix("cats-"))
+    run(engine, "DELETE FROM sora_posts WHERE id = :id", id=f"cats-{number - 1:04}")
+    modes: dict[str, str] = {}
+
+    def note(cursor: Any, statement: str, _parameters: object) -> None:
+        mode = cursor.connection.execute("SHOW plan_cache_mode").fetchone()
+        modes[statement] = mode[0]
+
+    with before_each(engine, note):
+        recorded = commands.record_plays([Play("AAAAAA", head.id)])
+    assert recorded.planned == {"AAAAAA"}
+    made = [mode for statement, mode in modes.items() if "video_candidates" in statement]
+    assert set(made) == {PLAN_EACH_TIME}
+    assert {mode for statement, mode in modes.items() if "WITH moves" in statement} == {
+        "force_generic_plan"
+    }
