@@ -253,6 +253,7 @@ def _add_queues(table: Table, queues: "QueuesStatus") -> None:
     table.add_row("queues imported", "never" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC")
     since = "no" if queues.is_current else "yes" if queues.problem is None else "unknown"
     table.add_row("written since", since)
-    for what, count in queues.found.items():
-        table.add_row(f"{what} there", f"{count:,}")
+    for what in ("displays", "playlists", "plays"):
+        if what in queues.found:
+            table.add_row(f"{what} there", f"{queues.found[what]:,}")
     table.add_row("problems", f"{len(queues.problems)}")

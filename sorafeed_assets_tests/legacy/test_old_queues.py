@@ -31,6 +31,17 @@ except SetupError as error:
     print(error)
 """
 
+# root may read everything, so a process of root becomes another user first.
+_WITHOUT_RIGHTS: Final = """
+import os, sys
+from pathlib import Path
+from sorafeed_assets.services.legacy.check import check_queues
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+print(check_queues(Path(sys.argv[1])))
+"""
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> OldFile:
@@ -52,6 +63,19 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in _refusal(tmp_path)
+
+
+def test_no_rights(file: OldFile) -> None:
+    file.path.chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_RIGHTS, str(file.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"{file.path} cannot be read: Permission denied" in done.stdout, done.stderr
+    assert "let this user read it" in done.stdout
+    assert "is_problem=True" in done.stdout
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
