@@ -1,5 +1,6 @@
 """From the same state both sides are the same, or differ by known faults; else the gate closes."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -191,6 +192,14 @@ def test_what_takes_too_long_there_is_not_compared(wall: Sides) -> None:
     gate = shadow_gate(wall.engine, 1)
     assert not gate.is_open
     assert gate.reason.startswith("too little was compared on")
+
+
+def test_a_pass_takes_its_share_of_the_time_and_no_more(wall: Sides) -> None:
+    began = time.monotonic()
+    done = wall.compare(share=0.2)
+    taken = time.monotonic() - began
+    assert set(done.outcomes) <= GOOD
+    assert 0 < done.old_seconds <= 0.2 * taken
 
 
 def test_nothing_is_written_but_the_results(wall: Sides) -> None:
