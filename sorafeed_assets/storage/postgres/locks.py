@@ -96,6 +96,17 @@ def plan_each_time(connection: Connection) -> None:
 
 
 @contextmanager
+def row_checks_planned_once(connection: Connection) -> Iterator[None]:
+    """Keep the plans of foreign keys and triggers while many rows are written.
+
+    They run for each row, and planning them each time makes writing two to three times as slow.
+    """
+    connection.execute(text("SET LOCAL plan_cache_mode = auto"))
+    yield
+    plan_each_time(connection)
+
+
+@contextmanager
 def alone(engine: Engine, key: int) -> Iterator[None]:
     """Hold one lock of the database, in a transaction of its own, for as long as the block lasts.
 
