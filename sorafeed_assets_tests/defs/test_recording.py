@@ -26,6 +26,7 @@ from sorafeed_assets.services.counts.refresh import CountsRun
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.legacy.lineage import LEGACY_POSTS, write_versions
 from sorafeed_assets.services.lineage import StoredLineage, read_stored
+from sorafeed_assets.storage.cache.redis import timeline_key
 from sorafeed_assets.storage.legacy.comparisons import Comparison
 from sorafeed_assets.storage.lineage_records import NOTHING, head_version, heads
 from sorafeed_assets.storage.postgres.engine import snapshot
@@ -104,6 +105,28 @@ def test_a_day_that_is_being_counted_is_not_recorded_as_empty(wall: Dagster) -> 
             assert NOTHING not in found.values(), (asset, found)
             # Other days are empty.
             assert NOTHING in heads(connection, asset)[asset].values()
+
+
+def test_a_long_count_does_not_hold_up_what_is_mended(wall: Dagster) -> None:
+    connections = wall.connections
+    engine = connections.engine
+    assets = recorded_assets(wall.definitions.resolve_asset_graph())
+    run(engine, "DELETE FROM lineage_records WHERE asset IN ('sora_posts', 'video_counts_daily')")
+    connections.redis.delete(timeline_key("AAAAA1"))
+    with ThreadPoolExecutor(1) as threads, snapshot(engine) as connection:
+        days = CountsRun(connection, 10, None).refresh(None, recount=True).days
+        mended = threads.submit(mending.mend, connections, wall.instance, assets)
+        wait_until(lambda: bool(connections.redis.exists(timeline_key("AAAAA1"))))
+        mended.result(60)
+        with engine.connect() as other:
+            known = heads(other)
+        for asset in ("sora_posts", "video_counts_daily"):
+            assert known[asset].keys().isdisjoint(day.isoformat() for day in days)
+            assert set(known[asset].values()) == {NOTHING}
+        connection.rollback()
+    # A count that failed has recorded nothing.
+    mending.mend(connections, wall.instance, assets)
+    assert wall.lineage().differing == {}
 
 
 def test_displays_are_followed_without_reading_all_each_time(

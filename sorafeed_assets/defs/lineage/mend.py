@@ -19,7 +19,8 @@ from sorafeed_assets.services.lineage import StoredLineage, read_stored
 from sorafeed_assets.services.rollouts.rollouts import ASSET as ROLLOUTS
 from sorafeed_assets.services.rollouts.rollouts import record_rollouts
 from sorafeed_assets.services.settle import PER_DISPLAY
-from sorafeed_assets.storage.counts.daily import lock_counts
+from sorafeed_assets.storage.counts.daily import known_days
+from sorafeed_assets.storage.counts.terms import try_to_keep_counting_away
 from sorafeed_assets.storage.lineage_records import (
     NOTHING,
     WHOLE,
@@ -108,7 +109,10 @@ def _sync_timelines(connections: Connections) -> None:
 def _record_empty_days(
     connections: Connections, instance: dg.DagsterInstance, assets: Sequence[RecordedAsset]
 ) -> None:
-    """Record days without posts as empty, so that they do not look like missing work."""
+    """Record days without posts as empty, so that they do not look like missing work.
+
+    A count in progress may be the first of a day, and records it. It may also take minutes.
+    """
     changes = [
         Change(asset.name, day, NOTHING)
         for asset in assets
@@ -116,10 +120,12 @@ def _record_empty_days(
         for day in asset.partition_keys(instance) or ()
     ]
     with connections.engine.begin() as connection:
-        if unrecorded(connection, changes):
-            # A day that is counted for the first time just now is not empty.
-            lock_counts(connection)
-            ensure_heads(connection, changes)
+        if not unrecorded(connection, changes):
+            return
+        if not try_to_keep_counting_away(connection):
+            known = {day.isoformat() for day in known_days(connection)}
+            changes = [change for change in changes if change.partition not in known]
+        ensure_heads(connection, changes)
 
 
 def _repeat_lost(

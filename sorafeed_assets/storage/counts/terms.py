@@ -3,8 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.catalog.search import SearchQuery
 from sorafeed_assets.storage.counts.jobs import MAX_ATTEMPTS
@@ -117,6 +119,18 @@ def keep_counting_away(connection: Connection) -> None:
         sqlalchemy.exc.OperationalError: a count is in progress (55P03).
     """
     connection.execute(_NO_COUNTING)
+
+
+def try_to_keep_counting_away(connection: Connection) -> bool:
+    """`keep_counting_away`; False while a count is in progress."""
+    try:
+        with connection.begin_nested():
+            keep_counting_away(connection)
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    return True
 
 
 def remove_terms(connection: Connection, terms: Collection[str]) -> list[str]:
