@@ -46,7 +46,7 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 AssetJob = UnresolvedAssetJobDefinition
 """What `dagster.define_asset_job` returns."""
@@ -185,6 +185,10 @@ _BATCHED: Final = frozenset({
 })  # fmt: skip
 
 
+_WAIT_AT_MOST: Final = text("SET LOCAL lock_timeout = '10s'")
+_NO_WRITERS: Final = text(f"LOCK TABLE {SqlEventLogStorageTable.name} IN SHARE MODE")
+
+
 class BatchingEventLogStorage(_Pooled, PostgresEventLogStorage):
     """Dagster's events in PostgreSQL; those of a batch are stored together, or none of them.
 
@@ -209,6 +213,19 @@ class BatchingEventLogStorage(_Pooled, PostgresEventLogStorage):
                 # In one order, so that runs of the same assets wait for each other.
                 for key in sorted(last, key=str):
                     self._store_asset_event(connection, entries[last[key]], ids[last[key]])
+
+    def wait_for_batches(self) -> None:
+        """Wait until the batches that are being stored can be seen; later ones wait meanwhile."""
+        with self.index_transaction() as connection:
+            connection.execute(_WAIT_AT_MOST)
+            connection.execute(_NO_WRITERS)
+
+
+def wait_for_batches(instance: dg.DagsterInstance) -> None:
+    """Wait for events that another process is storing, which nothing shows before they all are."""
+    storage = instance.event_log_storage
+    if isinstance(storage, BatchingEventLogStorage):
+        storage.wait_for_batches()
 
 
 def last_event_id(instance: dg.DagsterInstance) -> int | None:

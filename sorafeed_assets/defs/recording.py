@@ -29,6 +29,7 @@ from sorafeed_assets.defs.dagster_internals import (
     step_of,
     store_events,
     version_tags,
+    wait_for_batches,
 )
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.samples import Metadata, samples_of
@@ -57,7 +58,8 @@ _AT_ONCE: Final = 1_000
 # Up to so many partitions are looked up one by one, whatever the number of displays.
 _FEW: Final = 20
 _EARLIER: Final = timedelta(minutes=5)
-# Dagster's storage tries for seconds to connect again, while PostgreSQL recovers.
+# Dagster's storage tries for seconds to connect again, while PostgreSQL recovers. Only then it
+# begins to store, which may take longer.
 _MAY_STORE_SECONDS: Final = 2.0
 
 
@@ -256,6 +258,7 @@ def _already_recorded(
     if not records:
         return set()
     time.sleep(_MAY_STORE_SECONDS)
+    wait_for_batches(instance)
     fetch = instance.fetch_observations if asset.is_observed else instance.fetch_materializations
     partitions = sorted({r.partition for r in records if r.partition != WHOLE})
     since = min(record.created_at for record in records) - _EARLIER

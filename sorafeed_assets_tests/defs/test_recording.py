@@ -1,19 +1,19 @@
 """Giving lineage records to Dagster, and repairing them, during further changes."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import dagster as dg
 import pytest
 from pydantic import PostgresDsn
 from redis import Redis
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs import recording
-from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG, AssetEvent
+from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG, AssetEvent, BatchingEventLogStorage
 from sorafeed_assets.defs.lineage import mend as mending
 from sorafeed_assets.defs.recording import (
     FollowedDisplays,
@@ -22,15 +22,19 @@ from sorafeed_assets.defs.recording import (
     record_waiting,
     recorded_assets,
 )
+from sorafeed_assets.launch.dagster_instance import open_instance
+from sorafeed_assets.launch.embedded import EmbeddedPostgres
 from sorafeed_assets.services.counts.refresh import CountsRun
 from sorafeed_assets.services.counts.terms import watch_term
 from sorafeed_assets.services.legacy.lineage import LEGACY_POSTS, write_versions
 from sorafeed_assets.services.lineage import StoredLineage, read_stored
+from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import timeline_key
 from sorafeed_assets.storage.legacy.comparisons import Comparison
 from sorafeed_assets.storage.lineage_records import NOTHING, head_version, heads
 from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets_tests.catalogue import run
+from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.launch.reacting import WAITING
 from sorafeed_assets_tests.serving.client import wait_until
@@ -46,6 +50,9 @@ WHERE asset = 'display_timelines'
 """
 _WAITS_FOR_COUNTS: Final = """
 SELECT FROM pg_locks WHERE relation = 'catalog_days'::regclass AND NOT granted
+"""
+_WAITS_FOR_EVENTS: Final = """
+SELECT FROM pg_locks WHERE relation = 'event_logs'::regclass AND NOT granted
 """
 _END_HOLDER: Final = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
@@ -245,13 +252,49 @@ def test_one_that_lost_its_session_gives_nothing_to_dagster(
     monkeypatch.setattr(recording, "_events", lose_the_session)
     with pytest.raises(DBAPIError):
         record_asset(wall.connections, wall.instance, active)
-    stored = wall.instance.fetch_materializations(
-        dg.AssetKey("active_playlists"), limit=100
-    ).records
-    named = Counter(
+    named = _times_stored(wall.instance, active.name)
+    assert named
+    assert set(named.values()) == {1}
+
+
+def test_events_that_are_being_stored_are_not_stored_twice(
+    wall: Dagster, settings: Settings, postgres: EmbeddedPostgres
+) -> None:
+    """A process lost what it took after it began to store; another one takes it again."""
+    connections = wall.connections
+    assets = recorded_assets(wall.definitions.resolve_asset_graph())
+    active = next(asset for asset in assets if asset.name == "active_playlists")
+    again: list[Future[int]] = []
+    with dagster_database(settings, postgres) as addressed, open_instance(addressed) as instance:
+        storage = instance.event_log_storage
+        assert isinstance(storage, BatchingEventLogStorage)
+        engine = storage._engine
+        follow_displays(connections, instance)
+
+        def waits() -> bool:
+            with engine.connect() as other:
+                return bool(other.execute(text(_WAITS_FOR_EVENTS)).all())
+
+        with ThreadPoolExecutor(1) as threads:
+
+            def lose(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+                if not again and "INTO asset_event_tags" in statement:
+                    assert run(connections.engine, _END_HOLDER)
+                    again.append(threads.submit(record_asset, connections, instance, active))
+                    wait_until(lambda: again[0].done() or waits())
+
+            event.listen(engine, "before_cursor_execute", lose)
+            with pytest.raises(DBAPIError):
+                record_asset(connections, instance, active)
+        assert again[0].result() == 2
+        assert sorted(_times_stored(instance, active.name).values()) == [1, 1]
+
+
+def _times_stored(instance: dg.DagsterInstance, asset: str) -> Counter[str]:
+    """How many events name each lineage record of an asset."""
+    stored = instance.fetch_materializations(dg.AssetKey(asset), limit=100).records
+    return Counter(
         (record.asset_materialization.tags or {})[LINEAGE_TAG]
         for record in stored
         if record.asset_materialization is not None
     )
-    assert named
-    assert set(named.values()) == {1}
