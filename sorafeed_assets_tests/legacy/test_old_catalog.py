@@ -67,6 +67,12 @@ def test_no_rights(engine: Engine, old_url: str, postgres: EmbeddedPostgres) -> 
     with psycopg.connect(old_url) as connection:
         connection.execute("GRANT SELECT ON sora_posts, creators TO stranger")
     with old_catalog(stranger) as old:
+        # What it can do without, and what it cannot.
+        (warning,) = old.inspect().warnings
+        assert "run there: GRANT pg_read_all_stats TO stranger" in warning
+        with psycopg.connect(old_url, autocommit=True) as connection:
+            connection.execute("GRANT pg_read_all_stats TO stranger")
+        assert old.inspect().warnings == ()
         assert import_catalog(engine, old, lambda *_: None).posts == 1
     with psycopg.connect(old_url) as connection:
         connection.execute("DROP OWNED BY stranger")

@@ -34,7 +34,8 @@ _UTC_ZONES: Final = frozenset(
 
 _SERVER: Final = """
 SELECT current_setting('server_version_num')::int AS version,
-    pg_encoding_to_char(encoding) AS encoding, current_user AS name
+    pg_encoding_to_char(encoding) AS encoding, current_user AS name,
+    pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_transactions
 FROM pg_database WHERE datname = current_database()
 """
 _COLUMNS: Final = """
@@ -149,7 +150,7 @@ class OldCatalog:
 
     def inspect(self) -> OldServer:
         """Look at its version, tables, types, rights, and zone."""
-        ((version, encoding, user),) = self._rows(_SERVER)
+        ((version, encoding, user, sees_transactions),) = self._rows(_SERVER)
         problems = list(self._table_problems(str(user)))
         if encoding == "SQL_ASCII":
             problems.append(
@@ -169,15 +170,14 @@ class OldCatalog:
                 "sora_posts has no index on indexed_at, so following reads the whole table each"
                 " second; create one: CREATE INDEX CONCURRENTLY ON sora_posts (indexed_at)"
             )
-        return OldServer(
-            self._where,
-            int(str(version)),
-            str(encoding),
-            self._zone,
-            str(user),
-            tuple(problems),
-            tuple(warnings),
-        )
+        if not problems and not sees_transactions:
+            warnings.append(
+                f"{user} cannot see how long the scanner's transactions take, so that posts of one"
+                " over five minutes are found by the daily comparison only; to find them at once,"
+                f" run there: GRANT pg_read_all_stats TO {user}"
+            )
+        about = (self._where, int(str(version)), str(encoding), self._zone, str(user))
+        return OldServer(*about, tuple(problems), tuple(warnings))
 
     def _table_problems(self, user: str) -> Iterator[str]:
         for table, needed in columns.NEEDED.items():
