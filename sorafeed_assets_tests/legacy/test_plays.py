@@ -1,8 +1,5 @@
 """Plays of the old file: what an import holds in memory does not depend on how many there are."""
 
-import gc
-import tracemalloc
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -14,6 +11,7 @@ from sorafeed_assets.services.legacy.queues import import_queues
 from sorafeed_assets.storage.legacy.old_queues import old_queues
 from sorafeed_assets.storage.playlists.changes import changed_displays
 from sorafeed_assets_tests.legacy.old_file import OldFile, id_of, video_data
+from sorafeed_assets_tests.memory import peak
 
 _FEW: Final = 2_000
 _MANY: Final = 40_000
@@ -44,17 +42,6 @@ def _file(path: Path, plays: int) -> OldFile:
     return file
 
 
-def _peak(work: Callable[[], object]) -> int:
-    """How many bytes Python held at most while it worked, above what it held before."""
-    gc.collect()
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 def _import(engine: Engine, file: OldFile, *, with_posts: bool = True) -> dict[str, int]:
     with old_queues(file.path) as opened:
         return dict(import_queues(engine, opened, file.path, with_posts=with_posts).written)
@@ -66,21 +53,21 @@ def test_an_import_needs_the_same_memory_for_twenty_times_as_many_plays(
     few, many = (_file(tmp_path / f"{plays}.sqlite", plays) for plays in (_FEW, _MANY))
     # Modules that are imported late, and the caches of statements, are there afterwards.
     _import(engine, _file(tmp_path / "first.sqlite", 10))
-    needed = _peak(lambda: _import(engine, few))
-    assert _peak(lambda: _import(engine, many)) < needed + _MUCH
+    needed = peak(lambda: _import(engine, few))
+    assert peak(lambda: _import(engine, many)) < needed + _MUCH
     with engine.connect() as connection:
         for table in ("video_history", "sora_posts"):
             assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == _MANY
     # Again, when all of them are there.
-    assert _peak(lambda: _import(engine, many)) < needed + _MUCH
+    assert peak(lambda: _import(engine, many)) < needed + _MUCH
     assert set(_import(engine, many).values()) == {0}
 
 
 def test_a_check_needs_the_same_memory_too(tmp_path: Path) -> None:
     few, many = (_file(tmp_path / f"{plays}.sqlite", plays) for plays in (_FEW, _MANY))
     check_queues(few.path)
-    needed = _peak(lambda: check_queues(few.path))
-    assert _peak(lambda: check_queues(many.path)) < needed + _MUCH
+    needed = peak(lambda: check_queues(few.path))
+    assert peak(lambda: check_queues(many.path)) < needed + _MUCH
     assert f"1 display, 1 playlist and {_MANY:,} plays" in check_queues(many.path)[0].text
 
 

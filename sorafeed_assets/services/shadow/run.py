@@ -7,8 +7,8 @@ the pass; what was compared before is stored.
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,8 +145,12 @@ def compare_due(
         way = OldWay(old, datetime.now(UTC), budget.spend)
         with shadow.engine.begin() as connection:
             stored.prune(connection, shadow.keep_days)
-        with _storing(shadow.engine) as keep:
-            for found in _due(shadow, way, assets, on_progress):
+        with (
+            _storing(shadow.engine) as keep,
+            # Also closed when it is not read to its end: it holds a copy of the file.
+            closing(_due(shadow, way, assets, on_progress)) as comparisons,
+        ):
+            for found in comparisons:
                 keep(found)
                 done.add(found.finding)
                 done.old_seconds = budget.spent
@@ -158,7 +162,7 @@ def compare_due(
 
 def _due(
     shadow: Shadow, way: OldWay, assets: Collection[str], on_progress: Progress
-) -> Iterator[Compared]:
+) -> Generator[Compared, None, None]:
     """Compare everything that was not compared today, one after the other."""
     with shadow.engine.connect() as connection:
         done = stored.done_today(connection)
@@ -185,17 +189,17 @@ def _counts(
 def _displays(
     shadow: Shadow, path: Path, way: OldWay, done: Collection[Key], on_progress: Progress
 ) -> Iterator[Compared]:
-    there = walls.read_displays(shadow.engine, path)
     kinds = KINDS[TIMELINES_ASSET]
-    waiting = [
-        display
-        for display in sorted(there.wall.displays)
-        if any((kind, display, "") not in done for kind in kinds)
-    ]
-    for number, display in enumerate(waiting):
-        due = {kind for kind in kinds if (kind, display, "") not in done}
-        yield from _display(shadow, there, way, display, due)
-        on_progress("Comparing displays", number + 1, len(waiting))
+    with walls.old_displays(shadow.engine, path) as there:
+        waiting = [
+            display
+            for display in sorted(there.wall.displays)
+            if any((kind, display, "") not in done for kind in kinds)
+        ]
+        for number, display in enumerate(waiting):
+            due = {kind for kind in kinds if (kind, display, "") not in done}
+            yield from _display(shadow, there, way, display, due)
+            on_progress("Comparing displays", number + 1, len(waiting))
 
 
 def _display(

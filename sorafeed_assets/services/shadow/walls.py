@@ -1,6 +1,7 @@
 """Comparing displays: the active playlist, the plan, the old system's real queue and real plays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,16 +56,21 @@ class OldDisplays:
     Attributes:
         wall: displays and playlists that can be imported.
         queues: display → the rows that wait.
-        plays: display → its plays.
         imported_to: plays before this were imported; None when all were.
         is_imported: whether the file was ever imported.
     """
 
     wall: OldWall
     queues: Mapping[str, Sequence[QueuedRow]]
-    plays: Mapping[str, Sequence[OldPlay]]
     imported_to: datetime | None
     is_imported: bool
+    _file: OldQueues
+    _written: Mapping[str, Sequence[str]]
+
+    def plays(self, display_id: str) -> list[OldPlay]:
+        """The plays of a display; those of all together may be too many to hold."""
+        rows = self._file.plays_of(self._written.get(display_id, ()))
+        return list(PlayReader(self.wall.refused).read(rows))
 
     def active(self, display_id: str) -> OldPlaylist | None:
         """The active playlist of a display there."""
@@ -72,8 +78,9 @@ class OldDisplays:
         return self.wall.playlists[UUID(chosen)] if chosen else None
 
 
-def read_displays(engine: Engine, path: Path) -> OldDisplays:
-    """Read the old file.
+@contextmanager
+def old_displays(engine: Engine, path: Path) -> Iterator[OldDisplays]:
+    """Read the old file, of which a copy stays open for as long as the block lasts.
 
     Raises:
         SetupError: it cannot be read.
@@ -83,18 +90,14 @@ def read_displays(engine: Engine, path: Path) -> OldDisplays:
         wall = read_wall(
             file.rows("displays"), file.rows("playlists"), file.rows("playlist_blocks")
         )
-        plays: dict[str, list[OldPlay]] = {}
-        for play in PlayReader(wall.refused).read(file.plays()):
-            plays.setdefault(play.display_id, []).append(play)
-        queues = _queues(file)
-        counter = file.change_counter
-    with engine.connect() as connection:
-        imported = read_file(connection, str(path.resolve()))
-    if imported is None:
-        return OldDisplays(wall, queues, plays, None, is_imported=False)
-    is_current = imported.change_counter == counter
-    until = None if is_current else imported.imported_at - _LATER
-    return OldDisplays(wall, queues, plays, until, is_imported=True)
+        written: dict[str, list[str]] = {}
+        for display in file.playing():
+            written.setdefault(clean_text(display).strip().upper(), []).append(display)
+        with engine.connect() as connection:
+            imported = read_file(connection, str(path.resolve()))
+        is_current = imported is not None and imported.change_counter == file.change_counter
+        until = None if imported is None or is_current else imported.imported_at - _LATER
+        yield OldDisplays(wall, _queues(file), until, imported is not None, file, written)
 
 
 def _queues(file: OldQueues) -> dict[str, list[QueuedRow]]:
@@ -166,14 +169,14 @@ def _audit(there: OldDisplays, playlist: OldPlaylist, belong: int) -> str | None
             first.setdefault(row.position, pick)
     if len(first) != belong:
         return None
-    played = {play.video_id for play in there.plays.get(playlist.display_id, ())}
+    played = {play.video_id for play in there.plays(playlist.display_id)}
     blocks = [each.block for each in playlist.blocks]
     return audit_old([first[position] for position in sorted(first)], blocks, {}, {}, played)
 
 
 def compare_plays(engine: Engine, there: OldDisplays, display_id: str) -> Compared:
     """Compare the plays of a display, and score those of its last day."""
-    plays = there.plays.get(display_id, ())
+    plays = there.plays(display_id)
     if not there.is_imported:
         return Compared(stored.PLAYS, display_id, not_compared("the queues are not imported yet"))
     until = there.imported_to

@@ -54,6 +54,8 @@ WHERE coalesce(NOT (played_at GLOB '[12][0-9][0-9][0-9]-*' AND substr(played_at,
 _ALL_PLAYS: Final = """
 SELECT id, display_id, video_id, block_id, loop_iteration, played_at FROM video_history
 """
+_PLAYING: Final = "SELECT DISTINCT display_id FROM video_history WHERE display_id IS NOT NULL"
+_PLAYS_OF: Final = f"{_ALL_PLAYS} WHERE display_id IN (SELECT value FROM json_each(?))"
 _COUNT_PLAYS: Final = "SELECT count(*) FROM video_history"
 _QUEUED: Final = """
 SELECT display_id, timeline_position FROM timeline_videos
@@ -91,6 +93,14 @@ class OldQueues:
         if since is None:
             return _each(self._connection.execute(_ALL_PLAYS))
         return _each(self._connection.execute(_PLAYS, [since]))
+
+    def playing(self) -> list[str]:
+        """The displays that have plays, as their plays write them."""
+        return [str(display) for (display,) in self._connection.execute(_PLAYING)]
+
+    def plays_of(self, displays: Sequence[str]) -> Iterator[Row]:
+        """The plays of displays, which are written as `playing` does."""
+        return _each(self._connection.execute(_PLAYS_OF, [json.dumps(list(displays))]))
 
     def count_plays(self) -> int:
         """How many plays the file has."""
