@@ -67,6 +67,7 @@ _USUAL_HEADERS: Final = [
     (name.encode(), value.encode())
     for name, value in {**SECURITY_HEADERS, "cache-control": "no-store"}.items()
 ]
+_USUAL_NAMES: Final = frozenset(name for name, _ in _USUAL_HEADERS)
 
 _log: Final = structlog.get_logger("sorafeed.access")
 
@@ -109,11 +110,14 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = list(message["headers"])
-                given = {name for name, _ in headers}
-                headers += (each for each in _USUAL_HEADERS if each[0] not in given)
-                headers.append((b"x-request-id", request_id.encode()))
-                message = {**message, "headers": headers}
+                given = {name for name, _ in message["headers"]}
+                usual = (
+                    _USUAL_HEADERS
+                    if _USUAL_NAMES.isdisjoint(given)
+                    else [each for each in _USUAL_HEADERS if each[0] not in given]
+                )
+                its_id = (b"x-request-id", request_id.encode())
+                message = {**message, "headers": [*message["headers"], *usual, its_id]}
             await send(message)
 
         try:
@@ -192,7 +196,7 @@ class BodyLimitMiddleware:
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         parts: list[bytes] = []
         size = 0
-        said = Headers(scope=scope).get("content-length", "0")
+        said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         is_large = said.isdigit() and int(said[:12]) > self._most
         has_more = True
         while has_more and not is_large:

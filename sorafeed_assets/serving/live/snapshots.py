@@ -1,13 +1,15 @@
 """Batched reads of the snapshots that players need."""
 
+from typing import cast
+
 from redis.asyncio import Redis
 
 from sorafeed_assets.serving.live.batching import BatchedReads
 from sorafeed_assets.serving.live.connection import lost_connections
 from sorafeed_assets.storage.cache.redis import CircuitBreaker, playback_key, timeline_key
 
-Stored = tuple[str, str]
-"""A display's snapshot and its playback state."""
+Stored = tuple[bytes, str]
+"""A display's snapshot as UTF-8, and its playback state."""
 
 
 def snapshot_reads(redis: Redis, breaker: CircuitBreaker) -> BatchedReads[Stored]:
@@ -15,10 +17,11 @@ def snapshot_reads(redis: Redis, breaker: CircuitBreaker) -> BatchedReads[Stored
 
     async def read(ids: list[str]) -> dict[str, Stored]:
         with breaker.watch(), lost_connections():
-            values = await redis.mget([*map(timeline_key, ids), *map(playback_key, ids)])
+            keys = [*map(timeline_key, ids), *map(playback_key, ids)]
+            values = cast("list[bytes | None]", await redis.mget(keys))
         parts = zip(ids, values[: len(ids)], values[len(ids) :], strict=True)
         return {
-            display_id: (str(snapshot), str(state))
+            display_id: (snapshot, state.decode(errors="replace"))
             for display_id, snapshot, state in parts
             if snapshot is not None and state is not None
         }

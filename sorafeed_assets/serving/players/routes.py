@@ -28,6 +28,7 @@ from sorafeed_assets.services.tokens import Role, Token
 from sorafeed_assets.serving.access.access import Principal
 from sorafeed_assets.serving.live.changes import Subscription
 from sorafeed_assets.serving.live.events import StreamEvent
+from sorafeed_assets.serving.live.snapshots import Stored
 from sorafeed_assets.serving.players.media import media_url
 from sorafeed_assets.serving.players.requests import (
     display_of,
@@ -153,13 +154,13 @@ async def _repair(server: ServerState, code: str) -> None:
         )
 
 
-async def _kept(server: ServerState, code: str) -> tuple[str, str] | None:
+async def _kept(server: ServerState, code: str) -> Stored | None:
     with contextlib.suppress(RedisError, OSError):
         return await server.snapshots.read(code)
     return None
 
 
-async def _kept_at_last(server: ServerState, code: str) -> tuple[str, str] | None:
+async def _kept_at_last(server: ServerState, code: str) -> Stored | None:
     """Wait for a Redis that is late, as on a busy machine: nothing else has an answer."""
     with contextlib.suppress(TimeoutError, RedisError, OSError):
         async with asyncio.timeout(_AT_LAST_SECONDS):
@@ -171,7 +172,7 @@ async def _kept_at_last(server: ServerState, code: str) -> tuple[str, str] | Non
     return None
 
 
-def _read_stored(server: ServerState, code: str) -> tuple[str, str]:
+def _read_stored(server: ServerState, code: str) -> Stored:
     with server.engine.connect() as connection:
         found = timeline_snapshots(connection, [code]).get(code)
         state = playback.playback_state(connection, code)
@@ -183,7 +184,7 @@ def _read_stored(server: ServerState, code: str) -> tuple[str, str]:
         # Without Redis, the next call reads Postgres again.
         with contextlib.suppress(UnavailableError), redis_errors(server.redis):
             write_missing(server.redis, values, ttl=server.settings.cache_ttl_seconds)
-    return snapshot, state
+    return snapshot.encode(), state
 
 
 # By display and count, the last answer and what it is of: the hash of the snapshot (64 bits, with a
@@ -193,7 +194,7 @@ _answers: LRUCache[tuple[str, int], tuple[tuple[int, int, str], tuple[str, bytes
 )
 
 
-def _playable(code: str, snapshot: str, state: str, count: int) -> tuple[str, bytes]:
+def _playable(code: str, snapshot: bytes, state: str, count: int) -> tuple[str, bytes]:
     """The ETag and the body of an answer; the last one of each display and count is kept.
 
     Raises:
@@ -250,8 +251,10 @@ def _video(row: _Row) -> bytes:
     })  # fmt: skip
 
 
-def _etag(snapshot: str, state: str, count: int) -> str:
-    return hashlib.blake2b(f"{count} {state} {snapshot}".encode(), digest_size=16).hexdigest()
+def _etag(snapshot: bytes, state: str, count: int) -> str:
+    digest = hashlib.blake2b(f"{count} {state} ".encode(), digest_size=16)
+    digest.update(snapshot)
+    return digest.hexdigest()
 
 
 def _knows(if_none_match: str | None, etag: str) -> bool:

@@ -32,7 +32,7 @@ def test_a_redis_that_hangs_is_asked_once_a_second(own_redis: EmbeddedRedis) -> 
         nonlocal now
         async with create_read_client(own_redis.url) as redis:
             reads = snapshot_reads(redis, CircuitBreaker(lambda: now))
-            assert await reads.read("AAAAA1") == ("{}", "playing")
+            assert await reads.read("AAAAA1") == (b"{}", "playing")
             os.kill(pid, signal.SIGSTOP)
             try:
                 with pytest.raises(RedisTimeoutError):
@@ -42,7 +42,7 @@ def test_a_redis_that_hangs_is_asked_once_a_second(own_redis: EmbeddedRedis) -> 
             finally:
                 os.kill(pid, signal.SIGCONT)
             now += 1.5
-            assert await reads.read("AAAAA1") == ("{}", "playing")
+            assert await reads.read("AAAAA1") == (b"{}", "playing")
 
     asyncio.run(work())
 
