@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Engine
 
 from sorafeed_assets.services.settle import PER_DISPLAY
-from sorafeed_assets.storage.lineage_records import heads, waiting_partitions
+from sorafeed_assets.storage.lineage_records import heads, made_since, waiting_partitions
 from sorafeed_assets.storage.playlists.changes import changed_displays
 from sorafeed_assets.storage.playlists.rows import undecided_displays
 from sorafeed_assets.storage.playlists.timetables import due_displays
@@ -41,6 +41,14 @@ def uncached_displays(engine: Engine) -> dict[str, str]:
         planned = heads(connection, "display_timelines").get("display_timelines", {})
         cached = heads(connection, "timeline_cache").get("timeline_cache", {})
     return {name: version for name, version in planned.items() if cached.get(name) != version}
+
+
+def are_cached_since(engine: Engine, moment: datetime) -> bool:
+    """Whether the snapshot of every plan was made after a moment."""
+    with engine.connect() as connection:
+        planned = heads(connection, "display_timelines").get("display_timelines", {})
+        cached = made_since(connection, "timeline_cache", moment)
+    return planned.keys() <= cached
 
 
 def unrecorded_displays(engine: Engine, *, older_than: timedelta) -> set[str]:

@@ -106,6 +106,11 @@ WHERE CAST(:asset AS text) IS NULL OR asset = :asset
 ORDER BY asset, partition, id DESC
 """)
 
+_MADE_SINCE: Final = text("""
+SELECT partition FROM lineage_records
+WHERE asset = :asset GROUP BY partition HAVING max(created_at) >= :moment
+""")
+
 _VERSION: Final = text("""
 SELECT data_version FROM lineage_records
 WHERE asset = :asset AND partition = :partition ORDER BY id DESC LIMIT 1
@@ -249,6 +254,11 @@ def heads(connection: Connection, asset: str | None = None) -> dict[str, dict[st
     for row in connection.execute(_HEADS, {"asset": asset}):
         found.setdefault(row.asset, {})[row.partition] = row.data_version
     return found
+
+
+def made_since(connection: Connection, asset: str, moment: datetime) -> set[str]:
+    """The partitions with a record made at or after a moment."""
+    return set(connection.scalars(_MADE_SINCE, {"asset": asset, "moment": moment}))
 
 
 def head_version(connection: Connection, asset: str, partition: str = WHOLE) -> str:

@@ -27,6 +27,7 @@ from sorafeed_assets.domain.digest import content_digest
 from sorafeed_assets.services.timelines.excluding import excluded_on
 from sorafeed_assets.services.timelines.queues import low_displays, stale_displays
 from sorafeed_assets.services.unsettled import (
+    are_cached_since,
     uncached_displays,
     unrecorded_displays,
     waiting_displays,
@@ -102,6 +103,7 @@ def unsettled_sensor(
     it is settled. A sensor, because its inputs (an outbox, queues) are in no event that an
     automation condition could see.
     """
+    engine = connections.engine
     with plain_failures():
         reasons = _reasons(connections)
         displays = connections.settler.all_displays()
@@ -114,14 +116,21 @@ def unsettled_sensor(
     ]
     wanted = {name: why for name, why in reasons.items() if name in {*displays, *gone}}
     # Snapshots expire: all are written again before that.
-    half_lives = datetime.now(UTC).timestamp() // (connections.settings.cache_ttl_seconds / 2)
-    is_refresh = bool(displays) and context.cursor != str(half_lives)
+    half_life = timedelta(seconds=connections.settings.cache_ttl_seconds / 2)
+    half_lives = datetime.now(UTC).timestamp() // half_life.total_seconds()
+    is_refresh = (
+        bool(displays)
+        and context.cursor != str(half_lives)
+        # A wall that was just set up has new snapshots.
+        and not (context.cursor is None and are_cached_since(engine, datetime.now(UTC) - half_life))
+    )
     if is_refresh:
         wanted = dict.fromkeys(displays, "refresh") | wanted
     if not wanted:
-        if requests:
-            return dg.SensorResult(dynamic_partitions_requests=requests)
-        return dg.SkipReason("every display is settled, cached and recorded")
+        skip = None if requests else dg.SkipReason("every display is settled, cached and recorded")
+        return dg.SensorResult(
+            skip_reason=skip, dynamic_partitions_requests=requests, cursor=str(half_lives)
+        )
     request = content_digest([sorted(wanted.items()), half_lives if is_refresh else 0])
     run = run_over_displays(JOB_NAME, ASSETS, wanted, [*partitions, *change.added])
     cursor = str(half_lives)
