@@ -113,3 +113,33 @@ def test_the_queues_wait_for_the_first_copy_only(
     file.add_display("HALL02")
     with _following(engine, there, 1):
         wait_until(lambda: displays() == {"HALL01", "HALL02"}, "the queues alone")
+
+
+def test_a_file_that_is_torn_meanwhile_holds_up_nothing_but_the_queues(
+    engine: Engine, old_url: str, there: Settings, file: OldFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    def displays() -> set[str]:
+        with engine.connect() as connection:
+            return set(connection.scalars(text("SELECT id FROM displays")))
+
+    def put(content: bytes) -> None:
+        """Replace the file at once."""
+        beside = file.path.with_suffix(".new")
+        beside.write_bytes(content)
+        beside.replace(file.path)
+
+    file.add_display("HALL01")
+    with _following(engine, there, 1):
+        wait_until(lambda: displays() == {"HALL01"}, "the queues")
+        later = OldFile(file.path.with_suffix(".later"))
+        for code in ("HALL01", "HALL02"):
+            later.add_display(code)
+        whole = later.path.read_bytes()
+        put(whole[: len(whole) // 2])
+        wait_until(lambda: f"{file.path} is torn" in caplog.text, "its refusal")
+        with psycopg.connect(old_url) as connection:
+            scan(connection, [OldPost("first")])
+        wait_until(lambda: _posts(engine) == {"first"}, "the post")
+        assert displays() == {"HALL01"}
+        put(whole)
+        wait_until(lambda: displays() == {"HALL01", "HALL02"}, "the whole file")

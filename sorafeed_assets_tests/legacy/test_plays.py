@@ -1,15 +1,20 @@
 """Plays of the old file: what an import holds in memory does not depend on how many there are."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
+from sorafeed_assets.domain.legacy.queues import OldPlay, OldRow, PlayReader
 from sorafeed_assets.services.legacy.check import check_queues
 from sorafeed_assets.services.legacy.queues import import_queues
 from sorafeed_assets.storage.legacy.old_queues import old_queues
 from sorafeed_assets.storage.playlists.changes import changed_displays
+from sorafeed_assets.storage.postgres.retry import is_lost
 from sorafeed_assets_tests.legacy.old_file import OldFile, id_of, video_data
 from sorafeed_assets_tests.memory import peak
 
@@ -85,3 +90,28 @@ def test_a_display_that_played_there_waits_to_be_settled(engine: Engine, tmp_pat
     _import(engine, file)
     with engine.connect() as connection:
         assert list(changed_displays(connection)) == ["HALL01"]
+
+
+def test_a_server_that_ends_while_plays_are_sent_is_an_error_that_may_pass(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that `legacy follow` goes on when PostgreSQL is there again."""
+    file = _file(tmp_path / "x.sqlite", 20)
+    read = PlayReader.read
+
+    def ending(self: PlayReader, rows: Iterable[OldRow]) -> Iterator[OldPlay]:
+        with engine.connect() as other:
+            other.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        yield from read(self, rows)
+
+    monkeypatch.setattr(PlayReader, "read", ending)
+    with pytest.raises(DBAPIError) as refused:
+        _import(engine, file)
+    assert is_lost(refused.value)
+    monkeypatch.undo()
+    assert _import(engine, file)["plays"] == 20
