@@ -142,6 +142,10 @@ class FlagValues:
         split = self.split(flag)
         return 0.0 if split is None else split.percent
 
+    def kept(self, flag: str) -> set[str]:
+        """The displays that stay in a share which no longer reaches them."""
+        return {display_id for key, display_id in self._kept if key == flag}
+
     def shown(self, *, beside: bool) -> list[KnownFlag]:
         """The flags of a page: `driver` only ``beside`` an old system, or once it was set."""
         return [

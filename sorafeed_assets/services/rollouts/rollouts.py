@@ -322,11 +322,12 @@ class Rollouts:
         if plan.value == flags.base(plan.flag):
             raise InvalidInputError("value", f"is {plan.value!r}, which all displays have already")
         split = flags.split(plan.flag)
-        if split is None or split.buckets:
+        if split is None or split.buckets or flags.kept(plan.flag):
             raise InvalidInputError(
                 "flag",
-                f"{plan.flag} has a share or a definition written by hand already; first set one"
-                f" value for all: `sorafeed flags set {plan.flag} {flags.base(plan.flag)} --why …`",
+                f"{plan.flag} has a share or displays that it keeps in one, or a definition"
+                " that was written by hand; first set one value for all:"
+                f" `sorafeed flags set {plan.flag} {flags.base(plan.flag)} --why …`",
             )
 
 

@@ -213,6 +213,13 @@ def test_a_flag_with_a_share_or_the_same_value_is_refused(
     again = replace(PLAN, name="again")
     with pytest.raises(InvalidInputError, match=r"has a share .* `sorafeed flags set planner"):
         wall.rollouts.start(again, by="test")
+    # Nor is a display taken out that stays in a share of the flag.
+    for percent in (40.0, 0.0):
+        with engine.begin() as connection:
+            Flags(engine).set_share(connection, "planner", percent, keep=True, by="test", why="x")
+    assert Flags(engine).at_once().kept("planner")
+    with pytest.raises(InvalidInputError, match="displays that it keeps"):
+        wall.rollouts.start(again, by="test")
     with engine.begin() as connection:
         Flags(engine).set_all(connection, "planner", _NEW, by="test", why="x")
     with pytest.raises(InvalidInputError, match="which all displays have already"):
