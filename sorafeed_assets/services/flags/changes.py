@@ -147,7 +147,9 @@ class _Writing:
 
 def _keeps(definition: Definition) -> bool:
     metadata = definition.get("metadata")
-    return isinstance(metadata, dict) and metadata.get(KEEP) is True
+    is_kept = isinstance(metadata, dict) and metadata.get(KEEP) is True
+    # A definition that is disabled gives every display the default of the code.
+    return is_kept and definition["state"] == "ENABLED"
 
 
 def _text(name: str, given: str) -> str:

@@ -197,6 +197,22 @@ def test_a_shrinking_share_keeps_its_displays_if_so_configured(
     assert flags.at_once().in_share("colour", CODES) == set()
 
 
+def test_a_disabled_flag_keeps_no_display_in(flags: Flags, engine: Engine) -> None:
+    for percent in (60, 20):
+        with engine.begin() as connection:
+            flags.set_share(
+                connection, "colour", percent, value="green", keep=True, by="test", why="x"
+            )
+    inside = flags.at_once().in_share("colour", CODES)
+    off = {**(flags.at_once().definition("colour") or {}), "state": "DISABLED"}
+    with engine.begin() as connection:
+        change = flags.set_definition(connection, "colour", off, by="test", why="off")
+    assert set(change.displays) == inside
+    assert change.kept == []
+    assert flags.at_once().values("colour", CODES) == dict.fromkeys(CODES, "red")
+    assert flags.why("colour", min(inside)).kind is ReasonKind.DEFAULT
+
+
 def test_a_shrinking_share_drops_its_displays_otherwise(flags: Flags, engine: Engine) -> None:
     with engine.begin() as connection:
         flags.set_share(connection, "colour", 60, value="green", by="test", why="go")
