@@ -184,7 +184,7 @@ def test_many_sessions_share_few(pooled_engine: Engine, engine: Engine) -> None:
 def test_sessions_are_as_direct_ones(pooled_engine: Engine, engine: Engine) -> None:
     names = (
         "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "work_mem",
-        "plan_cache_mode", "TimeZone",
+        "TimeZone",
     )  # fmt: skip
 
     def shown(connected: Engine) -> list[str]:

@@ -28,7 +28,6 @@ from sorafeed_assets.storage.counts.pools import pool_bounds
 from sorafeed_assets.storage.lineage_records import write_changes
 from sorafeed_assets.storage.playlists.changes import note_plans_with, note_users_of
 from sorafeed_assets.storage.postgres.engine import snapshot
-from sorafeed_assets.storage.postgres.locks import row_checks_planned_once
 
 Progress = Callable[[int, int], None]
 
@@ -236,9 +235,8 @@ class CountsRun:
             posts_now = (waiting.post_count or 0) + len(after) - len(before)
             self._advanced[day] = (waiting.changes, posts_now)
         counts.stage(self._connection, rows)
-        with row_checks_planned_once(self._connection):
-            self._rows_written += counts.apply_differences(self._connection)
-            self._pools.replace_posts(gatherer, [p.post_id for p in posts if p.was_there])
+        self._rows_written += counts.apply_differences(self._connection)
+        self._pools.replace_posts(gatherer, [p.post_id for p in posts if p.was_there])
 
     def _note_edits(
         self, queries: Sequence[SearchQuery], before: Sequence[Any], found: Rows
@@ -282,9 +280,8 @@ class CountsRun:
                     self._advanced[counted.day] = (changes, counted.posts)
                 self._on_progress(done, len(passes))
         counts.stage(self._connection, rows)
-        with row_checks_planned_once(self._connection):
-            self._rows_written += counts.replace(self._connection, scratch, everything)
-            self._pools.replace_days(gatherer, scratch, are_all=not others)
+        self._rows_written += counts.replace(self._connection, scratch, everything)
+        self._pools.replace_days(gatherer, scratch, are_all=not others)
         if scratch:
             if edited := outbox.edited_posts(self._connection, scratch):
                 self._edited |= edited

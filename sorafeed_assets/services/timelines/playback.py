@@ -38,7 +38,7 @@ from sorafeed_assets.storage.playlists.rows import display_ids as existing_displ
 from sorafeed_assets.storage.postgres.locks import (
     LockSpace,
     lock,
-    plan_each_time,
+    plan_as_usual,
     try_lock,
     wait_at_most,
 )
@@ -288,7 +288,7 @@ class Playback:
     def _planned_on(self, connection: Connection, short: Sequence[Walk]) -> dict[Walk, Walk]:
         """Plan displays further whose queue is too short after a walk; where they stand then."""
         codes = sorted(walk.head.display_id for walk in short)
-        plan_each_time(connection)
+        plan_as_usual(connection)
         self._plan_on(connection, codes)
         heads = load_heads(connection, codes, self._window)
         return {walk: Walk(heads[walk.head.display_id], self._window) for walk in short}

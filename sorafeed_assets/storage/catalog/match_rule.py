@@ -9,8 +9,11 @@ from psycopg import sql
 
 from sorafeed_assets.domain.catalog.search import SearchQuery, like_pattern
 from sorafeed_assets.storage.catalog.blocklist import is_excluded
+from sorafeed_assets.storage.postgres.engine import BY_VALUE
 
-_HAS_WORDS: Final = "text ILIKE :phrase AND NOT text ILIKE ANY(CAST(:exclusions AS text[]))"
+_HAS_WORDS: Final = (
+    f"text ILIKE :phrase AND NOT text ILIKE ANY(CAST(:exclusions AS text[])) {BY_VALUE}"
+)
 
 # These take the parameters of `match_parameters`, and can use the search index.
 MATCHES: Final = f"{_HAS_WORDS} AND NOT {is_excluded('id', 'creator_id')}"

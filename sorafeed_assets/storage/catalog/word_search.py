@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from sorafeed_assets.storage.postgres.engine import BY_VALUE
+
 # `websearch_to_tsquery` takes what people type: "a phrase", or, -without; it never fails.
-_FOUND: Final = text("""
+_FOUND: Final = text(f"""{BY_VALUE}
 SELECT id, creator_id, text, posted_at, size_class, permalink
 FROM sora_posts
 WHERE to_tsvector('simple'::regconfig, text) @@ websearch_to_tsquery('simple'::regconfig, :words)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from select import POLLIN, poll
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 from psycopg import Connection as PsycopgConnection
+from psycopg import Cursor
+from psycopg.abc import Params
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.types.json import set_json_loads
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url, select
@@ -14,10 +16,30 @@ from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.postgres.locks import PLAN_EACH_TIME
 
 # How often a statement runs in a session before its plan is kept; psycopg's default.
 _PREPARED_AFTER: Final = 5
+
+
+BY_VALUE: Final = "/* planned for its values */"
+"""The mark of statements that need another plan for other values, such as searches for a text."""
+
+
+class _Cursor(Cursor[Any]):
+    """A cursor that never prepares statements that are marked `BY_VALUE`."""
+
+    def execute(
+        self,
+        query: Any,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Self:
+        """Execute a statement."""
+        if isinstance(query, str) and BY_VALUE in query:
+            prepare = False
+        return super().execute(query, params, prepare=prepare, binary=binary)
 
 
 class _Session(PsycopgConnection[Any]):
@@ -53,7 +75,6 @@ def create_database_engine(
         "TimeZone": "UTC",
         # A bitmap of a frequent phrase's posts needs more than the default to stay exact.
         "work_mem": "64MB",
-        "plan_cache_mode": PLAN_EACH_TIME,
     }
     engine = create_engine(
         _psycopg(url),
@@ -80,7 +101,7 @@ def create_database_engine(
 def _connect(
     _dialect: Dialect, _record: object, addresses: list[Any], options: dict[str, Any]
 ) -> _Session:
-    return _Session.connect(*addresses, **options)
+    return _Session.connect(*addresses, cursor_factory=_Cursor, **options)
 
 
 def _refuse_ended(connection: PsycopgConnection[object], _record: object, _proxy: object) -> None:

@@ -31,10 +31,7 @@ class LockSpace(IntEnum):
     """An asset's events in Dagster: held while lineage records are given to it."""
 
 
-PLAN_EACH_TIME: Final = "force_custom_plan"
-"""The `plan_cache_mode` of sessions: a search needs another plan for a rare term."""
-
-_PLAN_EACH_TIME: Final = text(f"SET LOCAL plan_cache_mode = {PLAN_EACH_TIME}")
+_PLAN_AS_USUAL: Final = text("SET LOCAL plan_cache_mode = auto")
 
 _LOCK: Final = text("""
 SELECT pg_advisory_xact_lock(:space, key)
@@ -80,30 +77,19 @@ def try_lock(
     """Acquire the locks of ids in all of ``spaces`` without waiting; those that have all.
 
     With ``plans_once``, the session keeps its plans of the statements that follow in the
-    transaction, which must suit any values, until `plan_each_time`. See `create_database_engine`.
+    transaction, which must suit any values, until `plan_as_usual`.
     """
     values = {
         "spaces": [int(space) for space in spaces],
         "ids": sorted(set(ids)),
-        "mode": "force_generic_plan" if plans_once else PLAN_EACH_TIME,
+        "mode": "force_generic_plan" if plans_once else "auto",
     }
     return list(connection.scalars(_TRY_LOCK, values))
 
 
-def plan_each_time(connection: Connection) -> None:
-    """Plan each further statement of the transaction for its values, as searches need it."""
-    connection.execute(_PLAN_EACH_TIME)
-
-
-@contextmanager
-def row_checks_planned_once(connection: Connection) -> Iterator[None]:
-    """Keep the plans of foreign keys and triggers while many rows are written.
-
-    They run for each row, and planning them each time makes writing two to three times as slow.
-    """
-    connection.execute(text("SET LOCAL plan_cache_mode = auto"))
-    yield
-    plan_each_time(connection)
+def plan_as_usual(connection: Connection) -> None:
+    """Let PostgreSQL decide again which further statements of the transaction it plans once."""
+    connection.execute(_PLAN_AS_USUAL)
 
 
 @contextmanager

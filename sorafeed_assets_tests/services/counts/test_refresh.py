@@ -1,7 +1,6 @@
 """Refreshing counts: which changes are applied, in which way, and what a failure leaves."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -20,10 +19,7 @@ from sorafeed_assets.services.counts.reads import (
 from sorafeed_assets.services.counts.refresh import refresh_days
 from sorafeed_assets.services.counts.terms import unwatch_term, watch_term
 from sorafeed_assets.services.counts.totals import refresh_totals
-from sorafeed_assets.storage.postgres.locks import PLAN_EACH_TIME
-from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.services.counts.exact import POOL, assert_exact
-from sorafeed_assets_tests.statements import before_each
 from sorafeed_assets_tests.wall import START, add_posts
 
 
@@ -216,22 +212,3 @@ def test_what_waits_too_long_is_named(engine: Engine) -> None:
 def test_a_watched_term_is_dropped_by_hand(engine: Engine) -> None:
     assert watch_term(engine, "  Some THING ") == "some thing"
     assert unwatch_term(engine, "some thing") == "some thing"
-
-
-def test_the_check_of_each_written_count_is_planned_once(engine: Engine) -> None:
-    modes: dict[str, str] = {}
-
-    def note(cursor: Any, statement: str, _parameters: object) -> None:
-        if "INSERT INTO video_c" in statement:
-            modes[statement] = cursor.connection.execute("SHOW plan_cache_mode").fetchone()[0]
-
-    watch_term(engine, "cat")
-    add_posts(engine, "cat", 2)
-    with before_each(engine, note):
-        refresh_days(engine, None, pool_size=POOL)
-        add_posts(engine, "cat food", 1)
-        refresh_days(engine, None, pool_size=POOL)
-    # By differences and from the text; counts and candidates refer to their terms.
-    assert len(modes) == 3
-    assert set(modes.values()) == {"auto"}
-    assert run(engine, "SHOW plan_cache_mode")[0][0] == PLAN_EACH_TIME

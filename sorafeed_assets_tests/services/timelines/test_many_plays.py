@@ -20,7 +20,6 @@ from sorafeed_assets.services.timelines.advancing import Advance, Play
 from sorafeed_assets.services.timelines.checks import check_plans, check_queues, check_replans
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.storage.playlists.rows import lock_displays
-from sorafeed_assets.storage.postgres.locks import PLAN_EACH_TIME
 from sorafeed_assets_tests.catalogue import add_display, add_playlist, add_posts, queue_of, run
 from sorafeed_assets_tests.statements import before_each
 
@@ -398,7 +397,7 @@ def test_a_plan_that_a_play_needs_is_made_for_its_values(
         recorded = commands.record_plays([Play("AAAAAA", head.id)])
     assert recorded.planned == {"AAAAAA"}
     made = [mode for statement, mode in modes.items() if "video_candidates" in statement]
-    assert set(made) == {PLAN_EACH_TIME}
+    assert set(made) == {"auto"}
     assert {mode for statement, mode in modes.items() if "WITH moves" in statement} == {
         "force_generic_plan"
     }

@@ -4,10 +4,16 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from sorafeed_assets.domain.catalog.search import Format, parse_query
+from sorafeed_assets.domain.playlists.playlist import FetchMode
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.catalog.matches import MatchQuery
+from sorafeed_assets.storage.catalog.pages import read_page
+from sorafeed_assets.storage.catalog.word_search import find_by_words
 from sorafeed_assets.storage.postgres.engine import create_database_engine, ping
-from sorafeed_assets.storage.postgres.locks import PLAN_EACH_TIME, LockSpace, try_lock
+from sorafeed_assets.storage.postgres.locks import LockSpace, try_lock
 from sorafeed_assets_tests.catalogue import run
+from sorafeed_assets_tests.wall import add_posts
 
 
 @pytest.fixture
@@ -80,9 +86,9 @@ def test_a_rollback_keeps_prepared_statements_and_undoes_changes(
                 text("INSERT INTO displays (id, name) VALUES ('AAAAA1', :name)"),
                 {"name": f"Display {turn}"},
             )
-    # Six are planned before the statement is prepared; each later one for its values.
+    # It is prepared at the sixth time.
     with own.connect() as connection:
-        assert connection.execute(text(_PREPARED)).one() == (0, 7)
+        assert sum(connection.execute(text(_PREPARED)).one()) == 7
     own.dispose()
 
 
@@ -104,14 +110,27 @@ def test_after_an_error_or_a_lost_session_a_rollback_ends_the_transaction(
     own.dispose()
 
 
-def test_only_plays_keep_their_plans(engine: Engine, settings: Settings) -> None:
+def test_statements_of_plays_are_planned_once(settings: Settings, engine: Engine) -> None:
     own = create_database_engine(str(settings.database_url), settings, pool_size=1)
     count = text("SELECT count(*) FROM displays WHERE id = :id")
-    for plans_once in [True] * 12 + [False] * 5:
+    for _ in range(12):
         with own.begin() as connection:
-            try_lock(connection, [LockSpace.DISPLAY], ["AAAAA1"], plans_once=plans_once)
+            try_lock(connection, [LockSpace.DISPLAY], ["AAAAA1"], plans_once=True)
             connection.execute(count, {"id": "AAAAA1"})
     with own.connect() as connection:
-        assert connection.execute(text(_PREPARED)).one() == (7, 5)
-        assert connection.scalar(text("SHOW plan_cache_mode")) == PLAN_EACH_TIME
+        assert connection.execute(text(_PREPARED)).one() == (7, 0)
+        assert connection.scalar(text("SHOW plan_cache_mode")) == "auto"
+    own.dispose()
+
+
+def test_a_search_is_planned_for_its_words_each_time(engine: Engine, settings: Settings) -> None:
+    add_posts(engine, "cat", 3)
+    own = create_database_engine(str(settings.database_url), settings, pool_size=1)
+    query = MatchQuery(parse_query("cat"), Format.MIXED, FetchMode.NEWEST)
+    with own.connect() as connection:
+        for _ in range(12):
+            assert len(read_page(connection, query, 5)) == 3
+            assert len(find_by_words(connection, "cat", 5)) == 3
+        prepared = connection.scalars(text("SELECT statement FROM pg_prepared_statements")).all()
+    assert not [statement for statement in prepared if "sora_posts" in statement]
     own.dispose()
