@@ -46,7 +46,9 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
+
+from sorafeed_assets.storage.postgres.locks import wait_at_most, wait_for_writers
 
 AssetJob = UnresolvedAssetJobDefinition
 """What `dagster.define_asset_job` returns."""
@@ -58,6 +60,8 @@ _INFO: Final = 20
 # For each of a process's three storages.
 _KEPT_CONNECTIONS: Final = 2
 _MILLISECOND: Final = 0.001
+# A batch of a thousand events takes a fraction of a second.
+_BATCH_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +189,6 @@ _BATCHED: Final = frozenset({
 })  # fmt: skip
 
 
-_WAIT_AT_MOST: Final = text("SET LOCAL lock_timeout = '10s'")
-_NO_WRITERS: Final = text(f"LOCK TABLE {SqlEventLogStorageTable.name} IN SHARE MODE")
-
-
 class BatchingEventLogStorage(_Pooled, PostgresEventLogStorage):
     """Dagster's events in PostgreSQL; those of a batch are stored together, or none of them.
 
@@ -217,8 +217,8 @@ class BatchingEventLogStorage(_Pooled, PostgresEventLogStorage):
     def wait_for_batches(self) -> None:
         """Wait until the batches that are being stored can be seen; later ones wait meanwhile."""
         with self.index_transaction() as connection:
-            connection.execute(_WAIT_AT_MOST)
-            connection.execute(_NO_WRITERS)
+            wait_at_most(connection, _BATCH_SECONDS)
+            wait_for_writers(connection, SqlEventLogStorageTable.name)
 
 
 def wait_for_batches(instance: dg.DagsterInstance) -> None:

@@ -234,6 +234,21 @@ def test_plays_are_read_since_a_day(file: OldFile) -> None:
         assert len(list(opened.plays())) == 3
 
 
+def test_plays_of_a_display_are_found_without_reading_all(file: OldFile) -> None:
+    file.add_play("HALL01", "v1", "2025-10-24 10:00:00")
+    before = file.path.read_bytes()
+    with old_queues(file.path) as found:
+        playing = found.playing()
+        assert playing == ["HALL01"]
+        steps: list[str] = []
+        found._connection.set_trace_callback(steps.append)
+        assert all(list(found.plays_of([display])) for display in playing)
+        found._connection.set_trace_callback(None)
+        plan = found._connection.execute(f"EXPLAIN QUERY PLAN {steps[0]}").fetchall()
+    assert any("SEARCH video_history USING INDEX" in str(row) for row in plan), plan
+    assert file.path.read_bytes() == before
+
+
 def test_a_full_temporary_folder_is_named_and_not_the_file(file: OldFile) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_SPACE, str(file.path)],

@@ -20,7 +20,7 @@ from sorafeed_assets.services.rollouts.rollouts import ASSET as ROLLOUTS
 from sorafeed_assets.services.rollouts.rollouts import record_rollouts
 from sorafeed_assets.services.settle import PER_DISPLAY
 from sorafeed_assets.storage.counts.daily import known_days
-from sorafeed_assets.storage.counts.terms import try_to_keep_counting_away
+from sorafeed_assets.storage.counts.terms import keep_counting_away
 from sorafeed_assets.storage.lineage_records import (
     NOTHING,
     WHOLE,
@@ -122,7 +122,7 @@ def _record_empty_days(
     with connections.engine.begin() as connection:
         if not unrecorded(connection, changes):
             return
-        if not try_to_keep_counting_away(connection):
+        if not keep_counting_away(connection):
             known = {day.isoformat() for day in known_days(connection)}
             changes = [change for change in changes if change.partition not in known]
         ensure_heads(connection, changes)

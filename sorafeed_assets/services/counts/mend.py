@@ -1,8 +1,6 @@
 """Recording the counting assets where a change left no record."""
 
-from psycopg.errors import LockNotAvailable
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.services.counts.lineage import (
     TERMS,
@@ -19,23 +17,19 @@ from sorafeed_assets.storage.lineage_records import hold_asset, write_changes
 
 def record_counts(engine: Engine) -> bool:
     """Record the current terms, posts, counts, totals and pools; False while a count runs."""
-    try:
-        with engine.begin() as connection:
-            hold_asset(connection, TERMS)
-            hold_asset(connection, TOTALS)
-            keep_counting_away(connection)
-            write_changes(
-                connection,
-                [
-                    terms_change(connection),
-                    *posts_changes(connection, None),
-                    *counts_changes(connection, None),
-                    totals_change(connection),
-                    pools_change(connection),
-                ],
-            )
-    except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):
+    with engine.begin() as connection:
+        hold_asset(connection, TERMS)
+        hold_asset(connection, TOTALS)
+        if not keep_counting_away(connection):
             return False
-        raise
+        write_changes(
+            connection,
+            [
+                terms_change(connection),
+                *posts_changes(connection, None),
+                *counts_changes(connection, None),
+                totals_change(connection),
+                pools_change(connection),
+            ],
+        )
     return True

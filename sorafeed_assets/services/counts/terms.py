@@ -7,9 +7,7 @@ the new ones is `services.counts.jobs`.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
 
 from sorafeed_assets.domain.catalog.search import SearchQuery, parse_query
 from sorafeed_assets.domain.digest import SetDigest
@@ -126,12 +124,7 @@ def _drop_unused(connection: Connection, terms: Collection[str] | None) -> list[
     unused = stored.unused(connection, terms) if terms is None or terms else []
     if not unused:
         return []
-    try:
-        with connection.begin_nested():
-            stored.keep_counting_away(connection)
-    except OperationalError as error:
-        if not isinstance(error.orig, LockNotAvailable):
-            raise
+    if not stored.keep_counting_away(connection):
         return []
     removed = stored.remove_terms(connection, unused)
     if removed:

@@ -112,20 +112,11 @@ def unused(connection: Connection, terms: Collection[str] | None) -> list[str]:
     return list(connection.scalars(_UNUSED, {"terms": _array(terms)}))
 
 
-def keep_counting_away(connection: Connection) -> None:
-    """Keep counts from beginning until the transaction ends.
-
-    Raises:
-        sqlalchemy.exc.OperationalError: a count is in progress (55P03).
-    """
-    connection.execute(_NO_COUNTING)
-
-
-def try_to_keep_counting_away(connection: Connection) -> bool:
-    """`keep_counting_away`; False while a count is in progress."""
+def keep_counting_away(connection: Connection) -> bool:
+    """Keep counts from beginning until the transaction ends; False while one is in progress."""
     try:
         with connection.begin_nested():
-            keep_counting_away(connection)
+            connection.execute(_NO_COUNTING)
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             return False

@@ -54,6 +54,8 @@ WHERE coalesce(NOT (played_at GLOB '[12][0-9][0-9][0-9]-*' AND substr(played_at,
 _ALL_PLAYS: Final = """
 SELECT id, display_id, video_id, block_id, loop_iteration, played_at FROM video_history
 """
+# Of the copy: otherwise all plays would be read for each display.
+_BY_DISPLAY: Final = "CREATE INDEX IF NOT EXISTS plays_by_display ON video_history (display_id)"
 _PLAYING: Final = "SELECT DISTINCT display_id FROM video_history WHERE display_id IS NOT NULL"
 _PLAYS_OF: Final = f"{_ALL_PLAYS} WHERE display_id IN (SELECT value FROM json_each(?))"
 _COUNT_PLAYS: Final = "SELECT count(*) FROM video_history"
@@ -96,6 +98,7 @@ class OldQueues:
 
     def playing(self) -> list[str]:
         """The displays that have plays, as their plays write them."""
+        self._connection.execute(_BY_DISPLAY)
         return [str(display) for (display,) in self._connection.execute(_PLAYING)]
 
     def plays_of(self, displays: Sequence[str]) -> Iterator[Row]:

@@ -67,6 +67,11 @@ def wait_at_most(connection: Connection, seconds: float) -> None:
     connection.execute(_WAIT_AT_MOST, {"milliseconds": f"{round(1000 * seconds)}ms"})
 
 
+def wait_for_writers(connection: Connection, table: str) -> None:
+    """Wait until the writers of a table have ended; later ones wait until the transaction ends."""
+    connection.execute(text(f"LOCK TABLE {table} IN SHARE MODE"))
+
+
 def try_lock(
     connection: Connection,
     spaces: Sequence[LockSpace],

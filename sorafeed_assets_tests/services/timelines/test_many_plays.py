@@ -390,14 +390,10 @@ def test_a_plan_that_a_play_needs_is_made_for_its_values(
     modes: dict[str, str] = {}
 
     def note(cursor: Any, statement: str, _parameters: object) -> None:
-        mode = cursor.connection.execute("SHOW plan_cache_mode").fetchone()
-        modes[statement] = mode[0]
+        (modes[statement],) = cursor.connection.execute("SHOW plan_cache_mode").fetchone()
 
     with before_each(engine, note):
         recorded = commands.record_plays([Play("AAAAAA", head.id)])
     assert recorded.planned == {"AAAAAA"}
-    made = [mode for statement, mode in modes.items() if "video_candidates" in statement]
-    assert set(made) == {"auto"}
-    assert {mode for statement, mode in modes.items() if "WITH moves" in statement} == {
-        "force_generic_plan"
-    }
+    for part, mode in (("video_candidates", "auto"), ("WITH moves", "force_generic_plan")):
+        assert {found for statement, found in modes.items() if part in statement} == {mode}
