@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
@@ -13,6 +15,7 @@ from threading import Thread
 from typing import Any, Final
 
 import orjson
+import psutil
 import structlog
 import uvloop
 from granian._granian import SocketHolder
@@ -33,6 +36,8 @@ _CONNECTIONS: Final = 20_000
 _WAITING_CONNECTIONS: Final = 1_024
 # A client that sends its headers byte by byte holds a connection no longer.
 _HEADER_SECONDS: Final = 30.0
+# Requests that have not ended so long after a stop are cut.
+_STOP_SECONDS: Final = 10.0
 # How long a busy thread may hold the GIL; Python's default of 5 ms would delay answers.
 _SWITCH_SECONDS: Final = 0.0005
 # An answer allocates thousands of short-lived objects, which need no collection.
@@ -144,11 +149,22 @@ async def _serve(
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
     finally:
-        # Event streams do not end by themselves.
         if hasattr(app.state, "server"):
-            app.state.server.hub.close()
+            app.state.server.stop()
         server.stop()  # type: ignore[no-untyped-call]  # granian is untyped here
+        _done, unfinished = await asyncio.wait({running}, timeout=_STOP_SECONDS)
+        if unfinished:
+            _disconnect_all(listening.port)
         await running
+
+
+def _disconnect_all(port: int) -> None:
+    """End the connections to ``port``: the server waits for clients that do not read."""
+    for connection in psutil.Process().net_connections("tcp"):
+        if connection.laddr.port == port and connection.status != psutil.CONN_LISTEN:
+            # One that has just ended by itself is no error.
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as ended:
+                ended.shutdown(socket.SHUT_RDWR)
 
 
 async def _wait_until_started(

@@ -44,6 +44,7 @@ from sorafeed_assets.services.tokens import (
 from sorafeed_assets.serving.access.access import MOST_TOKENS, RateLimit, TokenCache
 from sorafeed_assets.serving.access.slots import Slots
 from sorafeed_assets.serving.background import Background
+from sorafeed_assets.serving.exports import Exports
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.alerts import FiringAlerts
 from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
@@ -73,7 +74,6 @@ _LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
 _MOST_PLAYS: Final = 64
 # `react` plans most loops; here only edits, previews and plays that were ahead of it are planned.
 _CANDIDATES_KEPT: Final = 50_000
-_MOST_EXPORTS: Final = 4
 _MOST_PLANS: Final = 2
 # A preview plans a display; most threads that read are left to others.
 _MOST_PREVIEWS: Final = 4
@@ -201,7 +201,7 @@ class ServerState:
         self.signer = Signer(self.change_engine, settings.player_plan_hours / 24)
         # Players that all read their plans leave threads for other reads.
         self.plans_at_once = asyncio.Semaphore(_MOST_PLANS)
-        self.exports = Slots("exports", _MOST_EXPORTS, _MOST_EXPORTS // 2)
+        self.exports = Exports()
         self.previews = Slots("previews", _MOST_PREVIEWS, _MOST_PREVIEWS // 2)
         self._job_connections: set[Connection[object]] = set()
         event.listen(self.job_engine, "checkout", lambda c, *_: self._job_connections.add(c))
@@ -363,10 +363,16 @@ class ServerState:
         if is_again:
             await self.change(lambda: self.commands.settler.tell("all"))
 
+    def stop(self) -> None:
+        """End the answers that do not end by themselves, or not soon."""
+        self.hub.close()
+        self.exports.stop()
+
     async def close(self) -> None:
         """End all subscriptions and close every connection."""
-        self.hub.close()
+        self.stop()
         await self.background.stop()
+        await asyncio.to_thread(self.exports.cancel)
         for connection in list(self._job_connections):
             connection.cancel_safe(timeout=2.0)
         for threads in (
@@ -376,6 +382,7 @@ class ServerState:
             self._compute_thread,
         ):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+        self.exports.close()
         for client in (self.async_redis, self._channel_redis):
             with contextlib.suppress(OSError):
                 await client.aclose()

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import psycopg
 import structlog
 from psycopg import Connection
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -49,14 +51,22 @@ async def export_posts(request: Request) -> Response:
             "format", f"is {given[:20]!r}; it must be one of {', '.join(Format)}"
         ) from None
     free = server.exports.take(principal.token.id)
-    export = _Export(server.replica.engine_for(request) or server.engine, query, format_)
+    engine = server.replica.engine_for(request) or server.engine
+    export = _Export(engine, query, format_, server.exports.closed)
     return _ExportResponse(server, export, free)
 
 
 class _Export:
     """The lines of an export, read in threads by one call at a time."""
 
-    def __init__(self, engine: Engine, query: SearchQuery, format_: Format) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        query: SearchQuery,
+        format_: Format,
+        on_close: Callable[["_Export"], None],
+    ) -> None:
+        self._on_close = on_close
         self._lines = self._read(engine, query, format_)
         self._connection: Connection[Any] | None = None
         self._lock = Lock()
@@ -68,7 +78,11 @@ class _Export:
 
     def close(self) -> None:
         """Return the connection."""
-        self._lines.close()
+        try:
+            self._lines.close()
+        except SQLAlchemyError as error:
+            _log.warning("the connection of an export was lost", problem=str(error))
+        self._on_close(self)
 
     def cancel(self) -> None:
         """End the statement that another thread waits for."""
@@ -120,11 +134,15 @@ class _ExportResponse(StreamingResponse):
             async with asyncio.timeout(_STALL_SECONDS):
                 await send(message)
 
+        exports = self._server.exports
         try:
-            await super().__call__(scope, receive, send_in_time)
+            async with asyncio.timeout(None) as limit:
+                with exports.sending(self._export, limit):
+                    await super().__call__(scope, receive, send_in_time)
         except TimeoutError:
             # The body stays without its end, so the client knows that lines are missing.
-            _log.info("an export ended, because its client stopped reading")
+            why = "the server stops" if limit.expired() else "its client stopped reading"
+            _log.info(f"an export ended, because {why}")
         finally:
             self._free()
             self._release()
@@ -141,10 +159,9 @@ class _ExportResponse(StreamingResponse):
     def _release(self) -> None:
         pending = self._pending
         if pending is None or pending.done():
-            # A server that ends cancels what no thread has begun.
-            self._server.submit(self._export.close).add_done_callback(
-                lambda closing: self._export.close() if closing.cancelled() else None
-            )
+            # A server that has ended its threads has closed the export, or does next.
+            with suppress(RuntimeError):
+                self._server.submit(self._export.close)
         else:
             pending.add_done_callback(lambda _: self._export.close())
             asyncio.get_running_loop().run_in_executor(None, self._export.cancel)

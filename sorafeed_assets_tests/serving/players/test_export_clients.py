@@ -1,5 +1,6 @@
 """Clients of an export that stall or disconnect deny it to no one."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,13 +9,16 @@ from typing import Final
 import pytest
 from sqlalchemy import Engine, text
 
+from sorafeed_assets.domain.catalog.search import Format, parse_query
 from sorafeed_assets.launch.embedded import free_port
 from sorafeed_assets.services.tokens import Role
+from sorafeed_assets.serving import exports, server
 from sorafeed_assets.serving.players import export
 from sorafeed_assets.serving.server import Listening, serving
+from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.catalogue import run
-from sorafeed_assets_tests.serving.client import Api, token_of, wait_until
+from sorafeed_assets_tests.serving.client import Api, readiness, token_of, wait_until
 from sorafeed_assets_tests.serving.raw import connect, head, status_of
 
 PATH: Final = "/api/posts.ndjson?search=many"
@@ -107,3 +111,56 @@ def test_the_statement_of_an_abandoned_export_is_cancelled(
             wait_until(lambda: run(engine, _WAITING) == [(0,)])
         assert api.http.get(PATH).text == ""
         api.close()
+
+
+_OPEN: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'sorafeed api%'
+"""
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_server_that_stops_ends_its_exports(
+    settings: Settings,
+    engine: Engine,
+    stall: Stall,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    hangs_up: bool,
+) -> None:
+    monkeypatch.setattr(export, "_STALL_SECONDS", 10_000.0)
+    monkeypatch.setattr(exports, "_STOP_SECONDS", 0.2)
+    monkeypatch.setattr(server, "_STOP_SECONDS", 0.5)
+    run(engine, _ADD_POSTS)
+    token = token_of(engine, Role.READER)
+    with serving(settings, Listening(free_port())) as url:
+        wait_until(lambda: readiness(url).status_code == 200)
+        clients = [stall(url, token) for _ in range(2)]
+        if hangs_up:
+            for client in clients:
+                client.close()
+    assert run(engine, _OPEN) == [(0,)]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_an_export_that_ends_after_the_threads_returns_its_connection(
+    settings: Settings, engine: Engine, *, is_known: bool
+) -> None:
+    run(engine, _ADD_POSTS)
+
+    async def check() -> None:
+        state = ServerState(settings)
+        query = parse_query("many", "search")
+        opened = export._Export(state.engine, query, Format.MIXED, state.exports.closed)
+        response = export._ExportResponse(state, opened, lambda: None)
+        async with asyncio.timeout(None) as limit:
+            with state.exports.sending(opened, limit):
+                pass
+            response._pending = state.submit(opened.next)
+            if is_known:
+                await asyncio.wrap_future(response._pending)
+            await state.close()
+            response._release()
+
+    asyncio.run(check())
+    assert run(engine, _OPEN) == [(0,)]
