@@ -110,14 +110,15 @@ def build_app(
     app = Starlette(
         routes=[
             *extra_routes,
-            Route("/healthz", health.healthz),
-            Route("/readyz", health.readyz),
-            Route("/metrics", health.metrics),
-            Route("/graphql", graphql.answer, methods=["GET", "POST"]),
+            # Tried in this order, so what players call most is first.
             Route("/api/displays/{code}/next", players.next_videos),
             Route("/api/displays/{code}/plan", plan.plan),
             Route("/api/displays/{code}/played", plays.played, methods=["POST"]),
             Route("/api/plays", plays.plays, methods=["POST"]),
+            Route("/healthz", health.healthz),
+            Route("/readyz", health.readyz),
+            Route("/metrics", health.metrics),
+            Route("/graphql", graphql.answer, methods=["GET", "POST"]),
             Route("/api/displays/{code}/remote", remote.told),
             Route("/api/displays/{code}/remote", remote.report, methods=["POST"]),
             Route("/api/displays/{code}/started", players.started, methods=["POST"]),

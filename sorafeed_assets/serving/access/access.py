@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from starlette.datastructures import Headers
 
@@ -214,10 +215,10 @@ class RateLimit:
         self._rate = rate
         self._burst = burst
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str | UUID, tuple[float, float]] = OrderedDict()
 
-    def take(self, caller: str) -> None:
-        """Count one call of a caller.
+    def take(self, caller: str | UUID) -> None:
+        """Count one call of a caller: an address or a token's id.
 
         Raises:
             TooManyCallsError: its bucket is empty.

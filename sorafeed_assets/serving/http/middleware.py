@@ -269,7 +269,7 @@ class AuthenticationMiddleware:
                     raise
                 principal = None
             if principal is not None:
-                server.token_rates.take(str(principal.token.id))
+                server.token_rates.take(principal.token.id)
                 _refuse_forged(scope, headers, principal)
         except SorafeedError as error:
             response = response_for(error, scope["state"]["request_id"], headers.get("accept"))
