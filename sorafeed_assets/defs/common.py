@@ -1,9 +1,8 @@
 """What several rooms share: partitions, retries, pools, priorities, table metadata, errors."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from typing import Any, Final
 
 import dagster as dg
@@ -16,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sorafeed_assets.defs.dagster_internals import partition_span, priority_tags, range_tags
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError, UnavailableError
+from sorafeed_assets.domain.text import few
 from sorafeed_assets.storage.playlists.rows import display_ids
 from sorafeed_assets.storage.postgres.descriptions import description_of
 
@@ -40,7 +40,6 @@ DISPLAYS_TAG: Final = "sorafeed/displays"
 DAYS_TAG: Final = "sorafeed/days"
 """The tag of a run that says which catalog days it is about."""
 # A tag is shown whole in the list of runs.
-_MOST_NAMED: Final = 10
 _POSTGRES: Final = make_url("postgresql+psycopg://").get_dialect()()
 
 DISPLAYS: Final = dg.DynamicPartitionsDefinition(name="displays")
@@ -72,7 +71,7 @@ class DisplaysConfig(dg.Config):
         if unknown:
             raise InvalidInputError(
                 "displays",
-                f"{_few(unknown)}: no such display; check the code, or create it with"
+                f"{few(unknown)}: no such display; check the code, or create it with"
                 " `sorafeed displays add`",
             )
         return asked
@@ -106,17 +105,9 @@ def _narrowed(context: dg.AssetExecutionContext, asked: Sequence[str], field: st
     unknown = sorted(set(asked) - set(keys))
     if unknown:
         raise InvalidInputError(
-            field, f"{_few(unknown)}: not among the partitions of the run; choose them there too"
+            field, f"{few(unknown)}: not among the partitions of the run; choose them there too"
         )
     return sorted(set(asked)) or list(keys)
-
-
-def _few(names: Iterable[str]) -> str:
-    """The first names, and how many more there are."""
-    every = list(names)
-    more = len(every) - _MOST_NAMED
-    named = ", ".join(islice(every, _MOST_NAMED))
-    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def default_config(configs: Mapping[str, dg.Config]) -> dict[str, Any]:
@@ -144,7 +135,7 @@ def run_over_days(job: str, days: Collection[date], *, run_key: str | None = Non
         run_config={"ops": {"video_counts_daily": {"config": config}}},
         tags={
             **day_range_tags(chosen[0], chosen[-1]),
-            DAYS_TAG: _few(day_ranges(chosen)),
+            DAYS_TAG: few(day_ranges(chosen)),
         },
     )
 
@@ -173,7 +164,7 @@ def run_over_displays(
     return dg.RunRequest(
         job_name=job,
         run_config={"ops": {asset: {"config": config} for asset in assets}},
-        tags={**range_tags(ordered[0], ordered[-1]), DISPLAYS_TAG: _few(sorted(chosen))},
+        tags={**range_tags(ordered[0], ordered[-1]), DISPLAYS_TAG: few(sorted(chosen))},
     )
 
 

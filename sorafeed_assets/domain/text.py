@@ -1,5 +1,7 @@
 """Text of people: what can be stored (any Unicode that UTF-8 databases accept), and quoting it."""
 
+from collections.abc import Collection
+from itertools import islice
 from typing import Final
 
 from sorafeed_assets.domain.errors import InvalidInputError
@@ -16,6 +18,13 @@ def shown(value: object) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun, such as ``1 display`` and ``2,000 displays``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def few(names: Collection[str], most: int = 10) -> str:
+    """The first ``most`` names in their order, and how many more there are."""
+    more = len(names) - most
+    named = ", ".join(islice(names, most))
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def sentence(text: str) -> str:

@@ -10,7 +10,6 @@ or by plain SQL. Triggers note the displays in `display_changes`, so that they a
 if the caller ends at once.
 """
 
-import json
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from sorafeed_assets.domain.errors import (
     SorafeedError,
     UnavailableError,
 )
+from sorafeed_assets.domain.text import few
 from sorafeed_assets.services.cache.played import PlayedSnapshots, Prepared, write_prepared
 from sorafeed_assets.services.cache.write import (
     write_admin_snapshot,
@@ -263,7 +263,7 @@ class Settler:
                     tell(self._redis, tags)
         except (UnavailableError, SQLAlchemyError) as error:
             # The change itself is stored, so the caller gets no error.
-            _log.warning("snapshots of %s wait: %s", json.dumps(sorted(display_ids)), error)
+            _log.warning("snapshots of %s wait: %s", few(sorted(display_ids)), error)
             self._unwritten.add(display_ids, tags)
         finally:
             self._on_change(told)
@@ -276,7 +276,7 @@ class Settler:
         try:
             left = write_prepared(self._redis, prepared, ttl=self._ttl)
         except UnavailableError as error:
-            _log.warning("snapshots of %s wait: %s", json.dumps(sorted(displays)), error)
+            _log.warning("snapshots of %s wait: %s", few(sorted(displays)), error)
             self._unwritten.add(displays, ())
         finally:
             self._on_change([display_tag(name) for name in displays])
@@ -317,7 +317,7 @@ class Settler:
             with redis_errors(self._redis):
                 tell(self._redis, tags)
         except UnavailableError as error:
-            _log.warning("other servers miss the change of %s: %s", json.dumps(sorted(tags)), error)
+            _log.warning("other servers miss the change of %s: %s", few(sorted(tags)), error)
         finally:
             self._on_change(tags)
 
