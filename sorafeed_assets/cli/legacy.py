@@ -249,8 +249,8 @@ def _add_catalog(table: Table, catalog: "CatalogStatus") -> None:
 def _add_queues(table: Table, queues: "QueuesStatus") -> None:
     if queues.problem is not None:
         table.add_row("old queues", "[red]cannot be read[/]")
-    at = queues.imported_at
-    table.add_row("queues imported", "never" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC")
+    for what, at in (("queues imported", queues.imported_at), ("queues read", queues.looked_at)):
+        table.add_row(what, "never" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC")
     since = "no" if queues.is_current else "yes" if queues.problem is None else "unknown"
     table.add_row("written since", since)
     for what in ("displays", "playlists", "plays"):

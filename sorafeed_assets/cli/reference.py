@@ -172,7 +172,7 @@ def _metrics() -> Iterator[str]:
     }
     metrics.stored.figures = _figures()
     metrics.stored.failed_runs, metrics.stored.has_dagster = 0, True
-    metrics.stored.has_legacy = True
+    metrics.stored.has_legacy = metrics.stored.follows_legacy = True
     rows = []
     for family in sorted(metrics.registry.collect(), key=lambda each: each.name):
         labels = counted.get(family.name) or sorted(
@@ -195,6 +195,7 @@ def _figures() -> Figures:
         rollout_seconds=0.0,
         backup_seconds=0.0,
         legacy_seconds=0.0,
+        legacy_queues_seconds=0.0,
     )
     return Figures(stored, QueueStatus(0, 0, 0), dict.fromkeys(Outcome, 0))
 

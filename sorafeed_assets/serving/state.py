@@ -107,6 +107,7 @@ class ServerState:
         self.settings = settings
         self.metrics = Metrics()
         self.metrics.stored.has_legacy = settings.legacy_catalog_url is not None
+        self.metrics.stored.follows_legacy = settings.follows_legacy
         self.engine = self._engine("read", _READ_SECONDS)
         self.change_engine = self._engine("change", _CHANGE_SECONDS)
         self.job_engine = self._engine("job", settings.statement_timeout_seconds)

@@ -48,7 +48,9 @@ SELECT name, entries,
     (SELECT CAST(extract(epoch FROM clock_timestamp() - max(made_at)) AS double precision)
      FROM backups) AS backup_seconds,
     (SELECT CAST(extract(epoch FROM clock_timestamp() - looked_at) AS double precision)
-     FROM legacy_cursors WHERE legacy_cursors.name = 'posts') AS legacy_seconds
+     FROM legacy_cursors WHERE legacy_cursors.name = 'posts') AS legacy_seconds,
+    (SELECT CAST(extract(epoch FROM clock_timestamp() - max(looked_at)) AS double precision)
+     FROM legacy_queues) AS legacy_queues_seconds
 FROM waiting
 """
 
@@ -74,6 +76,7 @@ class StoredFigures(NamedTuple):
         backup_seconds: the age of the newest backup; None if none was ever made.
         legacy_seconds: for how long an old system's catalogue was not read to its end; None before
             its first copy is complete.
+        legacy_queues_seconds: for how long its queues were not read; None before a first import.
     """
 
     waiting: dict[str, Waiting]
@@ -84,6 +87,7 @@ class StoredFigures(NamedTuple):
     rollout_seconds: float
     backup_seconds: float | None
     legacy_seconds: float | None
+    legacy_queues_seconds: float | None
 
 
 def read_figures(connection: Connection) -> StoredFigures:
@@ -101,4 +105,5 @@ def read_figures(connection: Connection) -> StoredFigures:
         max(first.rollout_seconds, 0.0),
         first.backup_seconds,
         first.legacy_seconds,
+        first.legacy_queues_seconds,
     )

@@ -28,7 +28,7 @@ from sorafeed_assets.storage.legacy.comparisons import Comparison
 from sorafeed_assets.storage.legacy.old_catalog import OldCatalog
 from sorafeed_assets.storage.legacy.old_queues import change_counter, old_queues
 from sorafeed_assets.storage.legacy.posts import read_cursors
-from sorafeed_assets.storage.legacy.queues import read_file
+from sorafeed_assets.storage.legacy.queues import note_unchanged, read_file
 from sorafeed_assets.storage.postgres.indexes import missing_indexes
 
 # Plays are read again from the day before the last import on, as they may arrive late.
@@ -70,9 +70,12 @@ def import_changed_queues(
     engine: Engine, settler: Settler, path: Path, *, with_posts: bool
 ) -> QueuesImport | None:
     """Import the old queues if their file was written since the last import, and settle."""
+    place = str(path.resolve())
     with engine.connect() as connection:
-        last = read_file(connection, str(path.resolve()))
+        last = read_file(connection, place)
     if last is not None and last.change_counter == change_counter(path):
+        with engine.begin() as connection:
+            note_unchanged(connection, place)
         return None
     since = None if last is None else _day_before(last.imported_at)
     with old_queues(path) as file:

@@ -60,6 +60,7 @@ class QueuesStatus:
         problem: why the file cannot be read now.
         is_current: whether the file has not been written since the last import.
         imported_at: when it was last imported.
+        looked_at: when all that it had was last known to be imported.
         found: how many displays, playlists and plays it had then.
         problems: what was not taken then, and why.
     """
@@ -67,6 +68,7 @@ class QueuesStatus:
     problem: str | None
     is_current: bool
     imported_at: datetime | None
+    looked_at: datetime | None
     found: Mapping[str, int]
     problems: tuple[Problem, ...]
 
@@ -161,11 +163,14 @@ def _queues(engine: Engine, path: Path) -> QueuesStatus:
         imported = read_file(connection, str(path.resolve()))
         problems = tuple(read_problems(connection))
     if imported is None:
-        return QueuesStatus(problem, is_current=False, imported_at=None, found={}, problems=())
+        return QueuesStatus(
+            problem, is_current=False, imported_at=None, looked_at=None, found={}, problems=()
+        )
     return QueuesStatus(
         problem,
         imported.change_counter == counter,
         imported.imported_at,
+        imported.looked_at,
         imported.figures,
         problems,
     )

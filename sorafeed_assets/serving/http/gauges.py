@@ -22,6 +22,8 @@ class StoredGauges(Collector):
         failed_runs: of Dagster's database; None when it did not answer.
         has_dagster: whether the address of Dagster's database is known.
         has_legacy: whether an old system's catalogue is named.
+        follows_legacy: whether a part of an old system is named. Its file of queues is often named
+            only where it can be read.
         replica_lag: for how long the replica may lack what was committed, in seconds; None without
             one.
     """
@@ -31,6 +33,7 @@ class StoredGauges(Collector):
         self.failed_runs: int | None = None
         self.has_dagster = False
         self.has_legacy = False
+        self.follows_legacy = False
         self.replica_lag: float | None = None
 
     def collect(self) -> Iterator[Metric]:
@@ -48,6 +51,12 @@ class StoredGauges(Collector):
                     "sorafeed_legacy_unread_seconds",
                     "How long the old system's catalogue was not read to its end.",
                     figures.stored.legacy_seconds,
+                )
+            if self.follows_legacy and figures.stored.legacy_queues_seconds is not None:
+                yield _gauge(
+                    "sorafeed_legacy_queues_unread_seconds",
+                    "How long the old system's queues were not read.",
+                    figures.stored.legacy_queues_seconds,
                 )
         if self.replica_lag is not None:
             yield _gauge(

@@ -95,13 +95,15 @@ SELECT kind, place, problem FROM jsonb_to_recordset(CAST(:problems AS jsonb))
 ON CONFLICT DO NOTHING
 """)
 _STORE_FILE: Final = text("""
-INSERT INTO legacy_queues (path, change_counter, figures)
-VALUES (:path, :counter, CAST(:figures AS jsonb))
+INSERT INTO legacy_queues (path, change_counter, figures, looked_at)
+VALUES (:path, :counter, CAST(:figures AS jsonb), clock_timestamp())
 ON CONFLICT (path) DO UPDATE
-SET change_counter = excluded.change_counter, figures = excluded.figures, imported_at = now()
+SET change_counter = excluded.change_counter, figures = excluded.figures, imported_at = now(),
+    looked_at = excluded.looked_at
 """)
+_NOTE_UNCHANGED: Final = text("UPDATE legacy_queues SET looked_at = now() WHERE path = :path")
 _FILE: Final = text("""
-SELECT change_counter, figures, imported_at FROM legacy_queues WHERE path = :path
+SELECT change_counter, figures, imported_at, looked_at FROM legacy_queues WHERE path = :path
 """)
 # So many are read and sent by one statement.
 _PLAYS_AT_ONCE: Final = 10_000
@@ -110,11 +112,19 @@ _PLAY_COLUMNS: Final = OldPlay._fields
 
 @dataclass(frozen=True, slots=True)
 class ImportedFile:
-    """The last import of a file: its change counter then, what it had, and when that was."""
+    """The last import of a file.
+
+    Attributes:
+        change_counter: of the file, then.
+        figures: what it had then.
+        imported_at: when that was.
+        looked_at: when the file was last found to be as it was then.
+    """
 
     change_counter: int
     figures: Mapping[str, Any]
     imported_at: datetime
+    looked_at: datetime | None
 
 
 def read_imports(connection: Connection) -> dict[tuple[str, str], str]:
@@ -214,6 +224,11 @@ def store_file(
     """Note that a file was imported."""
     values = {"path": path, "counter": change_counter, "figures": orjson.dumps(figures).decode()}
     connection.execute(_STORE_FILE, values)
+
+
+def note_unchanged(connection: Connection, path: str) -> None:
+    """Note that a file was looked at, and is as it was at its last import."""
+    connection.execute(_NOTE_UNCHANGED, {"path": path})
 
 
 def read_file(connection: Connection, path: str) -> ImportedFile | None:

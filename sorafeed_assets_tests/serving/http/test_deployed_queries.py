@@ -26,6 +26,7 @@ from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.backups import Backup, store_backup
 from sorafeed_assets.storage.legacy.posts import complete, lock_cursor
+from sorafeed_assets.storage.legacy.queues import store_file
 from sorafeed_assets.storage.rollouts.prometheus import QUERY
 from sorafeed_assets.storage.shadow.comparisons import COUNT, Compared, store
 from sorafeed_assets_tests.dagster_instance import dagster_database
@@ -98,6 +99,7 @@ def samples(
             store_backup(connection, Backup(datetime.now(UTC), "a folder", 1, 1.0))
             lock_cursor(connection, POSTS, datetime.now(UTC))
             complete(connection, POSTS)
+            store_file(connection, "/srv/old.sqlite", 1, {})
         admin.ask('mutation { watchTerm(search: "cat") { term } }')
         admin.refusal("{ nothing }")
         admin.refusal('{ count(search: "-x") { total } }')

@@ -16,6 +16,7 @@ from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.legacy.posts import complete, lock_cursor
+from sorafeed_assets.storage.legacy.queues import store_file
 from sorafeed_assets.storage.shadow.comparisons import COUNT, QUEUE, TIMELINE, Compared, store
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.metrics import samples_of
@@ -110,6 +111,28 @@ def test_how_long_the_old_catalogue_was_not_read_is_told(admin: Api, engine: Eng
     assert 3_600 <= samples[name, ()] < 7_200
 
 
+def _read_queues_before(engine: Engine, seconds: int) -> None:
+    """Store when the file of the old queues was last read."""
+    with engine.begin() as connection:
+        store_file(connection, "/srv/old.sqlite", 7, {})
+    run(
+        engine,
+        "UPDATE legacy_queues SET looked_at = now() - make_interval(secs => :seconds)",
+        seconds=seconds,
+    )
+
+
+def test_how_long_the_old_queues_were_not_read_is_told(admin: Api, engine: Engine) -> None:
+    name = "sorafeed_legacy_queues_unread_seconds"
+    # Nothing was imported; the API here does not know the file, as where it cannot be mounted.
+    assert name not in admin.http.get("/metrics").text
+    _read_queues_before(engine, 3_600)
+    assert 3_600 <= samples_of(admin.http.get("/metrics").text)[name, ()] < 7_200
+    # As the runbook ends it, where only the catalogue is followed.
+    run(engine, "UPDATE legacy_queues SET looked_at = NULL")
+    assert name not in admin.http.get("/metrics").text
+
+
 def test_it_is_for_those_who_are_signed_in(admin: Api, engine: Engine) -> None:
     stranger = Api(admin.url, None)
     assert stranger.http.get("/admin/shadow").status_code == 401
@@ -122,6 +145,7 @@ def test_it_is_for_those_who_are_signed_in(admin: Api, engine: Engine) -> None:
 
 def test_without_an_old_system_there_is_no_such_page(settings: Settings, engine: Engine) -> None:
     _read_before(engine, 3_600)
+    _read_queues_before(engine, 3_600)
     with serving(settings, Listening(free_port())) as url:
         client = Api(url, token_of(engine, Role.ADMIN))
         assert client.http.get("/admin/shadow").status_code == 404

@@ -62,5 +62,6 @@ legacy_queues = Table(
     Column("change_counter", BigInteger, nullable=False, comment="of the file, when it was read"),
     Column("figures", JSONB, nullable=False),
     Column("imported_at", MOMENT, nullable=False, server_default=func.now()),
+    Column("looked_at", MOMENT, comment="when all that the file had was last known to be imported"),
     comment="the last import of each file of queues",
 )
