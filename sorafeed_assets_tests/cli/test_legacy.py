@@ -122,6 +122,13 @@ def test_without_an_old_system_it_says_so(
         assert "set SORAFEED_LEGACY_CATALOG_URL" in found
 
 
+def test_an_old_server_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sorafeed_assets.storage.legacy.old_server._OLDEST", 990_000)
+    found = [refusal("legacy", command, folder=folder) for command in ("import", "status")]
+    for each in (call("legacy", "check", folder=folder).output, *found):
+        assert "reading it needs 99 or later; upgrade that server" in each
+
+
 def test_imported_and_compared(engine: Engine, folder: Path, old_url: str, file: OldFile) -> None:
     add_old_posts(old_url, 5)
     printed = answer("legacy", "import", folder=folder)

@@ -10,7 +10,9 @@ from sqlalchemy import Engine, text
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
 from sorafeed_assets.services.legacy.catalog import check_readable, import_catalog
+from sorafeed_assets.storage.legacy import old_server
 from sorafeed_assets.storage.legacy.old_catalog import old_catalog
+from sorafeed_assets.storage.legacy.old_server import version_name
 from sorafeed_assets_tests.legacy.old_side import add_old_posts
 
 
@@ -37,6 +39,39 @@ def test_no_such_database(postgres: EmbeddedPostgres) -> None:
         old_catalog(postgres.url("nowhere")),
     ):
         pass
+
+
+def test_a_server_that_is_too_old(old_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with old_catalog(old_url) as old:
+        version = old.inspect().version
+    monkeypatch.setattr(old_server, "_OLDEST", version)
+    with old_catalog(old_url):
+        pass
+    # Of a newer least version this server is an old one.
+    monkeypatch.setattr(old_server, "_OLDEST", 990_000)
+    name = version_name(version)
+    for limits in ({}, {"a_setting_of_later": "on"}):
+        with pytest.raises(SetupError) as refused, old_catalog(old_url, limits):
+            pass
+        found = str(refused.value)
+        assert f"is on PostgreSQL {name}, and reading it needs 99 or later" in found
+        assert "upgrade that server" in found
+        assert "set SORAFEED_LEGACY_CATALOG_URL" in found
+    # A setting that is wrong by itself is what is said.
+    monkeypatch.setattr(old_server, "_OLDEST", version)
+    with (
+        pytest.raises(UnavailableError, match='unrecognized configuration parameter "a_setting'),
+        old_catalog(old_url, {"a_setting_of_later": "on"}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(90_624, "9.6"), (90_510, "9.5"), (100_000, "10.0"), (100_023, "10.23"), (180_001, "18.1")],
+)
+def test_versions_are_written_as_people_say_them(number: int, name: str) -> None:
+    assert version_name(number) == name
 
 
 def test_another_schema(old_url: str, database_url: str, postgres: EmbeddedPostgres) -> None:

@@ -9,6 +9,7 @@ from sorafeed_assets.domain.legacy.queues import PlayReader, Problem, queue_prob
 from sorafeed_assets.domain.text import counted
 from sorafeed_assets.storage.legacy.old_catalog import OldCatalog, old_catalog
 from sorafeed_assets.storage.legacy.old_queues import old_queues
+from sorafeed_assets.storage.legacy.old_server import version_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def check_queues(path: Path) -> list[Finding]:
 def _catalog(old: OldCatalog, first_day: date) -> list[Finding]:
     server = old.inspect()
     where = (
-        f"{server.where}: PostgreSQL {server.version // 10_000}, encoding {server.encoding},"
+        f"{server.where}: PostgreSQL {version_name(server.version)}, encoding {server.encoding},"
         f" zone {server.zone}, read by {server.user}"
     )
     findings = [Finding("catalogue", where)]

@@ -4,7 +4,6 @@ Nothing here writes, and every transaction is READ ONLY. Not here: what is writt
 (`storage.legacy.posts`) and when it is read (`services.legacy`).
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,21 +12,10 @@ from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from sorafeed_assets.domain.errors import SetupError, TimedOutError, UnavailableError
 from sorafeed_assets.storage.legacy import columns
+from sorafeed_assets.storage.legacy.old_server import SETTING, connect, old_errors
 
-_SETTING: Final = "SORAFEED_LEGACY_CATALOG_URL"
-# Its own work goes first: a statement of ours that takes this long is given up.
-_SESSION: Final = {
-    "default_transaction_read_only": "on",
-    "statement_timeout": "300s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "300s",
-    "DateStyle": "ISO",
-    "client_encoding": "UTF8",
-}
 _UTC_ZONES: Final = frozenset(
     {"UTC", "ETC/UTC", "GMT", "ETC/GMT", "ZULU", "UCT", "ETC/UCT", "UNIVERSAL"}
 )
@@ -161,7 +149,7 @@ class OldCatalog:
             problems.append(
                 f"its sessions are in the zone {self._zone}, and its times have no zone; they are"
                 " read as UTC. If the scanner's sessions are in UTC, add"
-                f" ?options=-c%20TimeZone%3DUTC to {_SETTING}; if not, its times have to be"
+                f" ?options=-c%20TimeZone%3DUTC to {SETTING}; if not, its times have to be"
                 " converted there"
             )
         warnings = []
@@ -205,7 +193,8 @@ class OldCatalog:
         Without any, as after a restore, they are counted up to 100,000.
         """
         found = int(str(self._one(_ESTIMATE, {"table": table})))
-        return found if found >= 0 else int(str(self._one(_COUNT[table], {"most": _MOST_COUNTED})))
+        # Never analyzed is -1, and 0 before PostgreSQL 14.
+        return found if found > 0 else int(str(self._one(_COUNT[table], {"most": _MOST_COUNTED})))
 
     def safe_point(self, overlap: timedelta) -> datetime:
         """All posts indexed before this are visible to statements that begin later."""
@@ -331,20 +320,9 @@ def old_catalog(url: str, limits: Mapping[str, str] | None = None) -> Iterator[O
 
     Raises:
         UnavailableError: it cannot be reached, or refuses the user.
+        SetupError: it is older than our statements need.
     """
-    # SQLAlchemy would write blanks of the options as "+", which libpq takes literally.
-    plain = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
-    known = conninfo_to_dict(plain)
-    host, port = known.get("host") or "localhost", known.get("port") or 5432
-    where = f"{host}:{port}/{known.get('dbname') or ''}"
-    session = " ".join(
-        f"-c {name}={value}" for name, value in {**_SESSION, **(limits or {})}.items()
-    )
-    options = f"{known.get('options') or ''} {session}".strip()
-    with old_errors(where):
-        connection = psycopg.connect(
-            make_conninfo(plain, options=options, application_name="sorafeed", connect_timeout=5)
-        )
+    connection, where = connect(url, limits or {})
     with connection:
         # Behind a pooler the next transaction may run in another session.
         connection.prepare_threshold = None
@@ -355,43 +333,3 @@ def old_catalog(url: str, limits: Mapping[str, str] | None = None) -> Iterator[O
             connection.execute("SET TimeZone = 'UTC'")
             connection.commit()
         yield OldCatalog(connection, where, str(zone[0]) if zone else "unknown")
-
-
-@contextmanager
-def old_errors(where: str) -> Iterator[None]:
-    """Turn the driver's errors into one that names the old catalogue."""
-    try:
-        yield
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise SetupError(
-            f"the old catalogue at {where} refuses: {_first_line(error)};"
-            f" grant SELECT to the user of {_SETTING}"
-        ) from error
-    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
-        raise TimedOutError(
-            f"the old catalogue at {where} took too long: {_first_line(error)};"
-            " try again when it is less busy"
-        ) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        _, refuses, reason = _first_line(error).partition("FATAL:")
-        what = (
-            f"refuses the connection: {reason.strip()}"
-            if refuses
-            else (f"does not answer: {_first_line(error)}")
-        )
-        raise UnavailableError(
-            f"the old catalogue at {where} {what}; check {_SETTING} and the server"
-        ) from error
-    except (
-        psycopg.errors.UndefinedTable,
-        psycopg.errors.UndefinedColumn,
-        psycopg.DataError,
-    ) as error:
-        raise SetupError(
-            f"the old catalogue at {where} cannot be read: {_first_line(error)};"
-            " run `sorafeed legacy check`"
-        ) from error
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
