@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.checking import build_checks
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.wall import add_posts

@@ -18,10 +18,10 @@ import dagster as dg
 from sorafeed_assets.bench.catalogue import Bench
 from sorafeed_assets.bench.displays import clear_displays, make_displays, new_playlists, playlist_of
 from sorafeed_assets.bench.measuring import Row, Target, WrongResultError, row, seconds
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import run_over_displays
 from sorafeed_assets.defs.lineage.compare import read_lineage
 from sorafeed_assets.defs.lineage.mend import mend
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import follow_displays, record_waiting, recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.automation import ASSETS, JOB_NAME

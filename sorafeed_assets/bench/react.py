@@ -45,10 +45,10 @@ from sorafeed_assets.bench.react_wall import (
     react_settings,
     wait,
 )
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import run_over_days
 from sorafeed_assets.defs.counts.automation import JOB_NAME as COUNTS_JOB
 from sorafeed_assets.defs.counts.automation import days_to_refresh
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import follow_displays
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.demo.catalogue import Post

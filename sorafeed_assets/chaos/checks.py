@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sorafeed_assets.chaos.players import Told
 from sorafeed_assets.chaos.writers import Written
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG
 from sorafeed_assets.defs.lineage.compare import read_lineage
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import RecordedAsset, recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.cache.write import check_count_cache, check_timeline_cache

@@ -34,7 +34,7 @@ COMMANDS: Final = {
         hidden=True,
     ),
     "status": Late(
-        "system",
+        "status",
         "status",
         "Show posts, counts, displays, timelines, checks, lineage, processes and the last runs.",
     ),

@@ -1,27 +1,23 @@
-"""Loading assets as DataFrames; the services write them."""
+"""Loading assets as DataFrames; the services write them.
+
+pandas is imported when a frame is read, because most of what loads the graph reads none.
+"""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
-import pandas as pd
 
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.services.legacy.lineage import LEGACY_POSTS
-from sorafeed_assets.services.timelines.frames import plan_frame
 from sorafeed_assets.storage.cache.frames import FRAMES as CACHE_FRAMES
 from sorafeed_assets.storage.frames import FRAMES, read_frame
-from sorafeed_assets.storage.legacy.frames import old_posts_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PLANNED: Final = "display_timelines"
-
-
-class Plan(pd.DataFrame):
-    """The plan of displays, with the reason of each pick: a type to load `display_timelines` as.
-
-    ``defs.load_asset_value("display_timelines", partition_key="DEMO01", python_type=Plan)``
-    """
 
 
 def loadable_assets() -> frozenset[str]:
@@ -46,26 +42,30 @@ class Frames(dg.IOManager):
             " through a service and return a MaterializeResult"
         )
 
-    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
         """The asset's rows, or its plan, limited to the requested partitions.
 
         Raises:
             InvalidInputError: the asset cannot be read like this.
             UnavailableError: a server does not answer.
         """
+        from sorafeed_assets.services.timelines.frames import Plan, plan_frame
+
         partitions = context.asset_partition_keys if context.has_asset_partitions else None
         name = context.asset_key.path[-1]
         if context.dagster_type.typing_type is not Plan:
             return _read(self._connections, name, partitions)
         if name != _PLANNED:
             raise InvalidInputError("python_type", f"{name} has no plan; {_PLANNED} has")
-        return Plan(plan_frame(self._connections.engine, partitions))
+        return plan_frame(self._connections.engine, partitions)
 
 
-def _read(connections: Connections, asset: str, partitions: Sequence[str] | None) -> pd.DataFrame:
+def _read(connections: Connections, asset: str, partitions: Sequence[str] | None) -> "pd.DataFrame":
     if asset in CACHE_FRAMES:
         return CACHE_FRAMES[asset](connections.redis, partitions)
     if asset == LEGACY_POSTS:
+        from sorafeed_assets.storage.legacy.frames import old_posts_frame
+
         url = connections.settings.legacy_catalog_url
         if partitions is None or url is None:
             raise InvalidInputError(

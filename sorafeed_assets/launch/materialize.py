@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 
 import dagster as dg
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import DISPLAYS, run_over_days, run_over_displays
 from sorafeed_assets.defs.counts.automation import JOB_NAME as COUNTS_JOB
 from sorafeed_assets.defs.counts.automation import days_to_refresh
 from sorafeed_assets.defs.lineage.failures import first_line
 from sorafeed_assets.defs.lineage.mend import mend
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import (
     follow_displays,
     record_waiting,

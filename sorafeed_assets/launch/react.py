@@ -25,8 +25,8 @@ import psycopg
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.mend import mend
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import (
     FollowedDisplays,
     RecordedAsset,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import dagster as dg
 from sqlalchemy import Engine
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.compare import read_lineage
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.attention import AttentionItem, FailedCheck, needs_attention

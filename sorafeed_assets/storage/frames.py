@@ -2,15 +2,19 @@
 
 Not here: what is in Redis (`storage.cache.frames`) and in the old catalogue
 (`storage.legacy.frames`).
+
+pandas is imported when a frame is read, because the asset graph only needs the names.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pandas as pd
 from sqlalchemy import Engine, text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DAY: Final = "indexed_at >= CAST(:day AS date) AT TIME ZONE 'UTC'"
 _NEXT_DAY: Final = "indexed_at < (CAST(:day AS date) + 1) AT TIME ZONE 'UTC'"
@@ -73,12 +77,16 @@ FRAMES: Final = {
 }
 
 
-def read_frame(engine: Engine, asset: str, partitions: Sequence[str] | None = None) -> pd.DataFrame:
+def read_frame(
+    engine: Engine, asset: str, partitions: Sequence[str] | None = None
+) -> "pd.DataFrame":
     """The rows of a table asset, or those of some of its partitions.
 
     Raises:
         KeyError: the asset is not a table.
     """
+    import pandas as pd
+
     frame = FRAMES[asset]
     if partitions is None or frame.partition is None:
         with engine.connect() as connection:

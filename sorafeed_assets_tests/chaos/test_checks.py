@@ -13,8 +13,8 @@ from sorafeed_assets.chaos.checks import Invariant, cached_rightly, check_all, w
 from sorafeed_assets.chaos.outcome import Outcome
 from sorafeed_assets.chaos.players import Told
 from sorafeed_assets.chaos.writers import Written
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import record_waiting, recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.embedded import EmbeddedPostgres

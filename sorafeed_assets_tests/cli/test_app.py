@@ -34,6 +34,16 @@ print("imported:", *sorted(heavy & sys.modules.keys()))
 """
 
 
+_STATUS = """
+import sys
+from sorafeed_assets.cli.app import build
+build("status")
+ours = "cli.system definitions demo launch.materialize launch.react launch.up"
+not_needed = {"pandas", *(f"sorafeed_assets.{name}" for name in ours.split())}
+print(*sorted(not_needed & sys.modules.keys()))
+"""
+
+
 def _imported(called: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTED.format(called=called)],
@@ -48,6 +58,13 @@ def test_only_what_is_called_is_imported() -> None:
     assert _imported("") == []
     assert _imported("'displays', 'playlists', 'timeline', 'tokens', 'flags', 'counts'") == []
     assert "dagster" in _imported("'status'")
+
+
+def test_status_imports_neither_pandas_nor_what_starts_programs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _STATUS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from sqlalchemy import Engine
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import run_over_displays
 from sorafeed_assets.defs.counts import automation as counts_automation
 from sorafeed_assets.defs.lineage.compare import Lineage, read_lineage
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import follow_displays, record_waiting, recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines import automation as timelines_automation

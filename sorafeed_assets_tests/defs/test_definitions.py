@@ -7,9 +7,9 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import run_over_days, run_over_displays
 from sorafeed_assets.defs.io import loadable_assets
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.settings import Settings
 
 DAY = "day"

@@ -21,12 +21,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, text
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs import recording
 from sorafeed_assets.defs.common import run_over_days
 from sorafeed_assets.defs.counts.automation import JOB_NAME as REFRESH_COUNTS
 from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG
 from sorafeed_assets.defs.lineage.mend import mend
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import RecordedAsset, recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import NotFoundError

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from sorafeed_assets.defs.common import ASKED_BY_TAG, run_over_displays
-from sorafeed_assets.defs.io import Plan
 from sorafeed_assets.defs.timelines.automation import ASSETS
 from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError
+from sorafeed_assets.services.timelines.frames import Plan
 from sorafeed_assets_tests.defs.conftest import Dagster
 from sorafeed_assets_tests.wall import START, add_display
 

@@ -11,10 +11,10 @@ from redis import Redis
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs import recording
 from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG, AssetEvent, BatchingEventLogStorage
 from sorafeed_assets.defs.lineage import mend as mending
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import (
     FollowedDisplays,
     follow_displays,

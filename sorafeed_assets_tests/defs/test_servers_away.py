@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs import requests
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, EmbeddedRedis
 from sorafeed_assets.services.counts import from_text

@@ -8,9 +8,9 @@ from threading import Thread
 import dagster as dg
 from sqlalchemy import Engine
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.dagster_internals import LINEAGE_TAG
 from sorafeed_assets.defs.lineage.compare import read_lineage
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import record_waiting, recorded_assets
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.react import React

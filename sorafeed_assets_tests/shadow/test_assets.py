@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from pydantic import PostgresDsn
 
-from sorafeed_assets.definitions import build_definitions
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.services.legacy.reconcile import parts, reconcile
 from sorafeed_assets.settings import Settings

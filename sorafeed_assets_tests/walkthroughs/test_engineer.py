@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Engine
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.common import run_over_displays
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import follow_displays
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.defs.timelines.automation import ASSETS

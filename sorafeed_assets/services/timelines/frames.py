@@ -25,7 +25,14 @@ _COLUMNS: Final = (
 )
 
 
-def plan_frame(engine: Engine, displays: Sequence[str] | None = None) -> pd.DataFrame:
+class Plan(pd.DataFrame):
+    """The plan of displays, with the reason of each pick: a type to load `display_timelines` as.
+
+    ``defs.load_asset_value("display_timelines", partition_key="DEMO01", python_type=Plan)``
+    """
+
+
+def plan_frame(engine: Engine, displays: Sequence[str] | None = None) -> Plan:
     """A row for each position of the plans of displays, or of all, from what plays now on.
 
     ``loop`` and ``position`` are numbered from 0, as they are stored. ``status`` is playing, queued
@@ -46,7 +53,7 @@ def plan_frame(engine: Engine, displays: Sequence[str] | None = None) -> pd.Data
     frame = pd.DataFrame(rows, columns=list(_COLUMNS[:-1]))
     with engine.connect() as connection:
         texts = texts_of(connection, sorted(set(frame["video_id"])))
-    return frame.assign(text=frame["video_id"].map(texts))
+    return Plan(frame.assign(text=frame["video_id"].map(texts)))
 
 
 def _row(display: str, build: int | None, pick: ViewedPick) -> tuple[object, ...]:

@@ -6,8 +6,8 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage import alerts
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine
 
-from sorafeed_assets.definitions import build_definitions
 from sorafeed_assets.defs.lineage.mend import mend
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import recorded_assets
 from sorafeed_assets.domain.rollouts.machine import Status
 from sorafeed_assets.settings import Settings

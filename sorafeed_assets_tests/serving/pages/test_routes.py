@@ -12,7 +12,7 @@ import pytest
 from pydantic import HttpUrl
 from sqlalchemy import Engine
 
-from sorafeed_assets.definitions import build_definitions
+from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.timelines.audit import audit_schedule
 from sorafeed_assets.domain.timelines.plan import Schedule
