@@ -105,9 +105,10 @@ def _print_report(found: "ShadowReport") -> None:
         f" {scores.repeats_per_hundred:.1f} repeats in 100 plays",
         soft_wrap=True,
     )
-    for each in found.unexplained:
+    lines = [("not compared", each) for each in found.not_compared]
+    for what, each in [*lines, *(("unexplained", each) for each in found.unexplained)]:
         where = " ".join(filter(None, (each.kind, each.subject, each.part)))
-        line = f"unexplained: {each.compared_at:%Y-%m-%d %H:%M} UTC: {where}: {each.detail}"
+        line = f"{what}: {each.compared_at:%Y-%m-%d %H:%M} UTC: {where}: {each.detail}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

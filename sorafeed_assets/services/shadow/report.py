@@ -13,7 +13,7 @@ from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome, Rule
 from sorafeed_assets.domain.shadow.scores import WallScores, score_wall
 from sorafeed_assets.storage.postgres.engine import snapshot
 from sorafeed_assets.storage.shadow import comparisons as stored
-from sorafeed_assets.storage.shadow.comparisons import Times, Unexplained
+from sorafeed_assets.storage.shadow.comparisons import Described, Times
 
 _MOST: Final = 50
 WORK: Final = {
@@ -38,6 +38,7 @@ class ShadowReport:
         by_display: display → day → outcome → how many.
         rules: rule → how many comparisons it explains.
         unexplained: the last unexplained differences.
+        not_compared: what could not be compared today, and why.
         costs: work → before and after, in seconds.
         statements: work → the medians of statements, before and after.
         scores: of the old system's plans, queues and plays.
@@ -49,7 +50,8 @@ class ShadowReport:
     by_kind: Mapping[str, Outcomes]
     by_display: Mapping[str, Mapping[date, Outcomes]]
     rules: Mapping[Rule, int]
-    unexplained: Sequence[Unexplained]
+    unexplained: Sequence[Described]
+    not_compared: Sequence[Described]
     costs: Mapping[str, BeforeAfter]
     statements: Mapping[str, tuple[int, int]]
     scores: WallScores
@@ -68,10 +70,8 @@ class ShadowReport:
                 rule.value: {"comparisons": n, "means": MEANINGS[rule]}
                 for rule, n in self.rules.items()
             },
-            "unexplained": [
-                {**asdict(each), "compared_at": each.compared_at.isoformat()}
-                for each in self.unexplained
-            ],
+            "unexplained": [_described(each) for each in self.unexplained],
+            "not_compared": [_described(each) for each in self.not_compared],
             "costs": {
                 work: {
                     **asdict(cost),
@@ -87,6 +87,10 @@ class ShadowReport:
         }
 
 
+def _described(found: Described) -> dict[str, object]:
+    return {**asdict(found), "compared_at": found.compared_at.isoformat()}
+
+
 def shadow_report(engine: Engine, days: int) -> ShadowReport:
     """Report the last ``days`` days, today (UTC) included."""
     today = datetime.now(UTC).date()
@@ -97,6 +101,7 @@ def shadow_report(engine: Engine, days: int) -> ShadowReport:
         by_display = stored.outcomes_by_display(connection, since)
         rules = stored.outcomes_by_rule(connection, since)
         unexplained = stored.unexplained(connection, since, _MOST)
+        missing = stored.not_compared_today(connection, _MOST)
         times = stored.times(connection, since)
         scores = score_wall(
             *(
@@ -119,6 +124,7 @@ def shadow_report(engine: Engine, days: int) -> ShadowReport:
         by_display,
         rules,
         unexplained,
+        missing,
         _costs(times),
         _statements(times),
         scores,

@@ -22,7 +22,7 @@ from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import BusyError, SetupError
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, not_compared
 from sorafeed_assets.services.shadow import walls
-from sorafeed_assets.services.shadow.budget import Budget, StoppedError
+from sorafeed_assets.services.shadow.budget import Budget, PassOverError, StoppedError
 from sorafeed_assets.services.shadow.counts import compare_count, terms
 from sorafeed_assets.services.shadow.timelines import compare_timeline, safe_moment
 from sorafeed_assets.settings import Settings
@@ -123,6 +123,9 @@ def compare_due(
 ) -> Pass:
     """Compare what is due today, until all is done, ``seconds`` are over, or ``stop`` is set.
 
+    No statement begins on the old side after ``seconds``: a display whose plans are then half
+    compared is stored as not compared, and comes last in the next pass.
+
     Raises:
         BusyError: another process compares.
         UnavailableError: the old side does not answer.
@@ -139,10 +142,10 @@ def compare_due(
     with (
         _leading(shadow) as beat,
         old_catalog(shadow.catalog_url, limits) as old,
-        suppress(StoppedError),
+        suppress(StoppedError, PassOverError),
     ):
-        budget = Budget(shadow.share, stop, beat)
-        way = OldWay(old, datetime.now(UTC), budget.spend)
+        budget = Budget(shadow.share, stop, beat, end)
+        way = OldWay(old, datetime.now(UTC), budget.spend, budget.begin)
         with shadow.engine.begin() as connection:
             stored.prune(connection, shadow.keep_days)
         with (
@@ -155,7 +158,7 @@ def compare_due(
                 done.add(found.finding)
                 done.old_seconds = budget.spent
                 beat()
-                if stop.is_set() or (end is not None and time.monotonic() > end):
+                if stop.is_set() or budget.is_over:
                     break
     return done
 
@@ -190,12 +193,18 @@ def _displays(
     shadow: Shadow, path: Path, way: OldWay, done: Collection[Key], on_progress: Progress
 ) -> Iterator[Compared]:
     kinds = KINDS[TIMELINES_ASSET]
+    with shadow.engine.connect() as connection:
+        unfinished = stored.unfinished_displays(connection)
     with walls.old_displays(shadow.engine, path) as there:
-        waiting = [
-            display
-            for display in sorted(there.wall.displays)
-            if any((kind, display, "") not in done for kind in kinds)
-        ]
+        waiting = sorted(
+            (
+                display
+                for display in there.wall.displays
+                if any((kind, display, "") not in done for kind in kinds)
+            ),
+            # A display that needs all of a pass keeps no other one waiting day after day.
+            key=lambda display: (display in unfinished, display),
+        )
         for number, display in enumerate(waiting):
             due = {kind for kind in kinds if (kind, display, "") not in done}
             yield from _display(shadow, there, way, display, due)
@@ -206,10 +215,7 @@ def _display(
     shadow: Shadow, there: walls.OldDisplays, way: OldWay, display_id: str, due: Collection[str]
 ) -> Iterator[Compared]:
     engine = shadow.engine
-    if stored.QUEUE in due:
-        yield walls.compare_queue(there, display_id)
-    if stored.PLAYS in due:
-        yield walls.compare_plays(engine, there, display_id)
+    yield from _queue_and_plays(engine, there, display_id, due)
     playlist = walls.same_playlist(engine, there, display_id)
     if playlist is None:
         return
@@ -229,6 +235,18 @@ def _display(
         with engine.connect() as connection:
             seconds = stored.count_seconds(connection)
         yield walls.compare_page(engine, display_id, playlist, seconds)
+
+
+def _queue_and_plays(
+    engine: Engine, there: walls.OldDisplays, display_id: str, due: Collection[str]
+) -> Iterator[Compared]:
+    """Both look at the plays of a display, which may be many: they are read once."""
+    if stored.QUEUE in due or stored.PLAYS in due:
+        plays = there.plays(display_id)
+        if stored.QUEUE in due:
+            yield walls.compare_queue(there, display_id, plays)
+        if stored.PLAYS in due:
+            yield walls.compare_plays(engine, there, display_id, plays)
 
 
 @contextmanager

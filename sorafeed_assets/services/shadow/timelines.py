@@ -21,10 +21,12 @@ from sorafeed_assets.domain.shadow.old_way import OldRun, OldTimeline
 from sorafeed_assets.domain.shadow.outcome import Reason, conclude, not_compared
 from sorafeed_assets.domain.shadow.posts import Post
 from sorafeed_assets.domain.shadow.timelines import Sides, compare_blocks, figures_of
+from sorafeed_assets.domain.text import counted
 from sorafeed_assets.domain.timelines.plan import Candidates, Start
 from sorafeed_assets.domain.timelines.planners import planner_named
 from sorafeed_assets.services.flags.changes import load_values
 from sorafeed_assets.services.legacy.catalog import POSTS
+from sorafeed_assets.services.shadow.budget import PassOverError
 from sorafeed_assets.services.timelines.candidate_book import CandidateBook
 from sorafeed_assets.services.timelines.last_plays import LastPlays
 from sorafeed_assets.services.timelines.planning import Planned, Task, plan_displays
@@ -97,6 +99,8 @@ def compare_timeline(
         there = old.rows(ids)
     except TimedOutError as error:
         return _missing(display_id, str(error))
+    except PassOverError:
+        return _unfinished(display_id, old.cost.statements)
     with engine.connect() as connection:
         here = state.rows(connection, ids)
     posts = {post: Post(post, there.get(post), here.get(post)) for post in ids}
@@ -115,6 +119,16 @@ def compare_timeline(
 
 def _missing(display_id: str, why: str) -> Compared:
     return Compared(stored.TIMELINE, display_id, not_compared(why))
+
+
+def _unfinished(display_id: str, statements: int) -> Compared:
+    """What is due again in the next pass, without waiting an hour."""
+    why = (
+        f"the pass was over after {counted(statements, 'statement')} for this display;"
+        " it is compared in the next one"
+    )
+    figures = {stored.UNFINISHED: True}
+    return Compared(stored.TIMELINE, display_id, not_compared(why), figures=figures)
 
 
 def _plan(

@@ -145,7 +145,7 @@ def _digest(playlist: Playlist) -> str:
     return playlist_digest(playlist.display_id, playlist.name, playlist.blocks)
 
 
-def compare_queue(there: OldDisplays, display_id: str) -> Compared:
+def compare_queue(there: OldDisplays, display_id: str, plays: Sequence[OldPlay]) -> Compared:
     """Score the old system's real queue of a display; a whole loop of it is audited too."""
     old = there.active(display_id)
     belong = 0 if old is None else sum(each.block.video_count for each in old.blocks)
@@ -155,12 +155,14 @@ def compare_queue(there: OldDisplays, display_id: str) -> Compared:
         "belong": score.belong,
         "copies": score.copies,
         "repeats": score.repeats,
-        "audit": None if old is None else _audit(there, old, belong),
+        "audit": None if old is None else _audit(there, old, belong, plays),
     }
     return Compared(stored.QUEUE, display_id, conclude(queue_reasons(score)), figures=figures)
 
 
-def _audit(there: OldDisplays, playlist: OldPlaylist, belong: int) -> str | None:
+def _audit(
+    there: OldDisplays, playlist: OldPlaylist, belong: int, plays: Sequence[OldPlay]
+) -> str | None:
     """The first rule that a queued loop breaks; None when it keeps all, or is not whole."""
     first: dict[int, OldPick] = {}
     for row in there.queues.get(playlist.display_id, ()):
@@ -169,14 +171,15 @@ def _audit(there: OldDisplays, playlist: OldPlaylist, belong: int) -> str | None
             first.setdefault(row.position, pick)
     if len(first) != belong:
         return None
-    played = {play.video_id for play in there.plays(playlist.display_id)}
+    played = {play.video_id for play in plays}
     blocks = [each.block for each in playlist.blocks]
     return audit_old([first[position] for position in sorted(first)], blocks, {}, {}, played)
 
 
-def compare_plays(engine: Engine, there: OldDisplays, display_id: str) -> Compared:
+def compare_plays(
+    engine: Engine, there: OldDisplays, display_id: str, plays: Sequence[OldPlay]
+) -> Compared:
     """Compare the plays of a display, and score those of its last day."""
-    plays = there.plays(display_id)
     if not there.is_imported:
         return Compared(stored.PLAYS, display_id, not_compared("the queues are not imported yet"))
     until = there.imported_to

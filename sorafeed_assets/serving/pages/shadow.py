@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome
 from sorafeed_assets.domain.shadow.scores import WallScores
 from sorafeed_assets.services.shadow.report import Outcomes, ShadowReport
+from sorafeed_assets.storage.shadow.comparisons import Described
 
 DAYS: Final = 14
 """How many days the page shows."""
@@ -69,6 +70,7 @@ class ShadowView:
     displays: Sequence[DisplayRow]
     rules: Sequence[tuple[str, int, str]]
     unexplained: Sequence[tuple[datetime, str, str]]
+    not_compared: Sequence[tuple[datetime, str, str]]
     costs: Sequence[tuple[str, str, str, str, str, str]]
     scores: WallScores
 
@@ -87,14 +89,8 @@ def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
         _by_day(report.days, report.by_day),
         [_display(code, report.days, found) for code, found in sorted(report.by_display.items())],
         [(rule.value.replace("_", " "), n, MEANINGS[rule]) for rule, n in report.rules.items()],
-        [
-            (
-                each.compared_at,
-                " ".join(filter(None, (each.kind, each.subject, each.part))),
-                each.detail,
-            )
-            for each in report.unexplained
-        ],
+        _described(report.unexplained),
+        _described(report.not_compared),
         [
             (
                 work,
@@ -108,6 +104,17 @@ def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
         ],
         report.scores,
     )
+
+
+def _described(found: Sequence[Described]) -> list[tuple[datetime, str, str]]:
+    return [
+        (
+            each.compared_at,
+            " ".join(filter(None, (each.kind, each.subject, each.part))),
+            each.detail,
+        )
+        for each in found
+    ]
 
 
 def words(outcome: Outcome) -> str:

@@ -16,6 +16,8 @@ TIMELINE: Final = "timeline"
 QUEUE: Final = "queue"
 PLAYS: Final = "plays"
 PAGE: Final = "page"
+UNFINISHED: Final = "unfinished"
+"""The figure of a comparison that the end of its pass has cut off."""
 
 _STORE: Final = text("""
 INSERT INTO shadow_comparisons (kind, subject, part, outcome, rules, detail, figures,
@@ -26,11 +28,25 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS n (kind text, subject text, par
     outcome text, rules jsonb, detail text, figures jsonb, old_seconds double precision,
     our_seconds double precision, old_statements integer, our_statements integer)
 """)
-# What could not be compared is tried again after an hour.
+# What could not be compared is tried again after an hour, and what was cut off at once.
 _DONE: Final = text("""
 SELECT DISTINCT kind, subject, part FROM shadow_comparisons
 WHERE compared_at >= date_trunc('day', now(), 'UTC')
-  AND (outcome <> 'not_compared' OR compared_at >= now() - interval '1 hour')
+  AND (outcome <> 'not_compared'
+       OR (compared_at >= now() - interval '1 hour' AND NOT figures ? 'unfinished'))
+""")
+_UNFINISHED: Final = text("""
+SELECT DISTINCT subject FROM shadow_comparisons
+WHERE compared_at >= date_trunc('day', now(), 'UTC') - interval '1 day' AND figures ? 'unfinished'
+""")
+_NOT_COMPARED: Final = text("""
+SELECT kind, subject, part, detail, compared_at
+FROM (
+    SELECT DISTINCT ON (kind, subject, part) kind, subject, part, detail, compared_at, outcome
+    FROM shadow_comparisons WHERE compared_at >= date_trunc('day', now(), 'UTC')
+    ORDER BY kind, subject, part, compared_at DESC, id DESC
+) AS last
+WHERE outcome = 'not_compared' ORDER BY compared_at DESC, kind, subject, part LIMIT :most
 """)
 _BY_DAY: Final = text("""
 SELECT CAST(compared_at AT TIME ZONE 'UTC' AS date) AS day, kind, outcome, count(*) AS comparisons
@@ -105,8 +121,8 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Unexplained:
-    """A difference that no rule explains."""
+class Described:
+    """A comparison and what it found, in words."""
 
     kind: str
     subject: str
@@ -180,10 +196,20 @@ def outcomes_by_rule(connection: Connection, since: datetime) -> dict[Rule, int]
     return {Rule(row.rule): row.comparisons for row in rows}
 
 
-def unexplained(connection: Connection, since: datetime, most: int) -> list[Unexplained]:
+def unfinished_displays(connection: Connection) -> set[str]:
+    """The displays that the end of a pass has cut off, since yesterday."""
+    return set(connection.scalars(_UNFINISHED))
+
+
+def not_compared_today(connection: Connection, most: int) -> list[Described]:
+    """What was tried today, and was not compared at the last time; the newest first."""
+    return [Described(*row) for row in connection.execute(_NOT_COMPARED, {"most": most})]
+
+
+def unexplained(connection: Connection, since: datetime, most: int) -> list[Described]:
     """The last unexplained differences, the newest first."""
     rows = connection.execute(_UNEXPLAINED, {"since": since, "most": most})
-    return [Unexplained(*row) for row in rows]
+    return [Described(*row) for row in rows]
 
 
 def outcomes(connection: Connection, since: datetime) -> dict[Outcome, int]:

@@ -88,12 +88,14 @@ class OldWay:
         old: the connection.
         until: the bound of what is played.
         spend: called with the seconds of each statement.
+        begin: called before each statement; what it raises is raised.
         cost: what all statements took since it was last set.
     """
 
     old: OldCatalog
     until: datetime
     spend: Callable[[float], None]
+    begin: Callable[[], None] = lambda: None
     cost: Cost = field(default=Cost(0.0, 0))
 
     def count(self, query: SearchQuery, format_: Format) -> int:
@@ -152,6 +154,7 @@ class OldWay:
         }
 
     def _read(self, statement: str, values: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
+        self.begin()
         began = time.monotonic()
         try:
             return self.old.read(statement, values)

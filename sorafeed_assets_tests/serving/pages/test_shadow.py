@@ -71,6 +71,10 @@ def test_an_open_gate_and_its_plots(admin: Api, engine: Engine) -> None:
     assert "<td>500.0 ms</td>" in page.text
     assert "<td>500.0</td>" in page.text  # times faster
     assert "style=" not in page.text
+    assert '<b>queue HALL02</b> <span class="text">locked</span>' in page.text
+    # Compared since then.
+    _store(engine, Compared(QUEUE, "HALL02", Finding(Outcome.SAME)))
+    assert "locked" not in admin.http.get("/admin/shadow").text
 
 
 def test_an_unexplained_difference_closes_it_and_is_no_markup(admin: Api, engine: Engine) -> None:
