@@ -14,7 +14,7 @@ import pytest
 
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
 from sorafeed_assets.storage.legacy import old_queues as reading
-from sorafeed_assets.storage.legacy.old_queues import change_counter, old_queues
+from sorafeed_assets.storage.legacy.old_queues import change_counter, display_codes, old_queues
 from sorafeed_assets_tests.legacy.old_file import OldFile
 
 # A limit of one page for what the process writes stands for a full disk.
@@ -137,6 +137,49 @@ def test_a_locked_file(file: OldFile, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(opened.rows("displays")) == 1
 
 
+def test_the_codes_are_read_without_a_copy(
+    file: OldFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
+    file.add_display("hall02")
+    assert display_codes(file.path) == ["HALL01", "hall02"]
+    with closing(file.open()) as app:
+        # Neither keeps the other one waiting.
+        app.execute("PRAGMA busy_timeout = 0")
+        app.execute("BEGIN IMMEDIATE")
+        app.execute("INSERT INTO displays (id, name) VALUES ('HALL03', 'x')")
+        assert display_codes(file.path) == ["HALL01", "hall02"]
+        app.execute("COMMIT")
+    assert display_codes(file.path) == ["HALL01", "HALL03", "hall02"]
+
+
+def test_codes_that_cannot_be_read(file: OldFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusal() -> str:
+        with pytest.raises((SetupError, UnavailableError)) as refused:
+            display_codes(file.path)
+        assert str(file.path) in str(refused.value)
+        return str(refused.value)
+
+    monkeypatch.setattr(reading, "_SECONDS", 0.2)
+    with closing(file.open()) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        assert "stays locked by another program" in refusal()
+        holder.execute("ROLLBACK")
+        ((page,),) = holder.execute("SELECT rootpage FROM sqlite_master WHERE name = 'displays'")
+        ((size,),) = holder.execute("PRAGMA page_size")
+    whole = file.path.read_bytes()
+    start = (page - 1) * size
+    file.path.write_bytes(whole[:start] + b"\x07" * size + whole[start + size :])
+    assert "is torn: " in refusal()
+    file.path.write_bytes(whole)
+    file.run("DROP TABLE video_history")
+    assert "has no table video_history" in refusal()
+    file.path.write_text("no database" * 20)
+    assert "is not an SQLite file" in refusal()
+    file.path.unlink()
+    assert "No such file" in refusal()
+
+
 def test_an_interrupted_write_is_named(file: OldFile) -> None:
     # A hot journal: what a web app that was killed while it wrote leaves behind.
     with closing(sqlite3.connect(file.path, isolation_level=None)) as connection:
@@ -153,6 +196,8 @@ def test_an_interrupted_write_is_named(file: OldFile) -> None:
     Path(f"{killed}-journal").write_bytes(journal)
     before = killed.read_bytes()
     assert "start the web app once" in _refusal(killed)
+    with pytest.raises(SetupError, match="start the web app once"):
+        display_codes(killed)
     assert killed.read_bytes() == before
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.domain.playlists.playlist import check_display_code
-from sorafeed_assets.storage.legacy.old_queues import old_queues
+from sorafeed_assets.storage.legacy.old_queues import display_codes
 from sorafeed_assets.storage.legacy.our_plays import our_plays, write_old_plays
 
 
@@ -45,5 +45,4 @@ def export_plays(
 
 def _spelled(old: Path) -> Mapping[str, str]:
     """The display's code → as the old file writes it."""
-    with old_queues(old) as file:
-        return {str(row["id"]).strip().upper(): str(row["id"]) for row in file.rows("displays")}
+    return {code.strip().upper(): code for code in display_codes(old)}

@@ -59,6 +59,7 @@ _BY_DISPLAY: Final = "CREATE INDEX IF NOT EXISTS plays_by_display ON video_histo
 _PLAYING: Final = "SELECT DISTINCT display_id FROM video_history WHERE display_id IS NOT NULL"
 _PLAYS_OF: Final = f"{_ALL_PLAYS} WHERE display_id IN (SELECT value FROM json_each(?))"
 _COUNT_PLAYS: Final = "SELECT count(*) FROM video_history"
+_CODES: Final = "SELECT id FROM displays WHERE id IS NOT NULL ORDER BY id"
 _QUEUED: Final = """
 SELECT display_id, timeline_position FROM timeline_videos
 WHERE status IN ('queued', 'playing') ORDER BY display_id
@@ -145,8 +146,27 @@ def old_queues(path: Path) -> Iterator[OldQueues]:
             _copy_file(path, copy)
             with closing(sqlite3.connect(copy)) as connection:
                 connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-                _check(path, connection)
+                _check_pages(path, connection, "3")
+                _check_schema(path, connection)
                 yield OldQueues(connection, counter)
+
+
+def display_codes(path: Path) -> list[str]:
+    """The displays' codes as the old file writes them, read from the file itself.
+
+    One short transaction reads that small table, so that no writer waits for long. Other figures
+    need the copy: looking for torn pages takes a lock for as long as it reads the whole file.
+
+    Raises:
+        SetupError: as `old_queues`; of the table of displays, whether it is torn.
+        UnavailableError: it stays locked.
+    """
+    change_counter(path)
+    with _sqlite_errors(path), closing(_source(path, timeout=_SECONDS)) as connection:
+        connection.execute("BEGIN")
+        _check_pages(path, connection, "displays")
+        _check_schema(path, connection)
+        return [str(code) for (code,) in connection.execute(_CODES)]
 
 
 def change_counter(path: Path) -> int:
@@ -182,9 +202,7 @@ def _copy_file(path: Path, copy: Path) -> None:
         watch = _Watch()
         copy.unlink(missing_ok=True)
         with (
-            closing(
-                sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", timeout=0, uri=True)
-            ) as source,
+            closing(_source(path, timeout=0)) as source,
             closing(sqlite3.connect(copy)) as target,
         ):
             try:
@@ -193,13 +211,17 @@ def _copy_file(path: Path, copy: Path) -> None:
                 continue
             return
     if watch.is_busy:
-        raise UnavailableError(
-            f"{path} stays locked by another program; end the program that holds it, such as an"
-            " open transaction in a shell, and try again"
-        )
+        raise _locked(path)
     raise UnavailableError(
         f"{path} is written faster than it can be copied; try again when the web app is less busy"
     )
+
+
+def _source(path: Path, timeout: float) -> sqlite3.Connection:
+    """Open the old file, which is never written."""
+    source = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", timeout=timeout, uri=True)
+    source.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    return source
 
 
 class _TooSlowError(Exception):
@@ -227,10 +249,14 @@ class _Watch:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _check(path: Path, connection: sqlite3.Connection) -> None:
-    found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+def _check_pages(path: Path, connection: sqlite3.Connection, what: str) -> None:
+    """Check a table, or all of the file up to a number of problems."""
+    found = [str(row[0]) for row in connection.execute(f"PRAGMA quick_check({what})")]
     if found != ["ok"]:
         raise _torn(path, "; ".join(found))
+
+
+def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
     for table, needed in _NEEDED.items():
         names = {str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")}
         if not names:
@@ -254,6 +280,8 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
         name = getattr(error, "sqlite_errorname", "")
         if name in {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ"}:
             raise _torn(path, str(error)) from error
+        if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+            raise _locked(path) from error
         if name in {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}:
             # Only the copy is written.
             raise SetupError(
@@ -268,6 +296,13 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
             else ""
         )
         raise SetupError(f"{path} cannot be read: {error}{hint or '; check its rights'}") from error
+
+
+def _locked(path: Path) -> UnavailableError:
+    return UnavailableError(
+        f"{path} stays locked by another program; end the program that holds it, such as an open"
+        " transaction in a shell, and try again"
+    )
 
 
 def _torn(path: Path, problem: str) -> SetupError:
