@@ -150,7 +150,6 @@ def _copy_it_to_the_cafes(page: Page, wall: Site, lobby: str, camera: Camera) ->
     expect(bar).to_contain_text(f"{_CAFES} selected")
     bar.get_by_role("button", name="Copy a playlist").click()
     page.get_by_label("From display").fill(lobby)
-    page.get_by_label("From display").press("Tab")
     expect(page.locator("[data-playlists]")).to_contain_text("Weekdays (active)")
     camera.take(page, "walk-copy")
     page.get_by_role("button", name="Copy and play").click()

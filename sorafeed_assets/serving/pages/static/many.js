@@ -19,7 +19,9 @@ function show() {
   const there = new Set([...cards.children].map((card) => card.dataset.code));
   for (const code of chosen) if (!there.has(code)) chosen.delete(code);
   bar.hidden = !chosen.size;
-  bar.querySelector("[data-chosen-count]").textContent = chosen.size.toLocaleString("en");
+  const count = chosen.size.toLocaleString("en");
+  bar.querySelector("[data-chosen-count]").textContent = count;
+  for (const each of document.querySelectorAll("[data-chosen-displays]")) each.textContent = `${count} display${chosen.size === 1 ? "" : "s"}`;
 }
 
 function choose(card, isChosen) {
@@ -110,17 +112,24 @@ bar.addEventListener("click", async (event) => {
     document.querySelector("[data-sources]").replaceChildren(
       ...[...cards.children].map((card) => new Option(card.querySelector("h3").textContent, card.dataset.code)),
     );
+    offer();
   } else if (opened === "many-follow") {
     const { templates: found } = await ask("{ templates { id name } }");
     templates.replaceChildren(...found.map((each) => new Option(each.name, each.id)));
   }
 });
-source.addEventListener("change", async () => {
+// The playlists of the display that is named so far; without one, what to do.
+async function offer() {
   const wanted = source.value.trim().toLowerCase();
   const card = [...cards.children].find((each) => [each.dataset.code.toLowerCase(), each.querySelector("h3").textContent.toLowerCase()].includes(wanted));
-  playlists.replaceChildren();
-  if (!card) return;
-  const { display } = await ask("query ($id: ID!) { display(id: $id) { playlists(first: 100) { nodes { id name isActive } } } }", { id: card.dataset.code });
-  playlists.replaceChildren(...display.playlists.nodes.map((each) => new Option(each.isActive ? `${each.name} (active)` : each.name, each.id)));
-});
+  const options = [];
+  if (card) {
+    const { display } = await ask("query ($id: ID!) { display(id: $id) { playlists(first: 100) { nodes { id name isActive } } } }", { id: card.dataset.code });
+    if (source.value.trim().toLowerCase() !== wanted) return;
+    options.push(...display.playlists.nodes.map((each) => new Option(each.isActive ? `${each.name} (active)` : each.name, each.id)));
+  }
+  if (!options.length) options.push(new Option(card ? "It has no playlists" : wanted ? "No display has this code or name" : "Enter the display first", ""));
+  playlists.replaceChildren(...options);
+}
+source.addEventListener("input", offer);
 show();
