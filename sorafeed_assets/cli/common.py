@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sorafeed_assets.domain.errors import PlanAuditError, SetupError
 from sorafeed_assets.domain.text import counted
+from sorafeed_assets.domain.wording import no_post_matches, too_few_posts_match
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -111,20 +112,31 @@ def commands_on(data_dir: Path | None) -> Iterator["Commands"]:
         )
 
 
-def queued(commands: "Commands", change: "Change") -> str:
-    """How many videos a change of a display has planned and queued.
+def announce(commands: "Commands", change: "Change", done: str) -> None:
+    """Print what was done to a display, how many videos are planned, and why there are few.
 
     Raises:
         PlanAuditError: the display stays on its last good plan.
     """
+    from sorafeed_assets.domain.timelines.plan import Tier
+
+    code = change.display_id
     if change.problem is not None:
-        raise PlanAuditError(
-            f"the change is stored, but {change.display_id} cannot play it: {change.problem}"
-        )
-    view = commands.timeline(change.display_id)
-    ahead = [*([view.now] if view.now else []), *view.next]
-    planned = len(ahead) + len(view.planned)
-    return f"{counted(planned, 'video')} planned, {len(ahead)} queued"
+        raise PlanAuditError(f"the change is stored, but {code} cannot play it: {change.problem}")
+    view = commands.timeline(code)
+    queued = len(view.next) + (view.now is not None)
+    planned = queued + len(view.planned)
+    console.print(f"{done}: {counted(planned, 'video')} planned, {queued} queued")
+    repeated = dict.fromkeys(each.search_term for each in view.ahead if each.tier == Tier.REPEAT)
+    few = [
+        *map(no_post_matches, dict.fromkeys(view.dry_blocks.values())),
+        *map(too_few_posts_match, repeated),
+    ]
+    for sentence in few:
+        say(sentence)
+    if few:
+        nothing = "" if planned else f"{code} has nothing to play. "
+        say(f"{nothing}Change the search or the format of the block, or its number of videos.")
 
 
 def say(line: str) -> None:

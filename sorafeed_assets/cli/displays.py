@@ -6,11 +6,12 @@ from uuid import UUID
 import typer
 
 from sorafeed_assets.cli import remote
-from sorafeed_assets.cli.common import DataDir, commands_on, console, database, queued, say
+from sorafeed_assets.cli.common import DataDir, announce, commands_on, console, database, say
 from sorafeed_assets.cli.files import AsFile, File, kind_asked, read_file
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.domain.playlists.files import FileKind
 from sorafeed_assets.domain.text import counted
+from sorafeed_assets.domain.wording import no_post_matches
 
 displays = typer.Typer(no_args_is_help=True)
 playlists = typer.Typer(no_args_is_help=True)
@@ -70,11 +71,11 @@ def import_playlist(
     )
     with commands_on(data_dir) as commands:
         change = commands.create_playlist(display, name or file.stem, draft.blocks, draft.slots)
-        planned = queued(commands, change)
-    has = counted(len(draft.blocks), "block")
-    if draft.slots:
-        has += f" and {counted(len(draft.slots), 'time slot')}"
-    console.print(f"playlist {change.playlist_id} with {has} is active on {display}: {planned}")
+        has = counted(len(draft.blocks), "block")
+        if draft.slots:
+            has += f" and {counted(len(draft.slots), 'time slot')}"
+        done = f"playlist {change.playlist_id} with {has} is active on {display}"
+        announce(commands, change, done)
 
 
 @playlists.command("export")
@@ -128,8 +129,7 @@ def activate(
     """Activate a playlist by hand; it stays active until a newer one is created."""
     with commands_on(data_dir) as commands:
         change = commands.activate(playlist)
-        planned = queued(commands, change)
-    console.print(f"{change.display_id} plays the playlist: {planned}")
+        announce(commands, change, f"{change.display_id} plays the playlist")
 
 
 @timeline.command("show")
@@ -169,4 +169,4 @@ def show_timeline(
     columns = ("when", "loop", "position", "search", "post", "reason")
     print_list(columns, rows, how, title=f"{code}: what plays")
     for term in view.dry_blocks.values():
-        say(f"No post matches “{term}”: its block is left out.")
+        say(no_post_matches(term))

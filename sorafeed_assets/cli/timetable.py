@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from sorafeed_assets.cli.common import DataDir, commands_on, console, database, queued, say
+from sorafeed_assets.cli.common import DataDir, announce, commands_on, database, say
 from sorafeed_assets.cli.files import AsFile, File, kind_asked, read_file
 from sorafeed_assets.cli.output import As, AsJson, Output, chosen, print_list
 from sorafeed_assets.domain.playlists.files import FileKind
@@ -108,6 +108,5 @@ def import_slots(
     drafts = parse_slots_json(text) if kind is FileKind.JSON else parse_slots_csv(text)
     with commands_on(data_dir) as commands:
         change = commands.replace_slots(playlist, drafts)
-        planned = queued(commands, change)
-    slots = counted(len(drafts), "time slot")
-    console.print(f"the playlist has {slots}; {change.display_id}: {planned}")
+        slots = counted(len(drafts), "time slot")
+        announce(commands, change, f"the playlist has {slots}; {change.display_id}")

@@ -41,3 +41,13 @@ def in_words(error: InvalidInputError) -> str:
     subject = _FIELDS.get(name, name.replace("_", " "))
     words = f"{where}: {subject}" if where and subject else where or subject
     return sentence(f"{words} {error.problem}".strip())
+
+
+def no_post_matches(search: str) -> str:
+    """That a block is dry."""
+    return f"No post matches “{search}”: its block is left out."
+
+
+def too_few_posts_match(search: str) -> str:
+    """That a block plays a video more than once in a loop."""
+    return f"Too few posts match “{search}”: its block repeats videos."

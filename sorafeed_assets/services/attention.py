@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Engine
 
 from sorafeed_assets.domain.timelines.audit import STAYS
+from sorafeed_assets.domain.wording import no_post_matches, too_few_posts_match
 from sorafeed_assets.services.flags import FlagValues
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.records import DisplayRecord
@@ -149,14 +150,8 @@ def _problems(record: DisplayRecord, known: Known) -> list[tuple[Severity, str]]
         problems.append((degraded, f"Its player could not show {videos} in the last hour."))
     if known.is_behind:
         problems.append((degraded, "Its snapshot in Redis is older than its plan."))
-    problems += [
-        (degraded, f"No post matches “{search}”: its block is left out.")
-        for search in record.dry_searches or []
-    ]
-    problems += [
-        (degraded, f"Too few posts match “{search}”: its block repeats videos.")
-        for search in known.repeated
-    ]
+    problems += [(degraded, no_post_matches(search)) for search in record.dry_searches or []]
+    problems += [(degraded, too_few_posts_match(search)) for search in known.repeated]
     return problems
 
 

@@ -19,6 +19,7 @@ _SLOTS = """days,starts,ends,time_zone,first_day,last_day,priority
 "Sat, Sun",10:00,18:00,Europe/Vienna,,2030-12-31,2
 Every day,22:00,04:00,UTC,,,0
 """
+_ADVICE = "Change the search or the format of the block, or its number of videos."
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -55,6 +56,27 @@ def test_a_playlist_is_exported_and_imported(
     assert len(blocks) == 2
     assert blocks[0] == blocks[1]
     assert run(engine, "SELECT name FROM playlists WHERE is_active") == [("copy",)]
+
+
+def test_an_import_that_plays_little_says_why(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text("search_term,video_count\nunicorn,3\n")
+    done = call("playlists", "import", file, "--display", CODE, folder=folder)
+    assert "0 videos planned, 0 queued" in done.stdout
+    assert done.stderr.splitlines() == [
+        "No post matches “unicorn”: its block is left out.",
+        f"{CODE} has nothing to play. {_ADVICE}",
+    ]
+    file.write_text("search_term,video_count\nunicorn,3\ncat,12\n")
+    done = call("playlists", "import", file, "--display", CODE, folder=folder)
+    assert "12 videos planned, 5 queued" in done.stdout
+    assert done.stderr.splitlines() == [
+        "No post matches “unicorn”: its block is left out.",
+        "Too few posts match “cat”: its block repeats videos.",
+        _ADVICE,
+    ]
+    file.write_text("search_term,video_count\ncat,3\n")
+    assert call("playlists", "import", file, "--display", CODE, folder=folder).stderr == ""
 
 
 def test_the_json_of_a_playlist_has_its_time_slots(

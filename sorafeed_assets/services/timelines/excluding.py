@@ -15,7 +15,7 @@ from sorafeed_assets.domain.errors import NotFoundError
 from sorafeed_assets.services.flags.changes import load_values
 from sorafeed_assets.services.timelines.driving import Driver, driven_by
 from sorafeed_assets.storage.catalog import blocklist
-from sorafeed_assets.storage.catalog.blocklist import Entry
+from sorafeed_assets.storage.catalog.blocklist import Described, Entry
 from sorafeed_assets.storage.playlists.changes import note_displays
 from sorafeed_assets.storage.postgres.retry import retried
 from sorafeed_assets.storage.timelines.excluded import displays_playing, queued_excluded
@@ -40,6 +40,12 @@ def concerned_displays(engine: Engine, target: Target) -> list[str]:
         if not blocklist.target_exists(connection, target):
             raise _not_found(target)
         return displays_playing(connection, target)
+
+
+def describe(engine: Engine, target: Target) -> Described:
+    """What a post or creator is called."""
+    with engine.connect() as connection:
+        return blocklist.describe_target(connection, target)
 
 
 @retried

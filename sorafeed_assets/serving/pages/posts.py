@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from sorafeed_assets.domain.catalog.blocklist import MAX_NOTE, Target, check_target
 from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError, UnavailableError
 from sorafeed_assets.services.many import Outcome
-from sorafeed_assets.services.timelines.excluding import concerned_displays
+from sorafeed_assets.services.timelines.excluding import concerned_displays, describe
 from sorafeed_assets.services.timelines.found_posts import MOST, FoundPost, find_posts
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.access.access import Principal
@@ -45,6 +45,7 @@ async def confirm(request: Request) -> Response:
     try:
         target = check_target(asked.get("kind", ""), asked.get("id", ""))
         displays = await server.run(lambda: concerned_displays(server.engine, target))
+        described = await server.run(lambda: describe(server.engine, target))
     except UnavailableError:
         raise
     except SorafeedError as error:
@@ -53,6 +54,7 @@ async def confirm(request: Request) -> Response:
         render(
             "exclude.html",
             target=target,
+            described=described,
             displays=displays,
             words=asked.get("words", ""),
             named=_NAMED,

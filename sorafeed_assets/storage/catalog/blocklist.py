@@ -86,6 +86,10 @@ SELECT EXISTS (SELECT FROM creators WHERE id = :id)
     OR EXISTS (SELECT FROM sora_posts WHERE creator_id = :id)
 """),
 }
+_DESCRIBED: Final = {
+    Kind.POST: text("SELECT left(text, 280), creator_id FROM sora_posts WHERE id = :id"),
+    Kind.CREATOR: text("SELECT coalesce(display_name, username), id FROM creators WHERE id = :id"),
+}
 _ENTRIES: Final = """
 SELECT b.kind, b.target_id, b.excluded_at, b.excluded_by, b.note,
     CASE b.kind
@@ -123,6 +127,19 @@ class Entry(NamedTuple):
     excluded_by: str
     note: str
     label: str | None
+
+
+class Described(NamedTuple):
+    """A post's text or a creator's name, and the creator's id; what is not known is None."""
+
+    label: str | None
+    creator_id: str | None
+
+
+def describe_target(connection: Connection, target: Target) -> Described:
+    """What a post or creator is called."""
+    row = connection.execute(_DESCRIBED[target.kind], {"id": target.id}).one_or_none()
+    return Described(None, None) if row is None else Described(*row)
 
 
 def target_exists(connection: Connection, target: Target) -> bool:

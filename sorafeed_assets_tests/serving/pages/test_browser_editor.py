@@ -101,10 +101,13 @@ def test_what_is_deleted_is_named_and_comes_back(page: Page, filled: Site) -> No
     page.get_by_role("button", name="Cancel").click()
 
     page.get_by_role("button", name="Delete Night").click()
-    expect(dialog.locator("[data-ask-warning]")).to_contain_text("It is the active playlist")
+    expect(dialog).to_contain_text("will switch to its newest other playlist.")
     dialog.get_by_role("button", name="Delete").click()
     expect(page.locator("[data-toasts]")).to_contain_text("“Night” is deleted.")
     assert _playlists(filled, "GONE01") == {"Day": True}
+    page.get_by_role("button", name="Delete Day").click()
+    expect(dialog).to_contain_text("will show nothing, because it has no other.")
+    page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.locator(".playlists li.active")).to_contain_text("Night")
     assert _playlists(filled, "GONE01") == {"Night": True, "Day": False}

@@ -46,15 +46,21 @@ def test_an_admin_excludes_a_post_and_a_creator_and_allows_them(
     question = admin.http.get("/admin/posts/exclude", params={"kind": "post", "id": post}).text
     assert "<b>1 display</b> has it in the plan, and is planned again at once" in question
     assert '<a href="/admin/displays/HALL01">HALL01</a>' in question
+    assert "<b>A zebra video number p_zebra_video_0_0007" in question
+    assert 'href="/admin/posts/exclude?kind=creator&amp;id=ann%20%26%20co">Exclude its' in question
+    # Each video of the display's page leads to the question.
+    asks = f'href="/admin/posts/exclude?kind=post&amp;id={post}"'
+    assert asks in admin.http.get("/admin/displays/HALL01").text
+    assert asks not in reader.http.get("/admin/displays/HALL01").text
     fields = {"act": "exclude", "kind": "post", "id": post, "words": "zebra", "note": "<rude>"}
     done = _send(admin, fields)
     assert (done.status_code, done.headers["location"]) == (303, "/admin/posts?words=zebra")
     assert post not in videos_of(engine, "HALL01")
     creator = {"kind": "creator", "id": "ann & co"}
-    assert (
-        "No display has such posts in its plan now."
-        in admin.http.get("/admin/posts/exclude", params=creator).text
-    )
+    question = admin.http.get("/admin/posts/exclude", params=creator).text
+    assert "No display has such posts in its plan now." in question
+    assert "<b>Ann</b>" in question
+    assert "Exclude its creator" not in question
     assert _send(admin, {**creator, "act": "exclude"}).status_code == 303
     found = reader.http.get("/admin/posts", params=asked).text
     assert "No display plays this post and this creator." in found

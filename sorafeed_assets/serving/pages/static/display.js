@@ -465,10 +465,12 @@ document.addEventListener("click", async (event) => {
     else if (done) await attempt(refreshParts);
   } else if (deletePlaylist) {
     const isActive = "isActive" in button.dataset;
+    const count = button.dataset.blocksCount;
+    const hasOthers = document.querySelectorAll("[data-delete-playlist]").length > 1;
     const answer = await question({
       title: `Delete the playlist “${named}”?`,
-      warning: isActive ? "It is the active playlist: the display plays it now, and will switch to its newest other playlist." : "",
-      text: `Its ${button.dataset.blocksCount} blocks are deleted. You can restore it for 30 days.${isEdited() && deletePlaylist === playlist ? " Your unsaved changes are lost." : ""}`,
+      warning: isActive ? `It is the active playlist: the display plays it now, and will ${hasOthers ? "switch to its newest other playlist" : "show nothing, because it has no other"}.` : "",
+      text: `${count === "1" ? "Its block is" : `Its ${count} blocks are`} deleted. You can restore it for 30 days.${isEdited() && deletePlaylist === playlist ? " Your unsaved changes are lost." : ""}`,
       yes: "Delete",
       isDanger: true,
     });
