@@ -123,7 +123,7 @@ def show(
     _print_state(name, stored.state)
     table = Table("signal", "verdict", "evidence", "in the share, and outside", title="Compared")
     for each in stored.comparisons:
-        table.add_row(each.signal, each.verdict, f"{each.evidence:.1f}", escape(each.why))
+        table.add_row(each.signal, each.says, f"{each.evidence:.1f}", escape(each.why))
     if stored.evaluated_at is not None:
         console.print(table)
     history = Table("when", "by", "status", "share", "displays", "reason", title="Steps")

@@ -34,6 +34,7 @@ _ESTIMATED: Final = 2
 _FEW: Final = 6.0
 # More evidence than this is no reason to roll back, but to wait.
 _DOUBT: Final = math.log(20.0)
+_TOO_LITTLE: Final = "too little data"
 
 
 class Verdict(StrEnum):
@@ -54,6 +55,12 @@ class Comparison:
     evidence: float
     verdict: Verdict
     why: str
+
+    @property
+    def says(self) -> str:
+        """The verdict in words: a signal that no step waits for may say nothing."""
+        is_silent = self.verdict is Verdict.PASS and self.why.startswith(_TOO_LITTLE)
+        return "no data" if is_silent else self.verdict.value
 
 
 def compare_all(samples: Mapping[Signal, Samples], steps: int) -> list[Comparison]:
@@ -86,7 +93,7 @@ def _compare(signal: Signal, samples: Samples, needed: float) -> Comparison:
         return Comparison(signal, *totals, 0.0, Verdict.INCONCLUSIVE, why)
     if displays < LEAST_DISPLAYS or trials < gate.least:
         why = (
-            f"too little data: {len(inside)} and {len(outside)} {gate.samples}, {rates};"
+            f"{_TOO_LITTLE}: {len(inside)} and {len(outside)} {gate.samples}, {rates};"
             f" {LEAST_DISPLAYS} and {gate.least} are needed on each side"
         )
         verdict = Verdict.INCONCLUSIVE if gate.holds else Verdict.PASS

@@ -335,11 +335,12 @@ async def shadow(request: Request) -> Response:
     if isinstance(principal, Response):
         return principal
     server: ServerState = request.app.state.server
-    body = await server.run(lambda: _render_shadow(server))
+    is_admin = principal.token.role is Role.ADMIN
+    body = await server.run(lambda: _render_shadow(server, is_admin=is_admin))
     return HTMLResponse(body, headers={"link": "</static/admin.css>; rel=preload; as=style"})
 
 
-def _render_shadow(server: ServerState) -> bytes:
+def _render_shadow(server: ServerState, *, is_admin: bool) -> bytes:
     report = shadow_report(server.engine, DAYS)
     settings = server.settings
     if not report.by_day and settings.legacy_catalog_url is None:
@@ -348,7 +349,8 @@ def _render_shadow(server: ServerState) -> bytes:
         )
     gate = shadow_gate(server.engine, settings.shadow_gate_days)
     view = shadow_view(report, (gate.is_open, gate.reason))
-    return render("shadow.html", view=view, links=views.dagster_links(settings))
+    links = views.dagster_links(settings)
+    return render("shadow.html", view=view, links=links, is_admin=is_admin)
 
 
 async def player(request: Request) -> Response:

@@ -44,7 +44,12 @@ def test_few_displays_or_few_plays_are_inconclusive() -> None:
 
 
 def test_a_signal_of_which_a_quiet_wall_has_no_data_holds_no_step() -> None:
-    assert _one(Signal.SLOW, [], []).verdict is Verdict.PASS
+    quiet = _one(Signal.SLOW, [], [])
+    assert quiet.verdict is Verdict.PASS
+    # It is not said to have passed.
+    assert quiet.says == "no data"
+    assert _one(Signal.SKIPPED, [], []).says == "inconclusive"
+    assert _one(Signal.SLOW, [Sample(0, 20)] * 5, [Sample(0, 20)] * 20).says == "pass"
     bad = [Sample(20, 20)] * 5
     assert _one(Signal.SLOW, bad, [Sample(0, 20)] * 20).verdict is Verdict.FAIL
 
