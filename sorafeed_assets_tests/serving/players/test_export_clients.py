@@ -139,7 +139,7 @@ def test_a_server_that_stops_ends_its_exports(
         if hangs_up:
             for client in clients:
                 client.close()
-    assert run(engine, _OPEN) == [(0,)]
+    wait_until(lambda: run(engine, _OPEN) == [(0,)])
 
 
 @pytest.mark.parametrize("is_known", [False, True])
@@ -163,4 +163,4 @@ def test_an_export_that_ends_after_the_threads_returns_its_connection(
             response._release()
 
     asyncio.run(check())
-    assert run(engine, _OPEN) == [(0,)]
+    wait_until(lambda: run(engine, _OPEN) == [(0,)])
