@@ -20,6 +20,7 @@ from sorafeed_assets.serving.http.metrics import Metrics
 # Errors of a server that does not answer: the work is retried at its usual interval.
 _OUTAGES: Final = (SorafeedError, SQLAlchemyError, psycopg.Error, RedisError, OSError)
 _LONGEST_PAUSE: Final = 30.0
+_CANCEL_AGAIN_SECONDS: Final = 0.5
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -85,10 +86,12 @@ class Background:
 
     async def stop(self) -> None:
         """Stop all work and wait until it has ended."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        left = set(self._tasks.values())
+        while left:
+            for task in left:
+                task.cancel()
+            # `asyncio.wait_for`, which redis uses, swallows a cancellation at some moments.
+            _ended, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
 
     def _start(
         self,

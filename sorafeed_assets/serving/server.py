@@ -38,6 +38,7 @@ _WAITING_CONNECTIONS: Final = 1_024
 _HEADER_SECONDS: Final = 30.0
 # Requests that have not ended so long after a stop are cut.
 _STOP_SECONDS: Final = 10.0
+_END_SECONDS: Final = 60.0
 # How long a busy thread may hold the GIL; Python's default of 5 ms would delay answers.
 _SWITCH_SECONDS: Final = 0.0005
 # An answer allocates thousands of short-lived objects, which need no collection.
@@ -227,4 +228,6 @@ def serving(settings: Settings, listening: Listening) -> Iterator[str]:
         finally:
             loop.call_soon_threadsafe(stop.set)
     finally:
-        thread.join(_START_SECONDS)
+        thread.join(_END_SECONDS)
+        if thread.is_alive():
+            raise SetupError(f"the API does not end; it was stopped {_END_SECONDS:g} s ago")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+import uvloop
 from redis import Redis
 
 from sorafeed_assets.services import settle
@@ -11,6 +12,8 @@ from sorafeed_assets.serving import state
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live import changes
+from sorafeed_assets.serving.live.changes import Listener
+from sorafeed_assets.serving.live.connection import create_channel_client
 from sorafeed_assets.serving.players import routes as players
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.cache.redis import CHANGES
@@ -150,3 +153,20 @@ def test_the_traceback_of_an_unexpected_error_is_logged(
     logged = capsys.readouterr().out
     assert "a mistake in the code" in logged
     assert "Traceback" in logged
+
+
+def test_work_ends_at_whatever_moment_it_is_stopped(settings: Settings) -> None:
+    # asyncio's own time-out of a call, which redis uses, may swallow a cancellation.
+    async def run() -> None:
+        for turns in range(100):
+            redis = create_channel_client(str(settings.redis_url))
+            works = Background(Metrics())
+            listener = Listener(redis, lambda _tags: None, lambda _connected: None)
+            works.repeat("channel", listener.listen, 0.01, at_once=True)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(30):
+                await works.stop()
+            await redis.aclose()
+
+    uvloop.run(run())
