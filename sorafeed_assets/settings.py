@@ -169,6 +169,14 @@ class Settings(BaseSettings):
             raise ValueError("is in the future")
         return day
 
+    @field_validator("data_dir", "legacy_queues", "dagster_yaml", "backup_dir", mode="before")
+    @classmethod
+    def _is_named(cls, file: object) -> object:
+        # An empty path is the folder that a program runs in, which nobody means.
+        if file == "":
+            raise ValueError("is empty; name one, or unset it")
+        return file
+
     @field_validator("legacy_queues", "dagster_yaml", "backup_dir")
     @classmethod
     def _is_absolute(cls, file: Path | None) -> Path | None:

@@ -68,3 +68,12 @@ def test_prepared_statements_are_a_setting(settings: Settings) -> None:
             assert driver is not None
             assert driver.prepare_threshold == threshold
         engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["DATA_DIR", "LEGACY_QUEUES", "DAGSTER_YAML", "BACKUP_DIR"])
+def test_an_empty_path_is_refused_and_is_not_the_folder_of_the_program(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SORAFEED_{name}", "")
+    with pytest.raises(SetupError, match=rf"SORAFEED_{name}: .*is empty; name one, or unset it"):
+        load_settings()
