@@ -12,7 +12,7 @@ import dagster as dg
 from sorafeed_assets.defs.common import DISPLAYS, run_over_days, run_over_displays
 from sorafeed_assets.defs.counts.automation import JOB_NAME as COUNTS_JOB
 from sorafeed_assets.defs.counts.automation import days_to_refresh
-from sorafeed_assets.defs.lineage.failures import first_line
+from sorafeed_assets.defs.lineage.failures import cause_of
 from sorafeed_assets.defs.lineage.mend import mend
 from sorafeed_assets.defs.merged import build_definitions
 from sorafeed_assets.defs.recording import (
@@ -115,11 +115,7 @@ def _run(
             key = f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
             report.checks[key] = evaluation.passed
         elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
-            failure = event.step_failure_data
-            told = failure.user_failure_data
-            error = failure.error
-            text = (told.description if told else None) or (error.message if error else "unknown")
-            report.failures.append(f"{event.step_key}: {first_line(text)}")
+            report.failures.append(f"{event.step_key}: {cause_of(event)}")
     if not result.success and not report.failures:
         report.failures.append(f"{job} did not finish")
 
