@@ -8,9 +8,11 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.defs.recording import follow_displays
 from sorafeed_assets.defs.resources import Connections
+from sorafeed_assets.domain.timelines.plan import Tier
 from sorafeed_assets.launch.dagster_home import prepare_home
 from sorafeed_assets.launch.dagster_instance import open_instance
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
+from sorafeed_assets.serving.wording import reason_of
 from sorafeed_assets.settings import Settings
 from sorafeed_assets_tests.dagster_instance import dagster_database
 from sorafeed_assets_tests.defs.conftest import bring_up_to_date
@@ -51,6 +53,13 @@ def test_the_notebook_runs(
     assert "<td>new</td>" in tables[1]
     printed = "".join("".join(each["text"]) for each in outputs if "text" in each)
     assert printed == "10 videos queued, 10 of them in Redis\n"
+
+
+def test_the_docs_word_each_reason_as_the_pages_do() -> None:
+    for page in (NOTEBOOK, NOTEBOOK.with_name("engineers-guide.md")):
+        text = page.read_text("utf-8")
+        for tier in Tier:
+            assert f"| `{tier}` | {reason_of(tier)} |" in text, page
 
 
 def test_the_notebook_is_stored_without_outputs() -> None:

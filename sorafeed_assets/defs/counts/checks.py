@@ -23,7 +23,9 @@ def _seed() -> int:
 
 def _counts_equal_recount(connections: Connections) -> dg.AssetCheckResult:
     samples = sample_recount(connections.engine, seed=_seed(), size=_SAMPLE)
-    behind = ["the view does not equal the sums of the daily counts"]
+    behind = [
+        "the view does not equal the sums of the daily counts; materialize video_counts_by_search"
+    ]
     return check_result(
         [
             *(behind if totals_are_behind(connections.engine) else []),
@@ -69,7 +71,8 @@ CHECKS: Final = (
     Check(
         "video_counts_by_search",
         "counts_equal_recount",
-        "A direct ILIKE recount of a rotating sample equals the stored totals.",
+        "A direct ILIKE recount of a rotating sample equals the stored totals."
+        " Where it does not, materialize video_counts_daily with `recount: true`.",
         _counts_equal_recount,
         blocking=True,
     ),
