@@ -20,18 +20,13 @@ from psycopg import Connection
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from sorafeed_assets.domain.errors import (
-    SetupError,
-    SorafeedError,
-)
-from sorafeed_assets.services.commands import MOST_PLANNED, Commands
+from sorafeed_assets.domain.errors import SetupError
+from sorafeed_assets.services.commands import Commands
 from sorafeed_assets.services.flags import Flags
 from sorafeed_assets.services.queries import Queries
 from sorafeed_assets.services.rollouts.rollouts import Rollouts
 from sorafeed_assets.services.settle import Settler
 from sorafeed_assets.services.signing import Signer
-from sorafeed_assets.services.timelines.advancing import Advance, Play
-from sorafeed_assets.services.timelines.playback import AdvancedAtOnce
 from sorafeed_assets.services.timelines.repeats import RepeatedSearches
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.services.tokens import (
@@ -41,13 +36,14 @@ from sorafeed_assets.services.tokens import (
     tokens_version,
     usable_tokens,
 )
-from sorafeed_assets.serving.access.access import MOST_TOKENS, RateLimit, TokenCache
+from sorafeed_assets.serving.access.access import MOST_TOKENS, Rates, TokenCache
 from sorafeed_assets.serving.access.slots import Slots
 from sorafeed_assets.serving.background import Background
 from sorafeed_assets.serving.exports import Exports
 from sorafeed_assets.serving.http.metrics import Metrics
 from sorafeed_assets.serving.live.alerts import FiringAlerts
-from sorafeed_assets.serving.live.batching import BatchedChanges, BatchedReads
+from sorafeed_assets.serving.live.batched_plays import batched_plays
+from sorafeed_assets.serving.live.batching import BatchedReads
 from sorafeed_assets.serving.live.changes import Hub, Listener
 from sorafeed_assets.serving.live.connection import create_channel_client, create_read_client
 from sorafeed_assets.serving.live.reactions import Reactions
@@ -69,23 +65,15 @@ _DAGSTER_SECONDS: Final = 2
 _WRITE_SECONDS: Final = 0.5
 _CHANNEL_DEAD_SECONDS: Final = 3.0
 _REWRITE_AGAIN_SECONDS: Final = 1.0
-# A play of a locked display is in a batch again after these pauses, before it waits for the lock.
-_LOCKED_PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
-_MOST_PLAYS: Final = 64
 # `react` plans most loops; here only edits, previews and plays that were ahead of it are planned.
 _CANDIDATES_KEPT: Final = 50_000
 _MOST_PLANS: Final = 2
 # A preview plans a display; most threads that read are left to others.
 _MOST_PREVIEWS: Final = 4
-# Players give a call that tells one play up after seconds, and repeat it.
-_PLAY_BEGINS_SECONDS: Final = 5.0
 CHANNEL: Final = "channel"
 _REWRITE: Final = "snapshots"
 
 _Result = TypeVar("_Result")
-
-Plays = BatchedChanges[Play, AdvancedAtOnce, Advance | SorafeedError]
-"""Plays that come together share a transaction."""
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -133,14 +121,7 @@ class ServerState:
         self.alerts = FiringAlerts(settings)
         self.tokens = TokenCache()
         self.stored_tokens = BatchedReads(self._find_tokens)
-        rate = settings.api_calls_per_second
-        self.token_rates = RateLimit(rate, 2 * rate)
-        # A client without a valid token gets far fewer attempts.
-        self.unauthenticated_rates = RateLimit(5, 20)
-        # A wall of screens behind one address may be switched on at once.
-        self.pairing_rates = RateLimit(0.5, 60)
-        self.pairing_polls = RateLimit(50, 200)
-        self.pairing_tries = RateLimit(0.2, 20)
+        self.rates = Rates(settings.api_calls_per_second)
         self.commands = Commands(
             self.change_engine,
             self.redis,
@@ -157,23 +138,7 @@ class ServerState:
         )
         settle = self.commands.settler.settle
         self.rollouts = Rollouts.of(self.change_engine, self.flags, settle, settings)
-        # Plays that have to wait for their display are made one by one, those that need a plan some
-        # at a time: neither keeps the others waiting.
-        planned: Plays = BatchedChanges(
-            lambda plays: self.change(lambda: self.commands.record_plays(plays, plans=True)),
-            lambda recorded: self.change(lambda: self.commands.cache_plays(recorded)),
-            lambda play: self.change(lambda: self.commands.mark_played_alone(play)),
-            most=MOST_PLANNED,
-            pauses=_LOCKED_PAUSES,
-            begins_within=_PLAY_BEGINS_SECONDS,
-        )
-        self.plays: Plays = BatchedChanges(
-            lambda plays: self.change(lambda: self.commands.record_plays(plays)),
-            lambda recorded: self.change(lambda: self.commands.cache_plays(recorded)),
-            planned.make,
-            most=_MOST_PLAYS,
-            begins_within=_PLAY_BEGINS_SECONDS,
-        )
+        self.plays = batched_plays(self.commands, self.change)
         # Counting takes longer than a request is allowed to.
         self.job_settler = Settler.of(self.job_engine, self.redis, settings, self._changed_here)
         self.background = Background(self.metrics)

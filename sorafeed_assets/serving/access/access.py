@@ -234,3 +234,16 @@ class RateLimit:
         self._buckets.move_to_end(caller)
         while len(self._buckets) > _MOST_CALLERS:
             self._buckets.popitem(last=False)
+
+
+class Rates:
+    """The rate limits of one process, by token or, for callers without one, by address."""
+
+    def __init__(self, calls_per_second: float) -> None:
+        self.tokens = RateLimit(calls_per_second, 2 * calls_per_second)
+        # A client without a valid token gets far fewer attempts.
+        self.unauthenticated = RateLimit(5, 20)
+        # A wall of screens behind one address may be switched on at once.
+        self.pairing = RateLimit(0.5, 60)
+        self.pairing_polls = RateLimit(50, 200)
+        self.pairing_tries = RateLimit(0.2, 20)

@@ -362,7 +362,7 @@ class Mutation(ManyMutation, BlocklistMutation):
         context = _admin(info)
         if (display_id is None) == (name is None):
             raise InvalidInputError("displayId", "or name is needed, and only one of them")
-        context.server.pairing_tries.take(context.principal.token.id)
+        context.server.rates.pairing_tries.take(context.principal.token.id)
         chosen = None if display_id is None else str(display_id)
         change = await context.change(
             lambda commands: commands.connect_screen(code, display_id=chosen, name=name)

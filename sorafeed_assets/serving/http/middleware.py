@@ -265,11 +265,11 @@ class AuthenticationMiddleware:
                 principal = await _principal(server, headers, _display_of(scope), caller)
             except UnauthenticatedError:
                 if path != _HOME and not path.startswith(_PAGES):
-                    server.unauthenticated_rates.take(caller)
+                    server.rates.unauthenticated.take(caller)
                     raise
                 principal = None
             if principal is not None:
-                server.token_rates.take(principal.token.id)
+                server.rates.tokens.take(principal.token.id)
                 _refuse_forged(scope, headers, principal)
         except SorafeedError as error:
             response = response_for(error, scope["state"]["request_id"], headers.get("accept"))
@@ -316,7 +316,7 @@ async def _token(server: ServerState, secret: str, caller: str) -> Token | None:
             raise
         return stale
     if token is None:
-        server.unauthenticated_rates.take(caller)
+        server.rates.unauthenticated.take(caller)
     server.tokens.put(secret, token, generation)
     return token
 

@@ -29,7 +29,7 @@ _PATH: Final = "/player"
 async def show(request: Request) -> Response:
     """The player of the display that this browser has a token for, or the page with a code."""
     server: ServerState = request.app.state.server
-    server.pairing_polls.take(_caller(request))
+    server.rates.pairing_polls.take(_caller(request))
     kept = player_cookies(request.headers)
     if kept:
         found = await server.run(lambda: find_tokens(server.engine, kept.values()))
@@ -56,7 +56,7 @@ async def begin(request: Request) -> Response:
         secret, pairing = known, waiting
     else:
         caller = _caller(request)
-        server.pairing_rates.take(caller)
+        server.rates.pairing.take(caller)
         secret, pairing = await server.change(lambda: begin_pairing(server.change_engine, caller))
     address = urljoin(str(request.base_url), f"admin/connect/{pairing.code}")
     left = pairing.expires_at - datetime.now(UTC)
@@ -96,7 +96,7 @@ async def poll(request: Request) -> Response:
 async def _state(request: Request) -> tuple[str | None, Pairing | None, Token | None]:
     """The screen's secret, its pairing while it waits, and its token once it is connected."""
     server: ServerState = request.app.state.server
-    server.pairing_polls.take(_caller(request))
+    server.rates.pairing_polls.take(_caller(request))
     secret = next(iter(cookies_named(request.headers, _COOKIE)), None)
     if secret is None:
         return None, None, None

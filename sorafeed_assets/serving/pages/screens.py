@@ -42,7 +42,7 @@ async def enter_code(request: Request) -> Response:
     server: ServerState = request.app.state.server
     fields = await fields_of(request)
     try:
-        server.pairing_tries.take(principal.token.id)
+        server.rates.pairing_tries.take(principal.token.id)
         display_id = _display_in(fields)
         connected = await server.change(
             lambda: server.commands.connect_screen(

@@ -85,7 +85,7 @@ async def _keep(request: Request, secret: str, cookie: str, target: str) -> Resp
     server: ServerState = request.app.state.server
     try:
         # Before the token is read: every try counts, also the one that finds a token.
-        server.unauthenticated_rates.take(request.client.host if request.client else "?")
+        server.rates.unauthenticated.take(request.client.host if request.client else "?")
         token = checked(await server.run(lambda: find_token(server.engine, secret)))
         found = _OF_DISPLAY.match(target)
         Principal(token, by_cookie=True).must_read(found and found[1])
