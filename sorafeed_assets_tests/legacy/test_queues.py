@@ -265,6 +265,7 @@ def test_faults_of_the_old_system_are_shown(
     file.add_play("HALL01", "p", "yesterday")
     file.add_queued("HALL01", [f"v{n}" for n in range(52)], copies=8)
     file.add_queued("HALL03", ["v1"])
+    file.add_queued("HALL02", ["v1"])  # refused as a whole
     done = _import(engine, settler, file)
     shown = {f"{each.kind}: {each.place}: {each.problem}" for each in done.problems}
     expected = (

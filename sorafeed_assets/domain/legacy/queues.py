@@ -285,7 +285,8 @@ def queue_problems(wall: OldWall, queues: Mapping[str, Sequence[int]]) -> Iterat
             belong[playlist.display_id] = sum(each.block.video_count for each in playlist.blocks)
     for display, positions in sorted(queues.items()):
         code = _code(display)
-        if len(positions) > belong[code]:
+        # Of a refused display its playlist is not known, so neither is what belongs.
+        if code not in wall.refused and len(positions) > belong[code]:
             most = max(Counter(positions).values())
             waits = "1 row waits" if len(positions) == 1 else f"{len(positions):,} rows wait"
             yield Problem(
