@@ -62,7 +62,7 @@ rules:
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The pictures of the operator's and the engineer's guide, taken while both are walked through.
+# The pictures of the guides and of the pages that other docs show, taken while they are tested.
 pictures: setup
 	@$(BIN)/python -m pytest sorafeed_assets_tests/walkthroughs --pictures docs/images
 

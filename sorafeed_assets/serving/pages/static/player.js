@@ -473,7 +473,7 @@ function swap(back, next) {
   dataset.position = next.position;
   dataset.shown = String(Number(dataset.shown ?? 0) + 1);
   document.querySelector("[data-text]").textContent = next.text ?? "";
-  document.querySelector("[data-place]").textContent = `${next.creator ? `${next.creator} · ` : ""}position ${next.position + 1}, loop ${next.loop + 1}`;
+  document.querySelector("[data-place]").textContent = `${next.creator ? `${next.creator} · ` : ""}video ${next.position + 1} of loop ${next.loop + 1}`;
   view(state === "paused" ? "paused" : "playing");
   if (next.entry && !next.place) post(`${base}/started`, { entry: next.entry, duration_ms: duration(front) }).catch(failed);
 }
