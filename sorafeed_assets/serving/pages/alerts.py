@@ -34,7 +34,11 @@ async def runbook(request: Request) -> Response:
     if isinstance(principal, Response):
         return principal
     is_admin = principal.token.role is Role.ADMIN
-    return HTMLResponse(render("runbook.html", text=_text(), is_admin=is_admin))
+    server: ServerState = request.app.state.server
+    body = render(
+        "runbook.html", text=_text(), is_admin=is_admin, has_old_system=server.has_old_system
+    )
+    return HTMLResponse(body)
 
 
 @cache

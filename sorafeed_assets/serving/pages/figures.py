@@ -33,7 +33,14 @@ async def show(request: Request) -> Response:
     server: ServerState = request.app.state.server
     groups = await server.run(lambda: _read(server))
     is_admin = principal.token.role is Role.ADMIN
-    body = render("figures.html", groups=groups, width=WIDTH, height=HEIGHT, is_admin=is_admin)
+    body = render(
+        "figures.html",
+        groups=groups,
+        width=WIDTH,
+        height=HEIGHT,
+        is_admin=is_admin,
+        has_old_system=server.has_old_system,
+    )
     return HTMLResponse(body)
 
 

@@ -82,7 +82,13 @@ async def _page(
     values = await server.run(lambda: _read(server))
     filled = {**dict.fromkeys(_FIELDS, ""), **(fields or {})}
     body = render(
-        "flags.html", code=code, reasons=reasons, problem=problem, fields=filled, **values
+        "flags.html",
+        code=code,
+        reasons=reasons,
+        problem=problem,
+        fields=filled,
+        has_old_system=server.has_old_system,
+        **values,
     )
     return HTMLResponse(body, status)
 

@@ -59,6 +59,7 @@ async def confirm(request: Request) -> Response:
             words=asked.get("words", ""),
             named=_NAMED,
             max_note=MAX_NOTE,
+            has_old_system=server.has_old_system,
         ),
         headers=REFERRER,
     )
@@ -130,5 +131,6 @@ async def _page(
         entries=[each for _, each in entries.rows],
         next_page=entries.rows[-1][0] if entries.has_next else None,
         is_admin=principal.token.role is Role.ADMIN,
+        has_old_system=server.has_old_system,
     )
     return HTMLResponse(body, status, headers=REFERRER)

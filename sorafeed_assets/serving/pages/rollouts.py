@@ -66,6 +66,7 @@ _ACTS: Final[Mapping[str, _Act]] = {
 
 async def _page(server: ServerState, *, problem: str | None = None, status: int = 200) -> Response:
     values = await server.run(lambda: _read(server))
+    values["has_old_system"] = server.has_old_system
     return HTMLResponse(render("rollouts.html", problem=problem, **values), status)
 
 

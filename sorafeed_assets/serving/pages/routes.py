@@ -164,7 +164,7 @@ def _render_overview(server: ServerState, tags: set[str], *, is_admin: bool) -> 
         failed_runs=_failed_runs(server),
         reactions=views.shown_reactions(reactions),
         links=views.dagster_links(server.settings),
-        has_shadow=server.settings.legacy_catalog_url is not None,
+        has_old_system=server.has_old_system,
         is_admin=is_admin,
         deletions=[
             each
@@ -202,7 +202,7 @@ def _render_stored_overview(server: ServerState, problem: str) -> bytes:
         failed_runs=0,
         reactions=[],
         links=views.dagster_links(server.settings),
-        has_shadow=False,
+        has_old_system=False,
         is_admin=False,
         deletions=[],
         notice=f"{problem} The page shows the last snapshot.",
@@ -322,6 +322,7 @@ def _read_display(
         "blocks": views.shown_blocks(blocks, totals, seen, view),
         "links": views.dagster_links(server.settings, code),
         "is_admin": is_admin,
+        "has_old_system": server.has_old_system,
         "formats": list(Format),
         "fetch_modes": list(FetchMode),
         "max_count": MAX_VIDEO_COUNT,
@@ -350,7 +351,7 @@ def _render_shadow(server: ServerState, *, is_admin: bool) -> bytes:
     gate = shadow_gate(server.engine, settings.shadow_gate_days)
     view = shadow_view(report, (gate.is_open, gate.reason))
     links = views.dagster_links(settings)
-    return render("shadow.html", view=view, links=links, is_admin=is_admin)
+    return render("shadow.html", view=view, links=links, is_admin=is_admin, has_old_system=True)
 
 
 async def player(request: Request) -> Response:

@@ -88,6 +88,7 @@ async def _connect_page(
         given={name: fields.get(name, "") for name in ("code", "display", "name")},
         problem=refusal(problem) if problem else None,
         address=urljoin(str(request.base_url), "player"),
+        has_old_system=server.has_old_system,
     )
     return HTMLResponse(body, kind_of(problem).status if problem else 200, headers=REFERRER)
 
@@ -151,5 +152,6 @@ async def _screens_page(
         link=link,
         problem=refusal(problem) if problem else None,
         address=urljoin(str(request.base_url), "player"),
+        has_old_system=server.has_old_system,
     )
     return HTMLResponse(body, kind_of(problem).status if problem else 200, headers=REFERRER)

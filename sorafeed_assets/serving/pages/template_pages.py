@@ -81,5 +81,6 @@ async def _page(
         given=given or {},
         problem=refusal(problem) if problem else "",
         problems=problems or [],
+        has_old_system=server.has_old_system,
     )
     return HTMLResponse(body, kind_of(problem).status if problem else 200, headers=REFERRER)

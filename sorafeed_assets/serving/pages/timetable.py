@@ -181,6 +181,7 @@ def _render(
         days=[(day, day in days) for day in Weekday],
         is_edited=bool(form["slot"]),
         is_admin=is_admin,
+        has_old_system=server.has_old_system,
         most=MAX_PRIORITY,
         files=[
             (key, name, sum(slot.playlist_id == key for slot in view.slots))

@@ -56,7 +56,7 @@ def _overview(cards: Sequence[views.Card]) -> bytes:
         failed_runs=0,
         reactions=[],
         links=[],
-        has_shadow=False,
+        has_old_system=False,
         is_admin=True,
         deletions=[],
         notice=None,

@@ -23,6 +23,11 @@ from sorafeed_assets_tests.metrics import samples_of
 from sorafeed_assets_tests.serving.client import Api, token_of
 from sorafeed_assets_tests.wall import add_display
 
+_PAGES = (
+    *("", "/posts", "/figures", "/templates", "/flags", "/rollouts", "/runbook", "/connect"),
+    *("/displays/HALL01", "/displays/HALL01/timetable", "/displays/HALL01/screens"),
+)
+_LINK = '<a href="/admin/shadow">Old system</a>'
 _HOSTILE = "<script>alert(1)</script>"
 
 
@@ -145,6 +150,24 @@ def test_it_is_for_those_who_are_signed_in(admin: Api, engine: Engine) -> None:
     player = Api(admin.url, token_of(engine, Role.DISPLAY, "HALL01"))
     assert player.http.get("/admin/shadow").status_code == 403
     player.close()
+
+
+def test_every_page_has_a_link_to_it_where_there_is_an_old_system(
+    admin: Api, settings: Settings, engine: Engine
+) -> None:
+    add_display(engine, "HALL01")
+    for path in _PAGES:
+        page = admin.http.get(f"/admin{path}")
+        assert page.status_code == 200, path
+        assert page.text.count(_LINK) == 1, path
+    assert 'aria-current="page">Old system</a>' in admin.http.get("/admin/shadow").text
+    with serving(settings, Listening(free_port())) as url:
+        client = Api(url, token_of(engine, Role.ADMIN))
+        for path in _PAGES:
+            page = client.http.get(f"/admin{path}")
+            assert page.status_code == 200, path
+            assert "Old system</a>" not in page.text, path
+        client.close()
 
 
 def test_without_an_old_system_there_is_no_such_page(settings: Settings, engine: Engine) -> None:
