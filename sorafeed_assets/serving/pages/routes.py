@@ -66,7 +66,8 @@ _HISTORY: Final = 30
 _WORKER: Final = Path(__file__).parent / "static" / "worker.js"
 _PLAYER_PRELOADS: Final = (
     "</static/player.css>; rel=preload; as=style, </static/player.js>; rel=modulepreload,"
-    " </static/plan.js>; rel=modulepreload, </static/retry.js>; rel=modulepreload,"
+    " </static/installing.js>; rel=modulepreload, </static/plan.js>; rel=modulepreload,"
+    " </static/retry.js>; rel=modulepreload,"
     " </static/shelf.js>; rel=modulepreload, </static/store.js>; rel=modulepreload"
 )
 # No text of a user or a post has this character.

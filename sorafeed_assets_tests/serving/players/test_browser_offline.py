@@ -75,6 +75,15 @@ _IN_CACHES: Final = """async () => {
   }
   return found;
 }"""
+# At each video that is kept, whether the page is.
+_WATCH_PUTS: Final = """
+const put = Cache.prototype.put;
+window.isPageKept = [];
+Cache.prototype.put = async function (...what) {
+  isPageKept.push(Boolean(await caches.match(location.pathname)));
+  return put.apply(this, what);
+};
+"""
 # How many positions the display has moved on, and how many plays it has, at one moment.
 _PLACE: Final = """
 SELECT 20 * loop_iteration + timeline_position,
@@ -204,6 +213,15 @@ def test_a_player_whose_storage_is_full_keeps_what_plays_next_and_loses_no_play(
         until(page, f"document.body.dataset.away === '0' && {_UNTOLD} === 0")
         rows = _history(engine, "FULL01")
     assert len({row.entry for row in rows}) == len(rows) >= untold
+
+
+def test_the_page_is_kept_before_its_videos(page: Page, web: Settings, engine: Engine) -> None:
+    add_demo_posts(engine, "cat", 50)
+    page.add_init_script(_FAST)
+    page.add_init_script(_WATCH_PUTS)
+    with _api(web, free_port()) as server:
+        _play(page, server, engine, "ROOM01")
+        assert page.evaluate("isPageKept") == [True] * int(data(page, "kept"))
 
 
 def test_a_plan_that_is_not_the_server_s_is_not_played(page: Page, site: Site) -> None:

@@ -1,6 +1,7 @@
 // A player: two alternating video elements, preloaded videos, plays resent until acknowledged.
 // Without the server it goes on by the signed plan, with the videos that it keeps.
 
+import { installPage } from "/static/installing.js";
 import { Course, verified } from "/static/plan.js";
 import { askedPause, call, pauseAfter, stream } from "/static/retry.js";
 import { openShelf } from "/static/shelf.js";
@@ -306,12 +307,14 @@ function placeNow() {
   return { ...course?.place, state, awaySince };
 }
 
+let installed = Promise.resolve();
 let filling = false;
 // Loads the plan's videos one by one, those that play next first.
 async function fill() {
   if (filling || !shelf || !course) return;
   filling = true;
   try {
+    await installed;
     for (const address of new Set(course.addresses())) {
       if (shelf.has(address)) continue;
       if (isAway || !course) break;
@@ -704,10 +707,6 @@ async function startKept() {
     dropPlan();
   }
   // Without it the player runs, but cannot be started again while the server is away.
-  navigator.serviceWorker
-    .register("/player/worker.js", { scope: "/player/" })
-    .then(() => navigator.serviceWorker.ready)
-    .then((registration) => registration.active.postMessage({ keep: location.pathname }))
-    .catch((error) => console.warn(`the service worker is not used: ${error.message}`));
+  installed = installPage();
   navigator.storage?.persist?.().catch(() => {});
 }

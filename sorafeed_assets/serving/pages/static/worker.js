@@ -3,7 +3,7 @@
 
 const SHELL = "sorafeed-shell-1";
 const VIDEOS = "sorafeed-videos-1"; // of shelf.js
-const FILES = ["player.css", "player.js", "retry.js", "store.js", "shelf.js", "plan.js", "icon.svg"].map((name) => `/static/${name}`);
+const FILES = ["player.css", "player.js", "retry.js", "store.js", "shelf.js", "plan.js", "installing.js", "icon.svg"].map((name) => `/static/${name}`);
 const PATIENCE = 5000; // milliseconds until the kept page is shown in place of the server's
 
 addEventListener("install", (event) => {
@@ -36,19 +36,21 @@ addEventListener("fetch", (event) => {
 addEventListener("message", (event) => {
   const path = event.data?.keep;
   if (!/^\/player\/[A-Z0-9]{6}$/.test(path)) return;
-  event.waitUntil(fetch(path, { credentials: "same-origin" }).then((response) => keep(path, response)).catch(() => {}));
+  const tell = (problem) => event.ports[0].postMessage(problem);
+  const kept = fetch(path, { credentials: "same-origin" }).then((response) => keep(path, response));
+  event.waitUntil(kept.then(() => tell(""), (error) => tell(error.message)));
 });
 
 async function keep(path, response) {
-  if (response.status !== 200 || response.redirected || response.type !== "basic") return;
-  // Storage that is full keeps the old version.
-  await (await caches.open(SHELL)).put(path, response).catch(() => {});
+  if (response.status !== 200 || response.redirected || response.type !== "basic") throw new Error(`answered ${response.status}`);
+  await (await caches.open(SHELL)).put(path, response);
 }
 
 // From the server; while it is away or slow, as it was last.
 async function fresh(event, path) {
   const kept = () => caches.open(SHELL).then((shell) => shell.match(path));
   const asked = fetch(event.request);
+  // Storage that is full keeps the old version.
   event.waitUntil(asked.then((response) => keep(path, response.clone())).catch(() => {}));
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE)).then(kept);
   try {
