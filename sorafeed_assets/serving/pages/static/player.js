@@ -358,7 +358,7 @@ function load(video) {
           const response = await fetch(source);
           if (!response.ok) continue;
           blob = await response.blob();
-          if (course?.pickOf(video)) shelf?.keep(source, blob).catch(() => {});
+          if (course?.pickOf(video)) installed.then(() => shelf?.keep(source, blob)).catch(() => {});
         }
         loaded.set(video.video, URL.createObjectURL(blob));
         return;
