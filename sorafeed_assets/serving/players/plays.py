@@ -56,21 +56,42 @@ def _record(
     server: ServerState, told: Sequence[Play | LatePlay]
 ) -> Sequence[Advance | SorafeedError]:
     """Record plays; one whose receipt is not the pick's has to be queued."""
-    late: dict[int, LatePlay] = {}
-    others: dict[int, Play] = {}
-    for number, each in enumerate(told):
-        if isinstance(each, Play):
-            others[number] = each
-        elif server.signer.was_planned(each.pick, each.receipt):
-            late[number] = each
-        else:
-            others[number] = each.play
-    answers = dict(zip(late, server.commands.mark_late_played(list(late.values())), strict=True))
-    answers |= zip(others, server.commands.mark_all_played(list(others.values())), strict=True)
-    recorded = sum(isinstance(answers[number], Advance) for number in late)
+    answers: dict[int, Advance | SorafeedError] = {}
+    recorded = 0
+    for late, others in _rounds(server, told):
+        answers |= zip(late, server.commands.mark_late_played(list(late.values())), strict=True)
+        answers |= zip(others, server.commands.mark_all_played(list(others.values())), strict=True)
+        recorded += sum(isinstance(answers[number], Advance) for number in late)
     if recorded:
         server.metrics.late_plays.inc(recorded)
     return [answers[number] for number in range(len(told))]
+
+
+def _rounds(
+    server: ServerState, told: Sequence[Play | LatePlay]
+) -> list[tuple[dict[int, LatePlay], dict[int, Play]]]:
+    """Late and other plays by their numbers, in rounds that keep those of a display in their order.
+
+    A late play removes the queue rows before its own, which an earlier play may need.
+    """
+    rounds: list[tuple[dict[int, LatePlay], dict[int, Play]]] = []
+    # Each display's round, and whether its last play was late. In a round late ones come first.
+    last: dict[str, tuple[int, bool]] = {}
+    for number, each in enumerate(told):
+        play = each if isinstance(each, Play) else each.play
+        late = each if isinstance(each, LatePlay) else None
+        if late is not None and not server.signer.was_planned(late.pick, late.receipt):
+            late = None
+        in_round, was_late = last.get(play.display_id, (0, True))
+        in_round += late is not None and not was_late
+        last[play.display_id] = in_round, late is not None
+        if in_round == len(rounds):
+            rounds.append(({}, {}))
+        if late is not None:
+            rounds[in_round][0][number] = late
+        else:
+            rounds[in_round][1][number] = play
+    return rounds
 
 
 def _plays(request: Request, body: Mapping[str, Any]) -> list[Play | LatePlay]:

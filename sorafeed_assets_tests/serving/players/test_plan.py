@@ -104,6 +104,21 @@ def test_plays_are_recorded_when_they_were_shown_whatever_the_player_s_clock_say
     assert samples_of(wall.http.get("/metrics").text)[late] == 24
 
 
+def test_no_play_without_a_place_is_lost_among_others(wall: Api, engine: Engine) -> None:
+    picks = _plan(wall)["videos"][:5]
+    now = datetime.now(UTC)
+    plays = [_play(pick, now) for pick in picks]
+    # Two were shown before the player had read the plan: they have to be queued.
+    for number in (0, 2):
+        del plays[number]["pick"]
+    answers = wall.http.post("/api/plays", json={"plays": plays}).json()["plays"]
+    assert [answer["status"] for answer in answers] == [200] * 5
+    rows = run(engine, "SELECT timeline_video_id FROM video_history")
+    assert {str(row.timeline_video_id) for row in rows} == {play["entry"] for play in plays}
+    queue = wall.http.get(f"/api/displays/{CODE}/next").json()
+    assert (queue["loop"], queue["position"]) == (0, 5)
+
+
 def test_plays_of_the_future_and_of_long_ago_are_recorded_within_reason(
     wall: Api, engine: Engine
 ) -> None:
