@@ -153,6 +153,7 @@ def test_inactive_playlists_are_opened_renamed_and_duplicated(page: Page, filled
     filled.enter(page, "displays/OPEN01")
     page.get_by_role("link", name="Day").click()
     expect(page.locator("#editor-title")).to_have_text("Playlist: Day")
+    page.wait_for_load_state()  # until its script has run
     assert page.evaluate(SEARCHES) == ["hare", "hare 3"]
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("[data-draft]")).to_contain_text("after you activate the playlist")
