@@ -51,7 +51,8 @@ from sorafeed_assets.storage.postgres.locks import LockSpace, lock
 from sorafeed_assets.storage.timelines.playback import playback_states
 
 _KEYS_OF_A_DISPLAY: Final = (timeline_key, playback_key)
-_CHUNK: Final = 200
+# A play of a display waits for those that are written, or compared, in one transaction with it.
+_AT_ONCE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def write_timeline_cache(
         display_ids = _all_displays(engine, redis)
     versions: dict[str, str] = {}
     ordered = sorted(set(display_ids))
-    for chunk in batched(ordered, _CHUNK):
+    for chunk in batched(ordered, _AT_ONCE):
         last = chunk[-1] == ordered[-1]
         with engine.begin() as connection, redis_errors(redis):
             versions |= _write_timelines(connection, redis, chunk, ttl, tags if last else ())
@@ -195,17 +196,20 @@ def check_timeline_cache(
     Raises:
         UnavailableError: Redis does not answer.
     """
-    with engine.begin() as connection, redis_errors(redis):
-        ids = sorted(set(existing_displays(connection) if display_ids is None else display_ids))
-        lock(connection, LockSpace.SNAPSHOT, ids)
-        values = timeline_snapshots(connection, ids)
-        found = read_with_ttl(redis, [timeline_key(display_id) for display_id in ids])
+    if display_ids is None:
+        with engine.connect() as connection:
+            display_ids = existing_displays(connection)
     problems: dict[str, list[str]] = {}
-    for display_id in ids:
-        key = timeline_key(display_id)
-        expected = canonical_json(values[display_id]) if display_id in values else None
-        problem = _problem(key, expected, found.get(key), ttl)
-        problems[display_id] = [problem] if problem else []
+    for chunk in batched(sorted(set(display_ids)), _AT_ONCE):
+        with engine.begin() as connection, redis_errors(redis):
+            lock(connection, LockSpace.SNAPSHOT, chunk)
+            values = timeline_snapshots(connection, chunk)
+            found = read_with_ttl(redis, [timeline_key(display_id) for display_id in chunk])
+        for display_id in chunk:
+            key = timeline_key(display_id)
+            expected = canonical_json(values[display_id]) if display_id in values else None
+            problem = _problem(key, expected, found.get(key), ttl)
+            problems[display_id] = [problem] if problem else []
     return problems
 
 

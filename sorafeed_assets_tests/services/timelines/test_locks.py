@@ -28,6 +28,7 @@ from sorafeed_assets.services.timelines.checks import check_plans, check_queues
 from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.storage.counts.daily import lock_counts
 from sorafeed_assets.storage.playlists.rows import lock_displays
+from sorafeed_assets.storage.postgres.locks import LockSpace, lock, try_lock
 from sorafeed_assets_tests.catalogue import queue_of, run
 from sorafeed_assets_tests.wall import (
     activate_pending,
@@ -87,6 +88,28 @@ def test_writers_of_snapshots_wait(engine: Engine, redis: Redis) -> None:
         lambda: check_timeline_cache(engine, redis),
     ):
         _waits(engine, hold_snapshots, work)
+    redis.close()
+
+
+def test_a_play_waits_for_few_other_displays(engine: Engine, redis: Redis) -> None:
+    names = [f"MANY{number:02}" for number in range(45)]
+    for name in names:
+        add_display(engine, name)
+    for work in (
+        lambda: write_timeline_cache(engine, redis, ttl=100),
+        lambda: check_timeline_cache(engine, redis),
+    ):
+        with ThreadPoolExecutor(1) as pool:
+            with engine.begin() as holder:
+                lock(holder, LockSpace.SNAPSHOT, names[-1:])
+                future = pool.submit(work)
+                deadline = time.monotonic() + 60
+                while not run(engine, _WAITING)[0][0]:
+                    assert time.monotonic() < deadline
+                # Those before the last twenty are free again.
+                free = try_lock(holder, [LockSpace.SNAPSHOT], names)
+            future.result(60)
+        assert len(free) >= 25
     redis.close()
 
 
