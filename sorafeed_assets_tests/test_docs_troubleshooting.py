@@ -44,7 +44,8 @@ def test_the_players_messages_are_those_of_the_player() -> None:
 
 
 def test_the_headings_about_attention_are_in_the_words_of_the_card() -> None:
-    words = (_PACKAGE / "services/attention.py").read_text(encoding="utf-8")
+    modules = ("services/attention.py", "domain/wording.py")
+    words = "".join((_PACKAGE / each).read_text(encoding="utf-8") for each in modules)
     part = _PAGE.partition('## "Needs attention"')[2].partition("\n## ")[0]
     headings = re.findall(r'^### (?:The card says )?"(.+?)"$', part, re.MULTILINE)
     assert len(headings) > 6

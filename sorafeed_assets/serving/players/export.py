@@ -16,7 +16,6 @@ import psycopg
 import structlog
 from psycopg import Connection
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -70,24 +69,26 @@ class _Export:
         self._lines = self._read(engine, query, format_)
         self._connection: Connection[Any] | None = None
         self._lock = Lock()
+        self._is_reading = False
         self._is_cancelled = False
 
     def next(self) -> bytes:
         """Read the next lines; empty at the end."""
-        return next(self._lines, b"")
+        self._is_reading = True
+        try:
+            return next(self._lines, b"")
+        finally:
+            self._is_reading = False
 
     def close(self) -> None:
         """Return the connection."""
-        try:
-            self._lines.close()
-        except SQLAlchemyError as error:
-            _log.warning("the connection of an export was lost", problem=str(error))
+        self._lines.close()
         self._on_close(self)
 
     def cancel(self) -> None:
         """End the statement that another thread waits for."""
         with self._lock:
-            if self._connection is None:
+            if self._connection is None or not self._is_reading:
                 return
             self._is_cancelled = True
             try:
@@ -100,17 +101,20 @@ class _Export:
     ) -> Generator[bytes, None, None]:
         with engine.connect() as connection:
             self._connection = connection.connection.driver_connection
+            parts = stream_posts(connection, query, format_, part=_ROWS_AT_ONCE, seconds=_SECONDS)
+            is_complete = False
             try:
-                for part in stream_posts(
-                    connection, query, format_, part=_ROWS_AT_ONCE, seconds=_SECONDS
-                ):
+                for part in parts:
                     yield b"".join(_line(row) for row in part)
+                is_complete = True
             finally:
                 with self._lock:
                     self._connection = None
-                if self._is_cancelled:
-                    # The cancellation may still arrive, and must not meet another statement.
+                if self._is_cancelled or not is_complete:
+                    # A cancellation may still arrive, and must not meet another statement, such as
+                    # the one that would close the cursor; or the session is lost.
                     connection.invalidate()
+                parts.close()
 
 
 class _ExportResponse(StreamingResponse):

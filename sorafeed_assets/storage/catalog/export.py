@@ -1,6 +1,6 @@
 """All posts of a search, read in parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -18,7 +18,7 @@ _LIMIT_TIME: Final = text("SELECT set_config('statement_timeout', :milliseconds,
 
 def stream_posts(
     connection: Connection, query: SearchQuery, format_: Format, *, part: int, seconds: int
-) -> Iterator[Sequence[Row[Any]]]:
+) -> Generator[Sequence[Row[Any]], None, None]:
     """The posts that match, in no order, up to ``part`` at a time, for ``seconds`` at most."""
     connection.execute(_LIMIT_TIME, {"milliseconds": str(seconds * 1000)})
     options = {"stream_results": True, "max_row_buffer": part}

@@ -17,6 +17,7 @@ from sorafeed_assets.serving.players import export
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.serving.state import ServerState
 from sorafeed_assets.settings import Settings
+from sorafeed_assets.storage.postgres.engine import create_database_engine
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.serving.client import Api, readiness, token_of, wait_until
 from sorafeed_assets_tests.serving.raw import connect, head, status_of
@@ -113,6 +114,9 @@ def test_the_statement_of_an_abandoned_export_is_cancelled(
         api.close()
 
 
+_END_READING: Final = """
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'reading'
+"""
 _OPEN: Final = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'sorafeed api%'
@@ -164,3 +168,17 @@ def test_an_export_that_ends_after_the_threads_returns_its_connection(
 
     asyncio.run(check())
     wait_until(lambda: run(engine, _OPEN) == [(0,)])
+
+
+def test_an_export_whose_session_is_lost_leaves_no_cursor_open(
+    settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(engine, _ADD_POSTS)
+    reading = create_database_engine(str(settings.database_url), settings, application="reading")
+    opened = export._Export(reading, parse_query("many", "search"), Format.MIXED, lambda _: None)
+    assert opened.next()
+    assert run(engine, _END_READING) == [(True,)]
+    opened.close()
+    reading.dispose()
+    # SQLAlchemy logs that, and the cursor warns when it is collected.
+    assert "closing cursor" not in caplog.text
