@@ -30,6 +30,7 @@ def test_slots_come_from_a_file_and_go_with_the_playlist(
     expect(page.locator("#file-problem")).to_contain_text("starts")
     expect(form.locator("textarea")).to_have_value("days\nMon")
 
+    page.wait_for_load_state()  # until the script of the answer has run
     form.locator("textarea").fill(_SLOTS)
     form.get_by_role("button", name="Import").click()
     page.get_by_role("button", name="Replace").click()
