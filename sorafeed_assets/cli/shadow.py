@@ -107,8 +107,7 @@ def _print_report(found: "ShadowReport") -> None:
     )
     lines = [("not compared", each) for each in found.not_compared]
     for what, each in [*lines, *(("unexplained", each) for each in found.unexplained)]:
-        where = " ".join(filter(None, (each.kind, each.subject, each.part)))
-        line = f"{what}: {each.compared_at:%Y-%m-%d %H:%M} UTC: {where}: {each.detail}"
+        line = f"{what}: {each.compared_at:%Y-%m-%d %H:%M} UTC: {each.where}: {each.detail}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -107,14 +107,7 @@ def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
 
 
 def _described(found: Sequence[Described]) -> list[tuple[datetime, str, str]]:
-    return [
-        (
-            each.compared_at,
-            " ".join(filter(None, (each.kind, each.subject, each.part))),
-            each.detail,
-        )
-        for each in found
-    ]
+    return [(each.compared_at, each.where, each.detail) for each in found]
 
 
 def words(outcome: Outcome) -> str:

@@ -130,6 +130,11 @@ class Described:
     detail: str
     compared_at: datetime
 
+    @property
+    def where(self) -> str:
+        """What was compared: the kind, and of it the display or term, and the format."""
+        return " ".join(filter(None, (self.kind, self.subject, self.part)))
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
