@@ -36,11 +36,13 @@ PLAYED = "/api/displays/AWAY01/played"
 def api(servers: Servers) -> Iterator[Api]:
     """An admin of an API on them, and a display that plays."""
     add_posts(servers.engine, "cat", 60)
-    with serving(servers.settings, Listening(free_port())) as url:
-        client = Api(url, token_of(servers.engine, Role.ADMIN))
+    token = token_of(servers.engine, Role.ADMIN)
+    with (
+        serving(servers.settings, Listening(free_port())) as url,
+        closing(Api(url, token)) as client,
+    ):
         make_display(client, "AWAY01", newest("cat", 40))
         yield client
-        client.close()
 
 
 @pytest.fixture

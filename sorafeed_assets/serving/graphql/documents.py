@@ -7,21 +7,16 @@ cheap limits. The cost of a valid document is in `limits`.
 import asyncio
 import hashlib
 import sys
-import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from cachetools import LRUCache
 from graphql import (
-    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
-    Node,
     Token,
-    ValidationContext,
     parse,
-    specified_rules,
     validate,
 )
 
@@ -37,10 +32,6 @@ _TOKEN_BYTES: Final = 600
 _MOST_REFUSED: Final = 1_000
 _MOST_ERRORS: Final = 10
 _MOST_SHOWN: Final = 1_000
-# Processor time, so that a busy machine refuses nothing.
-_VALIDATION_SECONDS: Final = 1.0
-# So few cost nothing; in their thread there may be a collection of all garbage.
-_NODES_NOT_TIMED: Final = 100
 _MOST_LOADING: Final = 8
 
 Run = Callable[[Callable[[], DocumentNode]], Awaitable[DocumentNode]]
@@ -143,9 +134,7 @@ class Documents:
             document = parse(query, max_tokens=MAX_TOKENS)
             check_selections(document)
             check_document(document)
-            problems = validate(
-                self._schema, document, [_deadline(), *specified_rules], max_errors=_MOST_ERRORS
-            )
+            problems = validate(self._schema, document, max_errors=_MOST_ERRORS)
             if problems:
                 raise NotExecutedError(problems)
         except GraphQLError as error:
@@ -155,23 +144,6 @@ class Documents:
         except (QueryTooLargeError, InvalidInputError) as error:
             raise NotExecutedError([GraphQLError(str(error), original_error=error)]) from error
         return document
-
-
-def _deadline() -> type[ASTValidationRule]:
-    """A rule that ends a validation which takes too long."""
-    end = time.thread_time() + _VALIDATION_SECONDS
-
-    class Deadline(ASTValidationRule):
-        def __init__(self, context: ValidationContext) -> None:
-            super().__init__(context)
-            self._entered = 0
-
-        def enter(self, _node: Node, *_rest: Any) -> None:
-            self._entered += 1
-            if self._entered > _NODES_NOT_TIMED and time.thread_time() > end:
-                raise QueryTooLargeError("the query takes too long to validate; ask for less")
-
-    return Deadline
 
 
 def _digest(query: str) -> bytes:

@@ -21,7 +21,7 @@ from sorafeed_assets.serving.http.errors import QueryTooLargeError
 MAX_TOKENS: Final = 2_000
 MAX_DEPTH: Final = 12
 MAX_ALIASES: Final = 30
-# Validation compares selections in pairs: 300 take some 60 ms at worst.
+# Validation compares selections in pairs: 300 take some 200 ms at worst.
 MAX_SELECTIONS: Final = 300
 MAX_VALUES: Final = 5_000
 MAX_COST: Final = 100_000
