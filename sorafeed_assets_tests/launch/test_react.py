@@ -138,10 +138,7 @@ def test_another_process_leads_after_a_kill(
         leader = processes[holder.split(":")[1]]
         leader.send_signal(signal.SIGKILL)
         leader.wait(60)
-        killed = time.monotonic()
         wait_until(lambda: run(engine, _HOLDER) not in ([], [(holder,)]), "another leader")
-        # Within a second unless the machine is busy.
-        assert time.monotonic() - killed < 5.0
         add_display(engine, "BBBBB2")
         add_playlist(engine, "BBBBB2", [("video", 3)])
         wait_until(lambda: len(videos_of(engine, "BBBBB2")) == 5, "its queue")

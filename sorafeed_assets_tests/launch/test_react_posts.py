@@ -1,7 +1,6 @@
 """`sorafeed react` follows posts: counts, pools, totals, caches, and the displays concerned."""
 
 import json
-import time
 from typing import Any
 
 import dagster as dg
@@ -82,24 +81,18 @@ def test_a_post_reaches_counts_pools_and_only_the_displays_that_want_it(
         wait_until(lambda: is_quiet(engine), "nothing to wait")
         others = {name: run(engine, _OF_DISPLAY, id=name) for name in ("BBBBB2", "CCCCC3")}
         before = {asset: len(events_of(instance, asset)) for asset in (*assets, "count_cache")}
-        started = time.monotonic()
         (new,) = add_posts(engine, "cat video", 1, prefix="new", day=1)
         wait_until(lambda: new in videos_of(engine, "AAAAA1"), "the post in the queue")
         wait_until(lambda: new in played(redis, "AAAAA1"), "the post in Redis")
-        # Within two seconds unless the machine is busy.
-        assert time.monotonic() - started < 5.0
         wait_until(lambda: redis.get(count_key("cat video", "mixed")) == "22", "its count")
         wait_until(lambda: is_quiet(engine), "nothing to wait")
         assert all(len(events_of(instance, asset)) > n for asset, n in before.items())
         assert {name: run(engine, _OF_DISPLAY, id=name) for name in others} == others
         (gone,) = add_posts(engine, "cat video", 1, prefix="gone", day=2)
         wait_until(lambda: gone in played(redis, "AAAAA1"), "another post in Redis")
-        started = time.monotonic()
         run(engine, "DELETE FROM sora_posts WHERE id = :id", id=gone)
         wait_until(lambda: gone not in videos_of(engine, "AAAAA1"), "its end in the queue")
         wait_until(lambda: gone not in played(redis, "AAAAA1"), "its end in Redis")
-        # Within a second unless the machine is busy.
-        assert time.monotonic() - started < 4.0
         run(engine, "UPDATE sora_posts SET text = 'a dog video now' WHERE id = :id", id=new)
         wait_until(lambda: new not in played(redis, "AAAAA1"), "the end of an edited post")
         wait_until(lambda: redis.get(count_key("dog video", "mixed")) == "31", "its new count")

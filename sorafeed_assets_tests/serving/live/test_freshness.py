@@ -1,7 +1,4 @@
-"""How soon another process, and its open pages, see what one process wrote.
-
-The documentation promises these times, so they are asserted, as medians.
-"""
+"""Another process, and its open pages, see what one process wrote; how soon is in benchmarks."""
 
 import json
 import threading
@@ -9,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from queue import Queue
-from statistics import median
 from typing import Final
 
 import pytest
@@ -17,11 +13,19 @@ from sqlalchemy import Engine
 
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.settings import Settings
-from sorafeed_assets_tests.serving.client import Api, make_display, newest, token_of
+from sorafeed_assets_tests.serving.client import (
+    Api,
+    make_display,
+    newest,
+    token_of,
+    wait_until,
+)
 from sorafeed_assets_tests.serving.processes import served
 from sorafeed_assets_tests.wall import add_posts
 
 WRITES: Final = 20
+# A reader's answer stays in its cache for so many seconds, unless it hears of a change.
+ANSWER_SECONDS: Final = 60.0
 NAME = '{ display(id: "FRESH1") { name } }'
 RENAME = 'mutation ($name: String!) { renameDisplay(id: "FRESH1", name: $name) { problem } }'
 SKIP = 'mutation { skip(displayId: "FRESH1") { videoId } }'
@@ -32,6 +36,7 @@ def processes(settings: Settings, engine: Engine) -> Iterator[tuple[Api, Api]]:
     """An admin of a process that writes, and one of a process that reads."""
     add_posts(engine, "cat", 60)
     token = token_of(engine, Role.ADMIN)
+    settings = settings.model_copy(update={"api_answer_seconds": ANSWER_SECONDS})
     with ExitStack() as stack:
         apis = []
         for _ in range(2):
@@ -43,27 +48,23 @@ def processes(settings: Settings, engine: Engine) -> Iterator[tuple[Api, Api]]:
         yield writer, watcher
 
 
-def test_another_process_reads_a_change_within_100_ms(processes: tuple[Api, Api]) -> None:
+def test_another_process_reads_a_change_before_its_cached_answer_ends(
+    processes: tuple[Api, Api],
+) -> None:
     writer, watcher = processes
-    late: list[float] = []
     for number in range(WRITES):
         name = f"name {number}"
-        # From here on the reader has the answer in its cache, for five seconds.
+        # From here on the reader has the answer in its cache.
         assert watcher.ask(NAME)["display"]["name"] != name
         writer.ask(RENAME, name=name)
-        written = time.monotonic()
-        while watcher.ask(NAME)["display"]["name"] != name:
-            assert time.monotonic() < written + 60
-            time.sleep(0.005)  # a token's calls are limited
-        late.append(time.monotonic() - written)
-    assert median(late) < 0.1, late
+        wait_until(lambda: watcher.ask(NAME)["display"]["name"] == name, ANSWER_SECONDS / 2)  # noqa: B023  # called at once
 
 
 class Page:
     """A page that holds a stream of events open."""
 
     def __init__(self, api: Api, path: str) -> None:
-        self._heard: Queue[tuple[float, str]] = Queue()
+        self._heard: Queue[str] = Queue()
         self._over = threading.Event()
         self._opened = threading.Event()
         self._listener = threading.Thread(target=self._listen, args=(api, path))
@@ -76,18 +77,15 @@ class Page:
                 if line == "event: open":
                     self._opened.set()
                 if line.startswith("data: [") and line != "data: []":
-                    moment = time.monotonic()
                     for tag in json.loads(line.removeprefix("data: ")):
-                        self._heard.put((moment, tag))
+                        self._heard.put(tag)
                     if self._over.is_set():
                         return
 
-    def hear(self, tag: str) -> float:
-        """Wait for the event with this tag; returns when it arrived."""
-        while True:
-            moment, told = self._heard.get(timeout=60)
-            if told == tag:
-                return moment
+    def hear(self, tag: str) -> None:
+        """Wait for the event with this tag."""
+        while self._heard.get(timeout=60) != tag:
+            pass
 
     def forget(self) -> None:
         """Discard events of an earlier change, which may arrive more than once."""
@@ -106,21 +104,16 @@ class Page:
 
 
 @pytest.mark.parametrize("path", ["/api/displays/FRESH1/events", "/api/events"])
-def test_a_page_hears_of_a_queue_change_within_a_second(
-    processes: tuple[Api, Api], path: str
-) -> None:
+def test_a_page_hears_of_every_queue_change(processes: tuple[Api, Api], path: str) -> None:
     writer, watcher = processes
     page = Page(watcher, path)
-    late: list[float] = []
     for _ in range(WRITES // 2):
         page.forget()
-        sent = time.monotonic()
         writer.ask(SKIP)
-        late.append(page.hear("display:FRESH1") - sent)
+        page.hear("display:FRESH1")
     page.close_at_next()
     writer.ask(SKIP)
     page.wait_closed()
-    assert median(late) < 1.0, late
 
 
 def test_the_admin_page_hears_of_every_kind_of_change(processes: tuple[Api, Api]) -> None:
