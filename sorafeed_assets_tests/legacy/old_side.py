@@ -11,10 +11,14 @@ from psycopg import sql
 
 from sorafeed_assets.launch.embedded import EmbeddedPostgres
 
+# What is added to an address, so that the scanner writes here; the operator class of its index of
+# trigrams is in `public`.
+OPTIONS: Final = "options=-c%20search_path%3Dscanner%2Cpublic"
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 # What the scanner creates when it opens a database.
 TABLES: Final = """
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE TABLE IF NOT EXISTS creators (
     id TEXT PRIMARY KEY, username TEXT NOT NULL UNIQUE, display_name TEXT,
     profile_picture_url TEXT, permalink TEXT, follower_count INTEGER DEFAULT 0,
@@ -31,6 +35,8 @@ CREATE TABLE IF NOT EXISTS sora_posts (
 CREATE INDEX IF NOT EXISTS idx_posts_creator ON sora_posts (creator_id);
 CREATE INDEX IF NOT EXISTS idx_posts_posted_at ON sora_posts (posted_at DESC);
 CREATE INDEX IF NOT EXISTS idx_posts_indexed_at ON sora_posts (indexed_at DESC);
+CREATE INDEX IF NOT EXISTS idx_posts_words ON sora_posts USING gin (to_tsvector('english', text));
+CREATE INDEX IF NOT EXISTS idx_posts_trigrams ON sora_posts USING gin (text gin_trgm_ops);
 CREATE TABLE IF NOT EXISTS scanner_stats (
     id INTEGER PRIMARY KEY DEFAULT 1, total_scanned INTEGER DEFAULT 0, status TEXT,
     last_scan_at TIMESTAMP);

@@ -1,5 +1,6 @@
 """The old scanner writes into the schema `scanner` by its own statements; its rows become ours."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -7,15 +8,14 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from sorafeed_assets_tests.legacy.old_side import ADD_POST, TABLES, OldPost, scan
+from sorafeed_assets_tests.deploy.files import ROOT
+from sorafeed_assets_tests.legacy.old_side import ADD_POST, OPTIONS, TABLES, OldPost, scan
 
 
 @pytest.fixture
 def scanner(database_url: str, engine: Engine) -> Iterator[psycopg.Connection]:
     """A scanner's connection: all that it is given is an address."""
-    with psycopg.connect(
-        f"{database_url}?options=-c%20search_path%3Dscanner%20-c%20TimeZone%3DAsia/Tokyo"
-    ) as connection:
+    with psycopg.connect(f"{database_url}?{OPTIONS}%20-c%20TimeZone%3DAsia/Tokyo") as connection:
         # At each start it creates what is missing.
         connection.execute(TABLES)
         connection.commit()
@@ -88,3 +88,19 @@ def test_what_is_rolled_back_there_is_not_here(engine: Engine, scanner: psycopg.
     scanner.rollback()
     assert _all(engine, "SELECT id FROM sora_posts") == []
     assert _all(engine, "SELECT id FROM creators") == []
+
+
+def test_the_docs_name_the_address_that_is_tested() -> None:
+    assert f"`postgresql://…/sorafeed?{OPTIONS}`" in (ROOT / "docs/migration.md").read_text()
+
+
+def test_all_that_it_creates_is_in_its_schema(engine: Engine, scanner: psycopg.Connection) -> None:
+    created = _all(
+        engine,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'scanner'::regnamespace"
+        " AND relkind IN ('r', 'i') AND relname ~ '^(idx_|scanner_stats$)' ORDER BY 1",
+    )
+    assert [name for (name,) in created] == sorted(
+        re.findall(r"EXISTS (idx_\w+|scanner_stats) [O(]", TABLES)
+    )
+    assert len(created) == 6

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from sqlalchemy import Engine, text
 
-from sorafeed_assets_tests.legacy.old_side import ADD_CREATOR, ADD_POST, LOOK_UP, TABLES
+from sorafeed_assets_tests.legacy.old_side import ADD_CREATOR, ADD_POST, LOOK_UP, OPTIONS, TABLES
 
 _NODE: Final = shutil.which("node")
 _NPM: Final = shutil.which("npm")
@@ -96,7 +96,7 @@ def _scan(folder: Path, url: str, *ids: str) -> dict[str, int]:
         text=True,
         check=False,
         timeout=120,
-        env={"DATABASE_URL": f"{url}?options=-c%20search_path%3Dscanner"},
+        env={"DATABASE_URL": f"{url}?{OPTIONS}"},
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, int] = json.loads(done.stdout)

@@ -33,7 +33,7 @@ from sorafeed_assets.storage.legacy.old_catalog import old_catalog
 from sorafeed_assets_tests.catalogue import queue_of, run
 from sorafeed_assets_tests.cli.running import wait_until
 from sorafeed_assets_tests.legacy.old_file import OldFile
-from sorafeed_assets_tests.legacy.old_side import TABLES, OldPost, scan
+from sorafeed_assets_tests.legacy.old_side import OPTIONS, TABLES, OldPost, scan
 
 CODES = [f"HALL{number:02}" for number in range(16)]
 BY: dict[str, Any] = {"by": "test", "why": "the way over"}
@@ -264,7 +264,7 @@ def test_the_whole_way(
         return len(run(engine, "SELECT FROM sora_posts")) == len(old_side.scanned)
 
     wait_until(all_are_here, "every post to be followed")
-    old_side.move_scanner(f"{database_url}?options=-c%20search_path%3Dscanner")
+    old_side.move_scanner(f"{database_url}?{OPTIONS}")
     before = len(old_side.scanned)
     with old_side.running():
         wait_until(lambda: len(old_side.scanned) > before + 20, "the scanner to write here")

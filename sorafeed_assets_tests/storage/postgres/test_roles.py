@@ -21,7 +21,7 @@ from sorafeed_assets.storage.postgres.roles import (
     provide_roles,
 )
 from sorafeed_assets.storage.postgres.tables import metadata
-from sorafeed_assets_tests.legacy.old_side import TABLES, OldPost, scan
+from sorafeed_assets_tests.legacy.old_side import OPTIONS, TABLES, OldPost, scan
 from sorafeed_assets_tests.roles import as_member
 from sorafeed_assets_tests.wall import add_display
 
@@ -194,7 +194,7 @@ def test_a_scanner_writes_posts_in_both_shapes_and_reads_nothing_else(
     engine: Engine, database_url: str
 ) -> None:
     address = as_member(database_url, Group.SCANNER)
-    with psycopg.connect(f"{address}?options=-c%20search_path%3Dscanner") as connection:
+    with psycopg.connect(f"{address}?{OPTIONS}") as connection:
         # At each start it creates what is missing, and alters its tables.
         connection.execute(TABLES)
         connection.execute("ALTER TABLE sora_posts ADD COLUMN IF NOT EXISTS seen integer")
