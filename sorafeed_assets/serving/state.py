@@ -94,8 +94,8 @@ class ServerState:
             raise SetupError("no database or Redis address; start `sorafeed up`, or set both")
         self.settings = settings
         self.metrics = Metrics()
-        self.has_old_system = settings.legacy_catalog_url is not None
-        self.metrics.stored.has_legacy = self.has_old_system
+        self.has_old_system = settings.follows_legacy
+        self.metrics.stored.has_legacy = settings.legacy_catalog_url is not None
         self.metrics.stored.follows_legacy = settings.follows_legacy
         self.engine = self._engine("read", _READ_SECONDS)
         self.change_engine = self._engine("change", _CHANGE_SECONDS)

@@ -55,6 +55,7 @@ from sorafeed_assets.serving.pages.signing_in import (
 from sorafeed_assets.serving.state import CachedResponse, ServerState
 from sorafeed_assets.storage.cache.redis import ALERTS_TAG, COUNTS_TAG, DISPLAYS_TAG, display_tag
 from sorafeed_assets.storage.dagster_runs import count_failed_runs
+from sorafeed_assets.storage.legacy.queues import read_problems
 from sorafeed_assets.storage.reactions import percentiles
 
 _MOST_CARDS: Final = 200
@@ -345,12 +346,12 @@ async def shadow(request: Request) -> Response:
 def _render_shadow(server: ServerState, *, is_admin: bool) -> bytes:
     report = shadow_report(server.engine, DAYS)
     settings = server.settings
-    if not report.by_day and settings.legacy_catalog_url is None:
-        raise NotFoundError(
-            "nothing is compared with an old system; set SORAFEED_LEGACY_CATALOG_URL first"
-        )
+    with server.engine.connect() as connection:
+        problems = read_problems(connection)
+    if not (report.by_day or problems or server.has_old_system):
+        raise NotFoundError("no old system is named; set SORAFEED_LEGACY_CATALOG_URL first")
     gate = shadow_gate(server.engine, settings.shadow_gate_days)
-    view = shadow_view(report, (gate.is_open, gate.reason))
+    view = shadow_view(report, (gate.is_open, gate.reason), problems)
     links = views.dagster_links(settings)
     return render("shadow.html", view=view, links=links, is_admin=is_admin, has_old_system=True)
 

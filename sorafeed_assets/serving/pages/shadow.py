@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
+from sorafeed_assets.domain.legacy.queues import Problem
 from sorafeed_assets.domain.shadow.outcome import MEANINGS, Outcome
 from sorafeed_assets.domain.shadow.scores import WallScores
 from sorafeed_assets.services.shadow.report import Outcomes, ShadowReport
@@ -71,12 +72,18 @@ class ShadowView:
     rules: Sequence[tuple[str, int, str]]
     unexplained: Sequence[tuple[datetime, str, str]]
     not_compared: Sequence[tuple[datetime, str, str]]
+    problems: Sequence[Problem]
     costs: Sequence[tuple[str, str, str, str, str, str]]
     scores: WallScores
 
 
-def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
-    """Build the page; ``gate`` is that of the gate's days, whatever the page shows."""
+def shadow_view(
+    report: ShadowReport, gate: tuple[bool, str], problems: Sequence[Problem]
+) -> ShadowView:
+    """Build the page; ``gate`` is that of the gate's days, whatever the page shows.
+
+    ``problems`` are those of the last import of the old queues.
+    """
     totals: dict[Outcome, int] = {}
     for found in report.by_day.values():
         for outcome, count in found.items():
@@ -91,6 +98,7 @@ def shadow_view(report: ShadowReport, gate: tuple[bool, str]) -> ShadowView:
         [(rule.value.replace("_", " "), n, MEANINGS[rule]) for rule, n in report.rules.items()],
         _described(report.unexplained),
         _described(report.not_compared),
+        problems,
         [
             (
                 work,

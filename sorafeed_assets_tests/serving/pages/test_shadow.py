@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import PostgresDsn
 from sqlalchemy import Engine
 
+from sorafeed_assets.domain.legacy.queues import Problem
 from sorafeed_assets.domain.shadow.costs import Cost
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, Rule, not_compared
 from sorafeed_assets.launch.embedded import free_port
@@ -16,7 +18,7 @@ from sorafeed_assets.services.tokens import Role
 from sorafeed_assets.serving.server import Listening, serving
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.legacy.posts import complete, lock_cursor
-from sorafeed_assets.storage.legacy.queues import store_file
+from sorafeed_assets.storage.legacy.queues import store_file, store_problems
 from sorafeed_assets.storage.shadow.comparisons import COUNT, QUEUE, TIMELINE, Compared, store
 from sorafeed_assets_tests.catalogue import run
 from sorafeed_assets_tests.metrics import samples_of
@@ -97,6 +99,39 @@ def test_an_unexplained_difference_closes_it_and_is_no_markup(admin: Api, engine
         "unexplained": 1,
         "not_compared": 1,
     }
+
+
+def test_what_an_import_refused_or_left_as_a_conflict_is_shown(admin: Api, engine: Engine) -> None:
+    assert "Imported from the old queues" in admin.http.get("/admin/shadow").text
+    with engine.begin() as connection:
+        store_problems(
+            connection,
+            [
+                Problem("conflict", "display HALL01", "its name was changed in both systems"),
+                Problem("refused", f"display {_HOSTILE}", "its code is none"),
+            ],
+        )
+    page = admin.http.get("/admin/shadow").text
+    assert (
+        "<b>conflict</b> display HALL01: "
+        '<span class="text">its name was changed in both systems</span>' in page
+    )
+    assert "<b>refused</b> display &lt;script&gt;" in page
+    assert _HOSTILE not in page
+    with engine.begin() as connection:
+        store_problems(connection, [])
+    assert "<b>conflict</b>" not in admin.http.get("/admin/shadow").text
+
+
+def test_a_file_of_queues_alone_is_an_old_system(
+    settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    there = settings.model_copy(update={"legacy_queues": tmp_path / "old.sqlite"})
+    with serving(there, Listening(free_port())) as url:
+        client = Api(url, token_of(engine, Role.ADMIN))
+        assert client.http.get("/admin/shadow").status_code == 200
+        assert _LINK in client.http.get("/admin").text
+        client.close()
 
 
 def _read_before(engine: Engine, seconds: int) -> None:
