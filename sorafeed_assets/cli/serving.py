@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from sorafeed_assets.cli.common import DataDir, engine_of, errors, say, settings_of
+from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
 from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.launch import data_folder
 from sorafeed_assets.launch.api_processes import ApiProcesses, listen
 from sorafeed_assets.launch.servers import servers
-from sorafeed_assets.launch.supervision import Supervisor
+from sorafeed_assets.launch.supervision import Supervisor, restart_served
 from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
 from sorafeed_assets.serving.notify import tell_ready
 from sorafeed_assets.serving.server import Listening, log_as_json
@@ -39,12 +39,24 @@ def serve(
     api_processes: Annotated[
         int, typer.Option(min=1, max=64, help="How many processes share the port.")
     ] = 1,
+    reload: Annotated[
+        bool,
+        typer.Option(
+            "--reload",
+            help="Replace the processes of a running `serve` one after another.",
+        ),
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Serve the API, the admin page and the players on the data folder or a running `up`.
 
-    Several processes are restarted one after another on SIGHUP, without a refused connection.
+    Several processes are restarted one after another by `--reload` or SIGHUP, without a refused
+    connection.
     """
+    if reload:
+        replaced = restart_served(settings_of(data_dir).data_dir)
+        console.print(f"{replaced} processes of the API are new")
+        return
     if (tls_certificate is None) != (tls_key is None):
         raise SetupError("--tls-certificate and --tls-key go together")
     port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")

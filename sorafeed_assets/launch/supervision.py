@@ -7,6 +7,7 @@ parent, and neither program does that without a daemon and a configuration of it
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -28,6 +29,8 @@ _LONGEST_PAUSE: Final = 15.0
 _WELL_SECONDS: Final = 60.0
 _MOST_FAILURES: Final = 8
 _LAST_LINES: Final = 15
+_LOOK_SECONDS: Final = 0.1
+_REPLACED_SECONDS: Final = 120.0
 
 
 class Program(Protocol):
@@ -221,6 +224,44 @@ def processes(folder: Path) -> tuple[ProcessState, ...]:
             if psutil.pid_exists(stored["owner"]):
                 found += [ProcessState(**each) for each in stored["processes"]]
     return tuple(found)
+
+
+def restart_served(folder: Path) -> int:
+    """Let the running `serve` of a data folder replace its processes; returns how many are new.
+
+    Raises:
+        SetupError: none with several processes runs, or it did not replace them.
+    """
+    before = _served(folder)
+    if before is None:
+        raise SetupError(
+            f"no `sorafeed serve --api-processes` runs on {folder}; one with a single process is"
+            " restarted by ending it and starting it again"
+        )
+    owner, old = before
+    os.kill(owner, signal.SIGHUP)
+    deadline = time.monotonic() + _REPLACED_SECONDS * len(old)
+    while time.monotonic() < deadline:
+        now = _served(folder)
+        if now is None or now[0] != owner:
+            break
+        if len(now[1]) == len(old) and old.isdisjoint(now[1]):
+            # One of them is the server that forks the others.
+            return len(old) - 1
+        time.sleep(_LOOK_SECONDS)
+    raise SetupError("not all processes of the API were replaced; `sorafeed serve` has printed why")
+
+
+def _served(folder: Path) -> tuple[int, set[int]] | None:
+    """The running `serve` of a data folder and its processes; None without one."""
+    try:
+        stored = json.loads((folder / _FILES.replace("*", "serve")).read_text())
+        own = {child.pid for child in psutil.Process(stored["owner"]).children(recursive=True)}
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+    pids = {each["pid"] for each in stored["processes"] if each["pid"] and each["is_ready"]}
+    # What a killed owner left may name the process of another program.
+    return (stored["owner"], pids) if pids and pids <= own else None
 
 
 def last_lines(log: Path) -> str:

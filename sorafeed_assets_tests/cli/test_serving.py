@@ -157,9 +157,17 @@ def test_the_api_alone_is_joined_by_other_commands(folder: Path, tmp_path: Path)
     )
     assert answers()
     assert before.isdisjoint({state.pid for state in processes(folder)})
+    # The same by command, which ends once they are new.
+    before = {state.pid for state in processes(folder)}
+    assert answer("serve", "--reload", folder=folder) == "2 processes of the API are new\n"
+    assert before.isdisjoint({state.pid for state in processes(folder)})
+    assert answers()
     serve.send_signal(signal.SIGTERM)
     assert serve.wait(240) == 0
     assert processes_of(folder) == []
+    assert "no `sorafeed serve --api-processes` runs on" in refusal(
+        "serve", "--reload", folder=folder
+    )
 
 
 def _display(folder: Path) -> str:
