@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import HttpUrl, PostgresDsn, RedisDsn
 
 from sorafeed_assets.domain.errors import SetupError
 from sorafeed_assets.settings import Settings, load_settings
@@ -33,6 +35,24 @@ def test_values_are_read_from_a_folder_of_secrets(
     # A variable wins.
     monkeypatch.setenv("SORAFEED_REDIS_URL", "redis://other:6379/2")
     assert str(load_settings().redis_url) == "redis://other:6379/2"
+
+
+def test_every_address_may_be_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address may have a password in it; none is read only from a variable."""
+    schemes = {PostgresDsn: "postgresql", RedisDsn: "redis", HttpUrl: "https"}
+    addresses = {
+        name: f"{scheme}://user:secret@host:999/{number}"
+        for name, field in Settings.model_fields.items()
+        for number, (kind, scheme) in enumerate(schemes.items())
+        if kind in get_args(field.annotation)
+    }
+    assert len(addresses) >= 9
+    monkeypatch.setenv("SORAFEED_SECRETS_DIR", str(tmp_path))
+    for name, address in addresses.items():
+        monkeypatch.delenv(f"SORAFEED_{name.upper()}", raising=False)
+        (tmp_path / f"SORAFEED_{name.upper()}").write_text(f"{address}\n")
+    settings = load_settings()
+    assert {name: str(getattr(settings, name)) for name in addresses} == addresses
 
 
 def test_secrets_are_linked_as_kubernetes_does(

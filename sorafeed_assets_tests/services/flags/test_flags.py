@@ -2,6 +2,7 @@
 
 import json
 from time import monotonic, sleep
+from types import SimpleNamespace
 from typing import Any
 
 import openfeature.api
@@ -17,6 +18,7 @@ from sorafeed_assets.domain.flags.definition import check_definition
 from sorafeed_assets.domain.flags.known import KnownFlag, UnknownFlagError
 from sorafeed_assets.domain.flags.split import BUCKETS, Split, definition_of
 from sorafeed_assets.services.flags import Flags, FlagValues, ReasonKind
+from sorafeed_assets.services.flags import flags as flags_module
 from sorafeed_assets.services.flags.provider import FlagsProvider
 from sorafeed_assets.services.flags.values import bucket_of
 from sorafeed_assets.storage.flags.versions import StoredVersion
@@ -340,6 +342,21 @@ def test_another_process_hears_of_a_change(flags: Flags, engine: Engine) -> None
         sleep(0.05)
     with engine.connect() as connection:
         assert Flags(engine, KNOWN).at(connection).value("colour", "DISP00") == "blue"
+
+
+def test_an_answer_is_never_older_than_a_second(
+    flags: Flags, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(flags_module, "time", SimpleNamespace(monotonic=lambda: now))
+    other = Flags(engine, KNOWN)
+    assert other.value("colour", "DISP00") == "red"
+    with engine.begin() as connection:
+        flags.set_all(connection, "colour", "blue", by="test", why="all")
+    # Kept for a moment, so that players cost no query each.
+    assert other.value("colour", "DISP00") == "red"
+    now += 1.0
+    assert other.value("colour", "DISP00") == "blue"
 
 
 def test_a_definition_that_plain_sql_broke_is_an_error_not_a_default(
