@@ -73,15 +73,15 @@ class OldPost:
 
 
 @contextmanager
-def old_database(postgres: EmbeddedPostgres, name: str) -> Iterator[str]:
+def old_database(postgres: EmbeddedPostgres, name: str, encoding: str = "UTF8") -> Iterator[str]:
     """A database with these tables, in a locale of the C library as the old server's is."""
     database = sql.Identifier(name)
+    locale = "C.UTF-8" if encoding == "UTF8" else "C"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(
             sql.SQL(
-                "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc"
-                " LOCALE 'C.UTF-8'"
-            ).format(database)
+                "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE_PROVIDER libc LOCALE {}"
+            ).format(database, encoding, locale)
         )
     url = postgres.url(name)
     with psycopg.connect(url) as connection:

@@ -10,10 +10,12 @@ from sqlalchemy import Engine, text
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
 from sorafeed_assets.launch.embedded import EmbeddedPostgres, free_port
 from sorafeed_assets.services.legacy.catalog import check_readable, import_catalog
+from sorafeed_assets.services.legacy.reconcile import parts, reconcile
 from sorafeed_assets.storage.legacy import old_server
 from sorafeed_assets.storage.legacy.old_catalog import old_catalog
 from sorafeed_assets.storage.legacy.old_server import version_name
-from sorafeed_assets_tests.legacy.old_side import add_old_posts
+from sorafeed_assets_tests.catalogue import run
+from sorafeed_assets_tests.legacy.old_side import OldPost, add_old_posts, old_database, scan
 
 
 def _refusal(url: str) -> str:
@@ -125,6 +127,25 @@ def test_a_zone_that_is_not_utc(engine: Engine, old_url: str) -> None:
     assert "its sessions are in the zone Europe/Berlin" in _refusal(old_url)
     with old_catalog(f"{old_url}?options=-c%20TimeZone%3DUTC") as old:
         assert import_catalog(engine, old, lambda *_: None).posts == 0
+
+
+def test_an_encoding_that_says_nothing_is_refused(postgres: EmbeddedPostgres) -> None:
+    with old_database(postgres, "old_ascii", "SQL_ASCII") as url:
+        assert "its encoding is SQL_ASCII" in _refusal(url)
+
+
+def test_texts_of_another_encoding_are_copied_and_equal(
+    engine: Engine, postgres: EmbeddedPostgres
+) -> None:
+    with old_database(postgres, "old_latin", "LATIN1") as url:
+        with psycopg.connect(url) as connection:
+            scan(connection, [OldPost("p", text="Café Zürich")])
+        with old_catalog(url) as old:
+            check_readable(old)
+            assert import_catalog(engine, old, lambda *_: None).posts == 1
+            compared = [reconcile(engine, old, part) for part in parts(engine, old)]
+    assert [row.text for row in run(engine, "SELECT text FROM sora_posts")] == ["Café Zürich"]
+    assert sum(each.repaired for each in compared) == 0
 
 
 def test_a_catalogue_without_statistics_is_counted(old_url: str) -> None:
