@@ -38,7 +38,7 @@ class Settings(BaseSettings):
         None, description="A streaming replica of that PostgreSQL, for lists and exports"
     )
     read_lag_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
-        10.0, description="A replica that lags more is not read, in seconds"
+        10.0, description="How far a replica may lag and still be read, in seconds"
     )
     dagster_url: PostgresDsn | None = Field(
         None, description="PostgreSQL for Dagster's own storage, `postgresql+psycopg2://…`"

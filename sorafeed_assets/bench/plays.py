@@ -95,7 +95,7 @@ def plays_rows(costs: PlayCosts) -> list[Row]:
     players = f"plays over HTTP, {_PLAYERS} players without pause"
     return [
         row(
-            f"{players}: a play, against one player that tells one after the other",
+            f"{players}: a play, against one player that reports one after the other",
             "ms",
             _milliseconds(costs.per_play),
             Target(ours_under=1),

@@ -114,7 +114,7 @@ def check_all(
     return [
         Invariant("acknowledged plays lost", lost),
         Invariant("plays stored twice", [p.entry for p in plays if p.times > 1]),
-        Invariant("plays stored that no player told", invented),
+        Invariant("plays stored that no player reported", invented),
         Invariant("plays still in an outbox", ["a play"] * told.waiting),
         Invariant("queues broken", _lines(queues)),
         Invariant("displays that play another playlist than the active one", playing_another),

@@ -228,7 +228,7 @@ class Run:
             share(f"plays of players {in_time}", plays, target=True),
             share(f"edits {in_time}", edits),
             attempts("single attempts to read", reads),
-            attempts("single attempts to tell plays", plays),
+            attempts("single attempts to report plays", plays),
             Figure(
                 "longest read while an API process was there",
                 f"{longest:.2f} s",
@@ -237,7 +237,7 @@ class Run:
             ),
             Figure("the same, also while another process hung", f"{hanging:.2f} s"),
             Figure("longest read", f"{reads.longest:.2f} s"),
-            Figure("longest call that tells plays", f"{plays.longest:.2f} s"),
+            Figure("longest call that reports plays", f"{plays.longest:.2f} s"),
             Figure("answers with status 500", f"{internal:,}", "0", internal == 0),
             Figure("statements that waited over 100 ms for a lock", f"{len(long):,}"),
             Figure(

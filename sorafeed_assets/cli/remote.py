@@ -108,7 +108,7 @@ def seek(
     """Go to a position in the video on screen."""
     with commands_on(data_dir) as commands:
         commands.seek(code, seconds)
-    console.print(f"{code}: to second {seconds:g}")
+    console.print(f"{code}: moved to second {seconds:g}")
 
 
 def show_state(code: Code, as_json: AsJson = False, data_dir: DataDir = None) -> None:
@@ -131,9 +131,9 @@ def show_state(code: Code, as_json: AsJson = False, data_dir: DataDir = None) ->
             }
         )
         return
-    console.print(f"{code} is told: {found.state}, {_sound(found.is_muted, found.volume)}")
+    console.print(f"{code} is set to: {found.state}, {_sound(found.is_muted, found.volume)}")
     if not found.is_online:
-        console.print("no player is connected; one that connects follows this")
+        console.print("no player is connected; a player that connects uses these settings")
     if report is None:
         console.print("no player has reported yet")
         return

@@ -58,7 +58,7 @@ def serve(
         console.print(f"{replaced} processes of the API are new")
         return
     if (tls_certificate is None) != (tls_key is None):
-        raise SetupError("--tls-certificate and --tls-key go together")
+        raise SetupError("--tls-certificate and --tls-key need each other; give both or neither")
     port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
     scheme = "http" if tls_certificate is None else "https"
     with servers(settings_of(data_dir), joinable=True) as settings:

@@ -74,7 +74,7 @@ _FAULTS: Final = [
         ],
     ),
     Fault(
-        "plays stored that no player told",
+        "plays stored that no player reported",
         [f"{_COPIED} gen_random_uuid() FROM video_history"],
     ),
     Fault("plays still in an outbox", told=lambda told: replace(told, waiting=1)),

@@ -32,7 +32,7 @@ def test_flags_are_listed_set_explained_and_remembered(folder: Path, engine: Eng
     for code in CODES:
         add_display(engine, code)
     listed = answer("flags", "list", folder=folder)
-    assert "in_order, the default of the code" in listed
+    assert "in_order, the default" in listed
     assert "old, shadow, new" in listed
     done = answer(
         *("flags", "set", "planner", "creator_gap", "--share", 25, "--keep", "--why", "try it"),

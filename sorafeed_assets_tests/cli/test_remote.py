@@ -59,12 +59,12 @@ def test_a_display_is_controlled_by_command(folder: Path, engine: Engine) -> Non
     assert _displays("pause", CODE, folder=folder) == f"{CODE}: paused"
     assert _displays("unmute", CODE, folder=folder) == f"{CODE}: not muted"
     assert _displays("volume", CODE, 40, folder=folder) == f"{CODE}: volume 40 %"
-    assert _displays("seek", CODE, 2.5, folder=folder) == f"{CODE}: to second 2.5"
+    assert _displays("seek", CODE, 2.5, folder=folder) == f"{CODE}: moved to second 2.5"
     assert "must be 0 to 100" in refusal("displays", "volume", CODE, 101, folder=folder)
     shown = _displays("state", CODE, folder=folder)
     assert shown.splitlines() == [
-        f"{CODE} is told: paused, volume 40 %",
-        "no player is connected; one that connects follows this",
+        f"{CODE} is set to: paused, volume 40 %",
+        "no player is connected; a player that connects uses these settings",
         "no player has reported yet",
     ]
     told = {"state": "paused", "muted": False, "volume": 40}

@@ -31,7 +31,7 @@ from sorafeed_assets.storage.postgres import tables
 def rollouts(
     context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The share of each rollout, by how its displays do beside the others; steps are events."""
+    """The state of each rollout: its step, its share, and why; each step is an event."""
     names = list(context.partition_keys)
     with plain_failures():
         for name in names:

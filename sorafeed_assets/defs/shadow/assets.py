@@ -41,7 +41,7 @@ _SECONDS: Final = 1_500.0
 def shadow_counts(
     context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The old way's counts on the old catalogue against ours, each once a day."""
+    """Counts of the old system compared with those of this one, each once a day."""
     yield from _compare(context, connections, COUNTS_ASSET)
 
 
@@ -58,7 +58,7 @@ def shadow_counts(
 def shadow_timelines(
     context: dg.AssetExecutionContext, connections: dg.ResourceParam[Connections]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """The old way's plans against ours, and the old system's real queues and plays, once a day."""
+    """Plans, queues and plays of the old system compared with those of this one, once a day."""
     yield from _compare(context, connections, TIMELINES_ASSET)
 
 

@@ -158,9 +158,9 @@ class FlagValues:
         """How the values of a flag are spread, in words."""
         definition = self.definition(flag)
         if definition is None:
-            return f"{self.base(flag)}, the default of the code"
+            return f"{self.base(flag)}, the default"
         if definition["state"] != "ENABLED":
-            return f"{self.base(flag)}, the default of the code; the definition is disabled"
+            return f"{self.base(flag)}, the default; the definition is disabled"
         split = self.split(flag)
         if split is None:
             return f"{self.base(flag)}; for some displays by a definition written by hand"
@@ -189,7 +189,7 @@ class FlagValues:
 
     def _reason(self, flag: KnownFlag, display_id: str) -> tuple[ReasonKind, str]:
         if flag.key not in self._stored:
-            return ReasonKind.DEFAULT, "nothing was set, so it is the default of the code"
+            return ReasonKind.DEFAULT, "nothing was set, so the default applies"
         found = self._resolve(flag, display_id)
         split = self.split(flag.key)
         if found.reason == KEPT:
@@ -197,7 +197,7 @@ class FlagValues:
         if found.reason == Resolution.DISABLED:
             return (
                 ReasonKind.DEFAULT,
-                "the definition is disabled, so it is the default of the code",
+                "the definition is disabled, so the default applies",
             )
         if split is None:
             return ReasonKind.RULE, "the definition was written by hand; read its targeting"

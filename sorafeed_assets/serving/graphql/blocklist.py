@@ -51,7 +51,7 @@ class ExcludePayload:
     )
 
 
-@strawberry.type(description="What came of allowing a post or creator.")
+@strawberry.type(description="The result of allowing a post or creator.")
 class AllowPayload:
     was_excluded: bool
 

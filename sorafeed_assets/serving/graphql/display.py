@@ -36,7 +36,7 @@ class DryBlock:
     search: str
 
 
-@strawberry.type(description="What a player last said that it does.")
+@strawberry.type(description="What a player last reported.")
 class PlayerReport:
     view: str = strawberry.field(description="waiting, playing, paused, stopped or refused.")
     is_muted: bool
@@ -46,10 +46,10 @@ class PlayerReport:
         description="Where it was in the video on screen; null when nothing is on screen."
     )
     at: datetime | None = strawberry.field(
-        description="When it was there; while it is playing it goes on from there."
+        description="When it was at this position; while it is playing, the position advances."
     )
     duration: float | None = strawberry.field(
-        description="Of that video, in seconds, when it is known."
+        description="The length of that video, in seconds; null until it is known."
     )
 
     @classmethod
@@ -66,7 +66,7 @@ class PlayerReport:
         )
 
 
-@strawberry.type(description="The sound that a display is told, and what its player reports.")
+@strawberry.type(description="The sound settings of a display, and what its player reports.")
 class Remote:
     is_muted: bool
     volume: int = strawberry.field(description="In percent.")
@@ -100,7 +100,9 @@ class Display:
     position: int
     build_id: strawberry.ID | None
     built_at: datetime | None
-    tags: list[str] = strawberry.field(description="Words by which people choose displays.")
+    tags: list[str] = strawberry.field(
+        description="The tags of the display: words by which it is selected."
+    )
 
     @strawberry.field
     async def active_playlist(self, info: Info) -> Playlist | None:

@@ -166,7 +166,7 @@ class ManyMutation:
         key = parse_id(str(template_id), "templateId")
         return await _change(info, lambda many: many.follow(_codes(display_ids), key))
 
-    @strawberry.mutation(description="Let a playlist follow no template; what it plays stays.")
+    @strawberry.mutation(description="Detach a playlist from its template; what it plays stays.")
     async def detach_playlist(self, info: Info, playlist_id: strawberry.ID) -> DisplaysPayload:
         key = parse_id(str(playlist_id), "playlistId")
         return await _change(info, lambda many: [many.detach(key)])

@@ -289,7 +289,7 @@ class Mutation(ManyMutation, BlocklistMutation):
         return await _sound(info, str(display_id), volume=volume)
 
     @strawberry.mutation(
-        description="Go to a place in the video on screen, in seconds from its start."
+        description="Seek to a position in the video on screen, in seconds from its start."
     )
     async def seek(self, info: Info, display_id: strawberry.ID, seconds: float) -> DisplayPayload:
         context = _admin(info)

@@ -57,7 +57,7 @@ class DisplayConnection:
         return await info.context.server.run(info.context.reads.count_displays)
 
 
-@strawberry.type(description="A word by which people choose displays.")
+@strawberry.type(description="A tag: a word by which displays are selected.")
 class Tag:
     tag: str
     displays: int = strawberry.field(description="How many displays have it.")

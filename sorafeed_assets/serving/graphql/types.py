@@ -206,7 +206,7 @@ class Deletion:
     name: str
     was_active: bool = strawberry.field(description="Whether the playlist was the active one.")
     deleted_at: datetime
-    until: datetime = strawberry.field(description="When it is deleted for good.")
+    until: datetime = strawberry.field(description="When it is deleted permanently.")
     playlists: int = strawberry.field(description="How many playlists are restored.")
     blocks: int = strawberry.field(description="How many blocks are restored.")
 

@@ -34,7 +34,7 @@ EVENTS: Final[Mapping[StreamEvent, str]] = {
 
 TAGS: Final[Mapping[str, str]] = {
     display_tag("CODE"): "What this display plays, or its state.",
-    remote_tag("CODE"): "The sound or the place that this display's player is told.",
+    remote_tag("CODE"): "The sound settings of this display's player changed, or it has to seek.",
     length_tag("CODE"): "How long this display's video is became known; players do not get it.",
     DISPLAYS_TAG: "Displays were added, deleted or renamed.",
     COUNTS_TAG: "A total changed.",

@@ -1,7 +1,7 @@
 """A line about each column of the assets' tables; `tables` has their types.
 
-Comments in the database explain only some columns; these lines are
-shown with an asset's columns in the UI.
+Comments in the database explain only some columns, for those who read SQL; these lines are
+shown with an asset's columns in the UI, in place of a comment.
 """
 
 from typing import Final
@@ -68,14 +68,31 @@ _OF_TABLE: Final = {
         "id_hash": "the hash of its id: the order of the pool random",
     },
     "shadow_comparisons": {
-        "kind": "count, timeline, queue, plays or page",
+        "kind": "what is compared: count, timeline, queue, plays or page",
+        "subject": "the search term or the display that is compared",
+        "part": "the format of a count; empty for the other kinds",
+        "rules": "the rules that explain the difference: known faults of the old system",
         "outcome": "same, expected, unexplained or not_compared",
-        "our_seconds": "what this side took",
-        "old_statements": "how many statements the old side took",
-        "our_statements": "how many statements this side took",
+        "old_seconds": "how long the old system took; null if it was not measured",
+        "our_seconds": "how long this system took",
+        "old_statements": "how many statements the old system needed",
+        "our_statements": "how many statements this system needed",
         "compared_at": "when it was compared",
     },
-    "rollouts": {"created_at": "when it began"},
+    "rollouts": {
+        "created_at": "when it began",
+        "name": "the rollout's name",
+        "flag": "the flag that it changes",
+        "value": "the value that displays in the share get",
+        "steps": "its steps: each a share in percent and how long it is held, in seconds",
+        "signals": "the signals that are compared",
+        "usual": "by signal and display: the part that went wrong in the hour before it began",
+        "status": "running, paused, forced, completed, rolled_back or stopped",
+        "percent": "the share of displays that get the value now, in percent",
+        "reason": "why it is at this step",
+        "verdict": "what the last evaluation decided: pass, fail or inconclusive",
+        "comparisons": "the last comparison of each signal",
+    },
     "timeline_videos": {
         "id": "the queue entry's id",
         "build_id": "the build whose plan it is from",
@@ -92,4 +109,4 @@ _OF_TABLE: Final = {
 def description_of(column: Column[object]) -> str | None:
     """What a column holds."""
     of_table = _OF_TABLE.get(column.table.name, {})
-    return column.comment or of_table.get(column.name) or _ANY.get(column.name)
+    return of_table.get(column.name) or column.comment or _ANY.get(column.name)
