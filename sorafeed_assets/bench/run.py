@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -15,6 +14,7 @@ from sorafeed_assets.bench.fleet import fleet_rows, measure_fleet
 from sorafeed_assets.bench.ingest import ingest_rows, measure_ingest
 from sorafeed_assets.bench.lineage import lineage_rows, measure_lineage
 from sorafeed_assets.bench.measuring import Progress, Row
+from sorafeed_assets.bench.names import Benchmark
 from sorafeed_assets.bench.react import measure_react, react_rows
 from sorafeed_assets.bench.react_sizes import measure_sizes, sizes_plots, sizes_rows
 from sorafeed_assets.bench.rolling import measure_rollback, rollback_rows
@@ -31,20 +31,6 @@ from sorafeed_assets.settings import Settings
 
 _SMALLER = (100, 10, 1)
 _LEAST_POSTS = 2_600
-
-
-class Benchmark(StrEnum):
-    """The benchmarks; ``all`` means those of the engine, without other processes."""
-
-    COUNTS = "counts"
-    TIMELINES = "timelines"
-    FLEET = "fleet"
-    INGEST = "ingest"
-    LINEAGE = "lineage"
-    ALL = "all"
-    API = "api"
-    REACT = "react"
-    ROLLBACK = "rollback"
 
 
 @dataclass(slots=True)

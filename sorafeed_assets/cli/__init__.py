@@ -24,12 +24,13 @@ def main() -> None:
     from sorafeed_assets.cli.app import build
     from sorafeed_assets.cli.exits import FAILED
     from sorafeed_assets.domain.errors import SorafeedError
+    from sorafeed_assets.domain.wording import error_text
 
     try:
         # Built here, because loading the definitions reads the settings, which may be wrong.
         build(*_called())()
     except SorafeedError as error:
-        text = str(error)
+        text = error_text(error)
     except Exception as error:
         # Imported this late, because most commands get here without it.
         from sqlalchemy.exc import OperationalError

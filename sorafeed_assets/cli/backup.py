@@ -6,9 +6,6 @@ from typing import Annotated
 import typer
 
 from sorafeed_assets.cli.common import DataDir, console, settings_of
-from sorafeed_assets.launch.backup import back_up
-from sorafeed_assets.launch.restore import restore as restore_backup
-from sorafeed_assets.launch.servers import servers
 
 
 def backup(
@@ -24,6 +21,9 @@ def backup(
 
     Everything keeps running meanwhile.
     """
+    from sorafeed_assets.launch.backup import back_up
+    from sorafeed_assets.launch.servers import servers
+
     settings = settings_of(data_dir)
     with servers(settings) as addressed:
         made = back_up(addressed, to or settings.backup_dir, keep=keep)
@@ -39,6 +39,9 @@ def restore(
     data_dir: DataDir = None,
 ) -> None:
     """Restore both databases from a backup; stop all other programs that use them first."""
+    from sorafeed_assets.launch.restore import restore as restore_backup
+    from sorafeed_assets.launch.servers import servers
+
     with servers(settings_of(data_dir)) as addressed:
         manifest = restore_backup(addressed, folder.absolute(), replace=replace)
     console.print(

@@ -5,13 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sorafeed_assets.bench.catalogue import Scale
-from sorafeed_assets.bench.report import markdown
-from sorafeed_assets.bench.run import Benchmark
-from sorafeed_assets.bench.run import run as run_benchmark
+from sorafeed_assets.bench.names import Benchmark
 from sorafeed_assets.cli.common import Bars, DataDir, console, say, settings_of
 from sorafeed_assets.cli.output import AsJson
-from sorafeed_assets.launch import data_folder
 
 _STATEMENT_SECONDS = 3_600
 
@@ -29,6 +25,11 @@ def bench(
 
     The catalogue is kept in the folder `bench` of the data folder, and reused by later runs.
     """
+    from sorafeed_assets.bench.catalogue import Scale
+    from sorafeed_assets.bench.report import markdown
+    from sorafeed_assets.bench.run import run as run_benchmark
+    from sorafeed_assets.launch import data_folder
+
     settings = settings_of(data_dir).model_copy(
         # The baseline must not be cut short by a statement time-out.
         update={"statement_timeout_seconds": _STATEMENT_SECONDS}

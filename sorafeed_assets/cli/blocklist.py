@@ -9,7 +9,6 @@ from sorafeed_assets.cli.flags import actor
 from sorafeed_assets.cli.output import As, AsJson, chosen, print_list, print_object
 from sorafeed_assets.domain.catalog.blocklist import Kind, check_target
 from sorafeed_assets.domain.text import counted
-from sorafeed_assets.services.timelines.excluding import list_blocklist
 
 blocklist = typer.Typer(no_args_is_help=True)
 
@@ -25,6 +24,8 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """List what is excluded, by whom and why, the latest first."""
+    from sorafeed_assets.services.timelines.excluding import list_blocklist
+
     how = chosen(output, as_json)
     with database(data_dir) as (engine, _settings):
         rows = [

@@ -5,12 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sorafeed_assets.chaos.run import Scale
-from sorafeed_assets.chaos.run import run as run_chaos
 from sorafeed_assets.cli.common import Bars, DataDir, console, settings_of
 from sorafeed_assets.cli.output import AsJson
-from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.up import stop_on_signals
 
 _BROKEN = 1
 
@@ -29,6 +25,11 @@ def chaos(
     It uses the folder `chaos` of the data folder, which is emptied first. The exit code is 1 when
     something was lost, doubled or broken.
     """
+    from sorafeed_assets.chaos.run import Scale
+    from sorafeed_assets.chaos.run import run as run_chaos
+    from sorafeed_assets.launch import data_folder
+    from sorafeed_assets.launch.up import stop_on_signals
+
     folder = data_folder.prepare(settings_of(data_dir).data_dir / "chaos")
     with data_folder.owned(folder), stop_on_signals() as stop, Bars() as bars:
         outcome = run_chaos(folder, Scale(minutes, kills, seed, displays, posts), bars, stop)

@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from sorafeed_assets.cli.common import DataDir, errors, settings_of
-from sorafeed_assets.demo.legacy import build_old_side
-from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.servers import servers
 
 demo = typer.Typer(no_args_is_help=True)
 
@@ -29,6 +26,10 @@ def legacy(
 
     Its PostgreSQL is another database on this project's server, which has to run while it is used.
     """
+    from sorafeed_assets.demo.legacy import build_old_side
+    from sorafeed_assets.launch import data_folder
+    from sorafeed_assets.launch.servers import servers
+
     with servers(settings_of(data_dir)) as settings:
         side = build_old_side(
             str(settings.database_url),

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from sorafeed_assets.cli.common import DataDir, settings_of
-from sorafeed_assets.launch.dagster_home import environment, prepare_home, run_in_place
-from sorafeed_assets.launch.servers import joined
 
 
 def print_environment(data_dir: DataDir = None) -> None:
     """Print shell lines with which `dagster dev -w workspace.yaml` joins the running instance."""
+    from sorafeed_assets.launch.dagster_home import environment, prepare_home
+    from sorafeed_assets.launch.servers import joined
+
     settings = joined(settings_of(data_dir))
     prepare_home(settings)
     for name, value in environment(settings).items():
@@ -27,4 +28,7 @@ def run_program(
 
     It replaces this command's process, so signals and exit codes are its own.
     """
+    from sorafeed_assets.launch.dagster_home import run_in_place
+    from sorafeed_assets.launch.servers import joined
+
     run_in_place(joined(settings_of(data_dir)), program, context.args)

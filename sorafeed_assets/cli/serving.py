@@ -4,28 +4,20 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
-from sorafeed_assets.demo import clips
 from sorafeed_assets.domain.errors import SetupError
-from sorafeed_assets.launch import data_folder
-from sorafeed_assets.launch.api_processes import ApiProcesses, listen
-from sorafeed_assets.launch.servers import servers
-from sorafeed_assets.launch.supervision import Supervisor, restart_served
-from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
-from sorafeed_assets.serving.notify import tell_ready
-from sorafeed_assets.serving.server import Listening, log_as_json
-from sorafeed_assets.serving.server import serve as serve_api
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.postgres.migrate import migrate
+
+if TYPE_CHECKING:
+    from sorafeed_assets.settings import Settings
 
 
 def serve(
     api_port: Annotated[
-        int | None, typer.Option("--api-port", help=f"Port of the API ({DEFAULT_API_PORT}).")
+        int | None, typer.Option("--api-port", help="Port of the API (3080).")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     tls_certificate: Annotated[
@@ -54,9 +46,20 @@ def serve(
     connection.
     """
     if reload:
+        from sorafeed_assets.launch.supervision import restart_served
+
         replaced = restart_served(settings_of(data_dir).data_dir)
         console.print(f"{replaced} processes of the API are new")
         return
+    from sorafeed_assets.demo import clips
+    from sorafeed_assets.launch.api_processes import listen
+    from sorafeed_assets.launch.servers import servers
+    from sorafeed_assets.launch.up import DEFAULT_API_PORT, choose_port
+    from sorafeed_assets.serving.notify import tell_ready
+    from sorafeed_assets.serving.server import Listening, log_as_json
+    from sorafeed_assets.serving.server import serve as serve_api
+    from sorafeed_assets.storage.postgres.migrate import migrate
+
     if (tls_certificate is None) != (tls_key is None):
         raise SetupError("--tls-certificate and --tls-key need each other; give both or neither")
     port = choose_port(api_port, DEFAULT_API_PORT, "--api-port")
@@ -85,12 +88,16 @@ def serve(
 
 
 def _serve_by_several(
-    settings: Settings,
+    settings: "Settings",
     socket: int,
     arguments: list[str],
     processes: int,
     on_ready: Callable[[], None],
 ) -> None:
+    from sorafeed_assets.launch import data_folder
+    from sorafeed_assets.launch.api_processes import ApiProcesses
+    from sorafeed_assets.launch.supervision import Supervisor
+
     stop, reload = Event(), Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 from rich.markup import escape
@@ -10,12 +10,11 @@ from rich.table import Table
 
 from sorafeed_assets.cli.common import DataDir, console, database
 from sorafeed_assets.cli.output import AsJson
-from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.text import counted
-from sorafeed_assets.launch.attention import AttentionItem
-from sorafeed_assets.launch.dagster_instance import open_instance
-from sorafeed_assets.launch.status import Status, read_status
-from sorafeed_assets.services.timelines.queues import QueueClass
+
+if TYPE_CHECKING:
+    from sorafeed_assets.launch.attention import AttentionItem
+    from sorafeed_assets.launch.status import Status
 
 _SHOWN: Final = 20
 
@@ -25,6 +24,10 @@ def status(
     data_dir: DataDir = None,
 ) -> None:
     """Show posts, counts, displays, timelines, checks, lineage, processes and the last runs."""
+    from sorafeed_assets.defs.resources import Connections
+    from sorafeed_assets.launch.dagster_instance import open_instance
+    from sorafeed_assets.launch.status import read_status
+
     with database(data_dir) as (_engine, settings), open_instance(settings) as instance:
         connections = Connections(settings)
         try:
@@ -37,8 +40,10 @@ def status(
         print_status(figures)
 
 
-def print_status(status: Status) -> None:
+def print_status(status: "Status") -> None:
     """Print the figures as tables."""
+    from sorafeed_assets.services.timelines.queues import QueueClass
+
     queues, counts, checks = status.timelines, status.counts, status.checks
     table = Table("what", "figure", show_header=False)
     table.add_row("posts", f"{status.posts:,}")
@@ -70,7 +75,7 @@ def print_status(status: Status) -> None:
     _print_attention(status.attention)
 
 
-def _print_attention(attention: Sequence[AttentionItem]) -> None:
+def _print_attention(attention: Sequence["AttentionItem"]) -> None:
     if not attention:
         console.print("nothing needs attention")
         return

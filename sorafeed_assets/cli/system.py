@@ -2,7 +2,7 @@
 
 import signal
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -19,18 +19,10 @@ from sorafeed_assets.cli.common import (
     settings_of,
 )
 from sorafeed_assets.cli.status import print_status
-from sorafeed_assets.defs.resources import Connections
-from sorafeed_assets.demo.start import load_demo
-from sorafeed_assets.launch.dagster_instance import end_interrupted_runs, open_instance
-from sorafeed_assets.launch.materialize import Report, in_background, materialize_all
-from sorafeed_assets.launch.react import React, log_plainly, tune_interpreter
-from sorafeed_assets.launch.servers import servers, wait_for_postgres
-from sorafeed_assets.launch.status import Status, read_status
-from sorafeed_assets.launch.up import UNCLEAN
-from sorafeed_assets.storage.postgres.migrate import migrate
-from sorafeed_assets.storage.postgres.roles import provide_roles
-from sorafeed_assets.storage.reactions import drop_all
-from sorafeed_assets.tracing import start_tracing
+
+if TYPE_CHECKING:
+    from sorafeed_assets.launch.materialize import Report
+    from sorafeed_assets.launch.status import Status
 
 
 def prepare(
@@ -43,6 +35,14 @@ def prepare(
     data_dir: DataDir = None,
 ) -> None:
     """Load the demo and materialize everything that is not up to date, as `up` does."""
+    from sorafeed_assets.defs.resources import Connections
+    from sorafeed_assets.demo.start import load_demo
+    from sorafeed_assets.launch.dagster_instance import end_interrupted_runs, open_instance
+    from sorafeed_assets.launch.materialize import in_background, materialize_all
+    from sorafeed_assets.launch.status import read_status
+    from sorafeed_assets.launch.up import UNCLEAN
+    from sorafeed_assets.storage.reactions import drop_all
+
     with database(data_dir) as (engine, settings):
         with Bars() as bars, open_instance(settings) as instance:
             if interrupted_before is not None:
@@ -63,7 +63,7 @@ def prepare(
         raise typer.Exit(UNCLEAN)
 
 
-def _print_report(report: Report, status: Status) -> None:
+def _print_report(report: "Report", status: "Status") -> None:
     table = Table("asset", "materializations", "seconds", title="Materialized")
     for asset, seconds in report.seconds.items():
         table.add_row(asset, f"{report.events[asset]:,}", f"{seconds:.2f}")
@@ -81,6 +81,12 @@ def react(data_dir: DataDir = None) -> None:
 
     Several may run; one does the work, and another takes over within a second of its end.
     """
+    from sorafeed_assets.launch.dagster_instance import open_instance
+    from sorafeed_assets.launch.react import React, log_plainly, tune_interpreter
+    from sorafeed_assets.launch.servers import servers
+    from sorafeed_assets.storage.postgres.migrate import migrate
+    from sorafeed_assets.tracing import start_tracing
+
     with servers(settings_of(data_dir)) as settings, open_instance(settings) as instance:
         engine = engine_of(settings)
         try:
@@ -103,6 +109,11 @@ def migrate_database(
     data_dir: DataDir = None,
 ) -> None:
     """Migrate the project's database and Dagster's to their current schemas."""
+    from sorafeed_assets.launch.dagster_instance import open_instance
+    from sorafeed_assets.launch.servers import servers, wait_for_postgres
+    from sorafeed_assets.storage.postgres.migrate import migrate
+    from sorafeed_assets.storage.postgres.roles import provide_roles
+
     with servers(settings_of(data_dir)) as settings:
         wait_for_postgres(settings, wait, say)
         engine = engine_of(settings)

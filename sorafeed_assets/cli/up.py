@@ -1,22 +1,16 @@
 """`sorafeed up`: the parent of everything, which imports little and only watches."""
 
 import os
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from sorafeed_assets.cli import exits
 from sorafeed_assets.cli.common import DataDir, console, engine_of, errors, say, settings_of
 from sorafeed_assets.cli.links import printable
-from sorafeed_assets.launch.own_servers import embedded, owned_folder
-from sorafeed_assets.launch.processes import end_descendants
-from sorafeed_assets.launch.servers import publish
-from sorafeed_assets.launch.supervision import Supervisor
-from sorafeed_assets.launch.up import DEFAULT_API_PORT, UNCLEAN, Up, choose_port, stop_on_signals
-from sorafeed_assets.services.materialized import was_materialized
-from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
-from sorafeed_assets.settings import Settings
-from sorafeed_assets.storage.postgres.migrate import migrate
+
+if TYPE_CHECKING:
+    from sorafeed_assets.settings import Settings
 
 _DEMO: Final = "sorafeed up"
 _LINK: Final = "admin-link"
@@ -46,6 +40,18 @@ def up(
 
     A program that exits is restarted.
     """
+    from sorafeed_assets.launch.own_servers import embedded, owned_folder
+    from sorafeed_assets.launch.processes import end_descendants
+    from sorafeed_assets.launch.servers import publish
+    from sorafeed_assets.launch.supervision import Supervisor
+    from sorafeed_assets.launch.up import (
+        DEFAULT_API_PORT,
+        UNCLEAN,
+        Up,
+        choose_port,
+        stop_on_signals,
+    )
+
     settings = settings_of(data_dir)
     try:
         with stop_on_signals() as stop, owned_folder(settings) as folder:
@@ -91,11 +97,15 @@ def up(
         raise typer.Exit(exits.FAILED)
 
 
-def _migrate(settings: Settings) -> tuple[str, bool]:
+def _migrate(settings: "Settings") -> tuple[str, bool]:
     """Migrate; returns an admin token and whether everything was materialized before.
 
     The token is for the printed link, and valid until the next start.
     """
+    from sorafeed_assets.services.materialized import was_materialized
+    from sorafeed_assets.services.tokens import Role, create_token, list_tokens, revoke_token
+    from sorafeed_assets.storage.postgres.migrate import migrate
+
     engine = engine_of(settings)
     try:
         migrate(engine)

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, SorafeedError
 from sorafeed_assets.domain.text import sentence
 
 _PART: Final = re.compile(r"(blocks|slots)\[(\d+)\](?:\.(\w+))?", re.ASCII)
+_LINE: Final = re.compile(r"line \d+", re.ASCII)
 _PARTS: Final[Mapping[str, str]] = {"blocks": "block", "slots": "time slot"}
 _FIELDS: Final[Mapping[str, str]] = {
     "search_term": "the search",
@@ -41,6 +42,21 @@ def in_words(error: InvalidInputError) -> str:
     subject = _FIELDS.get(name, name.replace("_", " "))
     words = f"{where}: {subject}" if where and subject else where or subject
     return sentence(f"{words} {error.problem}".strip())
+
+
+def error_text(error: SorafeedError) -> str:
+    """An error where no form has the fields: every refused value on a line, in the same words."""
+    if not isinstance(error, InvalidInputError):
+        return str(error)
+    return "\n".join(map(_value_text, error.errors))
+
+
+def _value_text(error: InvalidInputError) -> str:
+    where, _, _ = error.field.partition(", ")
+    if where in _FIELDS or _LINE.fullmatch(where) or _PART.fullmatch(error.field):
+        return in_words(error)
+    # An option, an argument or a file keeps its name as it was written.
+    return f"{error.field} {error.problem}"
 
 
 def no_post_matches(search: str) -> str:

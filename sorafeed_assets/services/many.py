@@ -14,12 +14,15 @@ from sorafeed_assets.domain.catalog.blocklist import Target
 from sorafeed_assets.domain.errors import (
     DisplayNotFoundError,
     InvalidInputError,
+    NotFoundError,
     PlaylistNotFoundError,
     SorafeedError,
     UnavailableError,
 )
 from sorafeed_assets.domain.playlists import tags as rules
 from sorafeed_assets.domain.playlists.playlist import BlockDraft, check_name
+from sorafeed_assets.domain.text import shown
+from sorafeed_assets.domain.wording import error_text
 from sorafeed_assets.services.playlists import deleting, editing, templates
 from sorafeed_assets.services.playlists.timetables import hold_by_hand
 from sorafeed_assets.services.settle import Settler
@@ -113,7 +116,7 @@ class ManyDisplays:
                 if crowded:
                     attempt.rollback()
             stored_tags.add_tags(connection, set(there) - set(crowded), added)
-            refused = InvalidInputError("add", f"gives it more than {rules.MOST} tags")
+            refused = SorafeedError(f"it would have more than {rules.MOST} tags; remove some first")
             return {each: refused if each in crowded else None for each in there}
 
         found = self._write(display_ids, write)
@@ -165,9 +168,7 @@ class ManyDisplays:
                 hold_by_hand(connection, playlist)
             chosen = {display_id: playlist.id for display_id, playlist in named.items()}
             rows.set_active(connection, chosen.keys(), chosen.values())
-            missing = InvalidInputError(
-                "name", f"is not the name of one of its playlists: {wanted}"
-            )
+            missing = NotFoundError(f"it has no playlist named {shown(wanted)}")
             return {each: chosen.get(each, missing) for each in there}
 
         return self._settle(self._write(display_ids, write))
@@ -304,7 +305,7 @@ def _outcomes(
     found: Mapping[str, UUID | SorafeedError | None], problems: Mapping[str, str] | None = None
 ) -> list[Outcome]:
     return [
-        Outcome(name, None, str(outcome))
+        Outcome(name, None, error_text(outcome))
         if isinstance(outcome, SorafeedError)
         else Outcome(name, outcome, (problems or {}).get(name))
         for name, outcome in found.items()

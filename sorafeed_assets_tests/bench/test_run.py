@@ -8,7 +8,8 @@ import pytest
 from sorafeed_assets.bench import counts, current_way, report
 from sorafeed_assets.bench.catalogue import Scale, add_posts, open_bench, rewind
 from sorafeed_assets.bench.measuring import WrongResultError
-from sorafeed_assets.bench.run import Benchmark, run
+from sorafeed_assets.bench.names import Benchmark
+from sorafeed_assets.bench.run import run
 from sorafeed_assets.domain.errors import InvalidInputError
 from sorafeed_assets.services.counts.reads import (
     count_posts,

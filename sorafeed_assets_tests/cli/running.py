@@ -15,6 +15,8 @@ from typer.testing import CliRunner, Result
 
 from sorafeed_assets.cli.app import build
 from sorafeed_assets.cli.common import console
+from sorafeed_assets.domain.errors import SorafeedError
+from sorafeed_assets.domain.wording import error_text
 
 _COMMAND = (sys.executable, "-c", "from sorafeed_assets.cli import main; main()")
 _PATIENCE = 240.0  # CI machines are slow and shared
@@ -66,7 +68,8 @@ def refusal(*arguments: object, folder: Path) -> str:
     """The error message of a command in this process, which must fail."""
     result = call(*arguments, folder=folder)
     assert result.exit_code != 0
-    return str(result.exception) if result.exception else result.stderr
+    error = result.exception
+    return error_text(error) if isinstance(error, SorafeedError) else str(error or result.stderr)
 
 
 def wait_until(is_so: Callable[[], object], what: str) -> None:

@@ -144,10 +144,10 @@ def test_a_wrong_file_is_refused_before_anything_is_written(
     file = tmp_path / "slots.csv"
     file.write_text(_SLOTS + "Mon,noon,17:00,UTC,,,\n")
     found = refusal("timetable", "import", file, "--playlist", playlist, folder=folder)
-    assert found.startswith("line 4, starts: is 'noon'; write a time")
+    assert found.startswith("Line 4: the start is 'noon'; write a time")
     file.write_bytes("days,\xe9".encode("latin-1"))
     found = refusal("timetable", "import", file, "--playlist", playlist, folder=folder)
-    assert found.endswith("slots.csv: is not UTF-8; save it as CSV UTF-8")
+    assert found.endswith("slots.csv is not UTF-8; save it as CSV UTF-8")
     assert run(engine, "SELECT FROM time_slots") == []
     file.write_text(_SLOTS)
     assert "does not exist" in refusal(

@@ -293,11 +293,11 @@ def _others_join(folder: Path, tmp_path: Path) -> None:
 
     csv.write_text(CSV + "news,501,newest,wide\n")
     found = refusal("playlists", "import", csv, "--display", "HALL01", folder=folder)
-    assert found == "line 4, video_count: is 501; it must be 1 to 500"
+    assert found == "Line 4: the number of videos is 501; it must be 1 to 500."
     csv.write_text(CSV)
     found = refusal("playlists", "import", csv, "--display", "NOBODY", folder=folder)
     assert "NOBODY does not exist" in found
     assert "NOBODY" in refusal("timeline", "show", "NOBODY", folder=folder)
     found = refusal("displays", "add", "x", "--code", "short", folder=folder)
-    assert found.startswith("display_id: is 'short'")
+    assert found.startswith("The code is 'short'")
     assert answer("playlists", "list", "--display", "HALL01", folder=folder).count("HALL01") == 1

@@ -78,7 +78,7 @@ def test_made_listed_and_revoked(
 
 def test_what_does_not_go_is_refused(folder: Path, engine: Engine) -> None:
     found = refusal("tokens", "create", "x", "--role", "display", folder=folder)
-    assert found.startswith("display_id: is needed for the role display")
+    assert found.startswith("The code is needed for the role display")
     found = refusal(
         "tokens", "create", "x", "--role", "display", "--display", "NOBODY", folder=folder
     )

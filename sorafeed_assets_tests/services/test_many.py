@@ -98,7 +98,7 @@ def test_a_playlist_is_activated_by_its_name(
     assert _problems(found) == {
         "WALL00": None,
         "WALL01": None,
-        "WALL02": "name: is not the name of one of its playlists: Day",
+        "WALL02": "it has no playlist named 'Day'",
     }
     assert [_plays(commands, code)[0] for code in _CODES[:2]] == ["cat", "cat"]
 
@@ -131,7 +131,7 @@ def test_displays_are_tagged_found_and_deleted(engine: Engine, many: ManyDisplay
 def test_a_display_has_a_limited_number_of_tags(engine: Engine, many: ManyDisplays) -> None:
     many.tag(["WALL00"], [f"t{n}" for n in range(20)], [])
     found = _problems(many.tag(["WALL00", "WALL01"], ["one"], []))
-    assert found == {"WALL00": "add: gives it more than 20 tags", "WALL01": None}
+    assert found == {"WALL00": "it would have more than 20 tags; remove some first", "WALL01": None}
     assert Queries(engine).tags()["one"] == 1
 
 

@@ -172,6 +172,8 @@ def _render(
         sizes=calendar,
         local=lambda at: f"{at.astimezone(zone):%a %d %b, %H:%M}",
         zone=zone.key,
+        # Without one the script shows the viewer's, unless what was entered is shown again.
+        has_zone=fields is not None or bool(asked.get("zone") or view.slots),
         clock=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
         entries=[(entry, title_of(entry, guide, posts)) for entry in entries],
         guide=guide,

@@ -281,9 +281,18 @@ def test_a_phone_shows_all_and_fingers_find_it(opened: Opened, filled: Site) -> 
     assert _small(_fits(page)) == []
     page.get_by_role("button", name="Add a display").click()
     assert _small(_fits(page)) == []
+    filled.admin.ask('mutation { skip(displayId: "LOOK01") { videoId } }')
     page.goto(f"{filled.url}/admin/displays/LOOK01")
     assert _small(_fits(page)) == []
     assert page.evaluate(_CUT) == []
+    shown = page.locator("[data-part=history] .plays .text").first.bounding_box()
+    assert shown is not None
+    assert shown["width"] > _PHONE[0] / 2
+    # Where the columns have no heads, each field has its name.
+    expect(page.locator("[data-heads]")).to_be_hidden()
+    names = page.locator("[data-block]").first.locator("label span")
+    assert names.all_inner_texts() == ["Search", "Videos", "Which", "Format"]
+    assert all(place["height"] > 10 for each in names.all() if (place := each.bounding_box()))
     filled.play(page, "LOOK01")
     page.mouse.move(5, 5)
     assert _small(_fits(page)) == []

@@ -2,9 +2,15 @@
 
 import re
 
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
-from sorafeed_assets_tests.serving.browsing import Site, add_demo_posts, needs_browser, shows
+from sorafeed_assets_tests.serving.browsing import (
+    Site,
+    add_demo_posts,
+    needs_browser,
+    shows,
+    watched_page,
+)
 from sorafeed_assets_tests.serving.client import CREATE_DISPLAY, make_display, newest, wait_until
 
 pytestmark = needs_browser
@@ -85,6 +91,29 @@ def test_displays_are_chosen_by_tag_and_changed_together(page: Page, site: Site)
     expect(page.get_by_label("Show displays with a tag")).to_be_hidden()
     expect(page.locator("#display-MANY04")).to_be_visible()
     assert _tagged(site) == {}
+
+
+def test_deleting_many_says_in_red_which_are_in_use(
+    page: Page, browser: Browser, site: Site
+) -> None:
+    add_demo_posts(site.engine, "heron", 9)
+    for code in ("USED01", "USED02"):
+        make_display(site.admin, code, newest("heron", 2))
+    with watched_page(browser) as screen:
+        site.play(screen, "USED02")
+        site.enter(page)
+        expect(page.locator("#display-USED02")).to_contain_text("Online")
+        for code, used in (("USED01", False), ("USED02", True)):
+            page.get_by_label(f"Select Display {code}").check()
+            page.locator("[data-open=many-delete]").click()
+            warning = page.locator("#many-delete [data-many-used]")
+            if used:
+                expect(warning).to_have_text("In use: the screen of USED02 is online.")
+                expect(warning).to_have_class("refusal")
+            else:
+                expect(page.locator("#many-delete")).to_contain_text("Delete 1 display?")
+                expect(warning).to_be_hidden()
+            page.locator("#many-delete").get_by_role("button", name="Cancel").click()
 
 
 def test_filters_are_in_the_address_and_come_back(page: Page, site: Site) -> None:
@@ -187,3 +216,32 @@ def test_edits_of_forms_are_not_lost_without_asking(browser: Browser, site: Site
     expect(page.get_by_role("heading", name="Evening")).to_be_visible()
     assert asked == ["beforeunload"]
     page.close()
+
+
+def test_a_form_that_asks_is_held_until_its_script_has_run(
+    page: Page, browser: Browser, site: Site
+) -> None:
+    create = """mutation { createTemplate(name: "Held", blocks: [{search: "wren", videoCount: 2}])
+        { template { id } } }"""
+    site.admin.ask(create)
+    site.enter(page)
+    held: list[Route] = []
+    page.route("**/static/asking.js", lambda route: held.append(route))
+    page.goto(f"{site.url}/admin/templates", wait_until="commit")
+    template = page.locator(".panel", has=page.get_by_role("heading", name="Held"))
+    template.get_by_role("button", name="Delete").click()
+    expect(page.locator("#ask")).to_be_hidden()
+    wait_until(lambda: bool(held))
+    held[0].continue_()
+    expect(page.locator("#ask")).to_contain_text("Delete the template “Held”?")
+    page.locator("#ask").get_by_role("button", name="Cancel").click()
+    expect(template).to_be_visible()
+
+    # Without scripts nothing asks, and the form is sent.
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    site.enter(plain, "templates")
+    template = plain.locator(".panel", has=plain.get_by_role("heading", name="Held"))
+    template.get_by_role("button", name="Delete").click()
+    expect(template).to_have_count(0)
+    context.close()

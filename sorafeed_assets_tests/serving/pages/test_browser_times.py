@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from sorafeed_assets.services.tokens import Role
 from sorafeed_assets_tests.catalogue import run
@@ -68,6 +68,29 @@ def test_every_page_shows_the_viewers_time(browser: Browser, filled: Site) -> No
             assert "GMT+5:45" in time["title"], (path, time)
             assert "UTC" not in time["text"], (path, time)
             _is_right(path, time)
+    context.close()
+
+
+def test_a_timetable_without_slots_is_in_the_viewers_zone(browser: Browser, filled: Site) -> None:
+    make_display(filled.admin, "TIME02", newest("stork", 3))
+    context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
+    context.set_default_timeout(STEP)
+    page = context.new_page()
+    filled.enter(page, "displays/TIME02/timetable")
+    until(page, "document.querySelector('time[datetime]')?.title.includes('GMT+9')")
+    [first, *_] = page.evaluate(_TIMES)
+    at = datetime.fromisoformat(first["at"]).astimezone(UTC) + timedelta(hours=9)
+    assert first["text"] == f"{at:%H:%M:%S}"
+    expect(page.get_by_text("Times are in Asia/Tokyo.")).to_be_visible()
+    zone = page.locator("#slot").get_by_label("Time zone")
+    expect(zone).to_have_value("Asia/Tokyo")
+    # What was entered is not replaced when it is refused.
+    zone.fill("UTC")
+    page.locator("#slot").get_by_label("From").fill("noon")
+    page.locator("#slot").get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert")).to_contain_text("From is 'noon'")
+    until(page, "document.querySelector('time[datetime]')?.title.includes('GMT+9')")
+    expect(zone).to_have_value("UTC")
     context.close()
 
 

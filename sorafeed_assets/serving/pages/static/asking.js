@@ -25,3 +25,7 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 // What was entered into another form is lost with the page too.
 addEventListener("beforeunload", (event) => edited.size && event.preventDefault());
 dialogs();
+// What was pressed before this script ran is asked about now.
+const [pressed] = globalThis.held ?? [];
+globalThis.held = null;
+pressed?.form.requestSubmit(pressed);

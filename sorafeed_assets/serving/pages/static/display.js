@@ -427,9 +427,6 @@ editor.addEventListener("submit", (event) => {
 });
 editor.querySelector("[data-save-new]")?.addEventListener("click", () => save(true));
 editor.querySelector("[data-add]")?.addEventListener("click", addBlock);
-addEventListener("beforeunload", (event) => {
-  if (isEdited()) event.preventDefault();
-});
 
 // Playlists
 

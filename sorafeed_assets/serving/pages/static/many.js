@@ -108,6 +108,10 @@ bar.addEventListener("click", async (event) => {
   const opened = button?.dataset.open;
   if (opened === "many-delete") {
     document.querySelector("[data-many-deleted]").textContent = [...chosen].sort().join(", ");
+    const online = [...cards.children].filter((card) => chosen.has(card.dataset.code) && card.dataset.online === "1");
+    const used = document.querySelector("[data-many-used]");
+    used.textContent = online.length === 1 ? `In use: the screen of ${online[0].dataset.code} is online.` : `In use: the screens of ${online.map((card) => card.dataset.code).sort().join(", ")} are online.`;
+    used.hidden = !online.length;
   } else if (opened === "many-copy") {
     document.querySelector("[data-sources]").replaceChildren(
       ...[...cards.children].map((card) => new Option(card.querySelector("h3").textContent, card.dataset.code)),

@@ -9,15 +9,17 @@ const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle:
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const seconds = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const FORMATS = {
   given: () => null,
   day: (moment) => day.format(moment),
   time: (moment) => time.format(moment),
   clock: (moment) => clock.format(moment),
+  seconds: (moment) => seconds.format(moment),
 };
 
-// `data-as` says how a time is shown: day, time, clock, or "given" for the text as it is; else how
-// long ago it was.
+// `data-as` says how a time is shown: day, time, clock, seconds, or "given" for the text as it is;
+// else how long ago it was.
 export function relate(root = document) {
   for (const place of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(place.dateTime);
@@ -36,5 +38,11 @@ function ago(moment) {
   return null;
 }
 
+// Where the page has no zone of its own, its texts and fields have the viewer's.
+const { timeZone } = whole.resolvedOptions();
+for (const place of document.querySelectorAll("[data-viewers-zone]")) {
+  if (!("value" in place)) place.textContent = timeZone;
+  else if (place.value === place.defaultValue && document.querySelector(`#zones option[value="${timeZone}"]`)) place.value = timeZone;
+}
 relate();
 setInterval(relate, REFRESH);
