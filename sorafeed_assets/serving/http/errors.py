@@ -77,8 +77,8 @@ _KINDS: Final[tuple[tuple[type[SorafeedError], ErrorKind], ...]] = (
 _OTHER: Final = ErrorKind("REFUSED", 400)
 # What Starlette says of a route.
 _PAGE_MESSAGES: Final[Mapping[str, str]] = {
-    "Not Found": "there is no page at this address; check it, or begin at the displays",
-    "Method Not Allowed": "this address is for programs; begin at the displays",
+    "Not Found": "there is no page at this address; check it, or start from the list of displays",
+    "Method Not Allowed": "this address is for programs; start from the list of displays",
 }
 _TITLES: Final[Mapping[int, str]] = {
     400: "This request is not valid",
