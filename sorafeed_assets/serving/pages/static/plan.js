@@ -1,4 +1,4 @@
-// The plan that a player goes on by without the server: verified, then followed pick by pick.
+// The plan by which a player continues without the server: verified, then followed pick by pick.
 
 const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
@@ -42,7 +42,7 @@ export class Course {
     return this.plan.videos.find((pick) => pick.loop === video.loop && pick.position === video.position && pick.video === video.video);
   }
 
-  // Goes on after a video that was played; of the queue, or a pick of this plan.
+  // Continues after a video that was played; of the queue, or a pick of this plan.
   pass(video) {
     const place = video.place?.issued === this.plan.issued_at ? video.place : null;
     const index = place?.index ?? this.plan.videos.indexOf(this.pickOf(video));

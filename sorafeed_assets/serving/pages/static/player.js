@@ -1,5 +1,5 @@
 // A player: two alternating video elements, preloaded videos, plays resent until acknowledged.
-// Without the server it goes on by the signed plan, with the videos that it keeps.
+// Without the server it continues by the signed plan, with the videos that it keeps.
 
 import { installPage } from "/static/installing.js";
 import { Course, verified } from "/static/plan.js";
@@ -123,7 +123,7 @@ function isRefusal(response) {
   return response.status === 401 || response.status === 403;
 }
 
-// Without a connection or an accepted token, the player goes on by its plan, or repeats the videos
+// Without a connection or an accepted token, the player continues by its plan, or repeats the videos
 // that it has. It tries again at once, then after growing random pauses.
 function failed(error) {
   const isRefused = error instanceof TokenRefused;

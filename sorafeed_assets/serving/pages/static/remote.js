@@ -56,7 +56,7 @@ export function follow(parts, code, attempt, refresh) {
   tick(parts);
 }
 
-// The place goes on from what the server said when the part was loaded.
+// The place advances from what the server said when the part was loaded.
 function tick(parts) {
   const slider = parts.querySelector("[data-seek]");
   if (!slider || isHeld) return;
