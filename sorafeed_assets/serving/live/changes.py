@@ -24,11 +24,12 @@ class Subscription:
     Attributes:
         token: what it was opened with, as last read; it ends when the token is no longer valid.
         is_replaced: whether it ended because its token has newer ones.
+        is_closing: whether it ended because the process stops.
     """
 
     def __init__(self, tags: Collection[str] | None, token: Token | None = None) -> None:
         self.token = token
-        self.is_replaced = False
+        self.is_replaced = self.is_closing = False
         self._wanted = None if tags is None else frozenset(tags)
         self._queue: asyncio.Queue[list[str] | None] = asyncio.Queue(_WAITING)
 
@@ -48,6 +49,11 @@ class Subscription:
         if self._queue.full():
             self._queue.get_nowait()
         self._queue.put_nowait(None)
+
+    def close(self) -> None:
+        """End the subscription because the process stops."""
+        self.is_closing = True
+        self.end()
 
     @property
     def is_refused(self) -> bool:
@@ -90,7 +96,7 @@ class Hub:
         """
         subscription = Subscription(tags, token)
         if self._is_closed:
-            subscription.end()
+            subscription.close()
         self._subscriptions[subscription] = None
         if token is not None:
             self._unconfirmed.add(token.id)
@@ -141,7 +147,7 @@ class Hub:
         """End all subscriptions, and later ones at once."""
         self._is_closed = True
         for subscription in self._subscriptions:
-            subscription.end()
+            subscription.close()
 
 
 class Listener:

@@ -23,12 +23,14 @@ class StreamEvent(StrEnum):
     OPEN = "open"
     CHANGE = "change"
     REPLACED = "replaced"
+    CLOSING = "closing"
 
 
 EVENTS: Final[Mapping[StreamEvent, str]] = {
     StreamEvent.OPEN: "The stream has begun; what changed before has to be read.",
     StreamEvent.CHANGE: "Something changed; the tags say what.",
     StreamEvent.REPLACED: "The token has opened too many streams, and this one ends.",
+    StreamEvent.CLOSING: "The process stops, and the stream ends; open another one.",
 }
 """What each event says."""
 

@@ -55,6 +55,7 @@ _MOST: Final = 5
 # Of a display's token. A client that has too many reconnects after a minute, not at once.
 _MOST_STREAMS: Final = 10
 _OPEN: Final = f"retry: 1000\nevent: {StreamEvent.OPEN}\ndata: []\n\n".encode()
+_CLOSING: Final = f"event: {StreamEvent.CLOSING}\ndata: []\n\n".encode()
 _REPLACED: Final = f"retry: 60000\nevent: {StreamEvent.REPLACED}\ndata: []\n\n".encode()
 _HEARTBEAT_SECONDS: Final = 15.0
 # Without PostgreSQL, how long a player waits for a Redis that is late, and between two reads.
@@ -318,6 +319,8 @@ async def _stream(
             if heard is None:
                 if subscription.is_replaced:
                     yield _REPLACED
+                elif subscription.is_closing:
+                    yield _CLOSING
                 return
             if heard:
                 yield f"event: {StreamEvent.CHANGE}\ndata: {json.dumps(heard)}\n\n".encode()

@@ -185,6 +185,6 @@ def test_the_event_stream_ends_with_the_server(settings: Settings, engine: Engin
         response = stream.__enter__()
         lines = response.iter_lines()
         assert next(lines) == "retry: 1000"
-    assert "data: []" in list(lines)
+    assert list(lines)[-3:] == ["event: closing", "data: []", ""]
     stream.__exit__(None, None, None)
     client.close()

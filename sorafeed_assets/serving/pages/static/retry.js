@@ -62,6 +62,8 @@ export function stream(address, handlers) {
     source.addEventListener("open", () => (openedAt = Math.min(openedAt, performance.now())));
     // The server has closed this stream for a newer one of the same token.
     source.addEventListener("replaced", () => (isReplaced = true));
+    // It stops: another process answers, so that the shortest pause is enough.
+    source.addEventListener("closing", () => (openedAt = -Infinity));
     for (const [name, handler] of Object.entries(handlers)) source.addEventListener(name, handler);
     source.addEventListener("error", () => {
       source.close();
