@@ -1,5 +1,6 @@
 """Switching displays over and back: checks, the driver, and plays exported to the old file."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from sorafeed_assets.services.timelines.service import TimelineService
 from sorafeed_assets.settings import Settings
 from sorafeed_assets.storage.legacy.old_queues import old_queues
 from sorafeed_assets_tests.catalogue import queue_of, run
+from sorafeed_assets_tests.deploy.files import ROOT
 from sorafeed_assets_tests.legacy.old_file import OldFile
 from sorafeed_assets_tests.wall import add_posts
 
@@ -195,6 +197,13 @@ def test_a_share_is_switched_and_grows(
     assert all(len(queue_of(engine, code)) == 5 for code in CODES)
 
 
+def _statements_of_the_docs(plays: Path) -> list[str]:
+    """What the docs let the old file be given the plays by, of this file of plays."""
+    page = (ROOT / "docs" / "migration.md").read_text()
+    (command,) = re.findall(r'^sqlite3 "\$SORAFEED_LEGACY_QUEUES" "([^"]+)"$', page, re.MULTILINE)
+    return str(command).replace("plays.sqlite", str(plays)).rstrip(";").split(";")
+
+
 def test_over_and_back_with_its_plays(
     engine: Engine, switch: Switch, settler: Settler, file: OldFile, tmp_path: Path
 ) -> None:
@@ -225,9 +234,11 @@ def test_over_and_back_with_its_plays(
     old = OldFile.__new__(OldFile)
     old.path = copy
     with old.open() as connection:
-        connection.execute("ATTACH ? AS ours", [str(target)])
-        connection.execute("INSERT OR IGNORE INTO video_history SELECT * FROM ours.video_history")
-        connection.execute("INSERT OR IGNORE INTO video_history SELECT * FROM ours.video_history")
+        # As the docs say; twice adds nothing.
+        attach, insert = _statements_of_the_docs(target)
+        connection.execute(attach)
+        assert connection.execute(insert).rowcount == 6
+        assert connection.execute(insert).rowcount == 0
     connection.close()
     rows = old.run("SELECT display_id, video_id FROM video_history WHERE played_at > '2026'")
     assert sorted(rows) == sorted(("hall01", video) for video in shown)
