@@ -8,6 +8,8 @@ import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.errors import InvalidInputError, Refusals
+from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
+from sorafeed_assets.domain.playlists.files import PlaylistDraft, parse_playlist_json
 from sorafeed_assets.domain.playlists.playlist import (
     MAX_BLOCKS,
     Block,
@@ -129,3 +131,16 @@ class Preview:
             same=record.same,
             is_active=record.is_active,
         )
+
+
+def draft_of(csv: str | None, json: str | None) -> PlaylistDraft:
+    """The playlist of a file, which is either CSV or JSON.
+
+    Raises:
+        InvalidInputError: there is no file, or two, or parts of it are refused.
+    """
+    if (csv is None) == (json is None):
+        raise InvalidInputError("csv", "or json is needed, and only one of them")
+    return (
+        PlaylistDraft(parse_playlist_csv(csv or "")) if json is None else parse_playlist_json(json)
+    )

@@ -3,11 +3,9 @@
 import strawberry
 
 from sorafeed_assets.domain.errors import DisplayNotFoundError, InvalidInputError, NotFoundError
-from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
-from sorafeed_assets.domain.playlists.files import PlaylistDraft, parse_playlist_json
 from sorafeed_assets.services.commands import Change, PlaybackState
 from sorafeed_assets.serving.graphql.blocklist import BlocklistMutation
-from sorafeed_assets.serving.graphql.blocks import BlockInput, drafts_of
+from sorafeed_assets.serving.graphql.blocks import BlockInput, draft_of, drafts_of
 from sorafeed_assets.serving.graphql.context import Context, Info
 from sorafeed_assets.serving.graphql.display import Display
 from sorafeed_assets.serving.graphql.many import ManyMutation
@@ -162,13 +160,7 @@ class Mutation(ManyMutation, BlocklistMutation):
         json: str | None = None,
     ) -> PlaylistPayload:
         context = _admin(info)
-        if (csv is None) == (json is None):
-            raise InvalidInputError("csv", "or json is needed, and only one of them")
-        draft = (
-            PlaylistDraft(parse_playlist_csv(csv or ""))
-            if json is None
-            else parse_playlist_json(json)
-        )
+        draft = draft_of(csv, json)
         change = await context.change(
             lambda commands: commands.create_playlist(str(display_id), name, *draft)
         )

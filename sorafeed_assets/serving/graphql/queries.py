@@ -7,13 +7,18 @@ import strawberry
 
 from sorafeed_assets.domain.catalog.search import Format
 from sorafeed_assets.domain.paging import check_first
-from sorafeed_assets.domain.playlists.csv_import import parse_playlist_csv
 from sorafeed_assets.domain.playlists.playlist import check_display_code
 from sorafeed_assets.services.counts.typeahead import preview_count
 from sorafeed_assets.services.playlists.templates import list_templates
 from sorafeed_assets.services.timelines.previewing import preview
 from sorafeed_assets.serving.graphql.blocklist import BlocklistQuery
-from sorafeed_assets.serving.graphql.blocks import BlockInput, CsvBlock, Preview, drafts_of
+from sorafeed_assets.serving.graphql.blocks import (
+    BlockInput,
+    CsvBlock,
+    Preview,
+    draft_of,
+    drafts_of,
+)
 from sorafeed_assets.serving.graphql.connections import connection, info_of
 from sorafeed_assets.serving.graphql.context import Info
 from sorafeed_assets.serving.graphql.display import Display, load_display
@@ -179,12 +184,14 @@ class Query(BlocklistQuery):
         return Preview.of(found)
 
     @strawberry.field(
-        description="The blocks of a CSV file, as importPlaylist would store them; refuses all "
-        "invalid lines at once."
+        description="The blocks of a CSV or JSON file, as importPlaylist would store them; refuses "
+        "all invalid lines at once."
     )
-    def csv_blocks(self, info: Info, csv: str) -> list[CsvBlock]:
+    def csv_blocks(
+        self, info: Info, csv: str | None = None, json: str | None = None
+    ) -> list[CsvBlock]:
         info.context.principal.must_read()
-        return [CsvBlock.of(draft) for draft in parse_playlist_csv(csv)]
+        return [CsvBlock.of(draft) for draft in draft_of(csv, json).blocks]
 
     @strawberry.field(description="The posts that match a search, the newest first.")
     async def posts(

@@ -54,6 +54,16 @@ def test_an_unsaved_edit_is_asked_about_before_it_is_lost(page: Page, filled: Si
         page.get_by_role("button", name="Keep editing").click()
         assert page.evaluate(SEARCHES) == ["lynx 2"]
     assert _playlists(filled, "KEEP01") == {"Night": True, "Day": False}
+    # A file that is refused is said before the edit is asked about.
+    for name, wrong, problem in (
+        ("show.csv", b"search_term,video_count\n-no,4\n", "Line 2: the search has only exclusions"),
+        ("show.json", b'{"blocks": [{"search_term": "-no"}]}', "the search has only exclusions"),
+    ):
+        page.locator("[data-import]").set_input_files(
+            {"name": name, "mimeType": "text/plain", "buffer": wrong}
+        )
+        expect(page.locator("[data-import-refusal]")).to_contain_text(problem)
+        expect(asks).to_be_hidden()
     # Leaving the page asks the browser to ask.
     stops = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))"
     assert page.evaluate(stops)

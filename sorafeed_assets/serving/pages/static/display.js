@@ -500,7 +500,8 @@ document.querySelector("[data-import]")?.addEventListener("change", async (event
   const text = await file.text();
   const isJson = /\.json$/i.test(file.name);
   const place = document.querySelector("[data-import-refusal]");
-  const isRight = isJson || (await attempt(() => ask("query ($csv: String!) { csvBlocks(csv: $csv) { search } }", { csv: text }), place));
+  const given = { [isJson ? "json" : "csv"]: text };
+  const isRight = await attempt(() => ask("query ($csv: String, $json: String) { csvBlocks(csv: $csv, json: $json) { search } }", given), place);
   if (!isRight || !(await mayDiscard())) {
     event.target.value = "";
     return;
@@ -510,7 +511,7 @@ document.querySelector("[data-import]")?.addEventListener("change", async (event
       ask("mutation ($id: ID!, $name: String!, $csv: String, $json: String) { importPlaylist(displayId: $id, name: $name, csv: $csv, json: $json) { problem } }", {
         id: code,
         name: file.name.replace(/\.(csv|json)$/i, "") || "Imported",
-        [isJson ? "json" : "csv"]: text,
+        ...given,
       }),
     place,
   );
