@@ -2,8 +2,10 @@
 
 from sqlalchemy import Engine
 
+from sorafeed_assets.domain.legacy.queues import Problem
 from sorafeed_assets.domain.shadow.costs import Cost
 from sorafeed_assets.domain.shadow.outcome import Finding, Outcome, Rule
+from sorafeed_assets.storage.legacy.queues import store_problems
 from sorafeed_assets.storage.shadow.comparisons import COUNT, TIMELINE, Compared, store
 from sorafeed_assets_tests.catalogue import run
 
@@ -31,6 +33,13 @@ def compare_with_old(engine: Engine) -> None:
     ]
     with engine.begin() as connection:
         store(connection, found)
+        store_problems(
+            connection,
+            [
+                Problem("conflict", "display LOOK01", "its name was changed in both systems"),
+                Problem("queue", "display LOOK02", "420 rows wait, where 52 belong"),
+            ],
+        )
     run(
         engine,
         "UPDATE shadow_comparisons"
