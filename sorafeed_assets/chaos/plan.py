@@ -48,6 +48,8 @@ _SHORTEST: Final = 1.0
 _LONGEST: Final = 4.0
 # The first faults wait until the players play.
 _START_SECONDS: Final = 2.0
+# Turns of one kind are so far apart, modulo 1: any 2 n of them meet each of n targets.
+_NEXT_TURN: Final = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Fault:
     Attributes:
         at: seconds after the start of the run.
         kind: what happens.
-        turn: 0 to 1, chooses among the possible targets, and the size of a clock step.
+        turn: 0 to 1, chooses among the possible targets, which take turns, and the size of a clock
+            step.
         seconds: how long it lasts; 0 for a moment.
     """
 
@@ -84,15 +87,13 @@ def make_plan(
     rng.shuffle(chosen)
     span = max(0.0, seconds - _START_SECONDS)
     moments = sorted(_START_SECONDS + span * rng.random() for _ in chosen)
-    return [
-        Fault(
-            at,
-            kind,
-            rng.random(),
-            rng.uniform(_SHORTEST, _LONGEST) if kind in LASTING else 0.0,
-        )
-        for at, kind in zip(moments, chosen, strict=True)
-    ]
+    turns = {kind: rng.random() for kind in Kind}
+    faults = []
+    for at, kind in zip(moments, chosen, strict=True):
+        turns[kind] = (turns[kind] + _NEXT_TURN) % 1
+        seconds = rng.uniform(_SHORTEST, _LONGEST) if kind in LASTING else 0.0
+        faults.append(Fault(at, kind, turns[kind], seconds))
+    return faults
 
 
 def _in_turn(kinds: Sequence[Kind], rng: random.Random) -> Iterator[Kind]:

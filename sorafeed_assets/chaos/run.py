@@ -19,7 +19,7 @@ from sorafeed_assets.chaos.observing import Answering, Waits
 from sorafeed_assets.chaos.outcome import Figure, Outcome, attempts, recoveries, share
 from sorafeed_assets.chaos.plan import KILLS, Fault, Kind, make_plan
 from sorafeed_assets.chaos.players import Told, play
-from sorafeed_assets.chaos.stage import OWN, Stage, open_stage
+from sorafeed_assets.chaos.stage import API_PROCESSES, OWN, REACTS, Stage, open_stage
 from sorafeed_assets.chaos.writers import Written
 from sorafeed_assets.defs.resources import Connections
 from sorafeed_assets.domain.errors import SetupError, UnavailableError
@@ -210,6 +210,11 @@ class Run:
         reads, plays, edits = self._told.reads, self._told.plays, self._written.edits
         found = [each.kind for each in faults.injected if each.target]
         kills = sum(kind in KILLS for kind in found)
+        each_killed = {
+            fault.target
+            for fault in faults.injected
+            if fault.target and fault.kind in (Kind.KILL_API, Kind.KILL_REACT)
+        }
         longest = self._answering.longest(reads.slow, with_hanging=False)
         hanging = self._answering.longest(reads.slow, with_hanging=True)
         internal = sum(each.statuses[INTERNAL] for each in (reads, plays, edits))
@@ -218,6 +223,11 @@ class Run:
         return [
             Figure("time with faults", f"{seconds / 60:.1f} min"),
             Figure("processes killed", f"{kills:,}"),
+            # The API's have another one, which forks them.
+            Figure(
+                "processes of API and react killed at least once",
+                f"{len(each_killed)} of {API_PROCESSES + 1 + REACTS}",
+            ),
             Figure("other faults", f"{len(found) - kills:,}"),
             Figure("plays acknowledged", f"{len(self._told.acknowledged):,}"),
             Figure("plays refused after an edit", f"{len(self._told.refused):,}"),

@@ -24,5 +24,13 @@ def test_a_plan_is_as_asked(seconds: float, kills: int, seed: int, possible: set
         assert (fault.seconds > 0) == (fault.kind in LASTING)
 
 
+@given(st.integers(0, 2**32), st.integers(1, 20))
+def test_all_targets_of_a_kind_have_their_turn(seed: int, targets: int) -> None:
+    turns = [fault.turn for fault in make_plan(60, 200, seed, {Kind.KILL_API})]
+    for first in range(len(turns) - 2 * targets):
+        some = turns[first : first + 2 * targets]
+        assert {int(turn * targets) for turn in some} == set(range(targets))
+
+
 def test_another_seed_is_another_plan() -> None:
     assert make_plan(60, 20, 1) != make_plan(60, 20, 2)
