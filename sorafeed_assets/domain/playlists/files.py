@@ -8,10 +8,11 @@ import io
 import json
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from sorafeed_assets.domain.catalog.search import Format
-from sorafeed_assets.domain.errors import InvalidInputError
+from sorafeed_assets.domain.errors import InvalidInputError, Refusals
 from sorafeed_assets.domain.playlists.playlist import (
     MAX_BLOCKS,
     BlockDraft,
@@ -76,7 +77,8 @@ def parse_playlist_json(text: str) -> PlaylistDraft:
     The fetch_mode and format of a block are optional, and so are the time slots.
 
     Raises:
-        InvalidInputError: naming the block or slot, and the field.
+        InvalidInputError: naming the block or slot, and the field; an InvalidInputsError names all
+            refused blocks.
     """
     try:
         given = json.loads(text.removeprefix("\ufeff"))
@@ -92,10 +94,15 @@ def parse_playlist_json(text: str) -> PlaylistDraft:
     slots = given.get("slots", []) if isinstance(given, dict) else []
     if not isinstance(slots, list):
         raise InvalidInputError("slots", "must be a list of time slots")
-    return PlaylistDraft(
-        tuple(_draft(index, block) for index, block in enumerate(blocks)),
-        drafts_of_objects(slots),
-    )
+    refusals = Refusals()
+    drafts = [
+        draft
+        for index, block in enumerate(blocks)
+        if (draft := refusals.check(partial(_draft, index, block))) is not None
+    ]
+    timed = refusals.check(partial(drafts_of_objects, slots))
+    refusals.raise_all()
+    return PlaylistDraft(tuple(drafts), timed or ())
 
 
 def _draft(index: int, block: Any) -> BlockDraft:

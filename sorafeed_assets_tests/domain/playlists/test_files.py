@@ -65,3 +65,14 @@ def test_invalid_json_is_refused_with_its_place(text: str, field: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         parse_playlist_json(text)
     assert refused.value.field == field
+
+
+def test_all_refused_blocks_of_a_json_file_are_told_at_once() -> None:
+    wrong = [{"search_term": "cat"}, {"search_term": "cat", "video_count": 2}, 5]
+    with pytest.raises(InvalidInputError) as refused:
+        parse_playlist_json(json.dumps({"blocks": wrong, "slots": [5]}))
+    assert [error.field for error in refused.value.errors] == [
+        "blocks[0].video_count",
+        "blocks[2]",
+        "slots[0]",
+    ]

@@ -57,7 +57,11 @@ def test_an_unsaved_edit_is_asked_about_before_it_is_lost(page: Page, filled: Si
     # A file that is refused is said before the edit is asked about.
     for name, wrong, problem in (
         ("show.csv", b"search_term,video_count\n-no,4\n", "Line 2: the search has only exclusions"),
-        ("show.json", b'{"blocks": [{"search_term": "-no"}]}', "the search has only exclusions"),
+        (
+            "show.json",
+            b'{"blocks": [{"search_term": "-no", "video_count": 4}]}',
+            "Block 1: the search has only exclusions",
+        ),
     ):
         page.locator("[data-import]").set_input_files(
             {"name": name, "mimeType": "text/plain", "buffer": wrong}
