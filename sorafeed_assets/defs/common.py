@@ -36,7 +36,7 @@ HOURLY: Final = dg.FreshnessPolicy.time_window(
 ASKED_BY_TAG: Final = "sorafeed/asked_by"
 """The tag of a run that names the sensor that asked for it."""
 DISPLAYS_TAG: Final = "sorafeed/displays"
-"""The tag of a run that says which displays it is about: few, as a list shows it whole."""
+"""The tag of a run that says which displays it is about; it names only a few of many."""
 DAYS_TAG: Final = "sorafeed/days"
 """The tag of a run that says which catalog days it is about."""
 _POSTGRES: Final = make_url("postgresql+psycopg://").get_dialect()()

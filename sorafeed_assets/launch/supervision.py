@@ -238,30 +238,31 @@ def restart_served(folder: Path) -> int:
             f"no `sorafeed serve --api-processes` runs on {folder}; one with a single process is"
             " restarted by ending it and starting it again"
         )
-    owner, old = before
+    owner, states = before
+    old = {state.pid for state in states}
     os.kill(owner, signal.SIGHUP)
-    deadline = time.monotonic() + _REPLACED_SECONDS * len(old)
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + _REPLACED_SECONDS * len(states)
+    while time.monotonic() < deadline and psutil.pid_exists(owner):
         now = _served(folder)
-        if now is None or now[0] != owner:
-            break
-        if len(now[1]) == len(old) and old.isdisjoint(now[1]):
+        # One that was being started again is not among the old ones.
+        if now is not None and all(each.is_ready and each.pid not in old for each in now[1]):
             # One of them is the server that forks the others.
-            return len(old) - 1
+            return len(now[1]) - 1
         time.sleep(_LOOK_SECONDS)
     raise SetupError("not all processes of the API were replaced; `sorafeed serve` has printed why")
 
 
-def _served(folder: Path) -> tuple[int, set[int]] | None:
+def _served(folder: Path) -> tuple[int, Sequence[ProcessState]] | None:
     """The running `serve` of a data folder and its processes; None without one."""
     try:
         stored = json.loads((folder / _FILES.replace("*", "serve")).read_text())
         own = {child.pid for child in psutil.Process(stored["owner"]).children(recursive=True)}
     except (FileNotFoundError, psutil.NoSuchProcess):
         return None
-    pids = {each["pid"] for each in stored["processes"] if each["pid"] and each["is_ready"]}
+    states = [ProcessState(**each) for each in stored["processes"]]
     # What a killed owner left may name the process of another program.
-    return (stored["owner"], pids) if pids and pids <= own else None
+    is_own = any(state.pid in own for state in states)
+    return (stored["owner"], states) if is_own else None
 
 
 def last_lines(log: Path) -> str:

@@ -157,8 +157,11 @@ def test_the_api_alone_is_joined_by_other_commands(folder: Path, tmp_path: Path)
     )
     assert answers()
     assert before.isdisjoint({state.pid for state in processes(folder)})
-    # The same by command, which ends once they are new.
+    # The same by command, which ends once they are new, also when one has to be started again.
     before = {state.pid for state in processes(folder)}
+    killed = next(state.pid for state in processes(folder) if state.name.startswith("api"))
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
     assert answer("serve", "--reload", folder=folder) == "2 processes of the API are new\n"
     assert before.isdisjoint({state.pid for state in processes(folder)})
     assert answers()

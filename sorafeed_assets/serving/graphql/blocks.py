@@ -139,8 +139,8 @@ def draft_of(csv: str | None, json: str | None) -> PlaylistDraft:
     Raises:
         InvalidInputError: there is no file, or two, or parts of it are refused.
     """
-    if (csv is None) == (json is None):
-        raise InvalidInputError("csv", "or json is needed, and only one of them")
-    return (
-        PlaylistDraft(parse_playlist_csv(csv or "")) if json is None else parse_playlist_json(json)
-    )
+    if csv is not None and json is None:
+        return PlaylistDraft(parse_playlist_csv(csv))
+    if json is not None and csv is None:
+        return parse_playlist_json(json)
+    raise InvalidInputError("csv", "or json is needed, and only one of them")
